@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * distorch2: load a model with its tensors spread over the memories of unlike devices.
+ *
+ * This is the whole public interface. It has three tiers, each of which can be used alone:
+ *
+ *   1. a file as a table of tensors          distorch2/file.h
+ *   2. a plan over any list of blocks        distorch2/plan.h, distorch2/device.h
+ *   3. loading, and the models loaded        distorch2/model.h
+ *
+ * with the catalogue of model folders (distorch2/catalog.h), the context that holds drivers and
+ * loaded models together (distorch2/context.h), and the errors that all of them speak
+ * (distorch2/error.h). distorch2/backend.h is the contract with driver modules: programs that
+ * only load models never need it, and this header leaves it out.
+ *
+ * Conventions, which hold for every function here:
+ *
+ * - Functions that can fail return 0, or a negative enum dt2_code and fill *err. `err` may be NULL.
+ *   Out-parameters come last before `err` and are written on success only.
+ * - Objects are opaque. What a function returns as `const` belongs to the object it was asked of and
+ *   lives as long as that object; what it returns as non-const belongs to the caller. Every
+ *   ..._free and ..._destroy accepts NULL.
+ * - Sizes are bytes in uint64_t; a number that nobody can tell is DT2_UNKNOWN. Speeds are in 10^9
+ *   bytes a second ("gbps"), negative when unknown. Times are nanoseconds.
+ * - The library never aborts, exits or prints, and leaves errno as it was.
+ * - Unless a function says otherwise, two threads may call it at once, also on one object that is
+ *   only read. An object is freed by one thread, when no other uses it.
+ */
+#ifndef DISTORCH2_H
+#define DISTORCH2_H
+
+#include <distorch2/catalog.h>
+#include <distorch2/context.h>
+#include <distorch2/device.h>
+#include <distorch2/error.h>
+#include <distorch2/file.h>
+#include <distorch2/model.h>
+#include <distorch2/plan.h>
+#include <distorch2/size.h>
+
+#endif

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Devices: every memory of the machine that can hold tensors, as a snapshot. */
+#ifndef DISTORCH2_DEVICE_H
+#define DISTORCH2_DEVICE_H
+
+#include <distorch2/error.h>
+
+DT2_BEGIN_DECLS
+
+struct dt2_context;
+struct dt2_devices; /* opaque: a snapshot, immutable once made */
+
+/* A way between a device and another memory, with its speed in GB/s (10^9 bytes a second); < 0: unknown. */
+struct dt2_link {
+    const char *to; /* the other device's name; "cpu" is host memory */
+    double nominal_gbps;
+    double measured_gbps;
+};
+
+/*
+ * One memory. Text that is unknown is NULL, a number that is unknown DT2_UNKNOWN, a NUMA node -1.
+ *
+ * Names: "cpu" is all host memory; "cpu:N" the host memory of the kernel's NUMA node N; "cuda:N",
+ * "hip:N", "opencl:N" what that driver counts as its N-th. One GPU seen by two drivers, or under two
+ * OpenCL platforms, is one device: the others of its names are `aliases`.
+ *
+ * A byte placed on the device is charged to each of `budgets`, of which the first has the device's own name.
+ */
+struct dt2_device {
+    const char *name;
+    const char *const *aliases;
+    size_t alias_count;
+    const char *driver; /* "host", "cuda", "hip", "opencl" */
+    const char *kind;   /* "host", "cpu", "gpu", "accelerator" */
+    const char *vendor;
+    const char *model;
+    const char *pci;  /* "DDDD:BB:DD.F", lower-case hexadecimal */
+    const char *uuid; /* "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", or the vendor's own form */
+    int numa_node;
+    uint64_t total_bytes;
+    uint64_t free_bytes;
+    uint64_t alignment_bytes; /* of a tensor on this device; at least 1 */
+    uint64_t max_alloc_bytes; /* the largest single allocation, so the largest tensor; DT2_UNKNOWN: no limit */
+    uint64_t fixed_bytes;     /* what the driver takes once when the device is used at all (its context) */
+    const char *const *budgets;
+    size_t budget_count;
+    const struct dt2_link *links;
+    size_t link_count;
+};
+
+/* A limit that one or several devices share: a memory of its own, or a cgroup ("cgroup"). */
+struct dt2_budget {
+    const char *name;
+    uint64_t total_bytes;
+    uint64_t free_bytes;
+};
+
+/* A GPU that hwloc sees and no driver claims. */
+struct dt2_unusable {
+    const char *pci;
+    const char *model;  /* may be NULL */
+    const char *reason; /* what is wrong */
+    const char *help;   /* what would help */
+};
+
+/* What to ask of dt2_devices_list() beyond the plain list; or-ed together. */
+enum dt2_devices_flag {
+    DT2_DEVICES_FREE = 1,     /* free bytes also where only a context on the GPU can tell: creates one */
+    DT2_DEVICES_MEASURE = 2,  /* measure copy speeds (opens every device; takes a second or so) */
+    DT2_DEVICES_UNUSABLE = 4, /* look for GPUs that no driver claims, and for the speed of PCI links */
+};
+
+/*
+ * Lists the devices of this machine, in the order host, cuda, hip, opencl. No GPU is a normal machine: the
+ * list then holds "cpu" (with its NUMA nodes, where there are several). Creates no context on a GPU
+ * unless a flag asks for it. A driver that is absent is silence; one that is broken is one warning in
+ * the log. Models already loaded in the context count as used memory.
+ * The topology is hwloc's, so HWLOC_XMLFILE and HWLOC_SYNTHETIC replace the machine, and free bytes of
+ * a replaced host are unknown.
+ * Errors: DT2_EFAILED when the topology cannot be read; DT2_ENOMEM.
+ */
+DT2_PUBLIC int dt2_devices_list(struct dt2_context *context, unsigned flags, struct dt2_devices **devices,
+                                struct dt2_error *err);
+
+/*
+ * Reads a snapshot from the JSON that dt2_devices_json() wrote, or that somebody wrote in the same form:
+ * the machine to plan for need not be the machine one is on. `text` holds `length` bytes.
+ * `alignment_bytes` (then 1), `max_alloc_bytes` and `numa_distances` may be missing or null.
+ * Errors: DT2_EFAILED with the key and what was expected there.
+ */
+DT2_PUBLIC int dt2_devices_parse(const char *text, size_t length, struct dt2_devices **devices,
+                                 struct dt2_error *err);
+
+/* The snapshot as a JSON document ("devices", "budgets", "unusable", "numa_distances"). NULL without memory.
+ * Free with dt2_text_free(). */
+DT2_PUBLIC char *dt2_devices_json(const struct dt2_devices *devices);
+
+DT2_PUBLIC void dt2_devices_free(struct dt2_devices *devices);
+
+DT2_PUBLIC size_t dt2_devices_count(const struct dt2_devices *devices);
+/* The device at `index` < dt2_devices_count(), else NULL. */
+DT2_PUBLIC const struct dt2_device *dt2_devices_get(const struct dt2_devices *devices, size_t index);
+
+/*
+ * Finds a device by its name, an alias, "rocm:N" (hip:N), "numa:N" (cpu:N), "pci:DDDD:BB:DD.F" or
+ * "uuid:...". With HIP and without CUDA devices "cuda:N" is "hip:N". Case matters in names.
+ * Errors: DT2_ENOENT; the text lists the devices that exist, the suggestion names the nearest.
+ */
+DT2_PUBLIC int dt2_devices_find(const struct dt2_devices *devices, const char *name, size_t *index,
+                                struct dt2_error *err);
+
+/* The index of the device where a model computes by default: the first GPU of cuda, hip, opencl; else "cpu". */
+DT2_PUBLIC size_t dt2_devices_default(const struct dt2_devices *devices);
+
+DT2_PUBLIC size_t dt2_devices_budget_count(const struct dt2_devices *devices);
+DT2_PUBLIC const struct dt2_budget *dt2_devices_budget(const struct dt2_devices *devices, size_t index);
+
+DT2_PUBLIC size_t dt2_devices_unusable_count(const struct dt2_devices *devices);
+DT2_PUBLIC const struct dt2_unusable *dt2_devices_unusable(const struct dt2_devices *devices, size_t index);
+
+/*
+ * The matrix of distances between the host's NUMA nodes, row by row, *order x *order numbers, nodes in the
+ * order in which "cpu:N" devices are listed (10 is local by convention). NULL and *order = 0 when unknown.
+ */
+DT2_PUBLIC const uint64_t *dt2_devices_distances(const struct dt2_devices *devices, size_t *order);
+
+DT2_END_DECLS
+#endif

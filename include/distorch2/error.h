@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Errors: a struct that the caller owns, filled by the function that failed. */
+#ifndef DISTORCH2_ERROR_H
+#define DISTORCH2_ERROR_H
+
+#include <distorch2/common.h>
+
+DT2_BEGIN_DECLS
+
+/* What kind of failure. Functions return these values; 0 is success. */
+enum dt2_code {
+    DT2_OK = 0,
+    DT2_EFAILED = -1,    /* exists, but cannot be read, is malformed, or failed on the way */
+    DT2_EUSAGE = -2,     /* the caller's words: options, ranges, allocation syntax */
+    DT2_ENOFIT = -3,     /* does not fit: a budget, an allocation limit, memory itself */
+    DT2_ENOENT = -4,     /* no such device or model */
+    DT2_ECANCELLED = -5, /* a progress callback asked to stop */
+    DT2_EBUSY = -6,      /* in use: a model with borrowers */
+    DT2_ENOMEM = -7,     /* the library's own bookkeeping found no memory */
+};
+
+/*
+ * One failure in words. `text` names the file, device or character, and the number that was wrong; it
+ * may hold several lines (an allocation string with a caret below it). `suggestion` says what would
+ * work, or is empty. Both are NUL-terminated UTF-8, cut at a character when longer than the array.
+ * No initialisation is needed before a call; the content is meaningful only after a failure.
+ */
+struct dt2_error {
+    int code; /* enum dt2_code */
+    char text[2048];
+    char suggestion[1024];
+};
+
+/*
+ * The exit status that the command line tool uses for `code`: 0 done, 1 failed, 2 usage, 3 does not
+ * fit, 4 no such device or model, 130 cancelled. Programs of one's own may use the same.
+ */
+DT2_PUBLIC int dt2_exit_status(int code);
+
+/* The library's version, "MAJOR.MINOR.PATCH". Static storage. */
+DT2_PUBLIC const char *dt2_version(void);
+
+/* Frees text that a function of this library returned as `char *` (NULL is fine). */
+DT2_PUBLIC void dt2_text_free(char *text);
+
+DT2_END_DECLS
+#endif

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Tier 2: which block goes where. Planning is a pure function of (devices, blocks, request): no I/O, no device
+ * call, and the same answer every time. distorch2-allocation(7) has the grammar and the meaning of requests.
+ */
+#ifndef DISTORCH2_PLAN_H
+#define DISTORCH2_PLAN_H
+
+#include <distorch2/device.h>
+#include <distorch2/file.h>
+
+DT2_BEGIN_DECLS
+
+/* -- Blocks ------------------------------------------------------------------------------------------- */
+
+/*
+ * A block: tensors that are placed together. `bytes` is their sum; `tensor_bytes` the size of each, since each is
+ * aligned by itself on a device. `tensors` are their indices in the file, NULL in a list that belongs to no file.
+ */
+struct dt2_block {
+    const char *name;
+    uint64_t bytes;
+    const uint64_t *tensor_bytes;
+    const size_t *tensors;
+    size_t tensor_count;
+};
+
+struct dt2_blocks; /* opaque: the blocks of one file in execution order, and what the file is */
+
+/*
+ * Groups a file's tensors into blocks (names that agree up to the last dot), recognises the network from the names,
+ * and orders the blocks as the network uses them; the file's own order where the network is not recognised.
+ * The blocks stay valid after the file is freed. Errors: DT2_ENOMEM.
+ */
+DT2_PUBLIC int dt2_blocks_make(const struct dt2_file *file, struct dt2_blocks **blocks, struct dt2_error *err);
+DT2_PUBLIC void dt2_blocks_free(struct dt2_blocks *blocks);
+DT2_PUBLIC size_t dt2_blocks_count(const struct dt2_blocks *blocks);
+/* The blocks as an array, in execution order, as dt2_plan_make() takes it. */
+DT2_PUBLIC const struct dt2_block *dt2_blocks_array(const struct dt2_blocks *blocks);
+/* "sd1", "sd2", "sdxl", ...; NULL when unknown. */
+DT2_PUBLIC const char *dt2_blocks_family(const struct dt2_blocks *blocks);
+/* "cldm", ...; NULL when unknown: the blocks are then in file order. */
+DT2_PUBLIC const char *dt2_blocks_variant(const struct dt2_blocks *blocks);
+/* Whether the network takes further weights from the base model at run time (a Control-LoRA does). */
+DT2_PUBLIC bool dt2_blocks_needs_base(const struct dt2_blocks *blocks);
+
+/* -- Requests ----------------------------------------------------------------------------------------- */
+
+/* A size for one device or budget, for --reserve and --budget. */
+struct dt2_limit {
+    const char *name;
+    uint64_t bytes;
+};
+
+/*
+ * Asks the program around us to free memory: at least `bytes` on `device`, which is short. Returns the number of bytes
+ * that it expects to have freed; after that free memory is looked at again. Called on the thread that loads, before
+ * anything is allocated, and never by dt2_plan_make().
+ */
+typedef uint64_t dt2_release_fn(void *data, const char *device, uint64_t bytes);
+
+/*
+ * What is wanted. The first six are the inputs of ComfyUI's node. Start from DT2_REQUEST_INIT, which sets its defaults.
+ */
+struct dt2_request {
+    size_t struct_size;
+    const char *compute_device;          /* NULL: the first GPU, else "cpu" */
+    uint64_t virtual_vram_bytes;         /* to keep off the compute device; at most 128 GiB */
+    const char *donor_device;            /* device names separated by ','; NULL: "cpu" */
+    const char *expert_mode_allocations; /* NULL or blank: virtual VRAM alone decides */
+    bool eject_models;                   /* dt2_model_load(): unload what has bytes on the compute device first */
+    bool pack;                           /* fill gaps in quotas with blocks of the share that absorbs */
+    const struct dt2_limit *reserves;    /* bytes to leave free on a device */
+    size_t reserve_count;
+    const struct dt2_limit *budgets; /* bytes that may be used outright, whatever is free */
+    size_t budget_count;
+    dt2_release_fn *release; /* may be NULL */
+    void *release_data;
+    const struct dt2_limit *credits; /* bytes that will be free by then, budget by budget: of models to be ejected */
+    size_t credit_count;
+};
+#define DT2_REQUEST_INIT                                                                                              \
+    {                                                                                                                 \
+        sizeof(struct dt2_request), NULL, (uint64_t)4 << 30, NULL, NULL, true, false, NULL, 0, NULL, 0, NULL, NULL,   \
+            NULL, 0                                                                                                   \
+    }
+
+/* -- Plans -------------------------------------------------------------------------------------------- */
+
+struct dt2_plan; /* opaque, immutable */
+
+/* What one device gets. */
+struct dt2_share {
+    const char *device;
+    uint64_t quota_bytes;   /* DT2_UNKNOWN for a wildcard */
+    uint64_t bytes;         /* of the tensors placed here */
+    uint64_t cost_bytes;    /* what that takes: alignment, fixed cost, the compute device's streaming window */
+    bool absorbs;           /* takes what the other shares leave */
+    const size_t *blocks;   /* indices, ascending: execution order */
+    size_t block_count;
+    size_t runs; /* into how many runs of consecutive blocks it falls: 1 unless packed; 0 when empty */
+};
+
+/*
+ * Makes a plan for `blocks`, an array of `count` in execution order, on `devices`.
+ * The plan keeps copies of the names it needs; `devices` and `blocks` may be freed before it.
+ * Errors: DT2_EUSAGE for a bad allocation string, with a caret under the offending character, or a value out of range;
+ * DT2_ENOENT for a device that does not exist (with the caret too); DT2_ENOFIT naming the budget and by how many bytes it
+ * is short, and, where there is one, the nearest request that would fit.
+ */
+DT2_PUBLIC int dt2_plan_make(const struct dt2_devices *devices, const struct dt2_block *blocks, size_t count,
+                             const struct dt2_request *request, struct dt2_plan **plan, struct dt2_error *err);
+DT2_PUBLIC void dt2_plan_free(struct dt2_plan *plan);
+
+/* Shares in the order of the request, devices without bytes included. */
+DT2_PUBLIC size_t dt2_plan_share_count(const struct dt2_plan *plan);
+DT2_PUBLIC const struct dt2_share *dt2_plan_share(const struct dt2_plan *plan, size_t index);
+DT2_PUBLIC const char *dt2_plan_compute_device(const struct dt2_plan *plan);
+/* Bytes of the window on the compute device through which blocks on donors will stream; 0: nothing streams. */
+DT2_PUBLIC uint64_t dt2_plan_window_bytes(const struct dt2_plan *plan);
+/* The index of the share that holds block `block`. */
+DT2_PUBLIC size_t dt2_plan_block_share(const struct dt2_plan *plan, size_t block);
+DT2_PUBLIC size_t dt2_plan_warning_count(const struct dt2_plan *plan);
+DT2_PUBLIC const char *dt2_plan_warning(const struct dt2_plan *plan, size_t index);
+
+/*
+ * The plan as a JSON document. `file` supplies "model" and may be NULL (then null). NULL without memory. Free with
+ * dt2_text_free().
+ */
+DT2_PUBLIC char *dt2_plan_json(const struct dt2_plan *plan, const struct dt2_file *file);
+
+DT2_END_DECLS
+#endif

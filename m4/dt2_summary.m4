@@ -1,0 +1,32 @@
+dnl SPDX-License-Identifier: BSD-3-Clause
+
+dnl DT2_SUMMARY: the table that ends configure.
+AC_DEFUN([DT2_SUMMARY], [
+  dt2_compiler=$($CC --version | head -n 1)
+  cat <<EOF
+
+distorch2 $PACKAGE_VERSION
+
+  compiler     $dt2_compiler
+  warnings     $(test "x$enable_werror" = xyes && echo errors || echo shown), hardening $enable_hardening
+  prefix       $prefix
+
+  libraries
+    hwloc      $($PKG_CONFIG --modversion hwloc)
+    jansson    $($PKG_CONFIG --modversion jansson)
+    libyaml    $($PKG_CONFIG --modversion yaml-0.1)
+    xxHash     $($PKG_CONFIG --modversion libxxhash)
+
+  drivers
+    host       yes (built in)
+    OpenCL     $dt2_driver_opencl
+
+  tests
+    bats       ${BATS:-no (the tests of the command line will skip)}
+    prove      ${PROVE:-no (make prove will not work)}
+    valgrind   ${VALGRIND:-no (make check-valgrind will not work)}
+    C++17      ${CXX:-no (one test will skip)}
+    python3    ${PYTHON3:-no (some tests of JSON output will skip)}
+
+EOF
+])

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: BSD-3-Clause
+libdistorch2_core_la_SOURCES += \
+	src/base/alloc.c \
+	src/base/alloc.h \
+	src/base/checked.h \
+	src/base/decimal.c \
+	src/base/decimal.h \
+	src/base/error.c \
+	src/base/error.h \
+	src/base/log.c \
+	src/base/log.h \
+	src/base/size.c \
+	src/base/size.h \
+	src/base/text.c \
+	src/base/text.h
+
+check_PROGRAMS += tests/unit/test-base
+TESTS += tests/unit/test-base
+tests_unit_test_base_SOURCES = tests/unit/test-base.c tests/support/tap.h
+tests_unit_test_base_LDADD = $(TEST_LIBS)

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The machine: its topology, its drivers, and the devices that come of both. One for each context. */
+#ifndef DT2_MACHINE_MACHINE_H
+#define DT2_MACHINE_MACHINE_H
+
+#include "base/log.h"
+#include "machine/devices.h"
+#include "machine/modules.h"
+
+struct dt2_machine; /* thread-safe; reads topology and drivers when first needed */
+
+/* `backend_path` as in dt2_context_options. The log must outlive the machine. */
+int dt2_machine_create(const struct dt2_log *log, const char *backend_path, struct dt2_machine **machine,
+                       struct dt2_error *err);
+void dt2_machine_destroy(struct dt2_machine *machine);
+
+/* The devices now; `flags` are enum dt2_devices_flag. Knows nothing of loaded models. */
+int dt2_machine_list(struct dt2_machine *machine, unsigned flags, struct dt2_devices **devices, struct dt2_error *err);
+
+/* A device that is open, shared by all who opened it: the last close closes it. */
+struct dt2_opened {
+    const char *name; /* the device's listed name, not an alias */
+    const struct dt2_backend *backend;
+    void *driver;
+    dt2_handle device;
+    unsigned flags; /* enum dt2_device_flag */
+    uint64_t alignment_bytes;
+    uint64_t max_alloc_bytes; /* DT2_UNKNOWN: no limit */
+    int numa_node;            /* nearest to the device, or where it lies; -1: unknown */
+};
+
+/* Opens a device by its listed name. Errors: DT2_ENOENT; what the driver says. */
+int dt2_machine_open(struct dt2_machine *machine, const char *name, struct dt2_opened **opened, struct dt2_error *err);
+void dt2_machine_close(struct dt2_machine *machine, struct dt2_opened *opened); /* NULL is fine */
+
+#endif

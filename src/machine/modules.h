@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Driver modules: found, opened, and given the services of the core. */
+#ifndef DT2_MACHINE_MODULES_H
+#define DT2_MACHINE_MODULES_H
+
+#include "base/log.h"
+#include <distorch2/backend.h>
+
+/* A driver that is open. */
+struct dt2_driver {
+    const char *name; /* "host", "opencl", ... */
+    const struct dt2_backend *backend;
+    void *self; /* first argument of the backend's functions */
+    uint32_t device_count;
+};
+
+/* A driver that is not: why, in words (ABSENT: what was not found; otherwise what is broken). */
+struct dt2_driver_missing {
+    char name[32];
+    int status; /* enum dt2_backend_status */
+    char reason[512];
+};
+
+struct dt2_modules {
+    struct dt2_driver *drivers; /* in the order cuda, hip, opencl, then any other by name */
+    size_t count;
+    struct dt2_driver_missing *missing;
+    size_t missing_count;
+    struct dt2_services *services;
+    void **libraries; /* of dlopen, one for each driver */
+};
+
+/*
+ * Opens every module "dt2-NAME.so" in the folders of `path` (':'-separated; NULL: the default places, see
+ * dt2_context_options; "": none). The first folder that has a name wins. A module that is absent (also: whose vendor
+ * library is missing, so that dlopen fails) is silence; one that is broken is one warning in `log`; both are listed in `missing`.
+ * Errors: DT2_ENOMEM only.
+ */
+int dt2_modules_open(const char *path, const struct dt2_log *log, struct dt2_modules *modules, struct dt2_error *err);
+void dt2_modules_close(struct dt2_modules *modules);
+
+/*
+ * The services that a driver gets (a log, errors, memory, the handle table), as modules and the core's own host driver use
+ * them. dt2_services_live() counts handles that were not taken: what a test calls a leak.
+ */
+struct dt2_services;
+int dt2_services_create(const struct dt2_log *log, struct dt2_services **services, struct dt2_error *err);
+void dt2_services_destroy(struct dt2_services *services);
+const struct dt2_backend_services *dt2_services_table(struct dt2_services *services);
+size_t dt2_services_live(struct dt2_services *services);
+
+/* A driver's failure as one of the library's: NOMEM becomes DT2_ENOFIT, the rest DT2_EFAILED. "DEVICE: text (CL_NAME, -5)". */
+int dt2_fail_driver(struct dt2_error *err, const char *device, const struct dt2_backend_error *failure);
+
+#endif
