@@ -167,6 +167,21 @@ bool dt2_utf8_valid(const char *text, size_t length)
     return true;
 }
 
+char *dt2_utf8_clean(const char *text)
+{
+    struct dt2_text clean = { 0 };
+    for (size_t left = strlen(text); left > 0;) {
+        size_t n = utf8_character((const unsigned char *)text, left);
+        if (n)
+            dt2_text_add(&clean, text, n);
+        else
+            dt2_text_add(&clean, "\xEF\xBF\xBD", 3);
+        text += n ? n : 1;
+        left -= n ? n : 1;
+    }
+    return dt2_text_take(&clean);
+}
+
 /* -- the nearest names -- */
 
 #define EDIT_MAX 128 /* characters of a name that are compared */

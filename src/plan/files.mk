@@ -1,1 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
+libdistorch2_core_la_SOURCES += \
+	src/plan/asked.c \
+	src/plan/capacity.c \
+	src/plan/capacity.h \
+	src/plan/claims.c \
+	src/plan/draft.h \
+	src/plan/grammar.c \
+	src/plan/grammar.h \
+	src/plan/place.c \
+	src/plan/plan.c \
+	src/plan/plan.h \
+	src/plan/plan_json.c
