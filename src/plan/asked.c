@@ -64,7 +64,7 @@ static int find_entries(struct dt2_asked *asked, struct dt2_error *err)
     if (!asked->entry_devices)
         return dt2_fail_nomem(err);
     for (size_t i = 0; i < asked->entries.count; i++) {
-        const struct dt2_entry *entry = &asked->entries.items[i];
+        const struct dt2_allocation *entry = &asked->entries.items[i];
         size_t device;
         int rc = find_in_string(asked->devices, what, string, entry->device, entry->device_at, &device, err);
         if (rc < 0)
@@ -163,7 +163,7 @@ int dt2_asked_make(const struct dt2_devices *devices, const struct dt2_block *bl
     else
         rc = sum_blocks(asked, err);
     if (rc == 0)
-        rc = dt2_entries_parse(request->expert_mode_allocations, &asked->entries, err);
+        rc = dt2_allocations_parse(request->expert_mode_allocations, &asked->entries, err);
     if (rc == 0)
         rc = find_compute(asked, err);
     if (rc == 0)
@@ -179,7 +179,7 @@ int dt2_asked_make(const struct dt2_devices *devices, const struct dt2_block *bl
 
 void dt2_asked_clear(struct dt2_asked *asked)
 {
-    dt2_entries_clear(&asked->entries);
+    dt2_allocations_clear(&asked->entries);
     dt2_release(asked->entry_devices);
     dt2_release(asked->donors);
     dt2_capacity_clear(&asked->capacity);

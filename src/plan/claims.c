@@ -120,7 +120,7 @@ static int entry_quota(const struct dt2_asked *asked, size_t index, const struct
                        struct dt2_error *err)
 {
     const struct dt2_decimal one = dt2_decimal_of(1);
-    const struct dt2_entry *entry = &asked->entries.items[index];
+    const struct dt2_allocation *entry = &asked->entries.items[index];
     bool fits = true;
     *quota = 0;
     if (entry->amount == DT2_AMOUNT_BYTES)
@@ -142,13 +142,13 @@ static int claim_entries(struct dt2_draft *draft, struct dt2_capacity *capacity,
 {
     const struct dt2_asked *asked = draft->asked;
     struct dt2_decimal ratio_sum = dt2_decimal_of(100);
-    if (dt2_entries_pure_ratio(&asked->entries)) {
+    if (dt2_allocations_pure_ratio(&asked->entries)) {
         ratio_sum = dt2_decimal_of(0);
         for (size_t i = 0; i < asked->entries.count; i++)
             ratio_sum = dt2_decimal_add(&ratio_sum, &asked->entries.items[i].number);
     }
     for (size_t i = 0; i < asked->entries.count; i++) {
-        const struct dt2_entry *entry = &asked->entries.items[i];
+        const struct dt2_allocation *entry = &asked->entries.items[i];
         uint64_t quota;
         int rc = entry_quota(asked, i, &ratio_sum, &quota, err);
         if (rc == 0)
@@ -208,7 +208,7 @@ static int claim_complete(struct dt2_draft *draft, struct dt2_capacity *capacity
         return 0;
     }
     draft->absorber = last_with_quota(draft);
-    if (remainder == 0 || dt2_entries_pure_ratio(&asked->entries))
+    if (remainder == 0 || dt2_allocations_pure_ratio(&asked->entries))
         return 0;
     return give_to_donors(draft, capacity, remainder, false, err);
 }
@@ -235,14 +235,14 @@ static int claim_mixed(struct dt2_draft *draft, struct dt2_capacity *capacity, s
 int dt2_claims_make(struct dt2_draft *draft, struct dt2_capacity *capacity, struct dt2_notes *notes,
                     struct dt2_error *err)
 {
-    const struct dt2_entries *entries = &draft->asked->entries;
+    const struct dt2_allocations *entries = &draft->asked->entries;
     dt2_capacity_reset(capacity);
     if (entries->count == 0)
         return claim_virtual(draft, capacity, notes, err);
     bool wildcard = false;
     for (size_t i = 0; i < entries->count; i++)
         wildcard |= entries->items[i].amount == DT2_AMOUNT_WILDCARD;
-    if (wildcard || dt2_entries_pure_ratio(entries) || names_compute(draft->asked))
+    if (wildcard || dt2_allocations_pure_ratio(entries) || names_compute(draft->asked))
         return claim_complete(draft, capacity, notes, err);
     return claim_mixed(draft, capacity, err);
 }

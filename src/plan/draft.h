@@ -31,7 +31,7 @@ struct dt2_asked {
     size_t count;
     uint64_t model_bytes;
     const struct dt2_request *request;
-    struct dt2_entries entries;
+    struct dt2_allocations entries;
     size_t *entry_devices; /* index of each entry's device */
     size_t compute;
     size_t *donors; /* without the compute device, in order */

@@ -39,7 +39,7 @@ static size_t letters(const struct cursor *c)
 }
 
 /* device := all up to the comma, white space around it aside */
-static int parse_device(struct cursor *c, struct dt2_entry *entry)
+static int parse_device(struct cursor *c, struct dt2_allocation *entry)
 {
     entry->device_at = c->at;
     size_t length = strcspn(c->string + c->at, ",;");
@@ -82,7 +82,7 @@ static int refuse_number(struct cursor *c)
 }
 
 /* A bare number: a share of the device's memory, from 0 to 1. */
-static int parse_fraction(struct cursor *c, struct dt2_entry *entry, size_t digits)
+static int parse_fraction(struct cursor *c, struct dt2_allocation *entry, size_t digits)
 {
     const struct dt2_decimal one = dt2_decimal_of(1);
     entry->amount = DT2_AMOUNT_FRACTION;
@@ -94,7 +94,7 @@ static int parse_fraction(struct cursor *c, struct dt2_entry *entry, size_t digi
     return DT2_EUSAGE;
 }
 
-static int parse_bytes(struct cursor *c, struct dt2_entry *entry)
+static int parse_bytes(struct cursor *c, struct dt2_allocation *entry)
 {
     const struct dt2_decimal one = dt2_decimal_of(1);
     size_t length = letters(c);
@@ -117,7 +117,7 @@ static int parse_bytes(struct cursor *c, struct dt2_entry *entry)
 }
 
 /* amount := '*' | bytes ['*'] | percent | fraction */
-static int parse_amount(struct cursor *c, struct dt2_entry *entry)
+static int parse_amount(struct cursor *c, struct dt2_allocation *entry)
 {
     entry->amount_at = c->at;
     if (peek(c) == '*') {
@@ -141,14 +141,14 @@ static int parse_amount(struct cursor *c, struct dt2_entry *entry)
     return letters(c) ? parse_bytes(c, entry) : parse_fraction(c, entry, digits);
 }
 
-static int parse_entry(struct cursor *c, struct dt2_entries *entries)
+static int parse_entry(struct cursor *c, struct dt2_allocations *entries)
 {
     if (peek(c) == ';' || peek(c) == '\0')
         return FAIL(c, c->at, "allocation string: an empty entry");
     if (!DT2_GROW(entries->items, entries->count, entries->capacity))
         return dt2_fail_nomem(c->err);
-    struct dt2_entry *entry = &entries->items[entries->count];
-    *entry = (struct dt2_entry){ 0 };
+    struct dt2_allocation *entry = &entries->items[entries->count];
+    *entry = (struct dt2_allocation){ 0 };
     int rc = parse_device(c, entry);
     entries->count += entry->device != NULL;
     if (rc == 0)
@@ -162,14 +162,14 @@ static int parse_entry(struct cursor *c, struct dt2_entries *entries)
 }
 
 /* What holds between entries. */
-static int check_together(struct cursor *c, const struct dt2_entries *entries)
+static int check_together(struct cursor *c, const struct dt2_allocations *entries)
 {
     const struct dt2_decimal all = dt2_decimal_of(100);
     struct dt2_decimal percent = dt2_decimal_of(0);
-    const struct dt2_entry *wildcard = NULL, *above = NULL;
-    bool pure = dt2_entries_pure_ratio(entries);
+    const struct dt2_allocation *wildcard = NULL, *above = NULL;
+    bool pure = dt2_allocations_pure_ratio(entries);
     for (size_t i = 0; i < entries->count; i++) {
-        const struct dt2_entry *entry = &entries->items[i];
+        const struct dt2_allocation *entry = &entries->items[i];
         if (entry->amount == DT2_AMOUNT_WILDCARD) {
             if (wildcard)
                 return FAIL(c, entry->amount_at, "allocation string: a second wildcard; only one share can take the rest");
@@ -187,10 +187,10 @@ static int check_together(struct cursor *c, const struct dt2_entries *entries)
     return 0;
 }
 
-int dt2_entries_parse(const char *string, struct dt2_entries *entries, struct dt2_error *err)
+int dt2_allocations_parse(const char *string, struct dt2_allocations *entries, struct dt2_error *err)
 {
     struct cursor c = { string ? string : "", 0, err };
-    struct dt2_entries parsed = { 0 };
+    struct dt2_allocations parsed = { 0 };
     int rc = 0;
     skip_space(&c);
     while (rc == 0 && peek(&c) != '\0') {
@@ -203,22 +203,22 @@ int dt2_entries_parse(const char *string, struct dt2_entries *entries, struct dt
     if (rc == 0)
         rc = check_together(&c, &parsed);
     if (rc < 0) {
-        dt2_entries_clear(&parsed);
+        dt2_allocations_clear(&parsed);
         return rc;
     }
     *entries = parsed;
     return 0;
 }
 
-void dt2_entries_clear(struct dt2_entries *entries)
+void dt2_allocations_clear(struct dt2_allocations *entries)
 {
     for (size_t i = 0; i < entries->count; i++)
         dt2_release(entries->items[i].device);
     dt2_release(entries->items);
-    *entries = (struct dt2_entries){ 0 };
+    *entries = (struct dt2_allocations){ 0 };
 }
 
-bool dt2_entries_pure_ratio(const struct dt2_entries *entries)
+bool dt2_allocations_pure_ratio(const struct dt2_allocations *entries)
 {
     for (size_t i = 0; i < entries->count; i++)
         if (entries->items[i].amount != DT2_AMOUNT_PERCENT)

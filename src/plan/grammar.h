@@ -13,7 +13,7 @@ enum dt2_amount {
     DT2_AMOUNT_FRACTION, /* of the device's total memory */
 };
 
-struct dt2_entry {
+struct dt2_allocation {
     char *device;
     size_t device_at; /* offsets in the string, for carets */
     size_t amount_at;
@@ -22,8 +22,8 @@ struct dt2_entry {
     uint64_t bytes;            /* of bytes; of a wildcard, what was expected, DT2_UNKNOWN for a bare one */
 };
 
-struct dt2_entries {
-    struct dt2_entry *items;
+struct dt2_allocations {
+    struct dt2_allocation *items;
     size_t count;
     size_t capacity;
 };
@@ -33,10 +33,10 @@ struct dt2_entries {
  * machine: one wildcard at most, percentages beside it no more than 100 in all, not only zeros where ratios are relative.
  * Errors: DT2_EUSAGE with a caret under the offending character.
  */
-int dt2_entries_parse(const char *string, struct dt2_entries *entries, struct dt2_error *err);
-void dt2_entries_clear(struct dt2_entries *entries);
+int dt2_allocations_parse(const char *string, struct dt2_allocations *entries, struct dt2_error *err);
+void dt2_allocations_clear(struct dt2_allocations *entries);
 
 /* Whether all entries are percentages: they are then relative to one another. False for no entries. */
-bool dt2_entries_pure_ratio(const struct dt2_entries *entries);
+bool dt2_allocations_pure_ratio(const struct dt2_allocations *entries);
 
 #endif

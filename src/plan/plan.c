@@ -325,10 +325,19 @@ static int plan_finish(struct dt2_draft *draft, struct dt2_asked *asked, struct 
     return 0;
 }
 
-int dt2_plan_make(const struct dt2_devices *devices, const struct dt2_block *blocks, size_t count,
-                  const struct dt2_request *request, struct dt2_plan **plan, struct dt2_error *err)
+static void measure_shortage(const struct dt2_capacity *capacity, struct dt2_shortage *shortage)
 {
-    DT2_KEEP_ERRNO;
+    size_t index = dt2_capacity_short(capacity);
+    if (index == capacity->count)
+        return;
+    snprintf(shortage->name, sizeof shortage->name, "%s", capacity->devices->budgets[index].name);
+    shortage->bytes = capacity->rooms[index].charged - capacity->rooms[index].available;
+}
+
+int dt2_plan_decide(const struct dt2_devices *devices, const struct dt2_block *blocks, size_t count,
+                    const struct dt2_request *request, struct dt2_plan **plan, struct dt2_shortage *shortage,
+                    struct dt2_error *err)
+{
     static const struct dt2_request defaults = DT2_REQUEST_INIT;
     struct dt2_asked asked;
     struct dt2_draft draft;
@@ -337,12 +346,20 @@ int dt2_plan_make(const struct dt2_devices *devices, const struct dt2_block *blo
         return rc;
     rc = draft_make(&asked, asked.request->virtual_vram_bytes, &asked.capacity, &asked.notes, &draft, err);
     if (rc == 0) {
-        rc = dt2_capacity_short(&asked.capacity) < asked.capacity.count ? refuse(&draft, &asked.capacity, err)
-                                                                        : plan_finish(&draft, &asked, plan, err);
+        measure_shortage(&asked.capacity, shortage);
+        rc = shortage->bytes ? refuse(&draft, &asked.capacity, err) : plan_finish(&draft, &asked, plan, err);
         dt2_draft_clear(&draft);
     }
     dt2_asked_clear(&asked);
     return rc;
+}
+
+int dt2_plan_make(const struct dt2_devices *devices, const struct dt2_block *blocks, size_t count,
+                  const struct dt2_request *request, struct dt2_plan **plan, struct dt2_error *err)
+{
+    DT2_KEEP_ERRNO;
+    struct dt2_shortage shortage = { .bytes = 0 };
+    return dt2_plan_decide(devices, blocks, count, request, plan, &shortage, err);
 }
 
 void dt2_plan_free(struct dt2_plan *plan)

@@ -27,6 +27,17 @@ struct dt2_charge {
     uint64_t bytes;
 };
 
+/* The budget that is short, and by how much. */
+struct dt2_shortage {
+    char name[128];
+    uint64_t bytes; /* 0: nothing was short */
+};
+
+/* dt2_plan_make(), which on DT2_ENOFIT also says in *shortage what is short; an allocation limit is no shortage. */
+int dt2_plan_decide(const struct dt2_devices *devices, const struct dt2_block *blocks, size_t count,
+                    const struct dt2_request *request, struct dt2_plan **plan, struct dt2_shortage *shortage,
+                    struct dt2_error *err);
+
 /* The request as a JSON object, for the record. NULL without memory. */
 char *dt2_request_json(const struct dt2_request *request);
 
