@@ -22,7 +22,7 @@ static void trim_partial_character(char *text)
         text[start - 1] = '\0';
 }
 
-static void format_into(char *out, size_t size, const char *format, va_list args)
+void dt2_format_into(char *out, size_t size, const char *format, va_list args)
 {
     int n = vsnprintf(out, size, format, args);
     if (n < 0)
@@ -37,7 +37,7 @@ int dt2_failv(struct dt2_error *err, int code, const char *format, va_list args)
     if (err) {
         err->code = code;
         err->suggestion[0] = '\0';
-        format_into(err->text, sizeof err->text, format, args);
+        dt2_format_into(err->text, sizeof err->text, format, args);
     }
     return code;
 }
@@ -58,7 +58,7 @@ void dt2_suggest(struct dt2_error *err, const char *format, ...)
         return;
     va_list args;
     va_start(args, format);
-    format_into(err->suggestion, sizeof err->suggestion, format, args);
+    dt2_format_into(err->suggestion, sizeof err->suggestion, format, args);
     va_end(args);
 }
 
@@ -71,7 +71,7 @@ int dt2_fail_prefix(struct dt2_error *err, int code, const char *format, ...)
     memcpy(rest, err->text, sizeof rest);
     va_list args;
     va_start(args, format);
-    format_into(err->text, sizeof err->text, format, args);
+    dt2_format_into(err->text, sizeof err->text, format, args);
     va_end(args);
     size_t used = strlen(err->text);
     snprintf(err->text + used, sizeof err->text - used, "%s", rest);
