@@ -6,8 +6,8 @@
 #include "cli/options.h"
 
 /*
- * Runs a command. Returns 0; or a negative enum dt2_code with *err filled, which the caller reports; or the exit status,
- * above 0, of a failure that is part of what was printed already.
+ * Runs a command. Returns 0; or a negative enum dt2_code with *err filled, which the caller reports; or the exit
+ * status, above 0, of a failure that is part of what was printed already.
  */
 typedef int cli_run_fn(const struct cli_options *options, struct dt2_error *err);
 

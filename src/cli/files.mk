@@ -28,3 +28,31 @@ distorch2_SOURCES = \
 	src/cli/text.h
 distorch2_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 distorch2_LDADD = libdistorch2.la $(JANSSON_LIBS)
+
+dist_man_MANS += docs/man/distorch2.1 docs/man/distorch2-allocation.7
+
+# bash looks completions up by the name of the command.
+bashcompletion_DATA = docs/completion/distorch2
+docs/completion/distorch2: docs/completion/distorch2.bash
+	@$(MKDIR_P) docs/completion
+	$(AM_V_GEN)cp $(top_srcdir)/docs/completion/distorch2.bash $@
+CLEANFILES += docs/completion/distorch2
+
+TESTS += \
+	tests/cli/catalogue.bats \
+	tests/cli/examples.bats \
+	tests/cli/load.bats \
+	tests/cli/output.bats \
+	tests/cli/plan.bats \
+	tests/cli/usage.bats
+EXTRA_DIST += \
+	docs/completion/distorch2.bash \
+	tests/cli/catalogue.bats \
+	tests/cli/examples.bats \
+	tests/cli/load.bats \
+	tests/cli/output.bats \
+	tests/cli/plan.bats \
+	tests/cli/usage.bats \
+	tests/data/layouts/tiny-plain.tsv \
+	tests/data/layouts/tiny.tsv \
+	tests/support/cli.bash

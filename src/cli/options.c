@@ -35,7 +35,7 @@ struct option_entry {
 #define AT(member) offsetof(struct cli_options, member)
 
 static const struct option_entry table[] = {
-    { "free", NULL, "ask for free bytes where only a context on the GPU can tell", KIND_FLAG, CLI_DEVICES, AT(free) },
+    { "free", NULL, "free bytes also where that takes a GPU context", KIND_FLAG, CLI_DEVICES, AT(free) },
     { "measure", NULL, "measure copy speeds (takes a second or so)", KIND_FLAG, CLI_DEVICES, AT(measure) },
     { "long", NULL, "open each file: its format, family and variant", KIND_FLAG, CLI_MODELS, AT(details) },
     { "tensors", NULL, "list the tensors too", KIND_FLAG, CLI_INSPECT, AT(tensors) },
@@ -51,8 +51,8 @@ static const struct option_entry table[] = {
       AT(request.eject_models) },
     { "reserve", "D=SIZE", "leave SIZE free on D, such as cpu=2gb (repeatable)", KIND_LIMITS, REQUEST, AT(reserves) },
     { "budget", "D=SIZE", "use up to SIZE of D, whatever is free (repeatable)", KIND_LIMITS, REQUEST, AT(budgets) },
-    { "pack", NULL, "fill gaps in shares with blocks of the one that absorbs", KIND_FLAG, REQUEST, AT(request.pack) },
-    { "machine", "FILE", "plan for a saved `devices --json`; - is standard input", KIND_TEXT, CLI_PLAN, AT(machine) },
+    { "pack", NULL, "fill gaps in shares from the one that absorbs", KIND_FLAG, REQUEST, AT(request.pack) },
+    { "machine", "FILE", "plan for a saved `devices --json`; - is stdin", KIND_TEXT, CLI_PLAN, AT(machine) },
     { "verify", NULL, "read every tensor back and compare it with the file", KIND_FLAG, CLI_LOAD, AT(verify) },
     { "comfyui", "DIR", "ComfyUI's folder [$COMFYUI_PATH, ., ~/ComfyUI]", KIND_TEXT, ALL, AT(comfyui) },
     { "extra-model-paths", "FILE", "one more extra_model_paths.yaml (repeatable)", KIND_TEXTS, ALL,

@@ -21,8 +21,10 @@ static void interrupt(int number)
 
 void cli_interrupt_start(void)
 {
-    struct sigaction action = { .sa_handler = interrupt, .sa_flags = (int)SA_RESETHAND };
-    sigaction(SIGINT, &action, NULL);
+    struct sigaction before, action = { .sa_handler = interrupt, .sa_flags = (int)SA_RESETHAND };
+    sigaction(SIGINT, NULL, &before);
+    if (before.sa_handler != SIG_IGN) /* a shell's background jobs are not meant by Ctrl-C */
+        sigaction(SIGINT, &action, NULL);
 }
 
 bool cli_interrupted(void)
