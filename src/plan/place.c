@@ -194,7 +194,8 @@ static void take_from_back(struct dt2_draft *draft, const struct dt2_claim *clai
     rest->high = begin;
 }
 
-/* The quota of each target, for the record and for packing: of nodes, what they hold of what is left of the claim's. */
+/* The quota of each target, for the record and for packing: of nodes, what they hold; of what is left of the claim's quota,
+ * unless the claim absorbs and has no bound. */
 static void settle_quotas(struct dt2_draft *draft)
 {
     for (size_t i = 0; i < draft->claim_count; i++) {
@@ -202,7 +203,8 @@ static void settle_quotas(struct dt2_draft *draft)
         uint64_t left = claim->quota;
         for (size_t j = 0; j < claim->target_count; j++) {
             struct dt2_target *target = &draft->targets[claim->first_target + j];
-            target->quota = claim->target_count > 1 ? dt2_min(left, target->limit) : left;
+            bool bounded = i != draft->absorber || target->absorbs;
+            target->quota = dt2_min(bounded ? left : DT2_UNKNOWN, claim->target_count > 1 ? target->limit : DT2_UNKNOWN);
             left = dt2_sub_floor(left, target->bytes);
         }
     }

@@ -45,7 +45,8 @@ static void add_device(struct world *w, char **budgets, const char *name, const 
 static void make_machine(struct world *w)
 {
     char budgets[TEXT] = "[", *end = budgets + 1;
-    uint64_t unit = w->roomy ? 1ull << 50 : (1ull << 30) + w->model / (1 + random_below(4));
+    /* without room: what the reserve leaves is of the model's size */
+    uint64_t unit = w->roomy ? 1ull << 50 : (272ull << 20) + w->model / (1 + random_below(6));
     strcpy(w->machine, "{\"devices\":[");
     size_t gpus = random_below(DT2_COUNT(gpu_names) + 1), nodes = random_below(3) ? 0 : 2 + random_below(2);
     add_device(w, &end, "cpu", "host", unit * 4, 64);
@@ -193,7 +194,7 @@ static size_t absorbing(const struct dt2_plan *plan)
     return SIZE_MAX;
 }
 
-/* In expert strings without packing: one run a share, and a share that does not absorb is short by less than a block. */
+/* In expert strings without packing: one run a share, and, where no budget bounds it, short of its quota by less than a block. */
 static const char *check_runs(const struct world *w, const struct dt2_plan *plan)
 {
     size_t absorber = absorbing(plan), low = 0, high = w->count;
@@ -207,7 +208,7 @@ static const char *check_runs(const struct world *w, const struct dt2_plan *plan
         if (share->block_count && share->blocks[0] != low)
             return "shares before the absorbing one take from the front, in order";
         low += share->block_count;
-        if (!is_node(share->device) && low < w->count && share->bytes + w->blocks[low].bytes <= share->quota_bytes)
+        if (w->roomy && !is_node(share->device) && low < w->count && share->bytes + w->blocks[low].bytes <= share->quota_bytes)
             return "a share takes blocks while its quota holds";
     }
     for (size_t i = dt2_plan_share_count(plan); i-- > absorber + 1;) {
@@ -215,7 +216,7 @@ static const char *check_runs(const struct world *w, const struct dt2_plan *plan
         if (share->block_count && share->blocks[share->block_count - 1] != high - 1)
             return "shares after it take from the back, the last first";
         high -= share->block_count;
-        if (!is_node(share->device) && high > low && share->bytes + w->blocks[high - 1].bytes <= share->quota_bytes)
+        if (w->roomy && !is_node(share->device) && high > low && share->bytes + w->blocks[high - 1].bytes <= share->quota_bytes)
             return "a share at the back takes blocks while its quota holds";
     }
     return NULL;

@@ -193,7 +193,7 @@ static void test_refusals(void)
         { "an unknown compute device", "cuda:7", "cpu", NULL, 0, NULL, NULL, DT2_ENOENT, "cuda:7", "cuda:" },
         { "an unknown donor", "cuda:0", "cpu,cuda:5", NULL, 0, NULL, NULL, DT2_ENOENT, "\n      ^", "cuda:" },
         { "a missing donor", "cuda:0", "cpu,,cuda:1", NULL, 0, NULL, NULL, DT2_EUSAGE, "\n      ^", "" },
-        { "one device twice", "cuda:0", "cpu", "cuda:1,1mb;cuda:1,2mb", 0, NULL, NULL, DT2_EUSAGE, "\n            ^", "" },
+        { "one device twice", "cuda:0", "cpu", "cuda:1,1mb;cuda:1,2mb", 0, NULL, NULL, DT2_EUSAGE, "\n             ^", "" },
         { "too much virtual VRAM", "cuda:0", "cpu", NULL, 128 * GIB + 1, NULL, NULL, DT2_EUSAGE, "outside 0.0 to 128.0", "" },
     };
     for (size_t i = 0; i < DT2_COUNT(cases); i++) {
