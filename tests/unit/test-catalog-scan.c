@@ -260,7 +260,7 @@ static void test_refresh_random(void)
         char name[128];
         snprintf(name, sizeof name, "%s%c.pt", folders[random_below(DT2_COUNT(folders))], (char)('a' + random_below(4)));
         if (random_below(8) == 0)
-            name[strlen(name) - 5] = '\0'; /* the folder itself */
+            name[strlen(name) - 4] = '\0'; /* the folder itself */
         struct stat st;
         if (lstat(at("%s", name), &st) == 0)
             tree_remove(name);

@@ -64,7 +64,7 @@ static void check_refused(const struct dt2_catalog *catalog, const struct lines 
     for (size_t i = 0; i < DT2_COUNT(known); i++) {
         if (strcmp(known[i].name, name) != 0)
             continue;
-        char where[4300];
+        char where[8500];
         snprintf(where, sizeof where, "%s:%u: ", file, known[i].line);
         ok(lines_have(lines, where), "%s: the warning names file and line", name);
         ok(lines_have(lines, "expected a "), "%s: and what was expected", name);
