@@ -248,10 +248,12 @@ static int on_scalar(struct composer *c, const yaml_event_t *event)
 {
     const char *text = (const char *)event->data.scalar.value;
     size_t length = event->data.scalar.length;
+    const yaml_char_t *tag = event->data.scalar.tag;
+    bool untagged = !tag || strcmp((const char *)tag, "!") == 0; /* the lone "!" makes a quoted one plain (sic) */
     enum dt2_yaml_type type = DT2_YAML_STRING;
-    if (event->data.scalar.tag)
-        type = dt2_yaml_resolve_tagged(standard_tag(event->data.scalar.tag), text, length);
-    else if (event->data.scalar.plain_implicit)
+    if (!untagged)
+        type = dt2_yaml_resolve_tagged(standard_tag(tag), text, length);
+    else if (tag || event->data.scalar.plain_implicit)
         type = dt2_yaml_resolve(text, length);
     struct dt2_yaml_node *node = add_node(c, type, &event->start_mark);
     if (!node)

@@ -94,8 +94,8 @@ static void test_links(void)
     tree_link("l/models/controlnet/again", "real");
     tree_link("l/models/controlnet/real/loop", "..");
     tree_link("l/models/controlnet/real/sub/self", ".");
-    tree_link("l/models/controlnet/gone.pt", "/nonexistent/x.pt");
-    tree_link("l/models/controlnet/gone", "/nonexistent");
+    tree_link("l/models/controlnet/gone.pt", "nowhere/x.pt");
+    tree_link("l/models/controlnet/gone", "nowhere");
     tree_link("l/models/controlnet/round", "round");
     tree_file("l/store/blob", "");
     tree_link("l/models/controlnet/blob.safetensors", "../../store/blob");
@@ -317,7 +317,7 @@ static void test_resolve(void)
         { "sd15/../../secret.safetensors", NULL, DT2_ENOENT },
         { "local/../../cwd/depth.safetensors", NULL, DT2_ENOENT },
         { "out/../secret.safetensors", NULL, DT2_ENOENT },
-        { "/nonexistent/x.pt", NULL, DT2_ENOENT },
+        { "/dev/null/x.pt", NULL, DT2_ENOENT },
         { "./no.pt", NULL, DT2_ENOENT },
         { "depth.safetensors/x", NULL, DT2_ENOENT },
         { "", NULL, DT2_ENOENT },
