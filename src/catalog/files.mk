@@ -20,12 +20,14 @@ check_PROGRAMS += \
 	tests/unit/test-catalog-path \
 	tests/unit/test-catalog-yaml \
 	tests/unit/test-catalog-search \
-	tests/unit/test-catalog-scan
+	tests/unit/test-catalog-scan \
+	tests/unit/test-catalog-nomem
 TESTS += \
 	tests/unit/test-catalog-path \
 	tests/unit/test-catalog-yaml \
 	tests/unit/test-catalog-search \
-	tests/unit/test-catalog-scan
+	tests/unit/test-catalog-scan \
+	tests/unit/test-catalog-nomem
 tests_unit_test_catalog_path_SOURCES = tests/unit/test-catalog-path.c tests/support/tap.h
 tests_unit_test_catalog_path_LDADD = $(TEST_LIBS)
 tests_unit_test_catalog_yaml_SOURCES = tests/unit/test-catalog-yaml.c tests/support/lines.h tests/support/tap.h
@@ -35,6 +37,13 @@ tests_unit_test_catalog_search_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 tests_unit_test_catalog_search_LDADD = $(TEST_LIBS) $(JANSSON_LIBS)
 tests_unit_test_catalog_scan_SOURCES = tests/unit/test-catalog-scan.c tests/support/lines.h tests/support/tap.h tests/support/tree.h
 tests_unit_test_catalog_scan_LDADD = $(TEST_LIBS)
+tests_unit_test_catalog_nomem_SOURCES = tests/unit/test-catalog-nomem.c tests/support/tap.h tests/support/tree.h
+tests_unit_test_catalog_nomem_LDADD = $(TEST_LIBS)
 
 EXTRA_DIST += \
-	tests/data/catalog/extra_model_paths.cases.json
+	tests/data/catalog/extra_model_paths.cases.json \
+	tests/fuzz/fuzz-yaml.c \
+	tests/fuzz/seeds/yaml/alias.yaml \
+	tests/fuzz/seeds/yaml/merge.yaml \
+	tests/fuzz/seeds/yaml/plain.yaml \
+	tests/fuzz/seeds/yaml/wrong.yaml

@@ -82,23 +82,26 @@ char *dt2_path_folder(const char *path)
     return dt2_strndup(path, length < root ? root : length);
 }
 
-/* The home directory of `name` (of the user who runs us when it is empty); NULL when there is none or no memory. */
-static char *home_of(const char *name)
+/*
+ * The home directory of `name` (of the user who runs us when it is empty): *home stays NULL when there is none. False
+ * without memory.
+ */
+static bool find_home(const char *name, char **home)
 {
-    const char *home = name[0] ? NULL : getenv("HOME");
-    if (home)
-        return dt2_strdup(home);
+    const char *set = name[0] ? NULL : getenv("HOME");
+    if (set)
+        return (*home = dt2_strdup(set));
     struct passwd entry, *found = NULL;
     size_t size = 1024;
     for (;; size *= 2) {
         DT2_AUTO char *buffer = dt2_alloc(size, 1);
         if (!buffer)
-            return NULL;
+            return false;
         int rc = name[0] ? getpwnam_r(name, &entry, buffer, size, &found)
                          : getpwuid_r(getuid(), &entry, buffer, size, &found);
         if (rc == ERANGE && size < 1 << 20)
             continue;
-        return rc == 0 && found ? dt2_strdup(entry.pw_dir) : NULL;
+        return rc != 0 || !found || (*home = dt2_strdup(entry.pw_dir));
     }
 }
 
@@ -108,9 +111,9 @@ char *dt2_path_expand_home(const char *path)
         return dt2_strdup(path);
     const char *rest = path + strcspn(path, "/");
     DT2_AUTO char *name = dt2_strndup(path + 1, (size_t)(rest - path) - 1);
-    if (!name)
+    DT2_AUTO char *home = NULL;
+    if (!name || !find_home(name, &home))
         return NULL;
-    DT2_AUTO char *home = home_of(name);
     if (!home)
         return dt2_strdup(path);
     size_t length = strlen(home);
@@ -134,11 +137,16 @@ static size_t variable_at(const char *text, const char **name, size_t *name_leng
     return *name_length ? *name_length + 1 : 0;
 }
 
-/* The value of a variable, NULL when it is not set. No name holds '=', though getenv() might find one. */
-static const char *value_of(const char *name, size_t length)
+/* Adds the value of the variable `name`; when it is not set, what is written. No name holds '=', though getenv() might find one. */
+static void add_value(struct dt2_text *out, const char *name, size_t name_length, const char *written, size_t length)
 {
-    DT2_AUTO char *copy = dt2_strndup(name, length);
-    return copy && !strchr(copy, '=') ? getenv(copy) : NULL;
+    DT2_AUTO char *copy = dt2_strndup(name, name_length);
+    const char *value = copy && !strchr(copy, '=') ? getenv(copy) : NULL;
+    out->failed |= !copy;
+    if (value)
+        dt2_text_add(out, value, strlen(value));
+    else
+        dt2_text_add(out, written, length);
 }
 
 char *dt2_path_expand_variables(const char *path)
@@ -153,11 +161,10 @@ char *dt2_path_expand_variables(const char *path)
         const char *name = NULL;
         size_t name_length = 0;
         size_t length = variable_at(path, &name, &name_length);
-        const char *value = length ? value_of(name, name_length) : NULL;
-        if (value)
-            dt2_text_add(&out, value, strlen(value));
+        if (length)
+            add_value(&out, name, name_length, path, length);
         else
-            dt2_text_add(&out, path, length ? length : 1);
+            dt2_text_add(&out, path, 1); /* a '$' by itself */
         path += length ? length : 1;
     }
     return dt2_text_take(&out);

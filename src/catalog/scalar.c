@@ -167,6 +167,8 @@ enum dt2_yaml_type dt2_yaml_resolve_tagged(const char *tag, const char *text, si
         return DT2_YAML_NULL;
     if (strcmp(tag, "merge") == 0)
         return DT2_YAML_MERGE;
+    if (strcmp(tag, "binary") == 0)
+        return DT2_YAML_BYTES;
     if (strcmp(tag, "bool") == 0)
         return is_true_word(text) || is_false_word(text) ? DT2_YAML_BOOL : DT2_YAML_OTHER;
     enum dt2_yaml_type type = dt2_yaml_resolve(text, length);
@@ -191,6 +193,7 @@ bool dt2_yaml_truth(const struct dt2_yaml_node *node)
 {
     switch (node->type) {
     case DT2_YAML_STRING:
+    case DT2_YAML_BYTES:
         return node->length > 0;
     case DT2_YAML_BOOL:
         return is_true_word(node->text);
@@ -212,8 +215,8 @@ const char *dt2_yaml_type_name(enum dt2_yaml_type type)
     static const char *const names[] = {
         [DT2_YAML_STRING] = "a string", [DT2_YAML_NULL] = "null",         [DT2_YAML_BOOL] = "true or false",
         [DT2_YAML_INT] = "a number",    [DT2_YAML_FLOAT] = "a number",    [DT2_YAML_DATE] = "a date",
-        [DT2_YAML_MERGE] = "<<",        [DT2_YAML_LIST] = "a list",       [DT2_YAML_MAP] = "a map",
-        [DT2_YAML_OTHER] = "of an unknown type",
+        [DT2_YAML_BYTES] = "bytes",     [DT2_YAML_MERGE] = "<<",          [DT2_YAML_LIST] = "a list",
+        [DT2_YAML_MAP] = "a map",       [DT2_YAML_OTHER] = "of an unknown type",
     };
     return names[type];
 }

@@ -95,7 +95,8 @@ static bool is_path(const struct dt2_yaml_node *node)
 
 static const char *found(const struct dt2_yaml_node *node)
 {
-    return node->type == DT2_YAML_STRING ? "a string with a NUL character" : dt2_yaml_type_name(node->type);
+    bool cut = node->type == DT2_YAML_STRING && !is_path(node);
+    return cut ? "a string with a NUL character" : dt2_yaml_type_name(node->type);
 }
 
 /* The folder that a section's relative entries are in: the file's own when the section names none. */

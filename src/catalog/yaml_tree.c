@@ -166,7 +166,6 @@ static int merge(struct composer *c, struct dt2_yaml_node *into, const struct dt
 /* Makes a map of its pairs as they stand in the file: merged ones first, keys that Python cannot hash left out. */
 static int finish_map(struct composer *c, struct dt2_yaml_node *map)
 {
-    map->open = false;
     struct dt2_yaml_node whole = { 0 };
     int rc = 0;
     for (size_t i = 0; i < map->count && rc == 0; i++)
@@ -249,10 +248,12 @@ static int on_scalar(struct composer *c, const yaml_event_t *event)
 {
     const char *text = (const char *)event->data.scalar.value;
     size_t length = event->data.scalar.length;
+    const yaml_char_t *tag = event->data.scalar.tag;
+    bool untagged = !tag || strcmp((const char *)tag, "!") == 0; /* the lone "!" makes a quoted one plain (sic) */
     enum dt2_yaml_type type = DT2_YAML_STRING;
-    if (event->data.scalar.tag)
-        type = dt2_yaml_resolve_tagged(standard_tag(event->data.scalar.tag), text, length);
-    else if (event->data.scalar.plain_implicit)
+    if (!untagged)
+        type = dt2_yaml_resolve_tagged(standard_tag(tag), text, length);
+    else if (tag || event->data.scalar.plain_implicit)
         type = dt2_yaml_resolve(text, length);
     struct dt2_yaml_node *node = add_node(c, type, &event->start_mark);
     if (!node)
@@ -282,8 +283,8 @@ static int begin_collection(struct composer *c, enum dt2_yaml_type type, const y
 static int end_collection(struct composer *c)
 {
     struct dt2_yaml_node *node = c->stack[--c->depth].node;
-    node->open = false;
     int rc = node->type == DT2_YAML_MAP ? finish_map(c, node) : 0;
+    node->open = false;
     return rc == 0 ? place(c, node) : rc;
 }
 
@@ -362,10 +363,8 @@ static int rescue_root(struct composer *c)
 {
     if (c->depth == 0)
         return 0;
-    struct dt2_yaml_node *root = c->stack[0].node;
-    c->depth = 0;
-    c->yaml->root = root;
-    return root->type == DT2_YAML_MAP ? finish_map(c, root) : 0;
+    c->depth = 1;
+    return end_collection(c);
 }
 
 int dt2_yaml_read(struct dt2_yaml *yaml, const char *file, const char *data, size_t length, const struct dt2_log *log,

@@ -16,6 +16,7 @@ enum dt2_yaml_type {
     DT2_YAML_INT,
     DT2_YAML_FLOAT,
     DT2_YAML_DATE,
+    DT2_YAML_BYTES, /* !!binary */
     DT2_YAML_MERGE, /* << */
     DT2_YAML_LIST,
     DT2_YAML_MAP,

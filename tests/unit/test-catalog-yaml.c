@@ -6,10 +6,15 @@
 #include "support/lines.h"
 #include "support/tap.h"
 
+#define S DT2_YAML_STRING
+#define N DT2_YAML_NULL
+#define B DT2_YAML_BOOL
+#define I DT2_YAML_INT
+#define F DT2_YAML_FLOAT
+#define D DT2_YAML_DATE
+
 static void test_scalars(void)
 {
-    enum { S = DT2_YAML_STRING, N = DT2_YAML_NULL, B = DT2_YAML_BOOL, I = DT2_YAML_INT, F = DT2_YAML_FLOAT,
-           D = DT2_YAML_DATE };
     static const struct {
         const char *text;
         enum dt2_yaml_type type;
@@ -46,7 +51,9 @@ static void test_scalars(void)
         const char *text = cases[i].text;
         enum dt2_yaml_type type = dt2_yaml_resolve(text, strlen(text));
         is_str(dt2_yaml_type_name(type), dt2_yaml_type_name(cases[i].type), "'%s': type", text);
-        struct dt2_yaml_node node = { .type = type, .text = (char *)text, .length = strlen(text) };
+        char copy[64];
+        snprintf(copy, sizeof copy, "%s", text);
+        struct dt2_yaml_node node = { .type = type, .text = copy, .length = strlen(text) };
         ok(dt2_yaml_truth(&node) == cases[i].truth, "'%s' is %s", text, cases[i].truth ? "true" : "false");
     }
 }
@@ -126,6 +133,10 @@ static void test_documents(void)
         { "default: null", "a: {controlnet: x}\nb: {is_default: , controlnet: y}\n", "/y/x /y/y ", NULL },
         { "default: 0.0", "a: {controlnet: x}\nb: {is_default: 0.0, controlnet: y}\n", "/y/x /y/y ", NULL },
         { "default: tagged", "a: {controlnet: x}\nb: {is_default: !!bool 'Yes', controlnet: y}\n", "/y/y /y/x ", NULL },
+        { "default: bytes", "a: {controlnet: x}\nb: {is_default: !!binary aGk=, controlnet: y}\n", "/y/y /y/x ", NULL },
+        { "default: of no type", "b: {is_default: =, controlnet: y}\n", "/y/y ", "is_default is of an unknown type" },
+        { "a lone ! makes a quoted scalar plain", "a: {controlnet: ! 'x'}\nb: {controlnet: ! '15'}\n", "/y/x ",
+          "x.yaml:2: section 'b': controlnet is a number" },
         { "default: tagged false", "a: {controlnet: x}\nb: {is_default: !!int '0', controlnet: y}\n", "/y/x /y/y ", NULL },
         { "broken syntax: what is before it stands", "a: {controlnet: x}\nb: [\nc: {controlnet: z}\n", "/y/x ",
           "x.yaml:4: did not find expected" },
