@@ -85,3 +85,23 @@ EXTRA_DIST += \
 	tests/data/safetensors/zero_first_ovf.safetensors \
 	tests/data/safetensors/zero_hole.safetensors \
 	tests/data/safetensors/zero_last_ovf.safetensors
+
+EXTRA_DIST += \
+	tests/fuzz/fuzz-safetensors.c \
+	tests/fuzz/safetensors.dict \
+	tests/fuzz/seeds/safetensors/bad_utf8.safetensors \
+	tests/fuzz/seeds/safetensors/cldm.safetensors \
+	tests/fuzz/seeds/safetensors/deep.safetensors \
+	tests/fuzz/seeds/safetensors/dup_same.safetensors \
+	tests/fuzz/seeds/safetensors/escapes.safetensors \
+	tests/fuzz/seeds/safetensors/f4_odd.safetensors \
+	tests/fuzz/seeds/safetensors/float_shape.safetensors \
+	tests/fuzz/seeds/safetensors/hole.safetensors \
+	tests/fuzz/seeds/safetensors/lead_ws.safetensors \
+	tests/fuzz/seeds/safetensors/lone_surr.safetensors \
+	tests/fuzz/seeds/safetensors/meta_null.safetensors \
+	tests/fuzz/seeds/safetensors/misalign.safetensors \
+	tests/fuzz/seeds/safetensors/nul_name.safetensors \
+	tests/fuzz/seeds/safetensors/ok.safetensors \
+	tests/fuzz/seeds/safetensors/unk_field.safetensors \
+	tests/fuzz/seeds/safetensors/zero_first_ovf.safetensors

@@ -105,8 +105,7 @@ static char *plain_end(const struct dt2_json *json, char *at)
     for (; json->end - at >= 8; at += 8) {
         uint64_t eight;
         memcpy(&eight, at, sizeof eight);
-        uint64_t special =
-            below(eight, ' ') | below(eight ^ EACH_BYTE * '"', 1) | below(eight ^ EACH_BYTE * '\\', 1);
+        uint64_t special = below(eight, ' ') | below(eight ^ EACH_BYTE * '"', 1) | below(eight ^ EACH_BYTE * '\\', 1);
         if (special)
             return at + __builtin_ctzll(special) / 8;
     }

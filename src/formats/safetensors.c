@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * safetensors: a 64-bit little-endian length, a header of JSON, the data. Rules, their names and their order are those of
- * the reference implementation. Stricter: DuplicateName, NulInName, RankTooLarge, and a tensor must be an object (the
- * reference takes an array of its fields too).
+ * safetensors: a 64-bit little-endian length, a header of JSON, the data. Rules, their names and their order are those
+ * of the reference implementation. Stricter: DuplicateName, NulInName, RankTooLarge, and a tensor must be an object
+ * (the reference takes an array of its fields too).
  */
 #include "base/alloc.h"
 #include "base/checked.h"
@@ -94,8 +94,8 @@ static int read_header(struct reader *reader)
 {
     uint64_t size = reader->source->size, n;
     if (size < PREFIX)
-        return refuse(reader, "HeaderTooSmall", "not a model file: it has %" PRIu64 " bytes, and the length of a header takes %d",
-                      size, PREFIX);
+        return refuse(reader, "HeaderTooSmall",
+                      "not a model file: it has %" PRIu64 " bytes, and the length of a header takes %d", size, PREFIX);
     int rc = dt2_source_pread(reader->source, &n, PREFIX, 0, reader->err);
     if (rc < 0)
         return rc;
@@ -103,7 +103,8 @@ static int read_header(struct reader *reader)
         return refuse(reader, "HeaderTooLarge", "a header of %" PRIu64 " bytes; at most %d are allowed", n, HEADER_MAX);
     if (n > size - PREFIX)
         return refuse(reader, "InvalidHeaderLength",
-                      "a header of %" PRIu64 " bytes in a file of %" PRIu64 " bytes; the file may be cut short", n, size);
+                      "a header of %" PRIu64 " bytes in a file of %" PRIu64 " bytes; the file may be cut short", n,
+                      size);
     if (n == 0)
         return refuse(reader, DESERIALIZATION, "the header is empty: the file begins with a length of 0");
     char *text = dt2_alloc(n + 1, 1);
@@ -146,8 +147,8 @@ static int parse_shape(struct reader *reader, struct record *record)
     dt2_json_enter(&reader->json, '[');
     while (dt2_json_element(&reader->json) && dt2_json_u64(&reader->json, &dimension)) {
         if (record->rank == RANK_MAX)
-            return refuse(reader, "RankTooLarge", "tensor '%s' has more than %d dimensions",
-                          show(reader, record->name), RANK_MAX);
+            return refuse(reader, "RankTooLarge", "tensor '%s' has more than %d dimensions", show(reader, record->name),
+                          RANK_MAX);
         if (!DT2_GROW(file->shapes, reader->shape_count, reader->shape_capacity))
             return dt2_fail_nomem(reader->err);
         file->shapes[reader->shape_count++] = dimension;
@@ -302,7 +303,8 @@ static int check_names(struct reader *reader)
         return rc;
     const struct record *a = &reader->records[twice[0].index], *b = &reader->records[twice[1].index];
     return refuse(reader, "DuplicateName",
-                  "tensor '%s' is there twice, with data_offsets [%" PRIu64 ", %" PRIu64 "] and [%" PRIu64 ", %" PRIu64 "]%s",
+                  "tensor '%s' is there twice, with data_offsets [%" PRIu64 ", %" PRIu64 "] and [%" PRIu64 ", %" PRIu64
+                  "]%s",
                   show(reader, a->name), a->begin, a->end, b->begin, b->end,
                   a->end <= b->begin ? "; who keeps one of them has a hole in the data (InvalidOffset)" : "");
 }
@@ -322,8 +324,8 @@ static int check_size(struct reader *reader, const struct record *record)
     if (overflows)
         return refuse(reader, "ValidationOverflow", "tensor '%s': its shape has 2^64 bits or more", shown);
     if (bits % 8)
-        return refuse(reader, "MisalignedSlice", "tensor '%s': %" PRIu64 " bits (%s) do not fill whole bytes",
-                      shown, bits, record->dtype->name);
+        return refuse(reader, "MisalignedSlice", "tensor '%s': %" PRIu64 " bits (%s) do not fill whole bytes", shown,
+                      bits, record->dtype->name);
     return refuse(reader, "TensorInvalidInfo",
                   "tensor '%s': dtype %s and shape make %" PRIu64 " bytes, and data_offsets [%" PRIu64 ", %" PRIu64
                   "] hold %" PRIu64,
@@ -349,8 +351,8 @@ static int check_places(struct reader *reader)
     if (expected == data_bytes)
         return 0;
     return refuse(reader, "MetadataIncompleteBuffer",
-                  "the tensors end at %" PRIu64 ", and the file holds %" PRIu64 " bytes of data%s", expected, data_bytes,
-                  expected > data_bytes ? "; the file is cut short" : "");
+                  "the tensors end at %" PRIu64 ", and the file holds %" PRIu64 " bytes of data%s", expected,
+                  data_bytes, expected > data_bytes ? "; the file is cut short" : "");
 }
 
 static void fill(struct reader *reader)

@@ -50,7 +50,8 @@ __attribute__((unused)) static const char *scratch_file(const char *name, const 
 {
     const char *path = scratch(name);
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0 || write(fd, bytes, size) != (ssize_t)size || ftruncate(fd, (off_t)(size + zeros)) < 0 || close(fd) < 0) {
+    if (fd < 0 || write(fd, bytes, size) != (ssize_t)size || ftruncate(fd, (off_t)(size + zeros)) < 0 ||
+        close(fd) < 0) {
         perror(path);
         exit(1);
     }

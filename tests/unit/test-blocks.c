@@ -164,8 +164,8 @@ static void test_sdxl(void)
         "input_blocks.4.1.transformer_blocks.0.norm1", "input_blocks.4.1.transformer_blocks.1.ff.net.2",
         "input_blocks.4.1.proj_out", "zero_convs.4.0", "input_blocks.7.1.transformer_blocks.2.attn1.to_q",
         "input_blocks.7.1.transformer_blocks.9.attn1.to_q", "input_blocks.8.0.in_layers.0", "zero_convs.8.0",
-        "middle_block.0.in_layers.0", "middle_block.1.transformer_blocks.9.ff.net.0.proj", "middle_block.2.out_layers.3",
-        "middle_block_out.0",
+        "middle_block.0.in_layers.0", "middle_block.1.transformer_blocks.9.ff.net.0.proj",
+        "middle_block.2.out_layers.3", "middle_block_out.0",
     };
     char *text;
     struct layout layout = read_layout("sdxl_controlnet_cldm_fp16", &text);
@@ -181,7 +181,8 @@ static void test_sdxl(void)
         snprintf(tap, sizeof tap, "zero_convs.%d.0", i);
         snprintf(layer, sizeof layer, "input_blocks.%d.", i);
         size_t at = position(blocks, tap);
-        ok(strncmp(dt2_blocks_array(blocks)[at - 1].name, layer, strlen(layer)) == 0, "SDXL: %s follows its layer", tap);
+        ok(strncmp(dt2_blocks_array(blocks)[at - 1].name, layer, strlen(layer)) == 0, "SDXL: %s follows its layer",
+           tap);
     }
     dt2_blocks_free(blocks);
     dt2_file_free(file);
@@ -311,8 +312,8 @@ static void test_rules(void)
         { "controlnet_cond_embedding.conv_in.weight control_add_embedding.linear_1.bias x.attn2.to_k.weight=2048",
           "diffusers-union", "sdxl", false },
         { "controlnet_blocks.0.weight", NULL, NULL, false },
-        { "controlnet_blocks.0.weight pos_embed_input.proj.weight transformer_blocks.0.adaLN_modulation.1.bias", "native",
-          "sd35", false },
+        { "controlnet_blocks.0.weight pos_embed_input.proj.weight transformer_blocks.0.adaLN_modulation.1.bias",
+          "native", "sd35", false },
         { "controlnet_blocks.0.weight controlnet_x_embedder.weight controlnet_mode_embedder.weight", "instantx-union",
           "flux", false },
         { "control_blocks.0.after_proj.weight control_img_in.weight", "fun", "qwen-image", false },
@@ -356,8 +357,8 @@ int main(void)
     test_sdxl();
     /* Names that no network has, without bytes where they hold a 0: numbers beyond all, leading zeros, doubles. */
     test_permutations("control_v11p_sd15_canny_fp16",
-                      "zero_convs.01.0 zero_convs.1.x zero_convs.x.0 input_blocks difference control_model.difference input_blocks.99999999"
-                      "999999999999.w middle_block.1.other.w middle_block.0w.w time_embed time_embed.w");
+                      "zero_convs.01.0 zero_convs.1.x zero_convs.x.0 input_blocks difference control_model.difference "
+                      "input_blocks.99999999999999999999.w middle_block.1.other.w middle_block.0w.w time_embed time_embed.w");
     test_permutations("sdxl_controlnet_cldm_fp16", "a b a.w b.w c.0 d.0");
     test_file_order();
     test_layouts();

@@ -63,8 +63,9 @@ static void test_table(void)
     is_u64(dt2_file_metadata_count(file), 2, "metadata");
     dt2_file_metadata(file, 1, &key, &value);
     is_str(key, "author", "a key");
-    is_str(value, "n\xC3\xB6"
-                  "body",
+    is_str(value,
+           "n\xC3\xB6"
+           "body",
            "a value");
     dt2_file_metadata(file, 2, &key, &value);
     ok(!key && !value, "no third pair");
@@ -109,7 +110,8 @@ static void test_read(void)
     ok(memcmp(wide + 8, header, 142) == 0, "are what the file has");
     is_int(dt2_file_pread(file, 0, iov, 0, 0, &err), 0, "no part at all is no error");
     is_int(dt2_file_pread(file, 1, iov, 1, 0, &err), DT2_EUSAGE, "there is no second file");
-    is_int(dt2_file_pread(file, 0, &(struct iovec){ bytes, 11 }, 1, DATA_AT, &err), DT2_EFAILED, "nothing past the end");
+    is_int(dt2_file_pread(file, 0, &(struct iovec){ bytes, 11 }, 1, DATA_AT, &err), DT2_EFAILED,
+           "nothing past the end");
     is_int(dt2_file_pread(file, 0, &(struct iovec){ bytes, 1 }, 1, UINT64_MAX, &err), DT2_EFAILED, "nor far past it");
     dt2_file_free(file);
 }
@@ -162,7 +164,8 @@ static void test_fingerprint(void)
     dt2_file_free(b);
 
     static const char *const changes[][2] = {
-        { "b.bias", "b.bIas" }, { "I16", "U16" }, { "[3,1]", "[1,3]" }, { "[0,7]", "[0,8]" },
+        { "b.bias", "b.bIas" }, { "I16", "U16" },
+        { "[3,1]", "[1,3]" },   { "[0,7]", "[0,8]" },
         { "[3,1]", "[3]  " },   { "\"__metadata__\":{\"format\":\"pt\",\"author\":\"n\\u00f6body\"},", "" },
     };
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
@@ -171,8 +174,8 @@ static void test_fingerprint(void)
         int n = snprintf(changed, sizeof changed, "%.*s%s%s", (int)(at - header), header, changes[i][1],
                          at + strlen(changes[i][0]));
         b = open_model(scratch_safetensors("changed", changed, (size_t)n, 10));
-        ok(b && strcmp(dt2_file_fingerprint(a), dt2_file_fingerprint(b)) != 0, "'%s' for '%s' changes it", changes[i][1],
-           changes[i][0]);
+        ok(b && strcmp(dt2_file_fingerprint(a), dt2_file_fingerprint(b)) != 0, "'%s' for '%s' changes it",
+           changes[i][1], changes[i][0]);
         dt2_file_free(b);
     }
     dt2_file_free(a);
@@ -235,7 +238,7 @@ static void test_permission(void)
         exit(1);
 }
 
-/* Nothing is left open, neither after success nor after refusals, and nothing is inherited by programs that are started. */
+/* Nothing is left open, neither after success nor after refusals, and no other program inherits anything. */
 static void test_descriptors(void)
 {
     int before = dup(0);

@@ -58,7 +58,8 @@ static void test_rules(void)
     } cases[] = {
         { A("\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]"), 8, NULL },
         { A("\"data_offsets\":[0,8],\"shape\":[2],\"dtype\":\"F32\""), 8, NULL },
-        { " \n{ \"a\" : { \"dtype\" : \"F32\" , \"shape\" : [ 2 ] , \"data_offsets\" : [ 0 , 8 ] } } \n\t\r ", 8, NULL },
+        { " \n{ \"a\" : { \"dtype\" : \"F32\" , \"shape\" : [ 2 ] , \"data_offsets\" : [ 0 , 8 ] } } \n\t\r ", 8,
+          NULL },
         { A("\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]"), 4, NULL },
         { A("\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]"), 0, NULL },
         { A("\"dtype\":\"F32\",\"shape\":[0,18446744073709551615],\"data_offsets\":[0,0]"), 0, NULL },
@@ -209,16 +210,16 @@ static void test_random_files(void)
 /* Whatever a byte of a header is changed to: a refusal in words, or a table that covers the data exactly. */
 static void test_mutations(void)
 {
-    static const char header[] = "{\"__metadata__\":{\"format\":\"pt\"},\"b.bias\":" F32("2", 0, 8) ",\"b.weight\":" F32(
-        "2,1", 8, 16) ",\"c\":" F32("", 16, 20) "}  ";
+    static const char header[] = "{\"__metadata__\":{\"format\":\"pt\"},\"b.bias\":" F32(
+        "2", 0, 8) ",\"b.weight\":" F32("2,1", 8, 16) ",\"c\":" F32("", 16, 20) "}  ";
     seed_random(815);
     unsigned wrong = 0, accepted = 0;
     for (int round = 0; round < 3000; round++) {
         char mutant[sizeof header];
         memcpy(mutant, header, sizeof header);
         for (uint64_t i = 0; i <= random_below(3); i++)
-            mutant[random_below(sizeof header - 1)] = random_below(2) ? header[random_below(sizeof header - 1)]
-                                                                      : (char)random_u64();
+            mutant[random_below(sizeof header - 1)] =
+                random_below(2) ? header[random_below(sizeof header - 1)] : (char)random_u64();
         struct dt2_file *file;
         struct dt2_error err = { 0 };
         int rc = dt2_file_open(scratch_safetensors("mutant", mutant, sizeof header - 1, 20), &file, &err);
