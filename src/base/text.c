@@ -159,6 +159,11 @@ bool dt2_utf8_valid(const char *text, size_t length)
 {
     const unsigned char *s = (const unsigned char *)text;
     for (size_t i = 0; i < length;) {
+        uint64_t eight; /* headers of models are megabytes of ASCII */
+        if (length - i >= sizeof eight && !(memcpy(&eight, s + i, sizeof eight), eight & 0x8080808080808080u)) {
+            i += sizeof eight;
+            continue;
+        }
         size_t n = utf8_character(s + i, length - i);
         if (n == 0)
             return false;

@@ -7,11 +7,10 @@
 
 /* The commonest first: the table is searched for every tensor. */
 static const struct dt2_dtype dtypes[] = {
-    { "F16", 16 },     { "BF16", 16 },     { "F32", 32 },         { "F8_E4M3", 8 },     { "F8_E5M2", 8 },
-    { "U8", 8 },       { "I8", 8 },        { "I64", 64 },         { "I32", 32 },        { "BOOL", 8 },
-    { "F64", 64 },     { "I16", 16 },      { "U16", 16 },         { "U32", 32 },        { "U64", 64 },
-    { "F8_E8M0", 8 },  { "F4", 4 },        { "F6_E2M3", 6 },      { "F6_E3M2", 6 },     { "F8_E4M3FNUZ", 8 },
-    { "C64", 64 },     { "F8_E5M2FNUZ", 8 },
+    { "F16", 16 },    { "BF16", 16 },       { "F32", 32 }, { "F8_E4M3", 8 },     { "F8_E5M2", 8 }, { "U8", 8 },
+    { "I8", 8 },      { "I64", 64 },        { "I32", 32 }, { "BOOL", 8 },        { "F64", 64 },    { "I16", 16 },
+    { "U16", 16 },    { "U32", 32 },        { "U64", 64 }, { "F8_E8M0", 8 },     { "F4", 4 },      { "F6_E2M3", 6 },
+    { "F6_E3M2", 6 }, { "F8_E4M3FNUZ", 8 }, { "C64", 64 }, { "F8_E5M2FNUZ", 8 },
 };
 
 const struct dt2_dtype *dt2_dtype_find(const char *name, size_t length)

@@ -13,7 +13,7 @@
 #include <xxhash.h>
 
 /* Every format, in the order in which the content is tried. */
-#define FORMATS(FORMAT)                                                                                                \
+#define FORMATS(FORMAT)                \
     FORMAT(dt2_format_safetensors)
 
 #define DECLARE(format) extern const struct dt2_format format;
@@ -58,7 +58,7 @@ static int recognise(struct dt2_file *file, struct dt2_error *err)
     return file->format ? 0 : fail_unknown(source, &head, err);
 }
 
-/* What makes up the fingerprint, tensor by tensor; lengths go first, so that no two tables hash alike by concatenation. */
+/* A tensor's part of the fingerprint. Lengths go first, so that no two tables are the same bytes by concatenation. */
 static void hash_entry(XXH3_state_t *state, const struct dt2_file *file, const struct dt2_entry *entry)
 {
     const struct dt2_tensor *tensor = &entry->tensor;

@@ -21,7 +21,7 @@ struct dt2_format {
     const char *name;
     /* Whether the content is of this format, well-formed or not. */
     bool (*probe)(const struct dt2_head *head);
-    /* Fills `file`, whose first source is open. Errors are worded with path, tensor and rule. What was added stays the file's. */
+    /* Fills `file`, whose first source is open. Errors name path, tensor and rule. What was added stays the file's. */
     int (*read)(struct dt2_file *file, struct dt2_error *err);
 };
 
@@ -38,8 +38,8 @@ struct dt2_metadata {
 };
 
 /*
- * An open model. Readers fill the upper part: arrays of exact sizes, released with the file. Names, keys and values point
- * into `text`.
+ * An open model. Readers fill the upper part: arrays of exact sizes, released with the file. Names, keys and values
+ * point into `text`.
  */
 struct dt2_file {
     struct dt2_source *sources;
@@ -62,8 +62,8 @@ struct dt2_file {
 /* Room for `tensors` tensors and `pieces` pieces, zeroed. Errors: DT2_ENOMEM. */
 int dt2_file_reserve(struct dt2_file *file, size_t tensors, size_t pieces, struct dt2_error *err);
 /*
- * To be called by every reader once the names are set. *twice: two neighbours of one name, whose indices ascend, or NULL;
- * what that means is the reader's to say. Errors: DT2_ENOMEM.
+ * To be called by every reader once the names are set. *twice: two neighbours of one name, whose indices ascend, or
+ * NULL; what that means is the reader's to say. Errors: DT2_ENOMEM.
  */
 int dt2_file_index_names(struct dt2_file *file, const struct dt2_name **twice, struct dt2_error *err);
 

@@ -90,9 +90,25 @@ bool dt2_json_member(struct dt2_json *json, struct dt2_json_text *key)
 
 /* -- strings -- */
 
-/* The end of a run of characters that stand for themselves; the NUL at the end of the text ends it too. */
-static char *plain_end(char *at)
+#define EACH_BYTE 0x0101010101010101u
+#define HIGH_BITS (EACH_BYTE << 7)
+
+/* The high bit of each byte of `eight` that is below `limit`; bytes after the first such one may be wrong. */
+static uint64_t below(uint64_t eight, unsigned limit)
 {
+    return (eight - EACH_BYTE * limit) & ~eight & HIGH_BITS;
+}
+
+/* The end of a run of characters that stand for themselves; the NUL at the end of the text ends it too. */
+static char *plain_end(const struct dt2_json *json, char *at)
+{
+    for (; json->end - at >= 8; at += 8) {
+        uint64_t eight;
+        memcpy(&eight, at, sizeof eight);
+        uint64_t special = below(eight, ' ') | below(eight ^ EACH_BYTE * '"', 1) | below(eight ^ EACH_BYTE * '\\', 1);
+        if (special)
+            return at + __builtin_ctzll(special) / 8;
+    }
     while ((unsigned char)*at >= ' ' && *at != '"' && *at != '\\')
         at++;
     return at;
@@ -183,7 +199,7 @@ bool dt2_json_string(struct dt2_json *json, struct dt2_json_text *string)
     if (dt2_json_peek(json) != '"')
         return fail_here(json, "a string is expected");
     char *begin = ++json->at;
-    char *to = json->at = plain_end(begin);
+    char *to = json->at = plain_end(json, begin);
     while (*json->at != '"') {
         if (*json->at != '\\')
             return fail_here(json, "a control character in a string");
@@ -191,7 +207,7 @@ bool dt2_json_string(struct dt2_json *json, struct dt2_json_text *string)
         if (!to)
             return false;
         char *run = json->at;
-        json->at = plain_end(run);
+        json->at = plain_end(json, run);
         memmove(to, run, (size_t)(json->at - run));
         to += json->at - run;
     }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A strict pull parser of JSON (RFC 8259) for the headers of model files: no tree, no memory of its own, linear time. It works
- * in place: strings are unescaped where they stand, and stay there. The text must be valid UTF-8 and is checked before.
+ * A strict pull parser of JSON (RFC 8259) for the headers of model files: no tree, no memory of its own, linear time.
+ * It works in place: strings are unescaped where they stand, and stay there. The text must be valid UTF-8 and is
+ * checked before.
  *
  * The first problem sticks: every function then returns false, so that loops end, and one test at the end is enough.
  *
@@ -17,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* How many arrays and objects may be open at once; serde_json, which the reference implementation uses, stops there too. */
+/* How many arrays and objects may be open at once: as many as in serde_json, which the reference is built on. */
 #define DT2_JSON_DEPTH 127
 
 struct dt2_json {

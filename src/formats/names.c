@@ -30,9 +30,49 @@ static int compare(const void *a, const void *b)
     return order ? order : (x->index > y->index) - (x->index < y->index);
 }
 
+/* The byte of the hash that counts at `level`, 0 the highest. */
+static unsigned byte_at(const struct dt2_name *name, unsigned level)
+{
+    return name->hash >> (56 - 8 * level) & 0xFF;
+}
+
+/* Moves names to the part of the array that their byte at `level` asks for; part b then ends at ends[b]. */
+static void distribute(struct dt2_name *names, size_t count, unsigned level, size_t ends[256])
+{
+    size_t next[256], counts[256] = { 0 };
+    for (size_t i = 0; i < count; i++)
+        counts[byte_at(&names[i], level)]++;
+    for (size_t b = 0, sum = 0; b < 256; b++) {
+        next[b] = sum;
+        sum += counts[b];
+        ends[b] = sum;
+    }
+    for (size_t b = 0; b < 256; b++)
+        while (next[b] < ends[b]) {
+            unsigned wanted = byte_at(&names[next[b]], level);
+            struct dt2_name moved = names[next[b]];
+            names[next[b]] = names[next[wanted]];
+            names[next[wanted]++] = moved;
+        }
+}
+
+/* Hashes spread evenly, so that distributing is quick; names made to collide are left to comparisons. */
+static void sort(struct dt2_name *names, size_t count, unsigned level)
+{
+    if (count <= 32 || level == sizeof names->hash) {
+        qsort(names, count, sizeof *names, compare);
+        return;
+    }
+    size_t ends[256], begin = 0;
+    distribute(names, count, level, ends);
+    for (size_t b = 0; b < 256; begin = ends[b++])
+        if (ends[b] - begin > 1)
+            sort(names + begin, ends[b] - begin, level + 1);
+}
+
 void dt2_names_sort(struct dt2_name *names, size_t count)
 {
-    qsort(names, count, sizeof *names, compare);
+    sort(names, count, 0);
 }
 
 const struct dt2_name *dt2_names_twice(const struct dt2_name *names, size_t count)

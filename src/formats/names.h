@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Names put in an order in which equal ones are neighbours and any one is found quickly: by hash, then by their bytes. The
- * order means nothing else. Whoever chooses the names, colliding hashes on purpose too, sorting stays n log n.
+ * Names put in an order in which equal ones are neighbours and any one is found quickly: by hash, then by their bytes.
+ * The order means nothing else. Whoever chooses the names, colliding hashes on purpose too, sorting stays n log n.
  */
 #ifndef DT2_FORMATS_NAMES_H
 #define DT2_FORMATS_NAMES_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * safetensors: a 64-bit little-endian length, a header of JSON, the data. Rules, their names and their order are those of
- * the reference implementation. Stricter: DuplicateName, NulInName, RankTooLarge, and a tensor must be an object (the
- * reference takes an array of its fields too).
+ * safetensors: a 64-bit little-endian length, a header of JSON, the data. Rules, their names and their order are those
+ * of the reference implementation. Stricter: DuplicateName, NulInName, RankTooLarge, and a tensor must be an object
+ * (the reference takes an array of its fields too).
  */
 #include "base/alloc.h"
 #include "base/checked.h"
@@ -41,7 +41,7 @@ struct reader {
     size_t shape_count, shape_capacity;
     size_t metadata_capacity;
     bool has_metadata;
-    char shown[DT2_SHOWN]; /* the tensor that is being looked at */
+    char shown[DT2_SHOWN];
 };
 
 static int DT2_PRINTF(3, 4) refuse(struct reader *reader, const char *rule, const char *format, ...)
@@ -56,9 +56,10 @@ static int DT2_PRINTF(3, 4) refuse(struct reader *reader, const char *rule, cons
 /* The rule of everything that the header's JSON or types have wrong. */
 #define DESERIALIZATION "InvalidHeaderDeserialization"
 
-static void show(struct reader *reader, const char *name)
+/* The name of a tensor as messages show it. */
+static const char *show(struct reader *reader, const char *name)
 {
-    dt2_shown(name, strlen(name), reader->shown);
+    return dt2_shown(name, strlen(name), reader->shown);
 }
 
 static int refuse_json(struct reader *reader, const char *where)
@@ -74,21 +75,27 @@ static bool is(const struct dt2_json_text *text, const char *word)
 
 /* -- the header's text -- */
 
+/*
+ * There is no magic number, but a believable length, and text behind it (zip archives too can begin with a believable
+ * length). A wrong length before a '{' is a broken safetensors file.
+ */
 static bool probe(const struct dt2_head *head)
 {
     uint64_t header_bytes;
     if (head->file_bytes <= PREFIX)
         return true; /* nothing else is so short: the reader says what is wrong */
     memcpy(&header_bytes, head->bytes, PREFIX);
-    return header_bytes <= HEADER_MAX || head->bytes[PREFIX] == '{';
+    unsigned char first = head->bytes[PREFIX];
+    bool text = first >= ' ' || first == '\t' || first == '\n' || first == '\r';
+    return first == '{' || header_bytes == 0 || (header_bytes <= HEADER_MAX && text);
 }
 
 static int read_header(struct reader *reader)
 {
     uint64_t size = reader->source->size, n;
     if (size < PREFIX)
-        return refuse(reader, "HeaderTooSmall", "not a model file: it has %" PRIu64 " bytes, and the length of a header takes %d",
-                      size, PREFIX);
+        return refuse(reader, "HeaderTooSmall",
+                      "not a model file: it has %" PRIu64 " bytes, and the length of a header takes %d", size, PREFIX);
     int rc = dt2_source_pread(reader->source, &n, PREFIX, 0, reader->err);
     if (rc < 0)
         return rc;
@@ -96,7 +103,10 @@ static int read_header(struct reader *reader)
         return refuse(reader, "HeaderTooLarge", "a header of %" PRIu64 " bytes; at most %d are allowed", n, HEADER_MAX);
     if (n > size - PREFIX)
         return refuse(reader, "InvalidHeaderLength",
-                      "a header of %" PRIu64 " bytes in a file of %" PRIu64 " bytes; the file may be cut short", n, size);
+                      "a header of %" PRIu64 " bytes in a file of %" PRIu64 " bytes; the file may be cut short", n,
+                      size);
+    if (n == 0)
+        return refuse(reader, DESERIALIZATION, "the header is empty: the file begins with a length of 0");
     char *text = dt2_alloc(n + 1, 1);
     if (!text)
         return dt2_fail_nomem(reader->err);
@@ -122,7 +132,7 @@ static int parse_dtype(struct reader *reader, struct record *record)
     if (record->dtype)
         return 0;
     char shown[DT2_SHOWN];
-    refuse(reader, DESERIALIZATION, "tensor '%s': no dtype '%s'", reader->shown,
+    refuse(reader, DESERIALIZATION, "tensor '%s': no dtype '%s'", show(reader, record->name),
            dt2_shown(text.text, text.length, shown));
     dt2_dtype_suggest(text.text, reader->err);
     return DT2_EFAILED;
@@ -137,7 +147,8 @@ static int parse_shape(struct reader *reader, struct record *record)
     dt2_json_enter(&reader->json, '[');
     while (dt2_json_element(&reader->json) && dt2_json_u64(&reader->json, &dimension)) {
         if (record->rank == RANK_MAX)
-            return refuse(reader, "RankTooLarge", "tensor '%s' has more than %d dimensions", reader->shown, RANK_MAX);
+            return refuse(reader, "RankTooLarge", "tensor '%s' has more than %d dimensions", show(reader, record->name),
+                          RANK_MAX);
         if (!DT2_GROW(file->shapes, reader->shape_count, reader->shape_capacity))
             return dt2_fail_nomem(reader->err);
         file->shapes[reader->shape_count++] = dimension;
@@ -165,7 +176,7 @@ static int parse_field(struct reader *reader, struct record *record, const struc
 {
     bool dtype = is(key, "dtype"), shape = is(key, "shape"), offsets = is(key, "data_offsets");
     if ((dtype && record->dtype) || (shape && record->has_shape) || (offsets && record->has_offsets))
-        return refuse(reader, DESERIALIZATION, "tensor '%s' has %s twice", reader->shown, key->text);
+        return refuse(reader, DESERIALIZATION, "tensor '%s' has %s twice", show(reader, record->name), key->text);
     if (dtype)
         return parse_dtype(reader, record);
     if (shape)
@@ -179,9 +190,9 @@ static int parse_field(struct reader *reader, struct record *record, const struc
 
 static int parse_tensor(struct reader *reader, const struct dt2_json_text *name)
 {
-    dt2_shown(name->text, name->length, reader->shown);
     if (memchr(name->text, '\0', name->length))
-        return refuse(reader, "NulInName", "tensor '%s': a name must not hold the character NUL", reader->shown);
+        return refuse(reader, "NulInName", "tensor '%s': a name must not hold the character NUL",
+                      dt2_shown(name->text, name->length, reader->shown));
     if (!DT2_GROW(reader->records, reader->record_count, reader->record_capacity))
         return dt2_fail_nomem(reader->err);
     struct record *record = &reader->records[reader->record_count++];
@@ -195,12 +206,12 @@ static int parse_tensor(struct reader *reader, const struct dt2_json_text *name)
     }
     if (reader->json.problem) {
         char where[DT2_SHOWN + 16];
-        snprintf(where, sizeof where, "tensor '%s'", reader->shown);
+        snprintf(where, sizeof where, "tensor '%s'", show(reader, record->name));
         return refuse_json(reader, where);
     }
     const char *missing = !record->dtype ? "dtype" : !record->has_shape ? "shape" : "data_offsets";
     if (!record->dtype || !record->has_shape || !record->has_offsets)
-        return refuse(reader, DESERIALIZATION, "tensor '%s' has no %s", reader->shown, missing);
+        return refuse(reader, DESERIALIZATION, "tensor '%s' has no %s", show(reader, record->name), missing);
     return 0;
 }
 
@@ -216,8 +227,7 @@ static int refuse_metadata_twice(struct reader *reader)
     const struct dt2_name *twice = dt2_names_twice(keys, count);
     if (!twice)
         return 0;
-    show(reader, twice->text);
-    return refuse(reader, "DuplicateName", "__metadata__ has '%s' twice", reader->shown);
+    return refuse(reader, "DuplicateName", "__metadata__ has '%s' twice", show(reader, twice->text));
 }
 
 static int parse_metadata(struct reader *reader)
@@ -292,10 +302,10 @@ static int check_names(struct reader *reader)
     if (rc < 0 || !twice)
         return rc;
     const struct record *a = &reader->records[twice[0].index], *b = &reader->records[twice[1].index];
-    show(reader, a->name);
     return refuse(reader, "DuplicateName",
-                  "tensor '%s' is there twice, with data_offsets [%" PRIu64 ", %" PRIu64 "] and [%" PRIu64 ", %" PRIu64 "]%s",
-                  reader->shown, a->begin, a->end, b->begin, b->end,
+                  "tensor '%s' is there twice, with data_offsets [%" PRIu64 ", %" PRIu64 "] and [%" PRIu64 ", %" PRIu64
+                  "]%s",
+                  show(reader, a->name), a->begin, a->end, b->begin, b->end,
                   a->end <= b->begin ? "; who keeps one of them has a hole in the data (InvalidOffset)" : "");
 }
 
@@ -310,16 +320,16 @@ static int check_size(struct reader *reader, const struct record *record)
     uint64_t bytes = record->end - record->begin;
     if (!overflows && bits % 8 == 0 && bits / 8 == bytes)
         return 0;
-    show(reader, record->name);
+    const char *shown = show(reader, record->name);
     if (overflows)
-        return refuse(reader, "ValidationOverflow", "tensor '%s': its shape has 2^64 bits or more", reader->shown);
+        return refuse(reader, "ValidationOverflow", "tensor '%s': its shape has 2^64 bits or more", shown);
     if (bits % 8)
-        return refuse(reader, "MisalignedSlice", "tensor '%s': %" PRIu64 " bits (%s) do not fill whole bytes",
-                      reader->shown, bits, record->dtype->name);
+        return refuse(reader, "MisalignedSlice", "tensor '%s': %" PRIu64 " bits (%s) do not fill whole bytes", shown,
+                      bits, record->dtype->name);
     return refuse(reader, "TensorInvalidInfo",
                   "tensor '%s': dtype %s and shape make %" PRIu64 " bytes, and data_offsets [%" PRIu64 ", %" PRIu64
                   "] hold %" PRIu64,
-                  reader->shown, record->dtype->name, bits / 8, record->begin, record->end, bytes);
+                  shown, record->dtype->name, bits / 8, record->begin, record->end, bytes);
 }
 
 /* Tensors must follow one another without holes, from the first byte of the data to the last of the file. */
@@ -328,12 +338,10 @@ static int check_places(struct reader *reader)
     uint64_t expected = 0;
     for (size_t i = 0; i < reader->record_count; i++) {
         const struct record *record = &reader->records[i];
-        if (record->begin != expected || record->end < record->begin) {
-            show(reader, record->name);
+        if (record->begin != expected || record->end < record->begin)
             return refuse(reader, "InvalidOffset",
                           "tensor '%s' has data_offsets [%" PRIu64 ", %" PRIu64 "], and must begin at %" PRIu64,
-                          reader->shown, record->begin, record->end, expected);
-        }
+                          show(reader, record->name), record->begin, record->end, expected);
         int rc = check_size(reader, record);
         if (rc < 0)
             return rc;
@@ -343,8 +351,8 @@ static int check_places(struct reader *reader)
     if (expected == data_bytes)
         return 0;
     return refuse(reader, "MetadataIncompleteBuffer",
-                  "the tensors end at %" PRIu64 ", and the file holds %" PRIu64 " bytes of data%s", expected, data_bytes,
-                  expected > data_bytes ? "; the file is cut short" : "");
+                  "the tensors end at %" PRIu64 ", and the file holds %" PRIu64 " bytes of data%s", expected,
+                  data_bytes, expected > data_bytes ? "; the file is cut short" : "");
 }
 
 static void fill(struct reader *reader)

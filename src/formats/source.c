@@ -123,8 +123,9 @@ int dt2_source_unchanged(const struct dt2_source *source, struct dt2_error *err)
     if (st.st_dev != source->device || st.st_ino != source->inode)
         return dt2_fail(err, DT2_EFAILED, "%s: the file was replaced by another one since it was opened", source->path);
     if ((uint64_t)st.st_size != source->size)
-        return dt2_fail(err, DT2_EFAILED, "%s: the file had %" PRIu64 " bytes when it was opened, and has %" PRIu64 " now",
-                        source->path, source->size, (uint64_t)st.st_size);
+        return dt2_fail(err, DT2_EFAILED,
+                        "%s: the file had %" PRIu64 " bytes when it was opened, and has %" PRIu64 " now", source->path,
+                        source->size, (uint64_t)st.st_size);
     if (st.st_mtim.tv_sec != source->modified.tv_sec || st.st_mtim.tv_nsec != source->modified.tv_nsec)
         return dt2_fail(err, DT2_EFAILED, "%s: the file was written to since it was opened", source->path);
     return 0;

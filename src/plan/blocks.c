@@ -15,7 +15,7 @@ struct dt2_blocks {
     struct dt2_network network;
     struct dt2_block *blocks;
     size_t count;
-    char *names;            /* these three are what the blocks point into */
+    char *names; /* these three are what the blocks point into */
     uint64_t *tensor_bytes;
     size_t *tensors;
 };
@@ -41,8 +41,8 @@ struct maker {
 };
 
 /*
- * The part of a tensor's name that it shares with its block's others: all up to the last dot, the dot included. A name without
- * dot is a block by itself, and by its missing dot is told from the block of the same name.
+ * The part of a tensor's name that it shares with its block's others: all up to the last dot, the dot included. A name
+ * without dot is a block by itself, and by its missing dot is told from the block of the same name.
  */
 static struct dt2_name block_name(const char *tensor, size_t index)
 {
@@ -139,8 +139,8 @@ static int compare_indices(const void *a, const void *b)
 }
 
 /*
- * Whether group `i` begins a block. One without bytes goes with the block before it; what stands before the first one with
- * bytes goes with that one.
+ * Whether group `i` begins a block. One without bytes goes with the block before it; what stands before the first one
+ * with bytes goes with that one.
  */
 static bool begins_block(const struct group *group, const struct dt2_blocks *blocks)
 {

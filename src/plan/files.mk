@@ -27,3 +27,7 @@ tests_unit_test_plan_LDADD = $(TEST_LIBS) $(JANSSON_LIBS)
 tests_unit_test_plan_properties_SOURCES = tests/unit/test-plan-properties.c tests/support/tap.h
 tests_unit_test_plan_properties_LDADD = $(TEST_LIBS)
 EXTRA_DIST += tests/data/plans/machine.json tests/data/plans/sd15.json
+check_PROGRAMS += tests/unit/test-blocks
+TESTS += tests/unit/test-blocks
+tests_unit_test_blocks_SOURCES = tests/unit/test-blocks.c tests/support/layout.h tests/support/scratch.h
+tests_unit_test_blocks_LDADD = $(TEST_LIBS)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The key of a block: its stage, its place in the stage (a rank, or the index of the layer and whether it is the layer or its
- * tap), then the rest of its name, component by component: numbers by value, words as the table ranks them.
+ * The key of a block: its stage, its place in the stage (a rank, or the index of the layer and whether it is the layer
+ * or its tap), then the rest of its name, component by component: numbers by value, words as the table ranks them.
  */
 #include "plan/order.h"
 #include "base/checked.h"
@@ -15,8 +15,8 @@ enum stage { PREAMBLE, LAYERS, SINGLE_LAYERS, MIDDLE, MIDDLE_OUT };
 static const struct place {
     const char *component;
     enum stage stage;
-    unsigned rank;    /* in the preamble: its turn; in layers: 0 the layer, 1 the tap that follows it */
-    bool indexed;     /* the second component is the index of the layer */
+    unsigned rank; /* in the preamble: its turn; in layers: 0 the layer, 1 the tap that follows it */
+    bool indexed;  /* the second component is the index of the layer */
 } places[] = {
     { "time_embed", PREAMBLE, 0, false },
     { "control_add_embedding", PREAMBLE, 1, false },
@@ -35,10 +35,10 @@ static const struct place elsewhere = { "", PREAMBLE, 99, false };
 
 /* Words inside a layer, in the order of their use. Others follow these, by spelling. */
 static const char *const words[] = {
-    "in_layers",  "emb_layers", "out_layers", "skip_connection",             /* a residual block */
-    "norm",       "proj_in",    "transformer_blocks", "proj_out",            /* a spatial transformer */
-    "norm1",      "attn1",      "norm2",      "attn2",      "norm3",  "ff",  /* a transformer block */
-    "to_q",       "to_k",       "to_v",       "to_out",                      /* an attention */
+    "in_layers", "emb_layers", "out_layers", "skip_connection",  /* a residual block */
+    "norm", "proj_in", "transformer_blocks", "proj_out",         /* a spatial transformer */
+    "norm1", "attn1", "norm2", "attn2", "norm3", "ff",           /* a transformer block */
+    "to_q", "to_k", "to_v", "to_out",                            /* an attention */
 };
 
 /* One component of a name, up to its dot. */

@@ -6,8 +6,8 @@
 #include "base/text.h"
 
 /*
- * Appends a key for the block called `name` (`length` characters) to `keys`: of two blocks, the one with the smaller key, byte by
- * byte, is used first. Equal keys: the names differ only in ways that tell nothing.
+ * Appends a key for the block called `name` (`length` characters) to `keys`: of two blocks, the one with the smaller
+ * key, byte by byte, is used first. Equal keys: the names differ only in ways that tell nothing.
  */
 void dt2_order_key(struct dt2_text *keys, const char *name, size_t length);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Layouts of models as files of tests/data/layouts have them (lines of name, dtype, shape with commas, separated by tabs), and
- * the safetensors header that a file of that layout has. Problems end the program: this is for tests and mkmodel.
+ * Layouts of models as files of tests/data/layouts have them (lines of name, dtype, shape with commas, separated by
+ * tabs), and the safetensors header that a file of that layout has. Problems end the program: this is for tests and
+ * mkmodel.
  */
 #ifndef DT2_TESTS_LAYOUT_H
 #define DT2_TESTS_LAYOUT_H
@@ -51,9 +52,10 @@ static unsigned layout_bits(const char *dtype)
         const char *name;
         unsigned bits;
     } bits[] = {
-        { "F4", 4 },   { "F6_E2M3", 6 }, { "F6_E3M2", 6 }, { "BOOL", 8 }, { "U8", 8 },   { "I8", 8 },    { "F8_E4M3", 8 },
-        { "F8_E5M2", 8 }, { "F8_E8M0", 8 }, { "F16", 16 }, { "BF16", 16 }, { "I16", 16 }, { "U16", 16 }, { "F32", 32 },
-        { "I32", 32 }, { "U32", 32 },    { "F64", 64 },    { "I64", 64 }, { "U64", 64 }, { "C64", 64 },
+        { "F4", 4 },    { "F6_E2M3", 6 }, { "F6_E3M2", 6 }, { "BOOL", 8 },    { "U8", 8 },
+        { "I8", 8 },    { "F8_E4M3", 8 }, { "F8_E5M2", 8 }, { "F8_E8M0", 8 }, { "F16", 16 },
+        { "BF16", 16 }, { "I16", 16 },    { "U16", 16 },    { "F32", 32 },    { "I32", 32 },
+        { "U32", 32 },  { "F64", 64 },    { "I64", 64 },    { "U64", 64 },    { "C64", 64 },
     };
     for (size_t i = 0; i < sizeof bits / sizeof *bits; i++)
         if (strcmp(bits[i].name, dtype) == 0)
@@ -101,7 +103,7 @@ __attribute__((unused)) static struct layout layout_read(const char *path, char 
     return layout;
 }
 
-/* Length and header of a file with these tensors in this order, padded to 8 bytes as the reference does; to be freed. */
+/* Length and header of a file with these tensors in this order, padded to 8 bytes as the reference does. To free. */
 __attribute__((unused)) static char *layout_header(const struct layout *layout, size_t *size)
 {
     size_t room = 128;
@@ -113,8 +115,8 @@ __attribute__((unused)) static char *layout_header(const struct layout *layout, 
     uint64_t offset = 0;
     for (size_t i = 0; i < layout->count; i++) {
         const struct layout_tensor *t = &layout->tensors[i];
-        at += sprintf(at, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[%s],\"data_offsets\":[%" PRIu64 ",%" PRIu64 "]}", t->name,
-                      t->dtype, t->shape, offset, offset + t->bytes);
+        at += sprintf(at, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[%s],\"data_offsets\":[%" PRIu64 ",%" PRIu64 "]}",
+                      t->name, t->dtype, t->shape, offset, offset + t->bytes);
         offset += t->bytes;
     }
     *at++ = '}';
