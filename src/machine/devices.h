@@ -32,6 +32,7 @@ int dt2_devices_add_link(struct dt2_devices *devices, size_t index, const struct
 int dt2_devices_add_budget(struct dt2_devices *devices, const char *name, uint64_t total_bytes, uint64_t free_bytes,
                            struct dt2_error *err);
 int dt2_devices_add_unusable(struct dt2_devices *devices, const struct dt2_unusable *unusable, struct dt2_error *err);
+/* `matrix` NULL: zeros, to be filled in. */
 int dt2_devices_set_distances(struct dt2_devices *devices, const uint64_t *matrix, size_t order, struct dt2_error *err);
 
 /* The budget of a name, NULL when there is none. */

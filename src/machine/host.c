@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The host driver's devices and buffers. */
+#include "machine/host.h"
+#include "base/error.h"
+#include "machine/host_objects.h"
+#include "machine/meminfo.h"
+#include "machine/topology.h"
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define HUGE_PAGE_BYTES ((size_t)2 << 20)
+#define ALIGNMENT_BYTES 64
+
+/* -- the driver and its devices */
+
+/* The core opens this driver with dt2_host_open(); whoever opens it as a module gets one device without binding. */
+static int host_open(const struct dt2_backend_services *services, void **driver, struct dt2_backend_error *err)
+{
+    return dt2_host_open(services, NULL, driver, err);
+}
+
+int dt2_host_open(const struct dt2_backend_services *services, const struct dt2_topology *topology, void **driver,
+                  struct dt2_backend_error *err)
+{
+    struct dt2_host *host = services->alloc(services->core, sizeof *host);
+    if (!host)
+        return services->fail(services->core, err, DT2_BACKEND_NOMEM, 0, NULL, "no memory for the host driver");
+    host->services = services;
+    host->topology = topology;
+    *driver = host;
+    return DT2_BACKEND_OK;
+}
+
+static void host_close(void *driver)
+{
+    host_release(driver, driver);
+}
+
+static int host_device_count(void *driver, uint32_t *count, struct dt2_backend_error *err)
+{
+    const struct dt2_host *host = driver;
+    (void)err;
+    *count = host->topology ? 1 + (uint32_t)host->topology->node_count : 1;
+    return DT2_BACKEND_OK;
+}
+
+static int check_index(void *driver, uint32_t index, struct dt2_backend_error *err)
+{
+    uint32_t count;
+    host_device_count(driver, &count, err);
+    if (index >= count)
+        return FAIL(DT2_BACKEND_INVALID, "host device %u of %u does not exist", (unsigned)index, (unsigned)count);
+    return DT2_BACKEND_OK;
+}
+
+/* The memory of one node; free only where the node is of this system. */
+static struct dt2_memory node_memory(const struct dt2_topology *topology, size_t node)
+{
+    struct dt2_memory memory = { topology->nodes[node].total_bytes, DT2_UNKNOWN };
+    if (topology->this_system)
+        memory.free_bytes = dt2_meminfo_node("", topology->nodes[node].number).free_bytes;
+    if (memory.free_bytes != DT2_UNKNOWN && memory.free_bytes > memory.total_bytes)
+        memory.free_bytes = memory.total_bytes;
+    return memory;
+}
+
+/* All host memory: what the kernel says, or, where part of that is not for us, the sum of our nodes. */
+static struct dt2_memory whole_memory(const struct dt2_topology *topology)
+{
+    if (!topology || (topology->this_system && topology->whole))
+        return dt2_meminfo_host("");
+    struct dt2_memory memory = { topology->total_bytes, topology->this_system ? 0 : DT2_UNKNOWN };
+    for (size_t i = 0; i < topology->node_count && memory.free_bytes != DT2_UNKNOWN; i++) {
+        uint64_t bytes = node_memory(topology, i).free_bytes;
+        memory.free_bytes = bytes == DT2_UNKNOWN ? bytes : memory.free_bytes + bytes;
+    }
+    return memory;
+}
+
+static struct dt2_memory memory_of(const struct dt2_host *host, uint32_t index)
+{
+    return index ? node_memory(host->topology, index - 1) : whole_memory(host->topology);
+}
+
+static int host_device_info(void *driver, uint32_t index, struct dt2_backend_device_info *info,
+                            struct dt2_backend_error *err)
+{
+    DT2_KEEP_ERRNO;
+    const struct dt2_host *host = driver;
+    int rc = check_index(driver, index, err);
+    if (rc < 0)
+        return rc;
+    *info = (struct dt2_backend_device_info){
+        .struct_size = sizeof *info,
+        .kind = "host",
+        .flags = DT2_DEVICE_SHARES_HOST | DT2_DEVICE_HOST_ADDRESSABLE,
+        .total_bytes = memory_of(host, index).total_bytes,
+        .alignment_bytes = ALIGNMENT_BYTES,
+        .max_alloc_bytes = DT2_UNKNOWN,
+    };
+    if (host->topology) {
+        snprintf(info->vendor, sizeof info->vendor, "%s", host->topology->cpu_vendor);
+        snprintf(info->model, sizeof info->model, "%s", host->topology->cpu_model);
+    }
+    return DT2_BACKEND_OK;
+}
+
+static int host_device_free_bytes(void *driver, uint32_t index, bool may_open, uint64_t *free_bytes,
+                                  struct dt2_backend_error *err)
+{
+    DT2_KEEP_ERRNO;
+    (void)may_open;
+    int rc = check_index(driver, index, err);
+    if (rc == DT2_BACKEND_OK)
+        *free_bytes = memory_of(driver, index).free_bytes;
+    return rc;
+}
+
+static int host_device_open(void *driver, uint32_t index, void *native_context, dt2_handle *device,
+                            struct dt2_backend_error *err)
+{
+    int rc = check_index(driver, index, err);
+    if (rc < 0)
+        return rc;
+    if (native_context)
+        return FAIL(DT2_BACKEND_INVALID, "host memory has no context to adopt");
+    struct dt2_host_device *made = host_alloc(driver, sizeof *made);
+    if (!made)
+        return host_no_bookkeeping(driver, err);
+    made->host = driver;
+    made->index = index;
+    made->total_bytes = memory_of(driver, index).total_bytes;
+    dt2_handle handle = host_publish(driver, DT2_HANDLE_DEVICE, made);
+    if (!handle) {
+        host_release(driver, made);
+        return host_no_bookkeeping(driver, err);
+    }
+    *device = handle;
+    return DT2_BACKEND_OK;
+}
+
+static int host_device_close(void *driver, dt2_handle device, struct dt2_backend_error *err)
+{
+    struct dt2_host_device *closed = host_get(driver, DT2_HANDLE_DEVICE, device);
+    if (!closed)
+        return FAIL(DT2_BACKEND_INVALID, "not a device that is open");
+    size_t live = atomic_load(&closed->live);
+    if (live)
+        return FAIL(DT2_BACKEND_BUSY, "%zu of the device's buffers, queues and events are still in use", live);
+    host_release(driver, host_take(driver, DT2_HANDLE_DEVICE, device));
+    return DT2_BACKEND_OK;
+}
+
+/* Every node of the host can read every other. */
+static int host_peer_query(void *driver, uint32_t index, uint32_t peer, bool *reachable, struct dt2_backend_error *err)
+{
+    int rc = check_index(driver, index, err);
+    if (rc == DT2_BACKEND_OK)
+        rc = check_index(driver, peer, err);
+    if (rc == DT2_BACKEND_OK)
+        *reachable = true;
+    return rc;
+}
+
+/* -- buffers */
+
+/* An anonymous mapping that begins on a huge page; NULL with errno. The kernel gives pages to whoever touches them first. */
+static char *map_huge(size_t length)
+{
+    char *mapping = mmap(NULL, length + HUGE_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapping == MAP_FAILED)
+        return NULL;
+    size_t before = (HUGE_PAGE_BYTES - (uintptr_t)mapping % HUGE_PAGE_BYTES) % HUGE_PAGE_BYTES;
+    if (before)
+        munmap(mapping, before);
+    munmap(mapping + before + length, HUGE_PAGE_BYTES - before);
+    madvise(mapping + before, length, MADV_HUGEPAGE); /* where the kernel has none, small pages do */
+    return mapping + before;
+}
+
+/*
+ * Binds a buffer to its device's node. A container often forbids that (mbind needs a capability there): the kernel then places
+ * the pages, which is worth one warning.
+ */
+static int bind_to_node(void *driver, const struct dt2_host_device *device, char *address, size_t length,
+                        struct dt2_backend_error *err)
+{
+    struct dt2_host *host = driver;
+    if (device->index == 0 || !host->topology->this_system)
+        return DT2_BACKEND_OK;
+    int failure = dt2_topology_bind(host->topology, device->index - 1, address, length);
+    if (failure == 0)
+        return DT2_BACKEND_OK;
+    int node = host->topology->nodes[device->index - 1].number;
+    if (failure != EPERM && failure != ENOSYS)
+        return FAIL(failure == ENOMEM ? DT2_BACKEND_NOMEM : DT2_BACKEND_FAILED,
+                    "cannot bind %zu bytes to NUMA node %d: %s", length, node, strerror(failure));
+    if (!atomic_exchange(&host->warned, true))
+        host->services->log(host->services->core, 1,
+                            "cpu:%d: memory cannot be bound to its node here (%s): the kernel places it", node,
+                            strerror(failure));
+    return DT2_BACKEND_OK;
+}
+
+static int publish_buffer(void *driver, struct dt2_host_device *device, char *address, uint64_t bytes, size_t mapped,
+                          dt2_handle *buffer, struct dt2_backend_error *err)
+{
+    struct dt2_host_buffer *made = host_alloc(driver, sizeof *made);
+    if (!made)
+        return host_no_bookkeeping(driver, err);
+    *made = (struct dt2_host_buffer){ device, address, bytes, mapped };
+    dt2_handle handle = host_publish(driver, DT2_HANDLE_BUFFER, made);
+    if (!handle) {
+        host_release(driver, made);
+        return host_no_bookkeeping(driver, err);
+    }
+    atomic_fetch_add(&device->live, 1);
+    *buffer = handle;
+    return DT2_BACKEND_OK;
+}
+
+static int host_buffer_alloc(void *driver, dt2_handle device, uint64_t bytes, dt2_handle *buffer,
+                             struct dt2_backend_error *err)
+{
+    DT2_KEEP_ERRNO;
+    struct dt2_host_device *owner = host_get_device(driver, device, err);
+    if (!owner)
+        return DT2_BACKEND_INVALID;
+    if (bytes == 0)
+        return FAIL(DT2_BACKEND_INVALID, "a buffer of 0 bytes");
+    uint64_t total = owner->total_bytes;
+    if (bytes > total || bytes > DT2_HOST_MAX_BYTES)
+        return FAIL(DT2_BACKEND_NOMEM, "%llu bytes are more than the memory has: %llu", (unsigned long long)bytes,
+                    (unsigned long long)(total < DT2_HOST_MAX_BYTES ? total : DT2_HOST_MAX_BYTES));
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), length = ((size_t)bytes + page - 1) / page * page;
+    char *address = map_huge(length);
+    if (!address)
+        return FAIL(DT2_BACKEND_NOMEM, "the kernel has no room for %llu bytes: %s", (unsigned long long)bytes,
+                    strerror(errno));
+    int rc = bind_to_node(driver, owner, address, length, err);
+    if (rc == DT2_BACKEND_OK)
+        rc = publish_buffer(driver, owner, address, bytes, length, buffer, err);
+    if (rc < 0)
+        munmap(address, length);
+    return rc;
+}
+
+static int host_buffer_adopt(void *driver, dt2_handle device, void *native, uint64_t bytes, dt2_handle *buffer,
+                             struct dt2_backend_error *err)
+{
+    struct dt2_host_device *owner = host_get_device(driver, device, err);
+    if (!owner)
+        return DT2_BACKEND_INVALID;
+    if (!native || bytes == 0 || bytes > DT2_HOST_MAX_BYTES)
+        return FAIL(DT2_BACKEND_INVALID, "not memory to adopt: %llu bytes at %p", (unsigned long long)bytes, native);
+    return publish_buffer(driver, owner, native, bytes, 0, buffer, err);
+}
+
+static int host_buffer_wrap(void *driver, dt2_handle device, void *memory, uint64_t bytes, dt2_handle *buffer,
+                            struct dt2_backend_error *err)
+{
+    if ((uintptr_t)memory % 4096 || bytes % 64)
+        return FAIL(DT2_BACKEND_INVALID,
+                    "memory to wrap begins on a page and fills lines of 64 bytes, unlike %llu bytes at %p",
+                    (unsigned long long)bytes, memory);
+    return host_buffer_adopt(driver, device, memory, bytes, buffer, err);
+}
+
+static int host_buffer_free(void *driver, dt2_handle buffer, struct dt2_backend_error *err)
+{
+    DT2_KEEP_ERRNO;
+    struct dt2_host_buffer *freed = host_take(driver, DT2_HANDLE_BUFFER, buffer);
+    if (!freed)
+        return FAIL(DT2_BACKEND_INVALID, "not a buffer, or one that was freed");
+    if (freed->mapped)
+        munmap(freed->address, freed->mapped);
+    atomic_fetch_sub(&freed->device->live, 1);
+    host_release(driver, freed);
+    return DT2_BACKEND_OK;
+}
+
+static int host_buffer_native(void *driver, dt2_handle buffer, struct dt2_backend_native *native,
+                              struct dt2_backend_error *err)
+{
+    const struct dt2_host_buffer *found = host_get_buffer(driver, buffer, err);
+    if (!found)
+        return DT2_BACKEND_INVALID;
+    *native = (struct dt2_backend_native){ sizeof *native, found->address, true };
+    return DT2_BACKEND_OK;
+}
+
+const struct dt2_backend *dt2_host_backend(void)
+{
+    static const struct dt2_backend backend = {
+        .struct_size = sizeof backend,
+        .abi = DT2_BACKEND_ABI,
+        .name = "host",
+        .version = PACKAGE_VERSION,
+        .open = host_open,
+        .close = host_close,
+        .device_count = host_device_count,
+        .device_info = host_device_info,
+        .device_free_bytes = host_device_free_bytes,
+        .device_open = host_device_open,
+        .device_close = host_device_close,
+        .buffer_alloc = host_buffer_alloc,
+        .buffer_wrap = host_buffer_wrap,
+        .buffer_adopt = host_buffer_adopt,
+        .buffer_free = host_buffer_free,
+        .buffer_native = host_buffer_native,
+        .buffer_map = dt2_host_buffer_map,
+        .buffer_unmap = dt2_host_buffer_unmap,
+        .queue_create = dt2_host_queue_create,
+        .queue_adopt = dt2_host_queue_adopt,
+        .queue_destroy = dt2_host_queue_destroy,
+        .queue_wait = dt2_host_queue_wait,
+        .copy_h2d = dt2_host_copy_h2d,
+        .copy_d2h = dt2_host_copy_d2h,
+        .copy_d2d = dt2_host_copy_d2d,
+        .copy_peer = dt2_host_copy_peer,
+        .peer_query = host_peer_query,
+        .event_record = dt2_host_event_record,
+        .event_query = dt2_host_event_query,
+        .event_wait = dt2_host_event_wait,
+        .queue_wait_event = dt2_host_queue_wait_event,
+        .event_free = dt2_host_event_free,
+    };
+    return &backend;
+}

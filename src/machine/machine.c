@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "machine/machine.h"
+#include "base/alloc.h"
+#include "base/error.h"
+#include "machine/discover.h"
+#include "machine/host.h"
+#include "machine/measure.h"
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* An open device and how many opened it. */
+struct opening {
+    struct dt2_opened opened; /* first: what callers hold */
+    char name[64];
+    size_t users;
+    struct opening *next;
+};
+
+struct dt2_machine {
+    const struct dt2_log *log;
+    char *backend_path; /* NULL: the default places */
+    pthread_mutex_t
+        lock; /* held while a part is made, and over `openings`; the parts are only read once they are there */
+    struct dt2_topology *topology;
+    struct dt2_topology *with_io;  /* may be the same */
+    struct dt2_services *services; /* of the host driver */
+    struct dt2_driver host;
+    struct dt2_modules modules;
+    bool modules_open;
+    bool collected; /* the views */
+    struct dt2_view *views;
+    size_t view_count;
+    struct opening *openings;
+};
+
+int dt2_machine_create(const struct dt2_log *log, const char *backend_path, struct dt2_machine **machine,
+                       struct dt2_error *err)
+{
+    struct dt2_machine *made = dt2_alloc(1, sizeof *made);
+    if (!made)
+        return dt2_fail_nomem(err);
+    made->log = log;
+    made->backend_path = dt2_strdup(backend_path);
+    if ((backend_path && !made->backend_path) || pthread_mutex_init(&made->lock, NULL) != 0) {
+        dt2_release(made->backend_path);
+        dt2_release(made);
+        return dt2_fail_nomem(err);
+    }
+    *machine = made;
+    return 0;
+}
+
+/* -- the parts, each made when it is first needed, under the lock */
+
+static int need_topology(struct dt2_machine *machine, bool io, struct dt2_error *err)
+{
+    if (machine->with_io || (machine->topology && !io))
+        return 0;
+    struct dt2_topology *made;
+    int rc = dt2_topology_load(io, &made, err);
+    if (rc < 0)
+        return rc;
+    if (io)
+        machine->with_io = made;
+    if (!machine->topology)
+        machine->topology = made;
+    return 0;
+}
+
+static int need_host(struct dt2_machine *machine, struct dt2_error *err)
+{
+    struct dt2_backend_error failure = { 0 };
+    void *self;
+    int rc = 0;
+    if (machine->host.self)
+        return 0;
+    if (!machine->services)
+        rc = dt2_services_create(machine->log, &machine->services, err);
+    if (rc < 0)
+        return rc;
+    if (dt2_host_open(dt2_services_table(machine->services), machine->topology, &self, &failure) < 0)
+        return dt2_fail_driver(err, "cpu", &failure);
+    machine->host = (struct dt2_driver){
+        .name = "host",
+        .backend = dt2_host_backend(),
+        .self = self,
+        .device_count = 1 + (uint32_t)machine->topology->node_count,
+    };
+    return 0;
+}
+
+static int need_drivers(struct dt2_machine *machine, struct dt2_error *err)
+{
+    int rc = 0;
+    if (!machine->modules_open)
+        rc = dt2_modules_open(machine->backend_path, machine->log, &machine->modules, err);
+    if (rc < 0)
+        return rc;
+    machine->modules_open = true;
+    if (machine->collected)
+        return 0;
+    rc = dt2_views_collect(&machine->modules, machine->log, &machine->views, &machine->view_count, err);
+    if (rc < 0)
+        return rc;
+    machine->collected = true;
+    dt2_views_identify(machine->views, machine->view_count);
+    return 0;
+}
+
+static struct dt2_parts parts_of(const struct dt2_machine *machine)
+{
+    return (struct dt2_parts){
+        .topology = machine->with_io ? machine->with_io : machine->topology,
+        .host = &machine->host,
+        .modules = &machine->modules,
+        .views = machine->views,
+        .view_count = machine->view_count,
+        .log = machine->log,
+        .root = "",
+    };
+}
+
+/* Makes what a list with `flags` needs. */
+static int need_parts(struct dt2_machine *machine, unsigned flags, struct dt2_parts *parts, struct dt2_error *err)
+{
+    pthread_mutex_lock(&machine->lock);
+    int rc = need_topology(machine, flags & DT2_DEVICES_UNUSABLE, err);
+    if (rc == 0)
+        rc = need_host(machine, err);
+    if (rc == 0)
+        rc = need_drivers(machine, err);
+    if (rc == 0) {
+        *parts = parts_of(machine);
+        if (dt2_discover_needs_io(parts, flags))
+            rc = need_topology(machine, true, err);
+    }
+    if (rc == 0)
+        *parts = parts_of(machine);
+    pthread_mutex_unlock(&machine->lock);
+    return rc;
+}
+
+/* -- listing */
+
+/* A device's copy speed; one that cannot be measured is a warning. */
+static double measure(struct dt2_machine *machine, const char *name)
+{
+    struct dt2_error failure;
+    struct dt2_opened *opened;
+    double gbps = -1;
+    int rc = dt2_machine_open(machine, name, &opened, &failure);
+    if (rc == 0) {
+        rc = dt2_measure(opened, &gbps, &failure);
+        dt2_machine_close(machine, opened);
+    }
+    if (rc < 0)
+        dt2_log_line(machine->log, DT2_LOG_WARNING, "cannot measure %s: %s", name, failure.text);
+    return gbps;
+}
+
+/* The way between each device and host memory; host memory itself has one when it was measured. */
+static int add_links(struct dt2_machine *machine, const struct dt2_parts *parts, unsigned flags,
+                     struct dt2_devices *devices, struct dt2_error *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < devices->count; i++) {
+        const struct dt2_device *device = &devices->devices[i];
+        struct dt2_link link = { .to = "cpu", .nominal_gbps = -1, .measured_gbps = -1 };
+        link.nominal_gbps = dt2_topology_locality(parts->topology, device->pci).gbps;
+        if (flags & DT2_DEVICES_MEASURE)
+            link.measured_gbps = measure(machine, device->name);
+        if (!dt2_device_is_host(device) || link.measured_gbps >= 0)
+            rc = dt2_devices_add_link(devices, i, &link, err);
+    }
+    return rc;
+}
+
+int dt2_machine_list(struct dt2_machine *machine, unsigned flags, struct dt2_devices **devices, struct dt2_error *err)
+{
+    struct dt2_parts parts;
+    struct dt2_devices *made = NULL;
+    int rc = need_parts(machine, flags, &parts, err);
+    if (rc == 0)
+        rc = dt2_discover(&parts, flags, &made, err);
+    if (rc == 0)
+        rc = add_links(machine, &parts, flags, made, err);
+    if (rc < 0) {
+        dt2_devices_free(made);
+        return rc;
+    }
+    *devices = made;
+    return 0;
+}
+
+/* -- opening */
+
+/* The host driver's number of "cpu" or "cpu:N"; -1: none. */
+static int host_index(const struct dt2_topology *topology, const char *name)
+{
+    const struct dt2_device device = { .name = name };
+    if (strcmp(name, "cpu") == 0)
+        return 0;
+    int number = dt2_device_host_node(&device);
+    for (size_t i = 0; number >= 0 && i < topology->node_count; i++)
+        if (topology->nodes[i].number == number)
+            return 1 + (int)i;
+    return -1;
+}
+
+static const struct dt2_view *view_named(const struct dt2_parts *parts, const char *name)
+{
+    for (size_t i = 0; i < parts->view_count; i++) {
+        char its[64];
+        snprintf(its, sizeof its, "%s:%u", parts->views[i].driver->name, (unsigned)parts->views[i].index);
+        if (strcmp(its, name) == 0)
+            return &parts->views[i];
+    }
+    return NULL;
+}
+
+/* Fills everything of an opening but the device's handle. */
+static int resolve(const struct dt2_parts *parts, const char *name, struct opening *opening, uint32_t *index,
+                   struct dt2_error *err)
+{
+    const struct dt2_topology *topology = parts->topology;
+    const struct dt2_view *view = view_named(parts, name);
+    struct dt2_backend_device_info info = { .struct_size = sizeof info };
+    struct dt2_backend_error failure = { 0 };
+    int host = host_index(topology, name), node;
+    if (!view && host < 0)
+        return dt2_fail(err, DT2_ENOENT, "no device '%s' to open", name);
+    const struct dt2_driver *driver = view ? view->driver : parts->host;
+    if (view) {
+        info = view->info;
+        *index = view->index;
+        node = dt2_topology_locality(topology, info.pci).numa_node;
+    } else {
+        *index = (uint32_t)host;
+        if (driver->backend->device_info(driver->self, *index, &info, &failure) < 0)
+            return dt2_fail_driver(err, name, &failure);
+        node = host > 0 ? topology->nodes[host - 1].number : topology->node_count == 1 ? topology->nodes[0].number : -1;
+    }
+    snprintf(opening->name, sizeof opening->name, "%s", name);
+    opening->opened = (struct dt2_opened){ opening->name, driver->backend,      driver->self,         0,
+                                           info.flags,    info.alignment_bytes, info.max_alloc_bytes, node };
+    return 0;
+}
+
+/* Opens a device that nobody has open, under the lock. */
+static int open_first(struct dt2_machine *machine, const struct dt2_parts *parts, const char *name,
+                      struct opening **opening, struct dt2_error *err)
+{
+    DT2_AUTO struct opening *made = dt2_alloc(1, sizeof *made);
+    struct dt2_backend_error failure = { 0 };
+    uint32_t index = 0;
+    if (!made)
+        return dt2_fail_nomem(err);
+    int rc = resolve(parts, name, made, &index, err);
+    if (rc < 0)
+        return rc;
+    struct dt2_opened *opened = &made->opened;
+    if (opened->backend->device_open(opened->driver, index, NULL, &opened->device, &failure) < 0)
+        return dt2_fail_driver(err, name, &failure);
+    made->next = machine->openings;
+    machine->openings = made;
+    *opening = DT2_TAKE(made);
+    return 0;
+}
+
+int dt2_machine_open(struct dt2_machine *machine, const char *name, struct dt2_opened **opened, struct dt2_error *err)
+{
+    struct dt2_parts parts;
+    int rc = need_parts(machine, 0, &parts, err);
+    if (rc < 0)
+        return rc;
+    pthread_mutex_lock(&machine->lock);
+    struct opening *opening = machine->openings;
+    while (opening && strcmp(opening->name, name) != 0)
+        opening = opening->next;
+    if (!opening)
+        rc = open_first(machine, &parts, name, &opening, err);
+    if (rc == 0) {
+        opening->users++;
+        *opened = &opening->opened;
+    }
+    pthread_mutex_unlock(&machine->lock);
+    return rc;
+}
+
+/* Closes what the last user gave back. A device that refuses stays in the list, to be used again by the next open. */
+static void close_last(struct dt2_machine *machine, struct opening **link)
+{
+    struct opening *opening = *link;
+    struct dt2_opened *opened = &opening->opened;
+    struct dt2_backend_error failure = { 0 };
+    if (opened->backend->device_close(opened->driver, opened->device, &failure) < 0) {
+        dt2_log_line(machine->log, DT2_LOG_WARNING, "%s: cannot be closed: %s", opening->name, failure.text);
+        return;
+    }
+    *link = opening->next;
+    dt2_release(opening);
+}
+
+void dt2_machine_close(struct dt2_machine *machine, struct dt2_opened *opened)
+{
+    if (!opened)
+        return;
+    pthread_mutex_lock(&machine->lock);
+    struct opening **link = &machine->openings;
+    while (*link && &(*link)->opened != opened)
+        link = &(*link)->next;
+    if (*link && (*link)->users > 0 && --(*link)->users == 0)
+        close_last(machine, link);
+    pthread_mutex_unlock(&machine->lock);
+}
+
+void dt2_machine_destroy(struct dt2_machine *machine)
+{
+    if (!machine)
+        return;
+    for (struct opening *opening = machine->openings, *next; opening; opening = next) {
+        next = opening->next;
+        opening->opened.backend->device_close(opening->opened.driver, opening->opened.device, NULL);
+        dt2_release(opening);
+    }
+    dt2_release(machine->views);
+    if (machine->modules_open)
+        dt2_modules_close(&machine->modules);
+    if (machine->host.self)
+        machine->host.backend->close(machine->host.self);
+    dt2_services_destroy(machine->services);
+    if (machine->with_io != machine->topology)
+        dt2_topology_free(machine->with_io);
+    dt2_topology_free(machine->topology);
+    pthread_mutex_destroy(&machine->lock);
+    dt2_release(machine->backend_path);
+    dt2_release(machine);
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "machine/measure.h"
+#include "base/alloc.h"
+#include "base/checked.h"
+#include "base/error.h"
+#include <string.h>
+#include <time.h>
+
+#define TOTAL_BYTES ((uint64_t)64 << 20) /* of one run: more than caches hold */
+#define CHUNK_BYTES ((uint64_t)8 << 20)  /* of one copy: as loads make them */
+#define RUNS 4                           /* the first touches the memory; the best counts */
+
+struct rig {
+    const struct dt2_opened *on;
+    dt2_handle queue, buffer;
+    uint64_t bytes; /* of the buffer: a multiple of `chunk` */
+    uint64_t chunk;
+    void *staging;
+    bool pinned; /* staging came from the driver */
+};
+
+static int set_up(struct rig *rig, struct dt2_backend_error *failure)
+{
+    const struct dt2_opened *on = rig->on;
+    rig->chunk = dt2_min(CHUNK_BYTES, on->max_alloc_bytes);
+    rig->bytes = dt2_min(TOTAL_BYTES, on->max_alloc_bytes) / rig->chunk * rig->chunk;
+    int rc = on->backend->queue_create(on->driver, on->device, &rig->queue, failure);
+    if (rc == 0)
+        rc = on->backend->buffer_alloc(on->driver, on->device, rig->bytes, &rig->buffer, failure);
+    if (rc < 0)
+        return rc;
+    rig->pinned = on->backend->host_alloc && on->backend->host_free &&
+                  on->backend->host_alloc(on->driver, on->device, rig->chunk, &rig->staging, failure) == 0;
+    if (!rig->pinned)
+        rig->staging = dt2_alloc(1, rig->chunk);
+    if (rig->staging)
+        memset(rig->staging, 0x5A, rig->chunk);
+    return 0;
+}
+
+static void tear_down(struct rig *rig)
+{
+    const struct dt2_opened *on = rig->on;
+    if (rig->queue)
+        on->backend->queue_destroy(on->driver, rig->queue, NULL);
+    if (rig->buffer)
+        on->backend->buffer_free(on->driver, rig->buffer, NULL);
+    if (rig->pinned)
+        on->backend->host_free(on->driver, on->device, rig->staging, NULL);
+    else
+        dt2_release(rig->staging);
+}
+
+static double seconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* Copies TOTAL_BYTES, over the buffer again and again when it is smaller. */
+static int run_once(const struct rig *rig, double *seconds, struct dt2_backend_error *failure)
+{
+    const struct dt2_opened *on = rig->on;
+    double begin = seconds_now();
+    int rc = 0;
+    for (uint64_t done = 0; rc == 0 && done < TOTAL_BYTES; done += rig->chunk)
+        rc = on->backend->copy_h2d(on->driver, rig->queue, rig->buffer, done % rig->bytes, rig->staging, rig->chunk,
+                                   failure);
+    int waited = on->backend->queue_wait(on->driver, rig->queue, rc == 0 ? failure : NULL);
+    *seconds = seconds_now() - begin;
+    return rc < 0 ? rc : waited;
+}
+
+int dt2_measure(const struct dt2_opened *opened, double *gbps, struct dt2_error *err)
+{
+    struct rig rig = { .on = opened };
+    struct dt2_backend_error failure = { 0 };
+    double best = 0;
+    int rc = set_up(&rig, &failure);
+    bool no_staging = rc == 0 && !rig.staging;
+    for (int i = 0; rc == 0 && !no_staging && i < RUNS; i++) {
+        double seconds;
+        rc = run_once(&rig, &seconds, &failure);
+        if (i == 1 || (i > 1 && seconds < best))
+            best = seconds;
+    }
+    tear_down(&rig);
+    if (no_staging)
+        return dt2_fail_nomem(err);
+    if (rc < 0)
+        return dt2_fail_driver(err, opened->name, &failure);
+    double bytes = (double)((TOTAL_BYTES + rig.chunk - 1) / rig.chunk * rig.chunk);
+    *gbps = (double)(long)(bytes / (best > 0 ? best : 1e-9) / 1e7 + 0.5) / 100; /* two digits: more would be noise */
+    return 0;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The machine as hwloc sees it, reduced to what placing tensors needs: host memory by NUMA node, the distances
+ * between nodes, and where on the PCI tree a GPU hangs. The only file that knows hwloc is topology.c.
+ */
+#ifndef DT2_MACHINE_TOPOLOGY_H
+#define DT2_MACHINE_TOPOLOGY_H
+
+#include <distorch2/error.h>
+
+struct hwloc_topology;
+
+/* A NUMA node with host memory. */
+struct dt2_host_node {
+    int number; /* the kernel's */
+    uint64_t total_bytes;
+};
+
+/* A display or processing device on the PCI bus, whoever made it. */
+struct dt2_pci_gpu {
+    char pci[16]; /* "dddd:bb:dd.f" */
+    unsigned vendor_id;
+    unsigned device_id;
+    char model[128]; /* empty when no database knows it */
+};
+
+/* Filled at load; only read afterwards, so by several threads at once. */
+struct dt2_topology {
+    struct hwloc_topology *hwloc;
+    bool this_system; /* false: a recorded or synthetic machine, whose memory is not here to be bound or measured */
+    bool whole; /* the host nodes are all memory that the kernel has: none is a GPU's, none is withheld by a cpuset */
+    bool io;    /* PCI devices were looked for */
+    struct dt2_host_node *nodes; /* ascending by number */
+    size_t node_count;
+    uint64_t *distances; /* node_count x node_count, in the order of `nodes`; NULL: unknown */
+    struct dt2_pci_gpu *gpus;
+    size_t gpu_count;
+    uint64_t total_bytes; /* of all host nodes; DT2_UNKNOWN */
+    char cpu_vendor[64];  /* may be empty */
+    char cpu_model[128];
+};
+
+/* Where a device hangs: its nearest host node (-1: unknown, or several are as near) and its link (< 0: unknown). */
+struct dt2_locality {
+    int numa_node;
+    double gbps;
+};
+
+/*
+ * Reads the topology; `io` also looks for PCI devices, which takes several times as long. Starts no GPU driver.
+ * Errors: DT2_EFAILED, also when HWLOC_XMLFILE or HWLOC_SYNTHETIC asks for a machine that hwloc cannot make; DT2_ENOMEM.
+ */
+int dt2_topology_load(bool io, struct dt2_topology **topology, struct dt2_error *err);
+void dt2_topology_free(struct dt2_topology *topology); /* NULL is fine */
+
+/* `pci` may be NULL or empty: unknown. A machine of one host node has that node near everything. */
+struct dt2_locality dt2_topology_locality(const struct dt2_topology *topology, const char *pci);
+
+/* Binds fresh memory strictly to the node nodes[index]. Returns 0, or a positive errno. */
+int dt2_topology_bind(const struct dt2_topology *topology, size_t index, void *memory, size_t bytes);
+
+#endif
