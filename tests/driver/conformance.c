@@ -7,6 +7,7 @@
  * Without arguments: the core's own host driver, and all modules in DISTORCH2_BACKEND_PATH.
  */
 #include "machine/host.h"
+#include "machine/topology.h"
 #include "subject.h"
 #include <stdatomic.h>
 
@@ -212,13 +213,17 @@ static void print_line(void *data, enum dt2_log_level level, const char *line)
 static void check_host(const struct dt2_log *log, char **arguments, struct total *total)
 {
     struct subject s = { .backend = dt2_host_backend(), .name = "host" };
+    struct dt2_topology *topology;
     struct dt2_error err;
     if (!ok(dt2_services_create(log, &s.services, &err) == 0, "services for the host driver"))
         return;
-    if (good(&s, dt2_host_open(dt2_services_table(s.services), NULL, &s.driver, &s.err), "the driver opens")) {
+    if (!ok(dt2_topology_load(false, &topology, &err) == 0, "the topology, so that each node is a device"))
+        topology = NULL;
+    if (good(&s, dt2_host_open(dt2_services_table(s.services), topology, &s.driver, &s.err), "the driver opens")) {
         check_driver(&s, arguments, total);
         s.backend->close(s.driver);
     }
+    dt2_topology_free(topology);
     dt2_services_destroy(s.services);
 }
 
@@ -244,10 +249,12 @@ int main(int argc, char **argv)
 {
     struct dt2_log log = { print_line, NULL };
     struct total total = { 0, 0 };
-    (void)argc;
     setenv("POCL_DEVICES", "pthread basic", 0); /* two devices from one CPU, where the driver is PoCL */
     seed_random(20261126);
-    if (wanted("host", 0, argv + 1))
+    bool host = argc < 2;
+    for (int i = 1; i < argc; i++)
+        host |= strncmp(argv[i], "host", 4) == 0;
+    if (host)
         check_host(&log, argv + 1, &total);
     check_modules(&log, argv + 1, &total);
     diag("%u entries on %u devices", total.entries, total.devices);
