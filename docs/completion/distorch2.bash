@@ -23,7 +23,8 @@ _distorch2_offer()
         [[ $name == "$begun"* ]] || continue
         word=$lead$name
         [[ $COMP_WORDBREAKS == *:* && $lead$begun == *:* ]] && word=${word:$(_distorch2_upto_colon "$lead$begun")}
-        [[ $word == *= ]] || word=$(printf '%q ' "$word")
+        [[ $word == *[!A-Za-z0-9_./:,=+@%-]* ]] && word=$(printf '%q' "$word")
+        [[ $word == *= ]] || word+=' '
         COMPREPLY+=("$word")
     done
 }

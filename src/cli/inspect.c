@@ -192,8 +192,8 @@ static void print_summary(const char *name, const struct cli_model *model)
     struct dtype dtypes[DTYPES_MAX];
     size_t count = count_dtypes(file, dtypes);
     for (size_t i = 0; i < count; i++)
-        print_field(i ? "" : "dtypes", "%s: %zu tensors, %s", dtypes[i].name, dtypes[i].tensors,
-                    dt2_size_format(dtypes[i].bytes, size, sizeof size));
+        print_field(i ? "" : "dtypes", "%s: %zu tensor%s, %s", dtypes[i].name, dtypes[i].tensors,
+                    dtypes[i].tensors == 1 ? "" : "s", dt2_size_format(dtypes[i].bytes, size, sizeof size));
     print_metadata(file);
 }
 

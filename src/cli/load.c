@@ -86,7 +86,7 @@ static void print_load(const struct dt2_model *model)
     cli_table_destroy(table);
     for (size_t i = 0; i < stats->ejected_count; i++) {
         char *ejected = cli_printable(stats->ejected[i], false);
-        printf("  ejected before: %s\n", ejected);
+        printf("  ejected  %s\n", ejected);
         free(ejected);
     }
     const struct dt2_plan *plan = dt2_model_applied_plan(model);

@@ -53,7 +53,7 @@ static const struct option_entry table[] = {
     { "budget", "D=SIZE", "use up to SIZE of D, whatever is free (repeatable)", KIND_LIMITS, REQUEST, AT(budgets) },
     { "pack", NULL, "fill gaps in shares from the one that absorbs", KIND_FLAG, REQUEST, AT(request.pack) },
     { "machine", "FILE", "plan for a saved `devices --json`; - is stdin", KIND_TEXT, CLI_PLAN, AT(machine) },
-    { "verify", NULL, "read every tensor back and compare it with the file", KIND_FLAG, CLI_LOAD, AT(verify) },
+    { "verify", NULL, "read every tensor back, compare it with the file", KIND_FLAG, CLI_LOAD, AT(verify) },
     { "comfyui", "DIR", "ComfyUI's folder [$COMFYUI_PATH, ., ~/ComfyUI]", KIND_TEXT, ALL, AT(comfyui) },
     { "extra-model-paths", "FILE", "one more extra_model_paths.yaml (repeatable)", KIND_TEXTS, ALL,
       AT(extra_model_paths) },

@@ -105,9 +105,9 @@ static void print_picture(const struct dt2_plan *plan, const struct cli_model *m
             end += blocks[++block].bytes;
         fputs(cli_fill(dt2_plan_block_share(plan, block)), stdout);
     }
-    fputs("\n ", stdout);
+    putchar('\n');
     for (size_t i = 0; i < dt2_plan_share_count(plan); i++)
-        printf(" %s %s ", cli_fill(i), dt2_plan_share(plan, i)->device);
+        printf("  %s %s", cli_fill(i), dt2_plan_share(plan, i)->device);
     putchar('\n');
 }
 

@@ -18,10 +18,10 @@ setup()
     use_catalogue
 }
 
-# Commands after "$ " on lines between "examples: begin" and "examples: end".
+# The commands of a document: its lines that begin with "$ distorch2".
 examples()
 {
-    sed -n '/examples: begin/,/examples: end/s/^ *\$ //p' "$top_srcdir/$1"
+    sed -n 's/^ *\$ \(distorch2 .*\)/\1/p' "$top_srcdir/$1"
 }
 
 @test "every example runs" {
