@@ -65,11 +65,14 @@ static void print_links(const struct dt2_devices *devices)
     for (size_t i = 0; i < dt2_devices_count(devices); i++) {
         const struct dt2_device *device = dt2_devices_get(devices, i);
         for (size_t j = 0; j < device->link_count; j++) {
+            const struct dt2_link *link = &device->links[j];
             char rate[CLI_NUMBER_SIZE];
+            if (link->nominal_gbps < 0 && link->measured_gbps < 0)
+                continue;
             cli_table_text(table, device->name);
-            cli_table_text(table, device->links[j].to);
-            cli_table_text(table, cli_rate(device->links[j].nominal_gbps, rate));
-            cli_table_text(table, cli_rate(device->links[j].measured_gbps, rate));
+            cli_table_text(table, link->to);
+            cli_table_text(table, cli_rate(link->nominal_gbps, rate));
+            cli_table_text(table, cli_rate(link->measured_gbps, rate));
             any = true;
         }
     }

@@ -89,7 +89,8 @@ ends_at()
     on_terminal "'$DISTORCH2' load tiny.safetensors --verify 2>&1 >/dev/null"
     expect_status 0
     [[ $output == *'loading tiny.safetensors'*'100 %'* ]]
-    [[ $output == *$'\e[J' ]]
+    left=${output##*$'\e[J'} # after the last time that it was wiped
+    [[ $left != "$output" && $left != *loading* && $left != *verifying* && $left != *█* ]]
     on_terminal "'$DISTORCH2' load tiny.safetensors --json 2>/dev/null | cat"
     [[ $output == '{'* && $output != *loading* ]]
 }
