@@ -165,7 +165,7 @@ static void test_host_names(void)
 static void test_builder(void)
 {
     struct dt2_devices *devices = make(MACHINE(amd_only));
-    char name[16] = "cpu";
+    char name[32] = "cpu";
     dt2_devices_charge(devices, 0, name, NULL);
     dt2_devices_charge(devices, 0, "cgroup", NULL);
     dt2_devices_add_budget(devices, name, 100, DT2_UNKNOWN, NULL);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Machines that are not here, from hwloc's files and synthetic strings: nodes, distances, localities, lists of devices. */
+/*
+ * Machines that are not here, from hwloc's files and synthetic strings: nodes, distances, localities, lists of
+ * devices.
+ */
 #include "base/alloc.h"
 #include "base/checked.h"
 #include "machine/machine.h"
