@@ -3,3 +3,15 @@
 EXTRA_DIST += \
 	tests/support/bats.sh \
 	tests/support/tap.h
+
+# The driver conformance suite: every device of every driver that is found.
+check_PROGRAMS += tests/driver/conformance
+TESTS += tests/driver/conformance
+tests_driver_conformance_SOURCES = \
+	tests/driver/check-device.c \
+	tests/driver/check-memory.c \
+	tests/driver/check-queue.c \
+	tests/driver/conformance.c \
+	tests/driver/subject.h \
+	tests/support/tap.h
+tests_driver_conformance_LDADD = $(TEST_LIBS)

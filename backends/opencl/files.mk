@@ -1,1 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
+if WITH_OPENCL
+backend_LTLIBRARIES += dt2-opencl.la
+dt2_opencl_la_SOURCES = \
+	backends/opencl/driver.c \
+	backends/opencl/error.c \
+	backends/opencl/event.c \
+	backends/opencl/identity.c \
+	backends/opencl/memory.c \
+	backends/opencl/opencl.h \
+	backends/opencl/queue.c
+dt2_opencl_la_CFLAGS = $(AM_CFLAGS) $(OPENCL_CFLAGS)
+dt2_opencl_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -Wl,-z,defs
+dt2_opencl_la_LIBADD = $(OPENCL_LIBS)
+endif

@@ -155,7 +155,7 @@ struct dt2_backend {
     /* native_context: NULL for the driver's own; else the caller's (cl_context), which is adopted, never destroyed. */
     int (*device_open)(void *driver, uint32_t index, void *native_context, dt2_handle *device,
                        struct dt2_backend_error *err);
-    /* Refused with DT2_BACKEND_BUSY, changing nothing, while buffers, queues or events of the device live. */
+    /* Refused with DT2_BACKEND_BUSY, changing nothing, while buffers, queues, events or staging memory of it live. */
     int (*device_close)(void *driver, dt2_handle device, struct dt2_backend_error *err);
 
     /* -- memory. On return the memory is really there, not promised. Sizes: 1 .. max_alloc_bytes, else INVALID. */

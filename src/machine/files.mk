@@ -66,3 +66,77 @@ EXTRA_DIST += \
 	tests/data/topologies/nvidiaDGX2.xml \
 	tests/data/topologies/power8gpudistances.xml \
 	tests/fuzz/fuzz-devices-json.c
+
+check_PROGRAMS += tests/unit/test-services tests/unit/test-modules
+TESTS += tests/unit/test-services tests/unit/test-modules
+tests_unit_test_services_SOURCES = tests/unit/test-services.c tests/support/tap.h
+tests_unit_test_services_LDADD = $(TEST_LIBS)
+tests_unit_test_modules_SOURCES = tests/unit/test-modules.c tests/support/tap.h
+tests_unit_test_modules_LDADD = $(TEST_LIBS)
+
+# Modules for test-modules: one that is good under three names, and one for each way not to be.
+FAKE_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
+check_LTLIBRARIES += tests/unit/modules/libfake-vendor.la \
+	tests/unit/modules/dt2-aaa.la \
+	tests/unit/modules/dt2-cuda.la \
+	tests/unit/modules/dt2-opencl.la \
+	tests/unit/modules/dt2-absent.la \
+	tests/unit/modules/dt2-empty.la \
+	tests/unit/modules/dt2-broken.la \
+	tests/unit/modules/dt2-uncounted.la \
+	tests/unit/modules/dt2-abi.la \
+	tests/unit/modules/dt2-refuses.la \
+	tests/unit/modules/dt2-nosymbol.la \
+	tests/unit/modules/dt2-short.la \
+	tests/unit/modules/dt2-lacks.la \
+	tests/unit/modules/dt2-half.la \
+	tests/unit/modules/dt2-misnamed.la \
+	tests/unit/modules/dt2-needs.la
+tests_unit_modules_libfake_vendor_la_SOURCES = tests/unit/fake-vendor.c
+tests_unit_modules_libfake_vendor_la_LDFLAGS = $(AM_LDFLAGS) -avoid-version -shared -rpath /nowhere
+tests_unit_modules_dt2_aaa_la_SOURCES = tests/unit/fake-module.c
+tests_unit_modules_dt2_aaa_la_CPPFLAGS = $(AM_CPPFLAGS) -DFAKE_NAME='"aaa"'
+tests_unit_modules_dt2_aaa_la_LDFLAGS = $(FAKE_LDFLAGS)
+tests_unit_modules_dt2_cuda_la_SOURCES = tests/unit/fake-module.c
+tests_unit_modules_dt2_cuda_la_CPPFLAGS = $(AM_CPPFLAGS) -DFAKE_NAME='"cuda"'
+tests_unit_modules_dt2_cuda_la_LDFLAGS = $(FAKE_LDFLAGS)
+tests_unit_modules_dt2_opencl_la_SOURCES = tests/unit/fake-module.c
+tests_unit_modules_dt2_opencl_la_CPPFLAGS = $(AM_CPPFLAGS) -DFAKE_NAME='"opencl"'
+tests_unit_modules_dt2_opencl_la_LDFLAGS = $(FAKE_LDFLAGS)
+tests_unit_modules_dt2_absent_la_SOURCES = tests/unit/fake-module.c
+tests_unit_modules_dt2_absent_la_CPPFLAGS = $(AM_CPPFLAGS) -DFAKE_NAME='"absent"' -DFAKE_ABSENT
+tests_unit_modules_dt2_absent_la_LDFLAGS = $(FAKE_LDFLAGS)
+tests_unit_modules_dt2_empty_la_SOURCES = tests/unit/fake-module.c
+tests_unit_modules_dt2_empty_la_CPPFLAGS = $(AM_CPPFLAGS) -DFAKE_NAME='"empty"' -DFAKE_EMPTY
+tests_unit_modules_dt2_empty_la_LDFLAGS = $(FAKE_LDFLAGS)
+tests_unit_modules_dt2_broken_la_SOURCES = tests/unit/fake-module.c
+tests_unit_modules_dt2_broken_la_CPPFLAGS = $(AM_CPPFLAGS) -DFAKE_NAME='"broken"' -DFAKE_BROKEN
+tests_unit_modules_dt2_broken_la_LDFLAGS = $(FAKE_LDFLAGS)
+tests_unit_modules_dt2_uncounted_la_SOURCES = tests/unit/fake-module.c
+tests_unit_modules_dt2_uncounted_la_CPPFLAGS = $(AM_CPPFLAGS) -DFAKE_NAME='"uncounted"' -DFAKE_COUNT_FAILS
+tests_unit_modules_dt2_uncounted_la_LDFLAGS = $(FAKE_LDFLAGS)
+tests_unit_modules_dt2_abi_la_SOURCES = tests/unit/fake-module.c
+tests_unit_modules_dt2_abi_la_CPPFLAGS = $(AM_CPPFLAGS) -DFAKE_NAME='"abi"' -DFAKE_ABI
+tests_unit_modules_dt2_abi_la_LDFLAGS = $(FAKE_LDFLAGS)
+tests_unit_modules_dt2_refuses_la_SOURCES = tests/unit/fake-module.c
+tests_unit_modules_dt2_refuses_la_CPPFLAGS = $(AM_CPPFLAGS) -DFAKE_NAME='"refuses"' -DFAKE_REFUSES
+tests_unit_modules_dt2_refuses_la_LDFLAGS = $(FAKE_LDFLAGS)
+tests_unit_modules_dt2_nosymbol_la_SOURCES = tests/unit/fake-module.c
+tests_unit_modules_dt2_nosymbol_la_CPPFLAGS = $(AM_CPPFLAGS) -DFAKE_NAME='"nosymbol"' -DFAKE_NO_SYMBOL
+tests_unit_modules_dt2_nosymbol_la_LDFLAGS = $(FAKE_LDFLAGS)
+tests_unit_modules_dt2_short_la_SOURCES = tests/unit/fake-module.c
+tests_unit_modules_dt2_short_la_CPPFLAGS = $(AM_CPPFLAGS) -DFAKE_NAME='"short"' -DFAKE_SHORT
+tests_unit_modules_dt2_short_la_LDFLAGS = $(FAKE_LDFLAGS)
+tests_unit_modules_dt2_lacks_la_SOURCES = tests/unit/fake-module.c
+tests_unit_modules_dt2_lacks_la_CPPFLAGS = $(AM_CPPFLAGS) -DFAKE_NAME='"lacks"' -DFAKE_LACKS
+tests_unit_modules_dt2_lacks_la_LDFLAGS = $(FAKE_LDFLAGS)
+tests_unit_modules_dt2_half_la_SOURCES = tests/unit/fake-module.c
+tests_unit_modules_dt2_half_la_CPPFLAGS = $(AM_CPPFLAGS) -DFAKE_NAME='"half"' -DFAKE_HALF
+tests_unit_modules_dt2_half_la_LDFLAGS = $(FAKE_LDFLAGS)
+tests_unit_modules_dt2_misnamed_la_SOURCES = tests/unit/fake-module.c
+tests_unit_modules_dt2_misnamed_la_CPPFLAGS = $(AM_CPPFLAGS) -DFAKE_NAME='"another"'
+tests_unit_modules_dt2_misnamed_la_LDFLAGS = $(FAKE_LDFLAGS)
+tests_unit_modules_dt2_needs_la_SOURCES = tests/unit/fake-module.c
+tests_unit_modules_dt2_needs_la_CPPFLAGS = $(AM_CPPFLAGS) -DFAKE_NAME='"needs"' -DFAKE_NEEDS_LIBRARY
+tests_unit_modules_dt2_needs_la_LDFLAGS = $(FAKE_LDFLAGS)
+tests_unit_modules_dt2_needs_la_LIBADD = tests/unit/modules/libfake-vendor.la

@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static unsigned tap_count, tap_failed;
+/* One count for all files of a program: weak, so that they share it. */
+__attribute__((weak)) unsigned tap_count, tap_failed;
 
 __attribute__((unused, format(printf, 1, 2))) static void diag(const char *format, ...)
 {
@@ -111,7 +112,7 @@ __attribute__((unused)) static int done_testing(void)
 }
 
 /* A small generator for property tests: the seed is printed, and DT2_TEST_SEED sets it. */
-static uint64_t tap_random_state;
+__attribute__((weak)) uint64_t tap_random_state;
 
 __attribute__((unused)) static void seed_random(uint64_t fallback)
 {
