@@ -32,6 +32,7 @@ struct dt2_search {
     char **folders;
     size_t count;
     size_t capacity;
+    bool full;                /* more were asked for than can be listed */
     struct dt2_stamp *stamps; /* of the sources' files, when they were read */
 };
 

@@ -113,7 +113,7 @@ static void test_documents(void)
         { "category that is a number", "b: {15: x, controlnet: y}", "/y/y ", NULL },
         { "unknown tag", "b: {controlnet: !foo y, loras: z}", "", "controlnet is of an unknown type" },
         { "base_path null", "a:\n  base_path:\n  controlnet: x\nb: {controlnet: y}\n", "/y/y ",
-          "x.yaml:1: section 'a': base_path is null; expected a string" },
+          "x.yaml:2: section 'a': base_path is null; expected a string" },
         { "base_path list", "a: {base_path: [x], controlnet: x}\nb: {controlnet: y}\n", "/y/y ", "base_path is a list" },
         { "bad category beside a good one", "a:\n  loras:\n  - l\n  controlnet: x\n", "/y/x ",
           "x.yaml:2: section 'a': loras is a list; expected a string" },
@@ -194,6 +194,27 @@ static void test_bombs(void)
     check(text, strlen(text), "/y/x ", "x.yaml:2: more than 256 lists and maps", "100,000 lists in one another");
 }
 
+static void test_limits(void)
+{
+    static char text[1 << 20];
+    size_t used = (size_t)sprintf(text, "a:\n  base_path: ");
+    memset(text + used, 'x', 5000);
+    sprintf(text + used + 5000, "\n  controlnet: x\nb: {controlnet: y}\n");
+    check(text, strlen(text), "/y/y ", "x.yaml:2: section 'a': base_path has 5003 bytes; expected less than 4096",
+          "a base_path that no path can begin with");
+
+    used = (size_t)sprintf(text, "a:\n  controlnet: |\n");
+    for (int i = 0; i < 100000; i++)
+        used += (size_t)sprintf(text + used, "    %d\n", i);
+    struct dt2_search search = { 0 };
+    struct lines lines = { 0 };
+    const struct dt2_log logger = { lines_add, &lines };
+    is_int(dt2_search_read(&search, "controlnet", "/y/x.yaml", text, used, &logger, NULL), 0, "100,000 folders are read");
+    is_u64(search.count, 4096, "as many as are searched");
+    is_str(lines.text, "more than 4096 folders to search, the others are skipped\n", "the rest is said once");
+    dt2_search_clear(&search);
+}
+
 /* Cut anywhere, a file gives the folders of its first sections, in their order. */
 static void test_cuts(void)
 {
@@ -219,6 +240,7 @@ int main(void)
     test_scalars();
     test_documents();
     test_bombs();
+    test_limits();
     test_cuts();
     return done_testing();
 }
