@@ -93,7 +93,7 @@ struct reader {
 };
 
 #define WARN(reader, key, format, ...)                                                                                 \
-    dt2_log_line((reader)->log, DT2_LOG_WARNING, "%s:%zu: section '%s': " format, (reader)->shown, (key)->line,          \
+    dt2_log_line((reader)->log, DT2_LOG_WARNING, "%s:%zu: section '%s': " format, (reader)->shown, (key)->line,        \
                  (reader)->section, __VA_ARGS__)
 
 /* A string that can be a path, or part of one. */
@@ -109,8 +109,8 @@ static const char *found(const struct dt2_yaml_node *node)
 }
 
 /*
- * The folder that a section's relative entries are in: the file's own when the section names none. It stays NULL when what
- * the section names is wrong, as was then logged.
+ * The folder that a section's relative entries are in: the file's own when the section names none. It stays NULL when
+ * what the section names is wrong, as was then logged.
  */
 static int find_base_path(const struct reader *reader, const struct dt2_yaml_pair *pair, char **base)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * From libyaml's events to a tree. Nothing recurses and an alias copies nothing, so that neither deep nesting nor a bomb of
- * aliases costs more than the file's own size; what merge keys may multiply is bounded.
+ * From libyaml's events to a tree. Nothing recurses and an alias copies nothing, so that neither deep nesting nor a
+ * bomb of aliases costs more than the file's own size; what merge keys may multiply is bounded.
  */
 #include "catalog/yaml_tree.h"
 #include "base/alloc.h"

@@ -49,8 +49,8 @@ struct dt2_yaml {
 };
 
 /*
- * Reads `length` bytes; `file` is named in what is logged. At an error in the syntax, what the root holds before it stands.
- * Returns 0 or DT2_ENOMEM.
+ * Reads `length` bytes; `file` is named in what is logged. At an error in the syntax, what the root holds before it
+ * stands. Returns 0 or DT2_ENOMEM.
  */
 int dt2_yaml_read(struct dt2_yaml *yaml, const char *file, const char *data, size_t length, const struct dt2_log *log,
                   struct dt2_error *err);
