@@ -358,7 +358,8 @@ int main(void)
     /* Names that no network has, without bytes where they hold a 0: numbers beyond all, leading zeros, doubles. */
     test_permutations("control_v11p_sd15_canny_fp16",
                       "zero_convs.01.0 zero_convs.1.x zero_convs.x.0 input_blocks difference control_model.difference "
-                      "input_blocks.99999999999999999999.w middle_block.1.other.w middle_block.0w.w time_embed time_embed.w");
+                      "input_blocks.99999999999999999999.w middle_block.1.other.w middle_block.0w.w time_embed "
+                      "time_embed.w");
     test_permutations("sdxl_controlnet_cldm_fp16", "a b a.w b.w c.0 d.0");
     test_file_order();
     test_layouts();
