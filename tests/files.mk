@@ -15,3 +15,7 @@ tests_driver_conformance_SOURCES = \
 	tests/driver/subject.h \
 	tests/support/tap.h
 tests_driver_conformance_LDADD = $(TEST_LIBS)
+
+# The house: arrows between rooms, what is exported, what is public.
+TESTS += tests/house/arrows.sh tests/house/symbols.sh
+EXTRA_DIST += tests/house/arrows.sh tests/house/symbols.sh

@@ -10,9 +10,9 @@
 
 /* `b` when it is absolute, else `a`/`b`. */
 char *dt2_path_join(const char *a, const char *b);
-/* Without "//", "." and, where something is there to go up from, "..". "" becomes "."; "//a" keeps both slashes (POSIX). */
+/* Without "//", "." and, where there is something to go up from, "..". "" becomes "."; "//a" keeps both slashes. */
 char *dt2_path_normal(const char *path);
-/* Joined to the working directory and normalised. Errors: DT2_EFAILED when there is no working directory; DT2_ENOMEM. */
+/* Joined to the working directory and normalised. Errors: DT2_EFAILED when that cannot be told; DT2_ENOMEM. */
 int dt2_path_absolute(const char *path, char **absolute, struct dt2_error *err);
 /* The folder of an absolute, normalised path. */
 char *dt2_path_folder(const char *path);

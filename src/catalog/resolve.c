@@ -26,7 +26,8 @@ static int fail_unknown(const struct dt2_catalog *catalog, const char *model, st
              dt2_show(model, shown, sizeof shown));
     const struct dt2_scan *scan = &catalog->scan;
     if (scan->model_count == 0)
-        dt2_suggest(err, "the catalogue is empty: name ComfyUI's directory with --comfyui or COMFYUI_PATH, or give a path");
+        dt2_suggest(err,
+                    "the catalogue is empty: name ComfyUI's directory with --comfyui or COMFYUI_PATH, or give a path");
     else
         dt2_suggest(err, "'distorch2 models' lists the names that there are");
     struct dt2_nearest nearest = { .wanted = model };

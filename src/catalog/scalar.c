@@ -32,7 +32,8 @@ static bool is_one_of(const char *text, const char *const *words, size_t count)
             return true;
     return false;
 }
-#define IS_ONE_OF(text, ...) is_one_of((text), (const char *const[]){ __VA_ARGS__ }, DT2_COUNT(((const char *const[]){ __VA_ARGS__ })))
+#define IS_ONE_OF(text, ...)                                                                                           \
+    is_one_of((text), (const char *const[]){ __VA_ARGS__ }, DT2_COUNT(((const char *const[]){ __VA_ARGS__ })))
 
 /* The end of `(:[0-5]?[0-9])+`, the minutes and seconds of base 60; `text` itself when there are none. */
 static const char *skip_sixties(const char *text)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * One walk serves the first scan and every later one: a directory costs a stat, and is read only when what an earlier scan
- * read of it no longer stands.
+ * One walk serves the first scan and every later one: a directory costs a stat, and is read only when what an earlier
+ * scan read of it no longer stands.
  */
 #include "catalog/scan.h"
 #include "base/alloc.h"
@@ -166,7 +166,7 @@ static int by_path(const void *a, const void *b)
     return strcmp(x->path, y->path);
 }
 
-/* What the directory that the walk is in holds: from the earlier scan while that stands. Returns NULL without memory. */
+/* What the directory that the walk is in holds: from the earlier scan while that stands. NULL without memory. */
 static const struct dt2_listing *list(struct walk *walk, const struct dt2_stamp *stamp)
 {
     struct dt2_scan *scan = walk->scan;

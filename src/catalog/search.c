@@ -6,10 +6,13 @@
 #include "base/text.h"
 #include "catalog/path.h"
 #include "catalog/yaml_tree.h"
+#include <limits.h>
 #include <string.h>
 
 /* No such file is larger; what is would be something else. */
 #define FILE_BYTES_MAX (1 << 20)
+/* Each folder is looked up among those before it, and walked. */
+#define FOLDERS_MAX 4096
 
 /* -- the list -- */
 
@@ -24,6 +27,12 @@ static int add_folder(struct dt2_search *search, char *folder, bool in_front, co
         char shown[DT2_SHOWN];
         dt2_log_line(log, DT2_LOG_WARNING, "%s: the path of a folder is not UTF-8, skipped",
                      dt2_show(added, shown, sizeof shown));
+        return 0;
+    }
+    if (search->count == FOLDERS_MAX) {
+        if (!search->full)
+            dt2_log_line(log, DT2_LOG_WARNING, "more than %d folders to search, the others are skipped", FOLDERS_MAX);
+        search->full = true;
         return 0;
     }
     size_t at = 0;
@@ -84,7 +93,7 @@ struct reader {
 };
 
 #define WARN(reader, key, format, ...)                                                                                 \
-    dt2_log_line((reader)->log, DT2_LOG_WARNING, "%s:%zu: section '%s': " format, (reader)->shown, (key)->line,          \
+    dt2_log_line((reader)->log, DT2_LOG_WARNING, "%s:%zu: section '%s': " format, (reader)->shown, (key)->line,        \
                  (reader)->section, __VA_ARGS__)
 
 /* A string that can be a path, or part of one. */
@@ -99,13 +108,30 @@ static const char *found(const struct dt2_yaml_node *node)
     return cut ? "a string with a NUL character" : dt2_yaml_type_name(node->type);
 }
 
-/* The folder that a section's relative entries are in: the file's own when the section names none. */
-static int find_base_path(struct reader *reader, const struct dt2_yaml_node *node, char **base, struct dt2_error *err)
+/*
+ * The folder that a section's relative entries are in: the file's own when the section names none. It stays NULL when
+ * what the section names is wrong, as was then logged.
+ */
+static int find_base_path(const struct reader *reader, const struct dt2_yaml_pair *pair, char **base)
 {
-    DT2_AUTO char *home = node ? dt2_path_expand_home(node->text) : dt2_strdup("");
-    DT2_AUTO char *whole = home && node ? dt2_path_expand_variables(home) : DT2_TAKE(home);
-    *base = whole ? dt2_path_join(reader->folder, whole) : NULL;
-    return *base ? 0 : dt2_fail_nomem(err);
+    if (pair && !is_path(pair->value)) {
+        WARN(reader, pair->key, "base_path is %s; expected a string with a path; the section is skipped",
+             found(pair->value));
+        return 0;
+    }
+    DT2_AUTO char *home = dt2_path_expand_home(pair ? pair->value->text : "");
+    DT2_AUTO char *whole = home ? dt2_path_expand_variables(home) : NULL;
+    char *joined = whole ? dt2_path_join(reader->folder, whole) : NULL;
+    if (!joined)
+        return dt2_fail_nomem(reader->err);
+    if (strlen(joined) < PATH_MAX) {
+        *base = joined;
+        return 0;
+    }
+    WARN(reader, pair->key, "base_path has %zu bytes; expected less than %d; the section is skipped", strlen(joined),
+         PATH_MAX);
+    dt2_release(joined);
+    return 0;
 }
 
 /* Adds one folder a line. */
@@ -153,18 +179,14 @@ static int read_section(struct reader *reader, const struct dt2_yaml_pair *pair)
         WARN(reader, pair->key, "is %s; expected a map of categories, as in 'controlnet: PATH'", found(section));
         return 0;
     }
-    const struct dt2_yaml_node *base_path = dt2_yaml_get(section, "base_path");
-    if (base_path && !is_path(base_path)) {
-        WARN(reader, pair->key, "base_path is %s; expected a string with a path; the section is skipped",
-             found(base_path));
-        return 0;
-    }
-    const struct dt2_yaml_node *is_default = dt2_yaml_get(section, "is_default");
-    if (is_default && (is_default->type == DT2_YAML_OTHER || is_default->type == DT2_YAML_MERGE))
-        WARN(reader, pair->key, "is_default is %s; expected true or false", found(is_default));
+    const struct dt2_yaml_pair *is_default = dt2_yaml_get(section, "is_default");
+    if (is_default && (is_default->value->type == DT2_YAML_OTHER || is_default->value->type == DT2_YAML_MERGE))
+        WARN(reader, is_default->key, "is_default is %s; expected true or false", found(is_default->value));
     DT2_AUTO char *base = NULL;
-    int rc = find_base_path(reader, base_path, &base, reader->err);
-    return rc == 0 ? read_categories(reader, section, base, is_default && dt2_yaml_truth(is_default)) : rc;
+    int rc = find_base_path(reader, dt2_yaml_get(section, "base_path"), &base);
+    if (rc < 0 || !base)
+        return rc;
+    return read_categories(reader, section, base, is_default && dt2_yaml_truth(is_default->value));
 }
 
 static int read_sections(struct reader *reader, const struct dt2_yaml *yaml)

@@ -22,7 +22,7 @@ struct dt2_sources {
 
 /* ComfyUI renamed two folder categories; the former names stand for the present ones everywhere. */
 const char *dt2_category_present_name(const char *category);
-/* Errors: DT2_EUSAGE for a category that is no name; DT2_EFAILED when a path is relative and there is no working directory. */
+/* Errors: DT2_EUSAGE for a category that is no name; DT2_EFAILED for a relative path without a working directory. */
 int dt2_sources_make(const struct dt2_catalog_options *options, const struct dt2_log *log, struct dt2_sources *sources,
                      struct dt2_error *err);
 void dt2_sources_clear(struct dt2_sources *sources);
@@ -32,6 +32,7 @@ struct dt2_search {
     char **folders;
     size_t count;
     size_t capacity;
+    bool full;                /* more were asked for than can be listed */
     struct dt2_stamp *stamps; /* of the sources' files, when they were read */
 };
 

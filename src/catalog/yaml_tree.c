@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * From libyaml's events to a tree. Nothing recurses and an alias copies nothing, so that neither deep nesting nor a bomb of
- * aliases costs more than the file's own size; what merge keys may multiply is bounded.
+ * From libyaml's events to a tree. Nothing recurses and an alias copies nothing, so that neither deep nesting nor a
+ * bomb of aliases costs more than the file's own size; what merge keys may multiply is bounded.
  */
 #include "catalog/yaml_tree.h"
 #include "base/alloc.h"
@@ -390,10 +390,10 @@ bool dt2_yaml_is(const struct dt2_yaml_node *node, const char *string)
            memcmp(node->text, string, node->length) == 0;
 }
 
-const struct dt2_yaml_node *dt2_yaml_get(const struct dt2_yaml_node *map, const char *key)
+const struct dt2_yaml_pair *dt2_yaml_get(const struct dt2_yaml_node *map, const char *key)
 {
     for (size_t i = 0; i < map->count; i++)
         if (dt2_yaml_is(map->pairs[i].key, key))
-            return map->pairs[i].value;
+            return &map->pairs[i];
     return NULL;
 }

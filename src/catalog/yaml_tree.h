@@ -49,15 +49,15 @@ struct dt2_yaml {
 };
 
 /*
- * Reads `length` bytes; `file` is named in what is logged. At an error in the syntax, what the root holds before it stands.
- * Returns 0 or DT2_ENOMEM.
+ * Reads `length` bytes; `file` is named in what is logged. At an error in the syntax, what the root holds before it
+ * stands. Returns 0 or DT2_ENOMEM.
  */
 int dt2_yaml_read(struct dt2_yaml *yaml, const char *file, const char *data, size_t length, const struct dt2_log *log,
                   struct dt2_error *err);
 void dt2_yaml_clear(struct dt2_yaml *yaml);
 
-/* The value of the string `key` in a map; NULL when there is none. */
-const struct dt2_yaml_node *dt2_yaml_get(const struct dt2_yaml_node *map, const char *key);
+/* The pair of the string `key` in a map; NULL when there is none. */
+const struct dt2_yaml_pair *dt2_yaml_get(const struct dt2_yaml_node *map, const char *key);
 bool dt2_yaml_is(const struct dt2_yaml_node *node, const char *string);
 /* Python's truth of the value. */
 bool dt2_yaml_truth(const struct dt2_yaml_node *node);

@@ -18,10 +18,13 @@ libdistorch2_core_la_SOURCES += \
 noinst_PROGRAMS += tests/support/mkmodel
 tests_support_mkmodel_SOURCES = tests/support/mkmodel.c tests/support/layout.h
 
-check_PROGRAMS += tests/unit/test-file tests/unit/test-json-scan tests/unit/test-safetensors
-TESTS += tests/unit/test-file tests/unit/test-json-scan tests/unit/test-safetensors
+check_PROGRAMS += tests/unit/test-file tests/unit/test-formats-memory tests/unit/test-json-scan tests/unit/test-safetensors
+TESTS += tests/unit/test-file tests/unit/test-formats-memory tests/unit/test-json-scan tests/unit/test-safetensors
 tests_unit_test_file_SOURCES = tests/unit/test-file.c tests/support/scratch.h
 tests_unit_test_file_LDADD = $(TEST_LIBS)
+tests_unit_test_formats_memory_SOURCES = tests/unit/test-formats-memory.c tests/support/layout.h tests/support/scratch.h
+tests_unit_test_formats_memory_LDADD = $(TEST_LIBS)
+tests_unit_test_formats_memory_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc,--wrap=realloc,--wrap=free
 tests_unit_test_json_scan_SOURCES = tests/unit/test-json-scan.c
 tests_unit_test_json_scan_LDADD = $(TEST_LIBS)
 tests_unit_test_safetensors_SOURCES = tests/unit/test-safetensors.c tests/support/layout.h tests/support/scratch.h

@@ -2,7 +2,7 @@
 /*
  * safetensors: a 64-bit little-endian length, a header of JSON, the data. Rules, their names and their order are those
  * of the reference implementation. Stricter: DuplicateName, NulInName, RankTooLarge, and a tensor must be an object
- * (the reference takes an array of its fields too).
+ * (the reference takes an array of its fields too). Laxer: a number that nobody reads may exceed a double.
  */
 #include "base/alloc.h"
 #include "base/checked.h"

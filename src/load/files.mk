@@ -13,3 +13,8 @@ libdistorch2_core_la_SOURCES += \
 	src/load/storage.c \
 	src/load/storage.h \
 	src/load/verify.c
+
+check_PROGRAMS += tests/unit/test-load
+TESTS += tests/unit/test-load
+tests_unit_test_load_SOURCES = tests/unit/test-load.c tests/support/layout.h tests/support/scratch.h tests/support/tap.h
+tests_unit_test_load_LDADD = $(TEST_LIBS)

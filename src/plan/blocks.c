@@ -81,7 +81,7 @@ static int make_groups(struct maker *maker, struct dt2_error *err)
 static int by_file(const void *a, const void *b)
 {
     const struct group *x = a, *y = b;
-    return x->members->index < y->members->index ? -1 : 1;
+    return (x->members->index > y->members->index) - (x->members->index < y->members->index);
 }
 
 static int compare_bytes(const char *a, size_t a_length, const char *b, size_t b_length)

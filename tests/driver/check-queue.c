@@ -2,6 +2,7 @@
 /* Copies: their ranges, their order, the events between them, and several at once. */
 #include "subject.h"
 #include <pthread.h>
+#include <time.h>
 
 void check_ranges(struct subject *s)
 {
@@ -157,6 +158,27 @@ static void check_one_event(struct subject *s, dt2_handle buffer, const unsigned
     good(s, CALL(s, event_free, event), "the event is freed");
 }
 
+/* Whoever asks instead of waiting is told "done" no sooner than the bytes are there. */
+static void check_polling(struct subject *s, dt2_handle buffer, unsigned char *source, unsigned char *back,
+                          uint64_t bytes)
+{
+    enum { ROUNDS = 4, PATIENCE_SECONDS = 60 };
+    bool right = true, done = false;
+    for (uint64_t i = 0; right && i < ROUNDS; i++) {
+        dt2_handle event = 0;
+        time_t start = time(NULL);
+        fill_pattern(source, bytes, 40 + i);
+        right = CALL(s, copy_h2d, s->queue, buffer, 0, source, bytes) == 0 &&
+                CALL(s, copy_d2h, s->queue, buffer, 0, back, bytes) == 0 && CALL(s, event_record, s->queue, &event) == 0;
+        for (done = false; right && !done && time(NULL) - start < PATIENCE_SECONDS;)
+            right = CALL(s, event_query, event, &done) == 0;
+        right = right && done && memcmp(back, source, bytes) == 0;
+        good(s, CALL(s, queue_wait, s->queue), "the queue is done");
+        good(s, CALL(s, event_free, event), "the event is freed");
+    }
+    ok(right, "%s: an event that is asked is done when the bytes are there%s", s->name, done ? "" : ", but never was");
+}
+
 /* One queue writes, another reads after the event of the first. */
 static void check_across(struct subject *s, dt2_handle buffer, unsigned char *source, unsigned char *back,
                          uint64_t bytes)
@@ -206,6 +228,7 @@ void check_events(struct subject *s)
     if (buffer && source && back) {
         fill_pattern(source, bytes, 8);
         check_one_event(s, buffer, source, bytes);
+        check_polling(s, buffer, source, back, bytes);
         check_across(s, buffer, source, back, bytes);
         check_destroy(s, buffer, source, back, bytes);
     }

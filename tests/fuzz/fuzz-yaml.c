@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void check_line(void *data, enum dt2_log_level level, const char *line)
 {
     (void)data, (void)level;
-    if (strchr(line, '\n') || !strstr(line, "/y/x.yaml"))
+    if (strchr(line, '\n') || (!strstr(line, "/y/x.yaml") && !strstr(line, "4096 folders")))
         abort();
 }
 

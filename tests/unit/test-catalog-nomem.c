@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Every allocation of the catalogue fails once, and from there on: the answer is DT2_ENOMEM or right, and nothing leaks. */
+/* Each allocation fails, alone and with all after it: the answer is DT2_ENOMEM or right, and nothing leaks. */
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -55,9 +55,10 @@ static void make_tree(void)
     tree_link("models/controlnet/gone.pt", "nowhere");
     tree_file("models/t2i_adapter/a.pt", "");
     tree_file("more/c.pt", "");
-    tree_file("extra_model_paths.yaml", "a: &a\n  base_path: $HOME/${DT2_TEST_MORE}\n  is_default: yes\n  controlnet: c\n"
-                                        "b:\n  <<: [*a, {loras: l}]\n  controlnet: |\n    ./\n    d\n    d\n    e\n    f\n"
-                                        "c:\n  base_path: ~/more\n  <<: *a\n  controlnet: [x, *a]\nd: [\n");
+    tree_file("extra_model_paths.yaml",
+              "a: &a\n  base_path: $HOME/${DT2_TEST_MORE}\n  is_default: yes\n  controlnet: c\n"
+              "b:\n  <<: [*a, {loras: l}]\n  controlnet: |\n    ./\n    d\n    d\n    e\n    f\n"
+              "c:\n  base_path: ~/more\n  <<: *a\n  controlnet: [x, *a]\nd: [\n");
 }
 
 /* Opens, changes the tree, refreshes and resolves; the first failure ends it. Receives what was found in the end. */

@@ -84,8 +84,9 @@ static void test_normal_properties(void)
 static void test_join(void)
 {
     static const char *const cases[][3] = {
-        { "/m", "a", "/m/a" }, { "/m/", "a", "/m/a" }, { "/m", "/a", "/a" }, { "/m", "", "/m/" }, { "/m/", "", "/m/" },
-        { "", "a", "a" },      { "", "", "" },         { "/", "a", "/a" },   { "a", "..", "a/.." }, { "a", "~/b", "a/~/b" },
+        { "/m", "a", "/m/a" }, { "/m/", "a", "/m/a" },  { "/m", "/a", "/a" }, { "/m", "", "/m/" },
+        { "/m/", "", "/m/" },  { "", "a", "a" },        { "", "", "" },       { "/", "a", "/a" },
+        { "a", "..", "a/.." }, { "a", "~/b", "a/~/b" },
     };
     for (size_t i = 0; i < DT2_COUNT(cases); i++) {
         char *got = dt2_path_join(cases[i][0], cases[i][1]);

@@ -36,8 +36,9 @@ static void check_names(const struct dt2_catalog *catalog, const char *expected,
 
 static void test_suffixes(void)
 {
-    static const char *const listed[] = { "a.ckpt", "a.pt", "a.pt2", "a.bin", "a.pth", "a.safetensors", "a.pkl", "a.sft",
-                                          "a.gguf", "A.SafeTensors", "a.b.PT", ".a.pt", "a..pt", "a b.pt", "\xC3\xA4.pt" };
+    static const char *const listed[] = { "a.ckpt",        "a.pt",  "a.pt2", "a.bin",  "a.pth",
+                                          "a.safetensors", "a.pkl", "a.sft", "a.gguf", "A.SafeTensors",
+                                          "a.b.PT",        ".a.pt", "a..pt", "a b.pt", "\xC3\xA4.pt" };
     static const char *const others[] = { ".safetensors", "..pt", "...pt", "safetensors", "a.safetensors.tmp", "a.pt ",
                                           "a.ptx", "a.txt", "a.pt.", "a", "a.onnx", "a.safetensors.index.json" };
     for (size_t i = 0; i < DT2_COUNT(listed); i++) {
@@ -51,8 +52,9 @@ static void test_suffixes(void)
         tree_file(name, "");
     }
     struct dt2_catalog *catalog = open_base("suffix", NULL);
-    check_names(catalog, ".a.pt|A.SafeTensors|a b.pt|a..pt|a.b.PT|a.bin|a.ckpt|a.gguf|a.pkl|a.pt|a.pt2|a.pth|a.safetensors|"
-                         "a.sft|\xC3\xA4.pt|",
+    check_names(catalog,
+                ".a.pt|A.SafeTensors|a b.pt|a..pt|a.b.PT|a.bin|a.ckpt|a.gguf|a.pkl|a.pt|a.pt2|a.pth|a.safetensors|"
+                "a.sft|\xC3\xA4.pt|",
                 "the last suffix alone decides, in any case; names are in the order of their code points");
     is_str(lines.text, "", "nothing is warned of");
     dt2_catalog_free(catalog);
@@ -72,7 +74,8 @@ static void test_tree(void)
     tree_file("t/models/controlnet/a\nb/c\nd.pt", "");
     tree_need(mkfifo(at("t/models/controlnet/pipe.pt"), 0600) == 0, "pipe.pt");
     struct dt2_catalog *catalog = open_base("t", NULL);
-    check_names(catalog, ".hidden/x.pt|a\nb/c\nd.pt|both.pt|dir.pt|only.pt|sd15/deep/er/canny.pth|", "any depth, one of each name");
+    check_names(catalog, ".hidden/x.pt|a\nb/c\nd.pt|both.pt|dir.pt|only.pt|sd15/deep/er/canny.pth|",
+                "any depth, one of each name");
     is_str(lines.text, "", "nothing is warned of");
     const struct dt2_catalog_entry *entry = dt2_catalog_get(catalog, 2);
     is_str(entry->path, at("t/models/controlnet/both.pt"), "the first folder wins");
@@ -152,7 +155,8 @@ static void test_deep(void)
     dt2_catalog_free(catalog);
 }
 
-static void check_refresh(struct dt2_catalog *catalog, size_t added, size_t removed, const char *names, const char *what)
+static void check_refresh(struct dt2_catalog *catalog, size_t added, size_t removed, const char *names,
+                          const char *what)
 {
     struct dt2_catalog_changes changes = { 99, 99 };
     struct dt2_error err;
@@ -190,7 +194,7 @@ static void test_refresh(void)
     dt2_catalog_free(catalog);
 }
 
-/* A directory is read again when its time differs, or was too near to tell: what is added behind its back shows which. */
+/* A directory is read again when its time differs, or was too near to tell: what is added unseen shows which. */
 static void test_refresh_cost(void)
 {
     tree_file("q/models/controlnet/a.pt", "");
@@ -258,7 +262,8 @@ static void test_refresh_random(void)
     bool same = true;
     for (int i = 0; i < 200; i++) {
         char name[128];
-        snprintf(name, sizeof name, "%s%c.pt", folders[random_below(DT2_COUNT(folders))], (char)('a' + random_below(4)));
+        snprintf(name, sizeof name, "%s%c.pt", folders[random_below(DT2_COUNT(folders))],
+                 (char)('a' + random_below(4)));
         if (random_below(8) == 0)
             name[strlen(name) - 4] = '\0'; /* the folder itself */
         struct stat st;
@@ -273,7 +278,8 @@ static void test_refresh_random(void)
         struct dt2_catalog_options options = DT2_CATALOG_OPTIONS_INIT;
         options.comfyui = at("z");
         struct dt2_catalog *fresh = NULL;
-        same &= dt2_catalog_refresh(catalog, NULL, NULL) == 0 && dt2_catalog_open(&options, NULL, NULL, &fresh, NULL) == 0 &&
+        same &= dt2_catalog_refresh(catalog, NULL, NULL) == 0 &&
+                dt2_catalog_open(&options, NULL, NULL, &fresh, NULL) == 0 &&
                 dt2_catalog_count(catalog) == dt2_catalog_count(fresh);
         for (size_t j = 0; same && j < dt2_catalog_count(fresh); j++)
             same &= strcmp(dt2_catalog_get(catalog, j)->path, dt2_catalog_get(fresh, j)->path) == 0;
@@ -326,7 +332,8 @@ static void test_resolve(void)
     for (size_t i = 0; i < DT2_COUNT(cases); i++) {
         const char *expected = cases[i].path && cases[i].path[0] == '@' ? at("%s", cases[i].path + 1) : cases[i].path;
         char *path = NULL;
-        is_int(dt2_catalog_resolve(catalog, cases[i].model, &path, NULL), cases[i].code, "'%s': verdict", cases[i].model);
+        is_int(dt2_catalog_resolve(catalog, cases[i].model, &path, NULL), cases[i].code, "'%s': verdict",
+               cases[i].model);
         is_str(path, expected, "'%s': path", cases[i].model);
         dt2_text_free(path);
     }

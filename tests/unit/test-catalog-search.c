@@ -55,12 +55,15 @@ static void check_folders(const struct dt2_catalog *catalog, const json_t *expec
 }
 
 /* Where ComfyUI ends with an exception, the line is named, and a section behind it is kept. */
-static void check_refused(const struct dt2_catalog *catalog, const struct lines *lines, const char *file, const char *name)
+static void check_refused(const struct dt2_catalog *catalog, const struct lines *lines, const char *file,
+                          const char *name)
 {
     static const struct {
         const char *name;
         unsigned line;
-    } known[] = { { "empty-file", 1 }, { "null-value", 3 }, { "list-value", 3 }, { "number-value", 3 }, { "scalar-section", 1 } };
+    } known[] = {
+        { "empty-file", 1 }, { "null-value", 3 }, { "list-value", 3 }, { "number-value", 3 }, { "scalar-section", 1 }
+    };
     for (size_t i = 0; i < DT2_COUNT(known); i++) {
         if (strcmp(known[i].name, name) != 0)
             continue;
@@ -153,8 +156,9 @@ static void test_categories(void)
         { "custom_nodes", { "custom_nodes" } },
         { "anything else", { "models/anything else" } },
     };
-    tree_file("c/extra_model_paths.yaml", "a:\n  controlnet: cn\n  loras: lo\n  text_encoders: te\n  clip: cl\n  unet: un\n"
-                                          "  diffusion_models: di\n");
+    tree_file("c/extra_model_paths.yaml",
+              "a:\n  controlnet: cn\n  loras: lo\n  text_encoders: te\n  clip: cl\n  unet: un\n"
+              "  diffusion_models: di\n");
     for (size_t i = 0; i < DT2_COUNT(cases); i++) {
         struct lines lines = { 0 };
         struct dt2_catalog *catalog = open_with(at("c"), NULL, 0, cases[i].category, &lines);
@@ -168,7 +172,8 @@ static void test_categories(void)
         struct dt2_catalog_options options = DT2_CATALOG_OPTIONS_INIT;
         options.category = wrong[i];
         struct dt2_catalog *catalog = NULL;
-        is_int(dt2_catalog_open(&options, NULL, NULL, &catalog, NULL), DT2_EUSAGE, "category '%s' is refused", wrong[i]);
+        is_int(dt2_catalog_open(&options, NULL, NULL, &catalog, NULL), DT2_EUSAGE, "category '%s' is refused",
+               wrong[i]);
     }
 }
 
@@ -196,7 +201,8 @@ static void test_base(void)
     setenv("HOME", at("home"), 1);
     setenv("COMFYUI_PATH", at("env"), 1);
     is_str(first_folder(at("option")), "/option/models/controlnet", "the option comes first");
-    is_str(first_folder("../option/./"), "/option/models/controlnet", "a relative one is relative to the working directory");
+    is_str(first_folder("../option/./"), "/option/models/controlnet",
+           "a relative one is relative to the working directory");
     is_str(first_folder(NULL), "/env/models/controlnet", "then the environment");
     setenv("COMFYUI_PATH", "", 1);
     is_str(first_folder(NULL), "/here/models/controlnet", "then the working directory, with models/ in it");

@@ -93,18 +93,21 @@ static void test_documents(void)
         { "section alias", "a: &a\n  base_path: /m\n  controlnet: x\nb: *a\n", "/m/x ", NULL },
         { "merge", "a: &a\n  base_path: /m\n  is_default: true\n  controlnet: x\nb:\n  <<: *a\n  controlnet: y\n",
           "/m/y /m/x ", NULL },
-        { "merge: own keys count wherever they stand", "a: &a {controlnet: x}\nb: {controlnet: y, <<: *a}\n", "/y/x /y/y ",
-          NULL },
+        { "merge: own keys count wherever they stand", "a: &a {controlnet: x}\nb: {controlnet: y, <<: *a}\n",
+          "/y/x /y/y ", NULL },
         { "merge of a list: the first counts",
-          "a: &a {controlnet: x}\nb: &b {controlnet: y, base_path: /m}\nc:\n  <<: [*a, *b]\n", "/y/x /m/y /m/x ", NULL },
+          "a: &a {controlnet: x}\nb: &b {controlnet: y, base_path: /m}\nc:\n  <<: [*a, *b]\n", "/y/x /m/y /m/x ",
+          NULL },
         { "merge of a merge", "a: &a {base_path: /m}\nb: &b {<<: *a, loras: l}\nc: {<<: *b, controlnet: x}\n", "/m/x ",
           NULL },
         { "merge of sections", "x: &x {a: 1}\ny: {controlnet: y}\n<<: {z: {controlnet: z}, y: {controlnet: w}}\n",
           "/y/z /y/y ", "x.yaml:1: section 'x': a is a number" },
         { "quoted << is a name", "a: {'<<': x, controlnet: y}", "/y/y ", NULL },
         { "merge of a string", "a:\n  <<: x\n  controlnet: y\n", "/y/y ", "x.yaml:2: << brings in a string" },
-        { "merge of itself", "a: &a\n  <<: *a\n  controlnet: y\n", "/y/y ", "x.yaml:2: << brings in what it stands in" },
-        { "a cycle", "a: &a\n  controlnet: *a\nb: {controlnet: y}\n", "/y/y ", "x.yaml:2: section 'a': controlnet is a map" },
+        { "merge of itself", "a: &a\n  <<: *a\n  controlnet: y\n", "/y/y ",
+          "x.yaml:2: << brings in what it stands in" },
+        { "a cycle", "a: &a\n  controlnet: *a\nb: {controlnet: y}\n", "/y/y ",
+          "x.yaml:2: section 'a': controlnet is a map" },
         { "root in itself", "&r\na: *r\nb: {controlnet: y}\n", "/y/y ", "section 'a': a is a map" },
         { "unknown alias", "a: {controlnet: *no}\nb: {controlnet: y}\n", "/y/y ", "x.yaml:1: *no names nothing" },
         { "anchor set again", "a: {controlnet: &p x}\nb: {loras: &p y}\nc: {controlnet: *p}\n", "/y/x /y/y ", NULL },
@@ -113,8 +116,9 @@ static void test_documents(void)
         { "category that is a number", "b: {15: x, controlnet: y}", "/y/y ", NULL },
         { "unknown tag", "b: {controlnet: !foo y, loras: z}", "", "controlnet is of an unknown type" },
         { "base_path null", "a:\n  base_path:\n  controlnet: x\nb: {controlnet: y}\n", "/y/y ",
-          "x.yaml:1: section 'a': base_path is null; expected a string" },
-        { "base_path list", "a: {base_path: [x], controlnet: x}\nb: {controlnet: y}\n", "/y/y ", "base_path is a list" },
+          "x.yaml:2: section 'a': base_path is null; expected a string" },
+        { "base_path list", "a: {base_path: [x], controlnet: x}\nb: {controlnet: y}\n", "/y/y ",
+          "base_path is a list" },
         { "bad category beside a good one", "a:\n  loras:\n  - l\n  controlnet: x\n", "/y/x ",
           "x.yaml:2: section 'a': loras is a list; expected a string" },
         { "bad category of another name", "a:\n  loras: 1.5\n  controlnet: x\n", "/y/x ", "x.yaml:2:" },
@@ -137,18 +141,23 @@ static void test_documents(void)
         { "default: of no type", "b: {is_default: =, controlnet: y}\n", "/y/y ", "is_default is of an unknown type" },
         { "a lone ! makes a quoted scalar plain", "a: {controlnet: ! 'x'}\nb: {controlnet: ! '15'}\n", "/y/x ",
           "x.yaml:2: section 'b': controlnet is a number" },
-        { "default: tagged false", "a: {controlnet: x}\nb: {is_default: !!int '0', controlnet: y}\n", "/y/x /y/y ", NULL },
+        { "default: tagged false", "a: {controlnet: x}\nb: {is_default: !!int '0', controlnet: y}\n", "/y/x /y/y ",
+          NULL },
         { "broken syntax: what is before it stands", "a: {controlnet: x}\nb: [\nc: {controlnet: z}\n", "/y/x ",
           "x.yaml:4: did not find expected" },
         { "broken indentation", "a:\n  controlnet: x\nb:\n  base_path: /m\n controlnet: y\n", "/y/x ", "x.yaml:5: " },
         { "tab", "a:\n  controlnet: x\nb:\n\tcontrolnet: y\n", "/y/x ", "x.yaml:4: found character that cannot start" },
         { "not UTF-8", "a:\n  controlnet: x\nb: \xFF\n", "", "x.yaml:3: " },
         { "second document", "a: {controlnet: x}\n---\nb: {controlnet: y}\n", "/y/x ", "x.yaml:2: a second document" },
-        { "byte order mark", "\xEF\xBB\xBF" "a: {controlnet: x}\n", "/y/x ", NULL },
+        { "byte order mark",
+          "\xEF\xBB\xBF"
+          "a: {controlnet: x}\n",
+          "/y/x ", NULL },
         { "carriage returns", "a:\r\n  controlnet: |\r\n    x\r\n    y\r\n", "/y/x /y/y ", NULL },
         { "spaces", "a: {controlnet: ' my models '}", "/y/ my models  ", NULL },
         { "escapes", "a: {controlnet: \"x\\ny\"}", "/y/x /y/y ", NULL },
-        { "NUL character", "a:\n  controlnet: \"x\\0y\"\n", "", "x.yaml:2: section 'a': controlnet is a string with a NUL" },
+        { "NUL character", "a:\n  controlnet: \"x\\0y\"\n", "",
+          "x.yaml:2: section 'a': controlnet is a string with a NUL" },
         { "NUL in a name", "a: {\"controlnet\\0\": x}", "", NULL },
         { "control character in a name", "\"a\\n\\x07\": 5", "", "x.yaml:1: section 'a\\x0A\\x07': is a number" },
     };
@@ -194,11 +203,34 @@ static void test_bombs(void)
     check(text, strlen(text), "/y/x ", "x.yaml:2: more than 256 lists and maps", "100,000 lists in one another");
 }
 
+static void test_limits(void)
+{
+    static char text[1 << 20];
+    size_t used = (size_t)sprintf(text, "a:\n  base_path: ");
+    memset(text + used, 'x', 5000);
+    sprintf(text + used + 5000, "\n  controlnet: x\nb: {controlnet: y}\n");
+    check(text, strlen(text), "/y/y ", "x.yaml:2: section 'a': base_path has 5003 bytes; expected less than 4096",
+          "a base_path that no path can begin with");
+
+    used = (size_t)sprintf(text, "a:\n  controlnet: |\n");
+    for (int i = 0; i < 100000; i++)
+        used += (size_t)sprintf(text + used, "    %d\n", i);
+    struct dt2_search search = { 0 };
+    struct lines lines = { 0 };
+    const struct dt2_log logger = { lines_add, &lines };
+    is_int(dt2_search_read(&search, "controlnet", "/y/x.yaml", text, used, &logger, NULL), 0,
+           "100,000 folders are read");
+    is_u64(search.count, 4096, "as many as are searched");
+    is_str(lines.text, "more than 4096 folders to search, the others are skipped\n", "the rest is said once");
+    dt2_search_clear(&search);
+}
+
 /* Cut anywhere, a file gives the folders of its first sections, in their order. */
 static void test_cuts(void)
 {
-    static const char text[] = "a:\n  base_path: /m\n  controlnet: x\nb: &b {controlnet: \"y\"}\nc:\n  <<: *b\n  loras: |\n"
-                               "    l\n  base_path: /n\nd: {controlnet: 'z'}\n";
+    static const char text[] =
+        "a:\n  base_path: /m\n  controlnet: x\nb: &b {controlnet: \"y\"}\nc:\n  <<: *b\n  loras: |\n"
+        "    l\n  base_path: /n\nd: {controlnet: 'z'}\n";
     static const char *const folders[] = { "/m/x", "/y/y", "/n/y", "/y/z" };
     bool good = true;
     for (size_t cut = 0; cut < sizeof text; cut++) {
@@ -219,6 +251,7 @@ int main(void)
     test_scalars();
     test_documents();
     test_bombs();
+    test_limits();
     test_cuts();
     return done_testing();
 }
