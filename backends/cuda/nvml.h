@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The little of NVIDIA's management library that tells free memory, declared here: its own header comes with neither the
- * driver nor every toolkit. Where the real nvml.h is included before, the functions below are declared a second time, so
- * that a compiler compares them, and the assertions look at the real types: tests/unit/test-nvml.c.
+ * The little of NVIDIA's management library that tells free memory, declared here: its own header comes with
+ * neither the driver nor every toolkit. Where the real nvml.h is included before, the functions below are declared
+ * a second time, so that a compiler compares them, and the assertions look at the real types:
+ * tests/unit/test-nvml.c.
  */
 #ifndef DT2_CUDA_NVML_H
 #define DT2_CUDA_NVML_H

@@ -89,10 +89,11 @@ static bool is_missing(const char *name, const char *failure)
 }
 
 /*
- * Binds one library, or leaves the process as it was. One that will do stays for good: vendors' runtimes start threads and
- * leave exit handlers behind. Of several that are there and will not do, the first tells why.
+ * Binds one library, or leaves the process as it was. One that will do stays for good: vendors' runtimes start
+ * threads and leave exit handlers behind. Of several that are there and will not do, the first tells why.
  */
-static void *try(const struct dt2_gpu_search *search, const char *name, int flags, bool *present, char *text, size_t size)
+static void *try(const struct dt2_gpu_search *search, const char *name, int flags, bool *present, char *text,
+                 size_t size)
 {
     char why[512];
     void *library = open_library(name, flags, why, sizeof why);

@@ -184,7 +184,8 @@ static int add(struct dt2_gpu_driver *driver, dt2_handle handle, void **memory, 
     return DT2_BACKEND_OK;
 }
 
-static int unpin(const struct dt2_gpu_device *device, const struct dt2_gpu_pinned *pinned, struct dt2_backend_error *err)
+static int unpin(const struct dt2_gpu_device *device, const struct dt2_gpu_pinned *pinned,
+                 struct dt2_backend_error *err)
 {
     const struct dt2_gpu_runtime *runtime = &device->driver->runtime;
     struct dt2_gpu_scope scope DT2_GPU_SCOPE;

@@ -7,6 +7,7 @@
 
 #define GPU_DRIVER_NAME "hip"
 #define GPU_VENDOR_TEXT "Advanced Micro Devices, Inc."
+#define GPU_VARIABLE "HIP"
 #define GPU_PICK(cuda, hip) hip
 #define GPU(name) hip##name
 
