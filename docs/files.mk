@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# What people read, and the example programs, which the tests build as a user would, with the public headers alone, and run.
+# What people read, and the example programs: the tests build them with the public headers alone, as a user would, and run them.
 # The tool's pages and its completion are in src/cli/files.mk.
 dist_doc_DATA = \
 	README \

@@ -48,8 +48,8 @@ sum_of() { # TENSOR: as read.c printed it
 for example in load plan read; do
     what="$example.c compiles as it says"
     : >"$work/out"
-    if ! flags=$(PKG_CONFIG_PATH="$build:${PKG_CONFIG_PATH-}" pkg-config --define-variable=includedir="$src/include" --cflags distorch2 \
-        2>"$work/err"); then
+    if ! flags=$(PKG_CONFIG_PATH="$build:${PKG_CONFIG_PATH-}" \
+        pkg-config --define-variable=includedir="$src/include" --cflags distorch2 2>"$work/err"); then
         skip "$what" "pkg-config does not find all that distorch2.pc names"
         continue
     fi
