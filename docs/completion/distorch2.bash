@@ -14,8 +14,8 @@ _distorch2_names()
     "$@" 2>/dev/null </dev/null | sed -e 1d -e '/^$/,$d' -e 's/  .*//'
 }
 
-# Adds those of the lines read that begin with $1, each after $2. What bash holds for a word ends at ':' and '=', so of a
-# name that holds one only what follows it is offered.
+# Adds those of the lines read that begin with $1, each after $2. For bash a word ends at ':' too: of a name that holds
+# one only what follows it is offered.
 _distorch2_offer()
 {
     local begun=$1 lead=$2 name word

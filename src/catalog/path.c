@@ -137,7 +137,7 @@ static size_t variable_at(const char *text, const char **name, size_t *name_leng
     return *name_length ? *name_length + 1 : 0;
 }
 
-/* Adds the value of a variable, or what is written when it is not set. No name holds '=', though getenv() might find one. */
+/* Adds a variable's value, or what is written when it is not set. No name holds '=', though getenv() might find one. */
 static void add_value(struct dt2_text *out, const char *name, size_t name_length, const char *written, size_t length)
 {
     DT2_AUTO char *copy = dt2_strndup(name, name_length);

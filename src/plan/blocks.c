@@ -106,7 +106,7 @@ static int order_groups(struct maker *maker, enum dt2_ordering ordering, struct 
     }
     for (struct group *group = maker->groups; group < maker->groups + maker->group_count; group++) {
         group->key_at = maker->keys.length;
-        dt2_order_key(&maker->keys, group->name, group->length);
+        dt2_order_key(&maker->keys, ordering, group->name, group->length);
         group->key_length = maker->keys.length - group->key_at;
     }
     if (maker->keys.failed)

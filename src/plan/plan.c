@@ -99,17 +99,19 @@ static int draft_make(const struct dt2_asked *asked, uint64_t virtual_vram_bytes
 
 /* -- what would fit --------------------------------------------------------------------------------------- */
 
-static bool would_fit(const struct dt2_asked *asked, struct dt2_capacity *capacity, uint64_t virtual_vram_bytes)
+/* The bytes that the compute device gets with that much virtual VRAM; DT2_UNKNOWN when it does not fit. */
+static uint64_t fitting_bytes(const struct dt2_asked *asked, struct dt2_capacity *capacity, uint64_t virtual_vram_bytes)
 {
     struct dt2_notes notes = { 0 };
     struct dt2_draft draft;
-    bool fits = draft_make(asked, virtual_vram_bytes, capacity, &notes, &draft, NULL) == 0;
-    if (fits) {
-        fits = dt2_capacity_short(capacity) == capacity->count;
+    uint64_t bytes = DT2_UNKNOWN;
+    if (draft_make(asked, virtual_vram_bytes, capacity, &notes, &draft, NULL) == 0) {
+        if (dt2_capacity_short(capacity) == capacity->count)
+            bytes = draft.targets[0].bytes;
         dt2_draft_clear(&draft);
     }
     dt2_notes_clear(&notes);
-    return fits;
+    return bytes;
 }
 
 /*
@@ -127,7 +129,7 @@ static bool nearest_virtual(const struct dt2_asked *asked, struct dt2_capacity *
     for (size_t i = 0; i <= asked->count; i++) {
         uint64_t v = dt2_sub_floor(asked->model_bytes, sum) + (above ? 1 : 0);
         if ((above ? v > asked_for && (!any || v < best) : v < asked_for && (!any || v > best)) &&
-            would_fit(asked, capacity, v)) {
+            fitting_bytes(asked, capacity, v) != DT2_UNKNOWN) {
             best = v;
             any = true;
         }
@@ -140,7 +142,7 @@ static bool nearest_virtual(const struct dt2_asked *asked, struct dt2_capacity *
     return any;
 }
 
-/* Bytes as GiB with as few digits as still fit, from three on. */
+/* Bytes as GiB with as few digits as still mean the same plan, from three on. */
 static bool print_gib(const struct dt2_asked *asked, struct dt2_capacity *capacity, uint64_t bytes, bool above, char *out,
                       size_t size)
 {
@@ -156,7 +158,8 @@ static bool print_gib(const struct dt2_asked *asked, struct dt2_capacity *capaci
         }
         snprintf(out, size, "%" PRIu64 ".%0*" PRIu64, whole, digits, fraction);
         uint64_t again;
-        if (dt2_gib_parse(out, &again, NULL) == 0 && would_fit(asked, capacity, again))
+        if (dt2_gib_parse(out, &again, NULL) == 0 &&
+            fitting_bytes(asked, capacity, again) == fitting_bytes(asked, capacity, bytes))
             return true;
     }
     return false;

@@ -3,12 +3,9 @@
 #ifndef DT2_PLAN_RECOGNISE_H
 #define DT2_PLAN_RECOGNISE_H
 
+#include "plan/order.h"
 #include <distorch2/file.h>
 
-enum dt2_ordering {
-    DT2_ORDER_FILE,  /* as the data lie in the file */
-    DT2_ORDER_NAMES, /* as the names tell: plan/order.h */
-};
 
 struct dt2_network {
     const char *variant; /* NULL: not recognised */

@@ -12,12 +12,12 @@ setup()
     use_catalogue
     cat >machine.json <<'JSON'
 {"distorch2": "0", "devices": [
-  {"name": "cpu", "aliases": [], "driver": "host", "kind": "host", "vendor": null, "model": null, "pci": null, "uuid": null,
-   "numa_node": 0, "total_bytes": 68719476736, "free_bytes": 68719476736, "budgets": ["cpu"], "links": []},
-  {"name": "cuda:0", "aliases": [], "driver": "cuda", "kind": "gpu", "vendor": null, "model": "A", "pci": null, "uuid": null,
-   "numa_node": null, "total_bytes": 25769803776, "free_bytes": 25769803776, "budgets": ["cuda:0"], "links": []},
-  {"name": "cuda:1", "aliases": [], "driver": "cuda", "kind": "gpu", "vendor": null, "model": "B", "pci": null, "uuid": null,
-   "numa_node": null, "total_bytes": 12884901888, "free_bytes": 12884901888, "budgets": ["cuda:1"], "links": []}],
+  {"name": "cpu", "aliases": [], "driver": "host", "kind": "host", "vendor": null, "model": null, "pci": null,
+   "uuid": null, "numa_node": 0, "total_bytes": 68719476736, "free_bytes": 68719476736, "budgets": ["cpu"], "links": []},
+  {"name": "cuda:0", "aliases": [], "driver": "cuda", "kind": "gpu", "vendor": null, "model": "A", "pci": null,
+   "uuid": null, "numa_node": null, "total_bytes": 25769803776, "free_bytes": 25769803776, "budgets": ["cuda:0"], "links": []},
+  {"name": "cuda:1", "aliases": [], "driver": "cuda", "kind": "gpu", "vendor": null, "model": "B", "pci": null,
+   "uuid": null, "numa_node": null, "total_bytes": 12884901888, "free_bytes": 12884901888, "budgets": ["cuda:1"], "links": []}],
  "budgets": [
   {"name": "cpu", "total_bytes": 68719476736, "free_bytes": 68719476736},
   {"name": "cuda:0", "total_bytes": 25769803776, "free_bytes": 25769803776},

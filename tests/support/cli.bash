@@ -11,7 +11,7 @@ export DISTORCH2_BACKEND_PATH
 export POCL_DEVICES='pthread basic' HOME=/nonexistent LC_ALL=C.UTF-8
 unset COMFYUI_PATH NO_COLOR
 
-# Makes $COMFY, a ComfyUI folder: tiny (recognised), plain (not recognised), sub/tiny2, and broken; once for each file of tests.
+# Makes a ComfyUI folder, once for each file of tests: tiny (recognised), plain (not recognised), sub/tiny2, broken.
 make_catalogue()
 {
     local folder=$BATS_FILE_TMPDIR/comfy/models/controlnet

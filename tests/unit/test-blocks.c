@@ -127,6 +127,73 @@ static void test_recorded_order(const char *layout_name, const char *order_name)
     free(text);
 }
 
+static void shuffle(struct layout *layout)
+{
+    for (size_t i = layout->count; i > 1; i--) {
+        size_t j = random_below(i);
+        struct layout_tensor moved = layout->tensors[i - 1];
+        layout->tensors[i - 1] = layout->tensors[j];
+        layout->tensors[j] = moved;
+    }
+}
+
+/* Where the block called `name` stands. */
+static size_t position(const struct dt2_blocks *blocks, const char *name)
+{
+    for (size_t i = 0; i < dt2_blocks_count(blocks); i++)
+        if (strcmp(dt2_blocks_array(blocks)[i].name, name) == 0)
+            return i;
+    diag("no block %s", name);
+    return SIZE_MAX;
+}
+
+/*
+ * Networks of which only the order of their parameters was recorded: made of those names, shuffled. Layers and taps
+ * must come out as they were used; the preamble, in an order of our own, before them.
+ */
+static void test_recorded_layers(const char *order_name, const char *first_layer)
+{
+    char path[128], line[256];
+    static char names[1200][128];
+    struct layout layout = { 0 };
+    snprintf(path, sizeof path, "execution_order/%s.tsv", order_name);
+    FILE *stream = fopen(data_path(path), "re");
+    while (stream && fgets(line, sizeof line, stream)) {
+        line[strcspn(line, "\n")] = '\0';
+        snprintf(names[layout.count], sizeof names[0], "%.127s", line);
+        layout_add(&layout, names[layout.count], "F16", "2,2");
+    }
+    if (stream)
+        fclose(stream);
+    struct layout shuffled = { 0 };
+    for (size_t i = 0; i < layout.count; i++)
+        layout_add(&shuffled, names[i], "F16", "2,2");
+    shuffle(&shuffled);
+    struct dt2_file *file;
+    struct dt2_blocks *blocks = blocks_of(&shuffled, &file);
+    size_t at = position(blocks, first_layer), wrong = at == SIZE_MAX;
+    bool began = false;
+    for (size_t i = 0; i < layout.count && !wrong; i++) {
+        char *dot = strrchr(names[i], '.');
+        if (!dot)
+            continue; /* a parameter of the whole network, which is in the preamble */
+        *dot = '\0';
+        began |= strcmp(names[i], first_layer) == 0;
+        if (!began || (i > 0 && strcmp(names[i], names[i - 1]) == 0))
+            continue;
+        const char *got = at < dt2_blocks_count(blocks) ? dt2_blocks_array(blocks)[at++].name : "(nothing)";
+        wrong += strcmp(got, names[i]) != 0;
+        if (wrong)
+            diag("%s stands where %s was used", got, names[i]);
+    }
+    is_u64(wrong, 0, "%s: layers and taps come as they were recorded", order_name);
+    is_u64(at, dt2_blocks_count(blocks), "%s: nothing follows them", order_name);
+    dt2_blocks_free(blocks);
+    dt2_file_free(file);
+    free(layout.tensors);
+    free(shuffled.tensors);
+}
+
 static void test_sd15(void)
 {
     char *text;
@@ -143,16 +210,6 @@ static void test_sd15(void)
     dt2_file_free(file);
     free(layout.tensors);
     free(text);
-}
-
-/* Where the block called `name` stands. */
-static size_t position(const struct dt2_blocks *blocks, const char *name)
-{
-    for (size_t i = 0; i < dt2_blocks_count(blocks); i++)
-        if (strcmp(dt2_blocks_array(blocks)[i].name, name) == 0)
-            return i;
-    diag("no block %s", name);
-    return SIZE_MAX;
 }
 
 static void test_sdxl(void)
@@ -188,16 +245,6 @@ static void test_sdxl(void)
     dt2_file_free(file);
     free(layout.tensors);
     free(text);
-}
-
-static void shuffle(struct layout *layout)
-{
-    for (size_t i = layout->count; i > 1; i--) {
-        size_t j = random_below(i);
-        struct layout_tensor moved = layout->tensors[i - 1];
-        layout->tensors[i - 1] = layout->tensors[j];
-        layout->tensors[j] = moved;
-    }
 }
 
 static bool same_blocks(const struct dt2_blocks *a, const struct dt2_blocks *b)
@@ -353,13 +400,23 @@ int main(void)
     seed_random(1511);
     test_grouping();
     test_recorded_order("control_v11p_sd15_canny_fp16", "cldm_sd15");
+    test_recorded_order("diffusers_sd15_canny", "diffusers_sd15");
+    test_recorded_layers("flux_xlabs", "double_blocks.0.img_mod.lin");
+    test_recorded_layers("sd3_native", "joint_blocks.0.context_block.adaLN_modulation.1");
+    test_recorded_layers("hunyuandit", "blocks.0.default_modulation.1");
     test_sd15();
     test_sdxl();
     /* Names that no network has, without bytes where they hold a 0: numbers beyond all, leading zeros, doubles. */
     test_permutations("control_v11p_sd15_canny_fp16",
                       "zero_convs.01.0 zero_convs.1.x zero_convs.x.0 input_blocks difference control_model.difference "
-                      "input_blocks.99999999999999999999.w middle_block.1.other.w middle_block.0w.w time_embed time_embed.w");
+                      "input_blocks.99999999999999999999.w middle_block.1.other.w middle_block.0w.w time_embed "
+                      "time_embed.w");
     test_permutations("sdxl_controlnet_cldm_fp16", "a b a.w b.w c.0 d.0");
+    test_permutations("diffusers_sdxl_canny_fp16", "down_blocks.x.resnets.1.w down_blocks.1 mid_block.w");
+    test_permutations("hunyuandit_canny", "blocks.w");
+    test_permutations("xlabs_flux_canny_v3", "");
+    test_permutations("diffusers_qwen_instantx_union", "");
+    test_permutations("t2iadapter_canny_sd15v2", "");
     test_file_order();
     test_layouts();
     test_rules();

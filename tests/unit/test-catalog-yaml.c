@@ -149,10 +149,7 @@ static void test_documents(void)
         { "tab", "a:\n  controlnet: x\nb:\n\tcontrolnet: y\n", "/y/x ", "x.yaml:4: found character that cannot start" },
         { "not UTF-8", "a:\n  controlnet: x\nb: \xFF\n", "", "x.yaml:3: " },
         { "second document", "a: {controlnet: x}\n---\nb: {controlnet: y}\n", "/y/x ", "x.yaml:2: a second document" },
-        { "byte order mark",
-          "\xEF\xBB\xBF"
-          "a: {controlnet: x}\n",
-          "/y/x ", NULL },
+        { "byte order mark", "\357\273\277a: {controlnet: x}\n", "/y/x ", NULL },
         { "carriage returns", "a:\r\n  controlnet: |\r\n    x\r\n    y\r\n", "/y/x /y/y ", NULL },
         { "spaces", "a: {controlnet: ' my models '}", "/y/ my models  ", NULL },
         { "escapes", "a: {controlnet: \"x\\ny\"}", "/y/x /y/y ", NULL },
