@@ -17,6 +17,10 @@ tests_driver_conformance_SOURCES = \
 	tests/support/tap.h
 tests_driver_conformance_LDADD = $(TEST_LIBS)
 
+# The house: arrows between rooms, what is exported, what is public.
+TESTS += tests/house/arrows.sh tests/house/symbols.sh
+EXTRA_DIST += tests/house/arrows.sh tests/house/symbols.sh
+
 # What is OpenCL's own: platforms that no machine at hand has, and things of the caller's that are adopted.
 if WITH_OPENCL
 check_LTLIBRARIES += tests/driver/fake-icd.la

@@ -36,8 +36,9 @@ struct dt2_catalog_entry {
 /*
  * Opens a catalogue and scans it. `log` receives warnings: what is malformed in a YAML file (with file, line and
  * what was expected; the other sections stand), dangling links. `log` and `options` may be NULL.
- * Errors: DT2_EFAILED when a file of extra_model_paths cannot be read; DT2_ENOMEM. A folder that does not
- * exist gives nothing. An empty catalogue is no error.
+ * Errors: DT2_EFAILED when a file of extra_model_paths cannot be read, or a path is relative and there is no working
+ * directory; DT2_EUSAGE for a category that is no name, or a struct_size of 0; DT2_ENOMEM. A folder that does not
+ * exist gives nothing. An empty catalogue is no error. Names that are not UTF-8 are skipped with a warning.
  */
 DT2_PUBLIC int dt2_catalog_open(const struct dt2_catalog_options *options, dt2_log_fn *log, void *log_data,
                                 struct dt2_catalog **catalog, struct dt2_error *err);
@@ -45,8 +46,8 @@ DT2_PUBLIC void dt2_catalog_free(struct dt2_catalog *catalog);
 
 /* What dt2_catalog_refresh() saw. */
 struct dt2_catalog_changes {
-    size_t added;
-    size_t removed;
+    size_t added;   /* paths that are listed now and were not before */
+    size_t removed; /* paths that were listed before and are not now */
 };
 
 /*
@@ -72,7 +73,7 @@ DT2_PUBLIC uint64_t dt2_catalog_bytes(const struct dt2_catalog_entry *entry);
  * Resolves what a user calls a model: a catalogue name first; a path when it begins with "/", "./" or "../" or when
  * no name matches. A name that would leave its folder by ".." is refused.
  * `path` receives the file or folder to open (free with dt2_text_free()).
- * Errors: DT2_ENOENT; the suggestion lists the nearest names.
+ * Errors: DT2_ENOENT; the suggestion lists the nearest names. DT2_EFAILED for a path that cannot be looked at.
  */
 DT2_PUBLIC int dt2_catalog_resolve(const struct dt2_catalog *catalog, const char *model, char **path,
                                    struct dt2_error *err);

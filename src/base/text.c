@@ -159,12 +159,32 @@ bool dt2_utf8_valid(const char *text, size_t length)
 {
     const unsigned char *s = (const unsigned char *)text;
     for (size_t i = 0; i < length;) {
+        uint64_t eight; /* headers of models are megabytes of ASCII */
+        if (length - i >= sizeof eight && !(memcpy(&eight, s + i, sizeof eight), eight & 0x8080808080808080u)) {
+            i += sizeof eight;
+            continue;
+        }
         size_t n = utf8_character(s + i, length - i);
         if (n == 0)
             return false;
         i += n;
     }
     return true;
+}
+
+char *dt2_utf8_clean(const char *text)
+{
+    struct dt2_text clean = { 0 };
+    for (size_t left = strlen(text); left > 0;) {
+        size_t n = utf8_character((const unsigned char *)text, left);
+        if (n)
+            dt2_text_add(&clean, text, n);
+        else
+            dt2_text_add(&clean, "\xEF\xBF\xBD", 3);
+        text += n ? n : 1;
+        left -= n ? n : 1;
+    }
+    return dt2_text_take(&clean);
 }
 
 /* -- the nearest names -- */

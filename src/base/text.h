@@ -27,6 +27,8 @@ int dt2_read_file(const char *path, size_t limit, char **data, size_t *length, s
 
 /* Whether `text` of `length` bytes is well-formed UTF-8 (no surrogates, no overlong forms). */
 bool dt2_utf8_valid(const char *text, size_t length);
+/* A copy of `text` in which every byte that is not part of UTF-8 became U+FFFD, for JSON; NULL without memory. */
+char *dt2_utf8_clean(const char *text);
 
 /* Edits (insert, delete, replace, swap of neighbours) between two names, case ignored; capped at `limit` + 1. */
 size_t dt2_edit_distance(const char *a, const char *b, size_t limit);

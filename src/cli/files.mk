@@ -1,1 +1,58 @@
 # SPDX-License-Identifier: BSD-3-Clause
+bin_PROGRAMS += distorch2
+distorch2_SOURCES = \
+	src/cli/commands.h \
+	src/cli/devices.c \
+	src/cli/inspect.c \
+	src/cli/json.c \
+	src/cli/json.h \
+	src/cli/load.c \
+	src/cli/main.c \
+	src/cli/model.c \
+	src/cli/model.h \
+	src/cli/models.c \
+	src/cli/nearest.c \
+	src/cli/nearest.h \
+	src/cli/options.c \
+	src/cli/options.h \
+	src/cli/plan.c \
+	src/cli/progress.c \
+	src/cli/progress.h \
+	src/cli/report.c \
+	src/cli/report.h \
+	src/cli/table.c \
+	src/cli/table.h \
+	src/cli/term.c \
+	src/cli/term.h \
+	src/cli/text.c \
+	src/cli/text.h
+distorch2_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+distorch2_LDADD = libdistorch2.la $(JANSSON_LIBS)
+
+dist_man_MANS += docs/man/distorch2.1 docs/man/distorch2-allocation.7
+
+# bash looks completions up by the name of the command.
+bashcompletion_DATA = docs/completion/distorch2
+docs/completion/distorch2: docs/completion/distorch2.bash
+	@$(MKDIR_P) docs/completion
+	$(AM_V_GEN)cp $(top_srcdir)/docs/completion/distorch2.bash $@
+CLEANFILES += docs/completion/distorch2
+
+TESTS += \
+	tests/cli/catalogue.bats \
+	tests/cli/examples.bats \
+	tests/cli/load.bats \
+	tests/cli/output.bats \
+	tests/cli/plan.bats \
+	tests/cli/usage.bats
+EXTRA_DIST += \
+	docs/completion/distorch2.bash \
+	tests/cli/catalogue.bats \
+	tests/cli/examples.bats \
+	tests/cli/load.bats \
+	tests/cli/output.bats \
+	tests/cli/plan.bats \
+	tests/cli/usage.bats \
+	tests/data/layouts/tiny-plain.tsv \
+	tests/data/layouts/tiny.tsv \
+	tests/support/cli.bash

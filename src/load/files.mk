@@ -1,1 +1,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
+libdistorch2_core_la_SOURCES += \
+	src/load/chunks.c \
+	src/load/chunks.h \
+	src/load/crew.c \
+	src/load/crew.h \
+	src/load/fill.c \
+	src/load/layout.c \
+	src/load/layout.h \
+	src/load/load.h \
+	src/load/ring.c \
+	src/load/ring.h \
+	src/load/storage.c \
+	src/load/storage.h \
+	src/load/verify.c
+
+check_PROGRAMS += tests/unit/test-load
+TESTS += tests/unit/test-load
+tests_unit_test_load_SOURCES = tests/unit/test-load.c tests/support/layout.h tests/support/scratch.h tests/support/tap.h
+tests_unit_test_load_LDADD = $(TEST_LIBS)

@@ -104,8 +104,8 @@ static bool parse_mount(char *line, const struct version *version, struct mount 
 }
 
 /*
- * The part of `group` below a mount of `mounted`; NULL when it is not below. A container sees its own group as "/", or, without
- * a namespace of its own, as the host's path, of which the mount shows only the end.
+ * The part of `group` below a mount of `mounted`; NULL when it is not below. A container sees its own group as "/",
+ * or, without a namespace of its own, as the host's path, of which the mount shows only the end.
  */
 static const char *below(const char *group, const char *mounted)
 {
@@ -119,8 +119,8 @@ static const char *below(const char *group, const char *mounted)
 }
 
 /*
- * The folder of the group, to be released, and how much of its path is the mount point. Of several mounts the one that shows
- * most of the tree counts; where none shows the group, the mount point itself stands for it.
+ * The folder of the group, to be released, and how much of its path is the mount point. Of several mounts the one that
+ * shows most of the tree counts; where none shows the group, the mount point itself stands for it.
  */
 static char *folder_of(const char *root, const struct version *version, const char *group, size_t *point_length)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A snapshot read from JSON that we, or somebody's hands, wrote. Every type is checked, and what is wrong is named by its
- * path; what may be missing is filled in: a device without budgets is its own, a file without a list of budgets has one for each
- * device.
+ * A snapshot read from JSON that we, or somebody's hands, wrote. Every type is checked, and what is wrong is named by
+ * its path; what may be missing is filled in: a device without budgets is its own, a file without a list of budgets
+ * has one for each device.
  */
 #include "machine/devices.h"
 #include "base/error.h"

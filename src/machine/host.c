@@ -166,7 +166,10 @@ static int host_peer_query(void *driver, uint32_t index, uint32_t peer, bool *re
 
 /* -- buffers */
 
-/* An anonymous mapping that begins on a huge page; NULL with errno. The kernel gives pages to whoever touches them first. */
+/*
+ * An anonymous mapping that begins on a huge page; NULL with errno. The kernel gives pages to whoever touches them
+ * first.
+ */
 static char *map_huge(size_t length)
 {
     char *mapping = mmap(NULL, length + HUGE_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -181,8 +184,8 @@ static char *map_huge(size_t length)
 }
 
 /*
- * Binds a buffer to its device's node. A container often forbids that (mbind needs a capability there): the kernel then places
- * the pages, which is worth one warning.
+ * Binds a buffer to its device's node. A container often forbids that (mbind needs a capability there): the kernel
+ * then places the pages, which is worth one warning.
  */
 static int bind_to_node(void *driver, const struct dt2_host_device *device, char *address, size_t length,
                         struct dt2_backend_error *err)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Host memory as a driver of the core's own: it serves the same contract as a module. Device 0 is "cpu", memory without a
- * node; device 1 + i is the i-th host NUMA node, bound strictly. Buffers are anonymous mappings that begin on a huge page,
- * ask for huge pages, and are first touched by whoever writes them: many threads, in parallel.
+ * Host memory as a driver of the core's own: it serves the same contract as a module. Device 0 is "cpu", memory
+ * without a node; device 1 + i is the i-th host NUMA node, bound strictly. Buffers are anonymous mappings that begin
+ * on a huge page, ask for huge pages, and are first touched by whoever writes them: many threads, in parallel.
  */
 #ifndef DT2_MACHINE_HOST_H
 #define DT2_MACHINE_HOST_H

@@ -19,8 +19,9 @@ int dt2_views_collect(const struct dt2_modules *modules, const struct dt2_log *l
                       size_t *count, struct dt2_error *err);
 
 /*
- * Fills `group` and `chosen`. Two views are one device when their UUIDs are equal, or when both have one PCI address and each of the two
- * drivers (platforms) shows exactly one device there. Views of one driver and platform are never one device.
+ * Fills `group` and `chosen`. Two views are one device when their UUIDs are equal, or when both have one PCI address
+ * and each of the two drivers (platforms) shows exactly one device there. Views of one driver and platform are never
+ * one device.
  */
 void dt2_views_identify(struct dt2_view *views, size_t count);
 

@@ -6,8 +6,8 @@
 #include "machine/machine.h"
 
 /*
- * The speed of copies from host memory to an open device, through staging memory as the device likes it, in GB/s. Memory
- * for it is taken and given back. Errors: what the driver says.
+ * The speed of copies from host memory to an open device, through staging memory as the device likes it, in GB/s.
+ * Memory for it is taken and given back. Errors: what the driver says.
  */
 int dt2_measure(const struct dt2_opened *opened, double *gbps, struct dt2_error *err);
 

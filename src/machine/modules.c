@@ -63,7 +63,7 @@ static int scan_folder(struct search *search, const char *folder)
     if (!dir) {
         if (errno == ENOMEM)
             return DT2_ENOMEM;
-        dt2_log_line(search->log, errno == ENOENT ? DT2_LOG_DEBUG : DT2_LOG_WARNING,
+        dt2_log_line(search->log, errno == ENOENT || errno == ENOTDIR ? DT2_LOG_DEBUG : DT2_LOG_WARNING,
                      "folder of driver modules %s: %s", folder, strerror(errno));
         return DT2_OK;
     }

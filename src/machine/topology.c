@@ -8,8 +8,8 @@
 #include <string.h>
 
 /*
- * Components of hwloc that start GPU drivers (contexts, 50 ms and more), and "x86", which moves the calling thread over every
- * processor to ask it for what /sys tells. A component that is not there cannot be left out: no failure.
+ * Components of hwloc that start GPU drivers (contexts, 50 ms and more), and "x86", which moves the calling thread
+ * over every processor to ask it for what /sys tells. A component that is not there cannot be left out: no failure.
  */
 static void leave_out_components(hwloc_topology_t hwloc)
 {

@@ -48,7 +48,8 @@ struct dt2_locality {
 
 /*
  * Reads the topology; `io` also looks for PCI devices, which takes several times as long. Starts no GPU driver.
- * Errors: DT2_EFAILED, also when HWLOC_XMLFILE or HWLOC_SYNTHETIC asks for a machine that hwloc cannot make; DT2_ENOMEM.
+ * Errors: DT2_EFAILED, also when HWLOC_XMLFILE or HWLOC_SYNTHETIC asks for a machine that hwloc cannot make;
+ * DT2_ENOMEM.
  */
 int dt2_topology_load(bool io, struct dt2_topology **topology, struct dt2_error *err);
 void dt2_topology_free(struct dt2_topology *topology); /* NULL is fine */

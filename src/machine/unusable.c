@@ -11,7 +11,9 @@
 #define AMD 0x1002
 #define INTEL 0x8086
 
-/* Display adapters that show a console and compute nothing: of servers' management processors and of virtual machines. */
+/*
+ * Display adapters that show a console and compute nothing: of servers' management processors and of virtual machines.
+ */
 static const struct {
     unsigned vendor_id;
     unsigned device_id; /* 0: whatever that maker makes */

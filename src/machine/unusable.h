@@ -7,7 +7,10 @@
 #include "machine/identity.h"
 #include "machine/topology.h"
 
-/* Adds them to the snapshot. `topology` was read with its PCI devices; `root` stands before /dev and /proc, as in meminfo.h. */
+/*
+ * Adds them to the snapshot. `topology` was read with its PCI devices; `root` stands before /dev and /proc, as in
+ * meminfo.h.
+ */
 int dt2_unusable_find(const struct dt2_topology *topology, const struct dt2_modules *modules,
                       const struct dt2_view *views, size_t view_count, const char *root, struct dt2_devices *devices,
                       struct dt2_error *err);

@@ -1,1 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
+libdistorch2_core_la_SOURCES += \
+	src/model/admission.c \
+	src/model/context.c \
+	src/model/loading.c \
+	src/model/model.c \
+	src/model/model.h \
+	src/model/table.c
+
+check_PROGRAMS += tests/unit/test-model
+TESTS += tests/unit/test-model
+tests_unit_test_model_SOURCES = tests/unit/test-model.c tests/support/layout.h tests/support/scratch.h tests/support/tap.h
+tests_unit_test_model_LDADD = $(TEST_LIBS)

@@ -1,1 +1,33 @@
 # SPDX-License-Identifier: BSD-3-Clause
+libdistorch2_core_la_SOURCES += \
+	src/plan/asked.c \
+	src/plan/blocks.c \
+	src/plan/capacity.c \
+	src/plan/capacity.h \
+	src/plan/claims.c \
+	src/plan/draft.h \
+	src/plan/grammar.c \
+	src/plan/grammar.h \
+	src/plan/order.c \
+	src/plan/order.h \
+	src/plan/place.c \
+	src/plan/plan.c \
+	src/plan/plan.h \
+	src/plan/plan_json.c \
+	src/plan/recognise.c \
+	src/plan/recognise.h
+
+check_PROGRAMS += tests/unit/test-grammar tests/unit/test-plan tests/unit/test-plan-properties
+TESTS += tests/unit/test-grammar tests/unit/test-plan tests/unit/test-plan-properties
+tests_unit_test_grammar_SOURCES = tests/unit/test-grammar.c tests/support/tap.h
+tests_unit_test_grammar_LDADD = $(TEST_LIBS)
+tests_unit_test_plan_SOURCES = tests/unit/test-plan.c tests/support/layout.h tests/support/model.h tests/support/tap.h
+tests_unit_test_plan_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+tests_unit_test_plan_LDADD = $(TEST_LIBS) $(JANSSON_LIBS)
+tests_unit_test_plan_properties_SOURCES = tests/unit/test-plan-properties.c tests/support/tap.h
+tests_unit_test_plan_properties_LDADD = $(TEST_LIBS)
+EXTRA_DIST += tests/data/plans/machine.json tests/data/plans/sd15.json
+check_PROGRAMS += tests/unit/test-blocks
+TESTS += tests/unit/test-blocks
+tests_unit_test_blocks_SOURCES = tests/unit/test-blocks.c tests/support/layout.h tests/support/scratch.h
+tests_unit_test_blocks_LDADD = $(TEST_LIBS)

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* From what a user calls a model to the file or folder to open. */
+#include "base/alloc.h"
+#include "base/error.h"
+#include "base/text.h"
+#include "catalog/catalog.h"
+#include "catalog/path.h"
+#include <string.h>
+
+static bool begins_with(const char *text, const char *start)
+{
+    return strncmp(text, start, strlen(start)) == 0;
+}
+
+static bool is_written_as_path(const char *model)
+{
+    return model[0] == '/' || begins_with(model, "./") || begins_with(model, "../") || strcmp(model, ".") == 0 ||
+           strcmp(model, "..") == 0;
+}
+
+/* The names that are near, and what else the user can do. */
+static int fail_unknown(const struct dt2_catalog *catalog, const char *model, struct dt2_error *err)
+{
+    char shown[DT2_SHOWN];
+    dt2_fail(err, DT2_ENOENT, "no model called '%s', neither in the catalogue nor as a path",
+             dt2_show(model, shown, sizeof shown));
+    const struct dt2_scan *scan = &catalog->scan;
+    if (scan->model_count == 0)
+        dt2_suggest(err,
+                    "the catalogue is empty: name ComfyUI's directory with --comfyui or COMFYUI_PATH, or give a path");
+    else
+        dt2_suggest(err, "'distorch2 models' lists the names that there are");
+    struct dt2_nearest nearest = { .wanted = model };
+    for (size_t i = 0; i < scan->model_count; i++)
+        dt2_nearest_offer(&nearest, scan->models[i].entry.name);
+    dt2_nearest_suggest(&nearest, err);
+    return DT2_ENOENT;
+}
+
+/* A path that exists, as it was given. */
+static int resolve_path(const struct dt2_catalog *catalog, const char *model, char **path, struct dt2_error *err)
+{
+    struct dt2_stamp stamp;
+    if (!dt2_stamp_take(model, &stamp)) {
+        if (errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG)
+            return fail_unknown(catalog, model, err);
+        char shown[DT2_SHOWN];
+        return dt2_fail(err, DT2_EFAILED, "%s: cannot be read: %s", dt2_show(model, shown, sizeof shown),
+                        strerror(errno));
+    }
+    *path = dt2_strdup(model);
+    return *path ? 0 : dt2_fail_nomem(err);
+}
+
+/* Names are compared as normalised text, so that ".." can only ever lead to another name of the catalogue. */
+int dt2_catalog_resolve(const struct dt2_catalog *catalog, const char *model, char **path, struct dt2_error *err)
+{
+    DT2_KEEP_ERRNO;
+    if (is_written_as_path(model))
+        return resolve_path(catalog, model, path, err);
+    DT2_AUTO char *name = dt2_path_normal(model);
+    if (!name)
+        return dt2_fail_nomem(err);
+    if (strcmp(name, "..") == 0 || begins_with(name, "../")) {
+        char shown[DT2_SHOWN];
+        dt2_fail(err, DT2_ENOENT, "'%s' would leave the catalogue's folders by '..'",
+                 dt2_show(model, shown, sizeof shown));
+        dt2_suggest(err, "a path begins with '/', './' or '../': ./%s", shown);
+        return DT2_ENOENT;
+    }
+    const struct dt2_catalog_entry *entry = dt2_scan_find(&catalog->scan, name);
+    if (!entry)
+        return resolve_path(catalog, model, path, err);
+    *path = dt2_strdup(entry->path);
+    return *path ? 0 : dt2_fail_nomem(err);
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* distorch2 devices */
+#include "cli/commands.h"
+#include "cli/json.h"
+#include "cli/model.h"
+#include "cli/table.h"
+#include "cli/text.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+static void print_json(const struct dt2_devices *devices)
+{
+    json_t *document = json_object();
+    json_t *snapshot = cli_json_parsed(dt2_devices_json(devices));
+    cli_json_set(document, "distorch2", cli_json_text(dt2_version()));
+    json_object_update(document, snapshot);
+    json_decref(snapshot);
+    cli_json_print(document);
+}
+
+static void add_aliases(struct cli_table *table, const struct dt2_device *device)
+{
+    char *aliases = cli_format("%s", "");
+    for (size_t i = 0; i < device->alias_count; i++) {
+        char *longer = cli_format("%s%s%s", aliases, i ? ", " : "", device->aliases[i]);
+        free(aliases);
+        aliases = longer;
+    }
+    cli_table_text(table, aliases);
+    free(aliases);
+}
+
+static void print_devices(const struct dt2_devices *devices)
+{
+    static const struct cli_column columns[] = {
+        { "NAME", false }, { "KIND", false }, { "MODEL", false }, { "MEMORY", true },
+        { "FREE", true },  { "NUMA", true },  { "PCI", false },   { "ALSO", false },
+    };
+    struct cli_table *table = cli_table_create(columns, sizeof columns / sizeof *columns);
+    for (size_t i = 0; i < dt2_devices_count(devices); i++) {
+        const struct dt2_device *device = dt2_devices_get(devices, i);
+        cli_table_text(table, device->name);
+        cli_table_text(table, device->kind);
+        cli_table_text(table, device->model);
+        cli_table_size(table, device->total_bytes);
+        cli_table_size(table, device->free_bytes);
+        if (device->numa_node >= 0)
+            cli_table_add(table, "%d", device->numa_node);
+        else
+            cli_table_text(table, NULL);
+        cli_table_text(table, device->pci);
+        add_aliases(table, device);
+    }
+    cli_table_print(table, 0);
+    cli_table_destroy(table);
+}
+
+static void print_links(const struct dt2_devices *devices)
+{
+    static const struct cli_column columns[] = {
+        { "FROM", false }, { "TO", false }, { "NOMINAL", true }, { "MEASURED", true },
+    };
+    struct cli_table *table = cli_table_create(columns, sizeof columns / sizeof *columns);
+    bool any = false;
+    for (size_t i = 0; i < dt2_devices_count(devices); i++) {
+        const struct dt2_device *device = dt2_devices_get(devices, i);
+        for (size_t j = 0; j < device->link_count; j++) {
+            const struct dt2_link *link = &device->links[j];
+            char rate[CLI_NUMBER_SIZE];
+            if (link->nominal_gbps < 0 && link->measured_gbps < 0)
+                continue;
+            cli_table_text(table, device->name);
+            cli_table_text(table, link->to);
+            cli_table_text(table, cli_rate(link->nominal_gbps, rate));
+            cli_table_text(table, cli_rate(link->measured_gbps, rate));
+            any = true;
+        }
+    }
+    if (any) {
+        puts("\nLinks");
+        cli_table_print(table, 2);
+    }
+    cli_table_destroy(table);
+}
+
+static void print_budgets(const struct dt2_devices *devices)
+{
+    static const struct cli_column columns[] = { { "NAME", false }, { "LIMIT", true }, { "FREE", true } };
+    struct cli_table *table = cli_table_create(columns, sizeof columns / sizeof *columns);
+    bool any = false;
+    for (size_t i = 0; i < dt2_devices_budget_count(devices); i++) {
+        const struct dt2_budget *budget = dt2_devices_budget(devices, i);
+        size_t unused;
+        if (dt2_devices_find(devices, budget->name, &unused, NULL) == 0)
+            continue; /* a device's own memory stands in the list above */
+        cli_table_text(table, budget->name);
+        cli_table_size(table, budget->total_bytes);
+        cli_table_size(table, budget->free_bytes);
+        any = true;
+    }
+    if (any) {
+        puts("\nLimits that several devices share");
+        cli_table_print(table, 2);
+    }
+    cli_table_destroy(table);
+}
+
+static void print_unusable(const struct dt2_devices *devices)
+{
+    size_t count = dt2_devices_unusable_count(devices);
+    if (count)
+        puts("\nUnusable");
+    for (size_t i = 0; i < count; i++) {
+        const struct dt2_unusable *gpu = dt2_devices_unusable(devices, i);
+        char *model = cli_printable(gpu->model ? gpu->model : "GPU", false);
+        char *reason = cli_printable(gpu->reason ? gpu->reason : "no driver claims it", false);
+        char *help = cli_printable(gpu->help ? gpu->help : "", false);
+        printf("  %s  %s: %s\n", gpu->pci ? gpu->pci : "-", model, reason);
+        if (*help)
+            printf("    hint: %s\n", help);
+        free(model);
+        free(reason);
+        free(help);
+    }
+}
+
+int cli_devices(const struct cli_options *options, struct dt2_error *err)
+{
+    unsigned flags = DT2_DEVICES_UNUSABLE;
+    flags |= options->free ? DT2_DEVICES_FREE : 0;
+    flags |= options->measure ? DT2_DEVICES_MEASURE : 0;
+    struct dt2_context *context = NULL;
+    struct dt2_devices *devices = NULL;
+    int rc = cli_context_create(options, &context, err);
+    if (rc == 0)
+        rc = dt2_devices_list(context, flags, &devices, err);
+    if (rc == 0 && options->json) {
+        print_json(devices);
+    } else if (rc == 0) {
+        print_devices(devices);
+        print_budgets(devices);
+        print_links(devices);
+        print_unusable(devices);
+    }
+    dt2_devices_free(devices);
+    dt2_context_destroy(context);
+    return rc;
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* distorch2 load */
+#include "cli/commands.h"
+#include "cli/json.h"
+#include "cli/model.h"
+#include "cli/progress.h"
+#include "cli/report.h"
+#include "cli/table.h"
+#include "cli/term.h"
+#include "cli/text.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+/* One run of the command. */
+struct session {
+    const struct cli_options *options;
+    struct dt2_catalog *catalog;
+    struct dt2_context *context;
+    json_t *loads; /* NULL: for people */
+    size_t load_count;
+};
+
+/* -- JSON -- */
+
+static json_t *speed_json(json_t *object, uint64_t bytes, uint64_t ns)
+{
+    cli_json_set(object, "seconds", json_real((double)ns / 1e9));
+    cli_json_set(object, "bytes", cli_json_bytes(bytes));
+    cli_json_set(object, "gbps", cli_json_number(cli_gbps(bytes, ns)));
+    return object;
+}
+
+static json_t *load_json(const struct dt2_model *model, const struct dt2_file *file)
+{
+    const struct dt2_model_stats *stats = dt2_model_statistics(model);
+    json_t *object = json_object(), *ejected = json_array(), *devices = json_array();
+    for (size_t i = 0; i < stats->ejected_count; i++)
+        cli_json_append(ejected, cli_json_text(stats->ejected[i]));
+    for (size_t i = 0; i < stats->device_count; i++) {
+        const struct dt2_device_stats *device = &stats->devices[i];
+        json_t *entry = json_object();
+        cli_json_set(entry, "device", cli_json_text(device->device));
+        cli_json_append(devices, speed_json(entry, device->bytes, device->ns));
+    }
+    cli_json_set(object, "model", cli_json_text(dt2_model_name(model)));
+    cli_json_set(object, "path", cli_json_text(dt2_model_path(model)));
+    cli_json_set(object, "plan", cli_json_parsed(dt2_plan_json(dt2_model_applied_plan(model), file)));
+    cli_json_set(object, "ejected", ejected);
+    speed_json(object, stats->bytes, stats->ns);
+    cli_json_set(object, "staging_bytes", cli_json_bytes(stats->staging_bytes));
+    cli_json_set(object, "devices", devices);
+    cli_json_set(object, "verified_bytes", cli_json_bytes(stats->verified_bytes));
+    return object;
+}
+
+/* -- for people -- */
+
+static void add_row(struct cli_table *table, const struct dt2_device_stats *device, uint64_t total, bool verified)
+{
+    char number[CLI_NUMBER_SIZE];
+    cli_table_text(table, device->device);
+    cli_table_size(table, device->bytes);
+    cli_table_text(table, cli_grouped(device->bytes, number));
+    cli_table_text(table, cli_share(device->bytes, total, number));
+    cli_table_text(table, device->bytes ? cli_seconds(device->ns, number) : "-");
+    cli_table_text(table, cli_rate(cli_gbps(device->bytes, device->ns), number));
+    cli_table_text(table, verified ? "every byte" : NULL);
+}
+
+static void print_load(const struct dt2_model *model)
+{
+    static const struct cli_column columns[] = {
+        { "DEVICE", false }, { "SIZE", true }, { "BYTES", true },     { "SHARE", true },
+        { "TIME", true },    { "RATE", true }, { "VERIFIED", false },
+    };
+    const struct dt2_model_stats *stats = dt2_model_statistics(model);
+    struct cli_table *table = cli_table_create(columns, sizeof columns / sizeof *columns);
+    bool verified = stats->verified_bytes != DT2_UNKNOWN && stats->verified_bytes == stats->bytes;
+    char *title = cli_printable(dt2_model_name(model), false);
+    printf("%s%s%s\n", cli_bold(), title, cli_normal());
+    free(title);
+    for (size_t i = 0; i < stats->device_count; i++)
+        add_row(table, &stats->devices[i], stats->bytes, verified);
+    add_row(table, &(struct dt2_device_stats){ "total", stats->bytes, stats->ns }, stats->bytes, verified);
+    cli_table_print(table, 2);
+    cli_table_destroy(table);
+    for (size_t i = 0; i < stats->ejected_count; i++) {
+        char *ejected = cli_printable(stats->ejected[i], false);
+        printf("  ejected  %s\n", ejected);
+        free(ejected);
+    }
+    const struct dt2_plan *plan = dt2_model_applied_plan(model);
+    for (size_t i = 0; i < dt2_plan_warning_count(plan); i++)
+        cli_warn(dt2_plan_warning(plan, i));
+    fflush(stdout);
+}
+
+/* -- loading -- */
+
+static int load_open(struct session *session, const char *name, const struct cli_model *source, struct dt2_error *err)
+{
+    struct cli_progress progress = { 0 };
+    struct dt2_load_options how = DT2_LOAD_OPTIONS_INIT;
+    how.name = name;
+    how.verify = session->options->verify;
+    how.progress = cli_progress;
+    how.progress_data = &progress;
+    struct dt2_model *model = NULL;
+    int rc = dt2_model_load(session->context, source->file, source->blocks, &session->options->request, &how, &model,
+                            err);
+    cli_status_hide();
+    if (rc)
+        return rc;
+    if (session->loads)
+        cli_json_append(session->loads, load_json(model, source->file));
+    else
+        print_load(model);
+    dt2_model_unref(model); /* it stays loaded: the context holds it */
+    session->load_count++;
+    return 0;
+}
+
+static int load_one(struct session *session, const char *name, struct dt2_error *err)
+{
+    if (cli_interrupted())
+        return cli_fail(err, DT2_ECANCELLED, "interrupted before %s was loaded", name);
+    struct cli_model source;
+    int rc = cli_model_open(session->catalog, name, &source, err);
+    if (rc == 0) {
+        if (!session->loads && session->load_count)
+            putchar('\n');
+        rc = load_open(session, name, &source, err);
+    }
+    cli_model_clear(&source);
+    return rc;
+}
+
+/* The names of the models that are loaded now, in the order in which they were loaded. */
+static json_t *loaded_json(struct dt2_context *context)
+{
+    json_t *names = json_array();
+    size_t count = dt2_context_models(context, NULL, 0);
+    struct dt2_model **models = cli_alloc(count, sizeof *models);
+    dt2_context_models(context, models, count);
+    for (size_t i = 0; i < count; i++) {
+        cli_json_append(names, cli_json_text(dt2_model_name(models[i])));
+        dt2_model_unref(models[i]);
+    }
+    free(models);
+    return names;
+}
+
+/* Prints the document of what was loaded, and of the failure that ended it. Returns the exit status. */
+static int print_json(struct session *session, int rc, const struct dt2_error *err)
+{
+    json_t *document = json_object();
+    cli_json_set(document, "loads", session->loads);
+    cli_json_set(document, "loaded", loaded_json(session->context));
+    if (rc)
+        cli_json_set(document, "error", cli_json_error(err));
+    cli_json_print(document);
+    return dt2_exit_status(rc);
+}
+
+int cli_load(const struct cli_options *options, struct dt2_error *err)
+{
+    struct session session = { .options = options };
+    int rc = cli_catalog_open(options, &session.catalog, err);
+    if (rc == 0)
+        rc = cli_context_create(options, &session.context, err);
+    if (rc == 0) {
+        cli_interrupt_start();
+        session.loads = options->json ? json_array() : NULL;
+        for (size_t i = 0; rc == 0 && i < options->argument_count; i++)
+            rc = load_one(&session, options->arguments[i], err);
+        if (session.loads)
+            rc = print_json(&session, rc, err);
+    }
+    dt2_context_destroy(session.context);
+    dt2_catalog_free(session.catalog);
+    return rc;
+}

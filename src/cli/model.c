@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "cli/model.h"
+#include "cli/report.h"
+#include <stdint.h>
+
+/* The log only reads it. */
+static void *verbosity(const struct cli_options *options)
+{
+    return (void *)(uintptr_t)&options->verbose;
+}
+
+int cli_catalog_open(const struct cli_options *options, struct dt2_catalog **catalog, struct dt2_error *err)
+{
+    struct dt2_catalog_options where = DT2_CATALOG_OPTIONS_INIT;
+    where.comfyui = options->comfyui;
+    where.extra_model_paths = options->extra_model_paths.items;
+    where.extra_model_path_count = options->extra_model_paths.count;
+    where.category = options->category;
+    return dt2_catalog_open(&where, cli_log, verbosity(options), catalog, err);
+}
+
+int cli_context_create(const struct cli_options *options, struct dt2_context **context, struct dt2_error *err)
+{
+    struct dt2_context_options how = DT2_CONTEXT_OPTIONS_INIT;
+    how.log = cli_log;
+    how.log_data = verbosity(options);
+    return dt2_context_create(&how, context, err);
+}
+
+int cli_model_open(const struct dt2_catalog *catalog, const char *name, struct cli_model *model, struct dt2_error *err)
+{
+    *model = (struct cli_model){ NULL, NULL, NULL };
+    int rc = dt2_catalog_resolve(catalog, name, &model->path, err);
+    if (rc == 0)
+        rc = dt2_file_open(model->path, &model->file, err);
+    if (rc == 0)
+        rc = dt2_blocks_make(model->file, &model->blocks, err);
+    return rc;
+}
+
+void cli_model_clear(struct cli_model *model)
+{
+    dt2_blocks_free(model->blocks);
+    dt2_file_free(model->file);
+    dt2_text_free(model->path);
+    *model = (struct cli_model){ NULL, NULL, NULL };
+}

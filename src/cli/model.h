@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* From what a user calls a model to its open file and its blocks. */
+#ifndef CLI_MODEL_H
+#define CLI_MODEL_H
+
+#include "cli/options.h"
+
+struct cli_model {
+    char *path;
+    struct dt2_file *file;
+    struct dt2_blocks *blocks;
+};
+
+/* The catalogue as the options say; its warnings are logged. */
+int cli_catalog_open(const struct cli_options *options, struct dt2_catalog **catalog, struct dt2_error *err);
+/* A context that logs as the options say. */
+int cli_context_create(const struct cli_options *options, struct dt2_context **context, struct dt2_error *err);
+
+/* On failure model->path is set when the name could be resolved, so clear the model in any case. */
+int cli_model_open(const struct dt2_catalog *catalog, const char *name, struct cli_model *model,
+                   struct dt2_error *err);
+void cli_model_clear(struct cli_model *model);
+
+#endif

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* distorch2 plan */
+#include "cli/commands.h"
+#include "cli/json.h"
+#include "cli/model.h"
+#include "cli/report.h"
+#include "cli/table.h"
+#include "cli/term.h"
+#include "cli/text.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* -- a saved machine -- */
+
+#define MACHINE_MAX_BYTES ((size_t)64 << 20)
+
+/* Reads a stream to its end. The text is to be freed. */
+static int read_all(FILE *stream, const char *name, char **text, size_t *length, struct dt2_error *err)
+{
+    size_t capacity = 0;
+    *text = NULL;
+    *length = 0;
+    do {
+        if (*length == MACHINE_MAX_BYTES)
+            return cli_fail(err, DT2_EFAILED, "%s: longer than %zu bytes: not a saved machine", name, *length);
+        if (*length == capacity) {
+            capacity = capacity ? 2 * capacity : 65536;
+            *text = cli_grow(*text, capacity, 1);
+        }
+        *length += fread(*text + *length, 1, capacity - *length, stream);
+    } while (!feof(stream) && !ferror(stream));
+    return ferror(stream) ? cli_fail(err, DT2_EFAILED, "%s: %s", name, strerror(errno)) : 0;
+}
+
+static int read_machine(const char *path, struct dt2_devices **devices, struct dt2_error *err)
+{
+    bool standard_input = strcmp(path, "-") == 0;
+    const char *name = standard_input ? "standard input" : path;
+    FILE *stream = standard_input ? stdin : fopen(path, "re");
+    if (!stream) {
+        cli_fail(err, DT2_EFAILED, "%s: %s", path, strerror(errno));
+        return cli_suggest(err, "--machine takes a file that `distorch2 devices --json` wrote");
+    }
+    char *text;
+    size_t length;
+    int rc = read_all(stream, name, &text, &length, err);
+    if (rc == 0 && dt2_devices_parse(text, length, devices, err))
+        rc = cli_prefix_error(err, "%s: ", name);
+    free(text);
+    if (!standard_input)
+        fclose(stream);
+    return rc;
+}
+
+/* -- making the plan -- */
+
+static int plan_for_saved(const struct cli_options *options, const struct dt2_blocks *blocks, struct dt2_plan **plan,
+                          struct dt2_error *err)
+{
+    struct dt2_devices *devices;
+    int rc = read_machine(options->machine, &devices, err);
+    if (rc)
+        return rc;
+    rc = dt2_plan_make(devices, dt2_blocks_array(blocks), dt2_blocks_count(blocks), &options->request, plan, err);
+    dt2_devices_free(devices);
+    return rc;
+}
+
+static int plan_for_this(const struct cli_options *options, const struct dt2_blocks *blocks, struct dt2_plan **plan,
+                         struct dt2_error *err)
+{
+    struct dt2_context *context;
+    int rc = cli_context_create(options, &context, err);
+    if (rc)
+        return rc;
+    rc = dt2_model_plan(context, blocks, &options->request, plan, err);
+    dt2_context_destroy(context);
+    return rc;
+}
+
+/* -- for people -- */
+
+#define PICTURE_MAX_WIDTH 100
+
+/* Which share holds each part of the model, in execution order, on one line as wide as the terminal. */
+static void print_picture(const struct dt2_plan *plan, const struct cli_model *model)
+{
+    size_t width, rows;
+    cli_term_size(STDOUT_FILENO, &width, &rows);
+    width = width > PICTURE_MAX_WIDTH ? PICTURE_MAX_WIDTH : width;
+    uint64_t total = dt2_file_total_bytes(model->file);
+    size_t count = dt2_blocks_count(model->blocks);
+    if (!total || width < 10)
+        return;
+    const struct dt2_block *blocks = dt2_blocks_array(model->blocks);
+    size_t block = 0;
+    uint64_t end = count ? blocks[0].bytes : 0; /* of `block`, from the model's first byte */
+    fputs("\n  ", stdout);
+    for (size_t i = 0; i < width - 4; i++) {
+        double position = ((double)i + 0.5) / (double)(width - 4) * (double)total;
+        while (block + 1 < count && (double)end <= position)
+            end += blocks[++block].bytes;
+        fputs(cli_fill(dt2_plan_block_share(plan, block)), stdout);
+    }
+    putchar('\n');
+    for (size_t i = 0; i < dt2_plan_share_count(plan); i++)
+        printf("  %s %s", cli_fill(i), dt2_plan_share(plan, i)->device);
+    putchar('\n');
+}
+
+static void add_blocks(struct cli_table *table, const struct dt2_share *share, const struct dt2_block *blocks)
+{
+    cli_table_add(table, "%zu", share->block_count);
+    if (share->runs > 1)
+        cli_table_add(table, "%zu", share->runs);
+    else
+        cli_table_text(table, NULL);
+    if (share->block_count == 0)
+        cli_table_text(table, "none");
+    else if (share->block_count == 1)
+        cli_table_text(table, blocks[share->blocks[0]].name);
+    else
+        cli_table_add(table, "%s .. %s", blocks[share->blocks[0]].name,
+                      blocks[share->blocks[share->block_count - 1]].name);
+}
+
+static void print_shares(const struct dt2_plan *plan, const struct cli_model *model)
+{
+    static const struct cli_column columns[] = {
+        { "DEVICE", false }, { "SIZE", true }, { "SHARE", true }, { "QUOTA", true },  { "COST", true },
+        { "", false },       { "BLOCKS", true }, { "RUNS", true }, { "FIRST .. LAST", false },
+    };
+    const char *compute = dt2_plan_compute_device(plan);
+    struct cli_table *table = cli_table_create(columns, sizeof columns / sizeof *columns);
+    for (size_t i = 0; i < dt2_plan_share_count(plan); i++) {
+        const struct dt2_share *share = dt2_plan_share(plan, i);
+        char part[CLI_NUMBER_SIZE];
+        cli_table_text(table, share->device);
+        cli_table_size(table, share->bytes);
+        cli_table_text(table, cli_share(share->bytes, dt2_file_total_bytes(model->file), part));
+        if (share->quota_bytes == DT2_UNKNOWN)
+            cli_table_text(table, "*");
+        else
+            cli_table_size(table, share->quota_bytes);
+        cli_table_size(table, share->cost_bytes);
+        bool computes = strcmp(share->device, compute) == 0;
+        cli_table_add(table, "%s%s%s", computes ? "computes" : "", computes && share->absorbs ? ", " : "",
+                      share->absorbs ? "absorbs" : "");
+        add_blocks(table, share, dt2_blocks_array(model->blocks));
+    }
+    cli_table_print(table, 2);
+    cli_table_destroy(table);
+}
+
+static void print_plan(const char *name, const struct dt2_plan *plan, const struct cli_model *model)
+{
+    char size[CLI_NUMBER_SIZE], bytes[CLI_NUMBER_SIZE], window[CLI_NUMBER_SIZE];
+    char *title = cli_printable(name, false);
+    uint64_t total = dt2_file_total_bytes(model->file);
+    printf("%s%s%s\n  %s (%s bytes) in %zu blocks, computing on %s", cli_bold(), title, cli_normal(),
+           dt2_size_format(total, size, sizeof size), cli_grouped(total, bytes), dt2_blocks_count(model->blocks),
+           dt2_plan_compute_device(plan));
+    if (dt2_plan_window_bytes(plan))
+        printf(" through a window of %s", dt2_size_format(dt2_plan_window_bytes(plan), window, sizeof window));
+    puts("\n");
+    print_shares(plan, model);
+    if (cli_output_is_terminal())
+        print_picture(plan, model);
+    for (size_t i = 0; i < dt2_plan_warning_count(plan); i++)
+        cli_warn(dt2_plan_warning(plan, i));
+    free(title);
+}
+
+/* -- the command -- */
+
+int cli_plan(const struct cli_options *options, struct dt2_error *err)
+{
+    const char *name = options->arguments[0];
+    struct dt2_catalog *catalog = NULL;
+    struct cli_model model = { NULL, NULL, NULL };
+    struct dt2_plan *plan = NULL;
+    int rc = cli_catalog_open(options, &catalog, err);
+    if (rc == 0)
+        rc = cli_model_open(catalog, name, &model, err);
+    if (rc == 0)
+        rc = options->machine ? plan_for_saved(options, model.blocks, &plan, err)
+                              : plan_for_this(options, model.blocks, &plan, err);
+    if (rc == 0 && options->json)
+        cli_json_print(cli_json_parsed(dt2_plan_json(plan, model.file)));
+    else if (rc == 0)
+        print_plan(name, plan, &model);
+    dt2_plan_free(plan);
+    cli_model_clear(&model);
+    dt2_catalog_free(catalog);
+    return rc;
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "cli/report.h"
+#include "cli/text.h"
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* -- errors -- */
+
+int cli_fail(struct dt2_error *err, int code, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    err->code = code;
+    err->suggestion[0] = '\0';
+    vsnprintf(err->text, sizeof err->text, format, args);
+    va_end(args);
+    return code;
+}
+
+int cli_suggest(struct dt2_error *err, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(err->suggestion, sizeof err->suggestion, format, args);
+    va_end(args);
+    return err->code;
+}
+
+int cli_prefix_error(struct dt2_error *err, const char *format, ...)
+{
+    char rest[sizeof err->text];
+    memcpy(rest, err->text, sizeof rest);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(err->text, sizeof err->text, format, args);
+    va_end(args);
+    size_t used = strlen(err->text);
+    snprintf(err->text + used, sizeof err->text - used, "%s", rest);
+    return err->code;
+}
+
+/* -- standard error -- */
+
+/* One writer at a time: the library's threads log while this one draws. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static unsigned status_lines;
+
+static void erase_status(void)
+{
+    if (status_lines)
+        fprintf(stderr, "\r\033[%uA\033[J", status_lines);
+    status_lines = 0;
+}
+
+void cli_status_show(const char *text, unsigned lines)
+{
+    pthread_mutex_lock(&lock);
+    erase_status();
+    fputs(text, stderr);
+    status_lines = lines;
+    fflush(stderr);
+    pthread_mutex_unlock(&lock);
+}
+
+void cli_status_hide(void)
+{
+    cli_status_show("", 0);
+}
+
+static void say(const char *lead, const char *text)
+{
+    char *safe = cli_printable(text, true);
+    fflush(stdout); /* what was printed before stands before it */
+    pthread_mutex_lock(&lock);
+    erase_status();
+    fprintf(stderr, "%s%s\n", lead, safe);
+    fflush(stderr);
+    pthread_mutex_unlock(&lock);
+    free(safe);
+}
+
+void cli_report(const struct dt2_error *err)
+{
+    say("distorch2: ", err->text);
+    if (err->suggestion[0])
+        say("hint: ", err->suggestion);
+}
+
+void cli_warn(const char *text)
+{
+    say("distorch2: warning: ", text);
+}
+
+void cli_note(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    char *text = NULL;
+    int n = vasprintf(&text, format, args);
+    va_end(args);
+    if (n >= 0)
+        say("", text);
+    free(n < 0 ? NULL : text);
+}
+
+void cli_log(void *verbose, enum dt2_log_level level, const char *line)
+{
+    switch (level) {
+    case DT2_LOG_ERROR:
+        say("distorch2: ", line);
+        return;
+    case DT2_LOG_WARNING:
+        cli_warn(line);
+        return;
+    default:
+        if (*(const bool *)verbose)
+            say(level == DT2_LOG_INFO ? "distorch2: info: " : "distorch2: debug: ", line);
+    }
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "cli/table.h"
+#include "cli/term.h"
+#include "cli/text.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define GAP 2 /* spaces between columns */
+
+struct cli_table {
+    const struct cli_column *columns;
+    size_t column_count;
+    char **cells;
+    size_t cell_count;
+    size_t capacity;
+};
+
+struct cli_table *cli_table_create(const struct cli_column *columns, size_t count)
+{
+    struct cli_table *table = cli_alloc(1, sizeof *table);
+    table->columns = columns;
+    table->column_count = count;
+    return table;
+}
+
+void cli_table_destroy(struct cli_table *table)
+{
+    if (!table)
+        return;
+    for (size_t i = 0; i < table->cell_count; i++)
+        free(table->cells[i]);
+    free(table->cells);
+    free(table);
+}
+
+void cli_table_text(struct cli_table *table, const char *text)
+{
+    if (table->cell_count == table->capacity) {
+        table->capacity = table->capacity ? 2 * table->capacity : 64;
+        table->cells = cli_grow(table->cells, table->capacity, sizeof *table->cells);
+    }
+    table->cells[table->cell_count++] = cli_printable(text ? text : "", false);
+}
+
+void cli_table_add(struct cli_table *table, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    char *text = NULL;
+    int n = vasprintf(&text, format, args);
+    va_end(args);
+    cli_table_text(table, n < 0 ? NULL : text);
+    free(n < 0 ? NULL : text);
+}
+
+void cli_table_size(struct cli_table *table, uint64_t bytes)
+{
+    char words[CLI_NUMBER_SIZE];
+    cli_table_text(table, dt2_size_format(bytes, words, sizeof words));
+}
+
+/* The width of a column; 0 when it has no cell with anything in it. */
+static size_t column_width(const struct cli_table *table, size_t column)
+{
+    size_t width = 0;
+    for (size_t i = column; i < table->cell_count; i += table->column_count) {
+        size_t cell = cli_columns(table->cells[i]);
+        width = cell > width ? cell : width;
+    }
+    size_t title = cli_columns(table->columns[column].title);
+    return width && title > width ? title : width;
+}
+
+/* One line. Spaces are put before what comes, so that none trails. */
+static void print_row(const struct cli_table *table, char *const *cells, const size_t *widths, unsigned indent)
+{
+    size_t spaces = indent;
+    for (size_t i = 0; i < table->column_count; i++) {
+        if (!widths[i])
+            continue;
+        const char *cell = cells ? cells[i] : table->columns[i].title;
+        size_t missing = widths[i] - cli_columns(cell);
+        spaces += table->columns[i].right ? missing : 0;
+        if (*cell) {
+            printf("%*s%s", (int)spaces, "", cell);
+            spaces = 0;
+        }
+        spaces += (table->columns[i].right ? 0 : missing) + GAP;
+    }
+    putchar('\n');
+}
+
+void cli_table_print(const struct cli_table *table, unsigned indent)
+{
+    size_t *widths = cli_alloc(table->column_count, sizeof *widths);
+    for (size_t i = 0; i < table->column_count; i++)
+        widths[i] = column_width(table, i);
+    fputs(cli_bold(), stdout);
+    print_row(table, NULL, widths, indent);
+    fputs(cli_normal(), stdout);
+    for (size_t i = 0; i + table->column_count <= table->cell_count; i += table->column_count)
+        print_row(table, table->cells + i, widths, indent);
+    free(widths);
+}

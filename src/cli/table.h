@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Tables for people: columns as wide as their widest cell, counted in characters; empty columns are left out. */
+#ifndef CLI_TABLE_H
+#define CLI_TABLE_H
+
+#include <distorch2.h>
+
+struct cli_column {
+    const char *title;
+    bool right; /* aligned right, as numbers are */
+};
+
+struct cli_table;
+
+/* `columns` stays the caller's and lives as long as the table. */
+struct cli_table *cli_table_create(const struct cli_column *columns, size_t count);
+void cli_table_destroy(struct cli_table *table);
+
+/* Adds the next cell, row by row; what it holds is made printable. NULL is an empty cell. */
+void cli_table_text(struct cli_table *table, const char *text);
+void cli_table_add(struct cli_table *table, const char *format, ...) DT2_PRINTF(2, 3);
+void cli_table_size(struct cli_table *table, uint64_t bytes);
+
+/* Prints to standard output, each line after `indent` spaces. */
+void cli_table_print(const struct cli_table *table, unsigned indent);
+
+#endif

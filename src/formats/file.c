@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Tier 1: opening a model, telling its format by its content, and answering for the table that the reader made. */
+#include "formats/file.h"
+#include "base/alloc.h"
+#include "base/checked.h"
+#include "base/error.h"
+#include "base/text.h"
+#include "formats/format.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#define XXH_STATIC_LINKING_ONLY /* a state on the stack: hashing then needs no memory */
+#include <xxhash.h>
+
+/* Every format, in the order in which the content is tried. */
+#define FORMATS(FORMAT)                \
+    FORMAT(dt2_format_safetensors)
+
+#define DECLARE(format) extern const struct dt2_format format;
+#define ADDRESS(format) &format,
+FORMATS(DECLARE)
+static const struct dt2_format *const formats[] = { FORMATS(ADDRESS) };
+
+/* -- opening -- */
+
+#define SHOWN_BYTES 16
+
+static int fail_unknown(const struct dt2_source *source, const struct dt2_head *head, struct dt2_error *err)
+{
+    char hex[3 * SHOWN_BYTES + 1] = "", text[SHOWN_BYTES + 1] = "";
+    for (size_t i = 0; i < dt2_min(head->length, SHOWN_BYTES); i++) {
+        unsigned char c = head->bytes[i];
+        snprintf(hex + 3 * i, 4, " %02x", c);
+        text[i] = c >= ' ' && c < 0x7F ? (char)c : '.';
+    }
+    dt2_fail(err, DT2_EFAILED, "%s: not a model file: its %" PRIu64 " bytes begin with%s \"%s\"", source->path,
+             source->size, hex, text);
+    struct dt2_text known = { 0 };
+    for (size_t i = 0; i < DT2_COUNT(formats); i++)
+        dt2_text_addf(&known, "%s%s", i ? ", " : "", formats[i]->name);
+    DT2_AUTO char *list = dt2_text_take(&known);
+    if (list)
+        dt2_suggest(err, "formats that can be read: %s", list);
+    return DT2_EFAILED;
+}
+
+static int recognise(struct dt2_file *file, struct dt2_error *err)
+{
+    const struct dt2_source *source = &file->sources[0];
+    struct dt2_head head = { .file_bytes = source->size };
+    head.length = dt2_min(source->size, sizeof head.bytes);
+    int rc = dt2_source_pread(source, head.bytes, head.length, 0, err);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < DT2_COUNT(formats) && !file->format; i++)
+        if (formats[i]->probe(&head))
+            file->format = formats[i];
+    return file->format ? 0 : fail_unknown(source, &head, err);
+}
+
+/* A tensor's part of the fingerprint. Lengths go first, so that no two tables are the same bytes by concatenation. */
+static void hash_entry(XXH3_state_t *state, const struct dt2_file *file, const struct dt2_entry *entry)
+{
+    const struct dt2_tensor *tensor = &entry->tensor;
+    uint64_t sizes[] = { strlen(tensor->name), strlen(tensor->dtype), tensor->rank, entry->piece_count, tensor->bytes };
+    XXH3_128bits_update(state, sizes, sizeof sizes);
+    XXH3_128bits_update(state, tensor->name, sizes[0]);
+    XXH3_128bits_update(state, tensor->dtype, sizes[1]);
+    XXH3_128bits_update(state, tensor->shape, tensor->rank * sizeof *tensor->shape);
+    for (size_t i = 0; i < entry->piece_count; i++) {
+        const struct dt2_piece *piece = &file->pieces[entry->first_piece + i];
+        uint64_t place[] = { piece->file, piece->offset, piece->bytes };
+        XXH3_128bits_update(state, place, sizeof place);
+    }
+}
+
+/* What follows from the reader's table, whatever the format. */
+static int finish(struct dt2_file *file, struct dt2_error *err)
+{
+    XXH3_state_t state;
+    XXH3_INITSTATE(&state);
+    XXH3_128bits_reset(&state);
+    for (size_t i = 0; i < file->entry_count; i++) {
+        struct dt2_entry *entry = &file->entries[i];
+        const struct dt2_piece *first = &file->pieces[entry->first_piece];
+        entry->tensor.file = file->sources[first->file].path;
+        entry->tensor.offset = first->offset;
+        hash_entry(&state, file, entry);
+        if (dt2_add_overflows(file->total_bytes, entry->tensor.bytes, &file->total_bytes))
+            return dt2_fail(err, DT2_EFAILED, "%s: its tensors have more than 2^64 bytes", file->sources[0].path);
+    }
+    XXH128_hash_t hash = XXH3_128bits_digest(&state);
+    snprintf(file->fingerprint, sizeof file->fingerprint, "%016" PRIx64 "%016" PRIx64, (uint64_t)hash.high64,
+             (uint64_t)hash.low64);
+    return 0;
+}
+
+static int open_first(struct dt2_file *file, const char *path, struct dt2_error *err)
+{
+    file->sources = dt2_alloc(1, sizeof *file->sources);
+    if (!file->sources)
+        return dt2_fail_nomem(err);
+    int rc = dt2_source_open(&file->sources[0], path, err);
+    file->source_count = rc == 0;
+    return rc;
+}
+
+int dt2_file_open(const char *path, struct dt2_file **out, struct dt2_error *err)
+{
+    DT2_KEEP_ERRNO;
+    struct dt2_file *file = dt2_alloc(1, sizeof *file);
+    if (!file)
+        return dt2_fail_nomem(err);
+    int rc = open_first(file, path, err);
+    if (rc == 0)
+        rc = recognise(file, err);
+    if (rc == 0)
+        rc = file->format->read(file, err);
+    if (rc == 0)
+        rc = finish(file, err);
+    if (rc < 0)
+        dt2_file_free(file);
+    else
+        *out = file;
+    return rc;
+}
+
+void dt2_file_free(struct dt2_file *file)
+{
+    DT2_KEEP_ERRNO;
+    if (!file)
+        return;
+    for (size_t i = 0; i < file->source_count; i++)
+        dt2_source_close(&file->sources[i]);
+    dt2_release(file->sources);
+    dt2_release(file->entries);
+    dt2_release(file->pieces);
+    dt2_release(file->shapes);
+    dt2_release(file->metadata);
+    dt2_release(file->text);
+    dt2_release(file->names);
+    dt2_release(file);
+}
+
+/* -- answering -- */
+
+const char *dt2_file_path(const struct dt2_file *file)
+{
+    return file->sources[0].path;
+}
+
+const char *dt2_file_format(const struct dt2_file *file)
+{
+    return file->format->name;
+}
+
+uint64_t dt2_file_total_bytes(const struct dt2_file *file)
+{
+    return file->total_bytes;
+}
+
+const char *dt2_file_fingerprint(const struct dt2_file *file)
+{
+    return file->fingerprint;
+}
+
+size_t dt2_file_tensor_count(const struct dt2_file *file)
+{
+    return file->entry_count;
+}
+
+const struct dt2_tensor *dt2_file_tensor(const struct dt2_file *file, size_t index)
+{
+    return index < file->entry_count ? &file->entries[index].tensor : NULL;
+}
+
+static int fail_find(const struct dt2_file *file, const char *name, struct dt2_error *err)
+{
+    char shown[DT2_SHOWN];
+    dt2_fail(err, DT2_ENOENT, "%s: no tensor '%s'", dt2_file_path(file), dt2_shown(name, strlen(name), shown));
+    if (!err)
+        return DT2_ENOENT;
+    struct dt2_nearest nearest = { .wanted = name };
+    for (size_t i = 0; i < file->entry_count; i++)
+        dt2_nearest_offer(&nearest, file->entries[i].tensor.name);
+    dt2_nearest_suggest(&nearest, err);
+    return DT2_ENOENT;
+}
+
+int dt2_file_find(const struct dt2_file *file, const char *name, size_t *index, struct dt2_error *err)
+{
+    DT2_KEEP_ERRNO;
+    const struct dt2_name *found = dt2_names_find(file->names, file->entry_count, name, strlen(name));
+    if (!found)
+        return fail_find(file, name, err);
+    *index = found->index;
+    return 0;
+}
+
+size_t dt2_file_metadata_count(const struct dt2_file *file)
+{
+    return file->metadata_count;
+}
+
+void dt2_file_metadata(const struct dt2_file *file, size_t index, const char **key, const char **value)
+{
+    bool there = index < file->metadata_count;
+    *key = there ? file->metadata[index].key : NULL;
+    *value = there ? file->metadata[index].value : NULL;
+}
+
+const struct dt2_piece *dt2_file_pieces(const struct dt2_file *file, size_t tensor, size_t *count)
+{
+    const struct dt2_entry *entry = &file->entries[tensor];
+    *count = entry->piece_count;
+    return file->pieces + entry->first_piece;
+}
+
+/* -- reading -- */
+
+int dt2_file_pread(const struct dt2_file *file, uint32_t file_index, const struct iovec *iov, int count,
+                   uint64_t offset, struct dt2_error *err)
+{
+    if (file_index >= file->source_count)
+        return dt2_fail(err, DT2_EUSAGE, "%s: no file %" PRIu32 " among its %zu", dt2_file_path(file), file_index,
+                        file->source_count);
+    return dt2_source_preadv(&file->sources[file_index], iov, count, offset, err);
+}
+
+int dt2_file_read(const struct dt2_file *file, size_t index, void *destination, uint64_t size, struct dt2_error *err)
+{
+    DT2_KEEP_ERRNO;
+    if (index >= file->entry_count)
+        return dt2_fail(err, DT2_EUSAGE, "%s: no tensor %zu among its %zu", dt2_file_path(file), index,
+                        file->entry_count);
+    const struct dt2_tensor *tensor = &file->entries[index].tensor;
+    char shown[DT2_SHOWN];
+    if (size != tensor->bytes)
+        return dt2_fail(err, DT2_EUSAGE, "%s: tensor '%s' has %" PRIu64 " bytes, and the destination %" PRIu64,
+                        dt2_file_path(file), dt2_shown(tensor->name, strlen(tensor->name), shown), tensor->bytes, size);
+    size_t count;
+    const struct dt2_piece *pieces = dt2_file_pieces(file, index, &count);
+    char *to = destination;
+    for (size_t i = 0; i < count; i++) {
+        int rc = dt2_source_pread(&file->sources[pieces[i].file], to, pieces[i].bytes, pieces[i].offset, err);
+        if (rc < 0)
+            return rc;
+        to += pieces[i].bytes;
+    }
+    return 0;
+}
+
+int dt2_file_unchanged(const struct dt2_file *file, struct dt2_error *err)
+{
+    DT2_KEEP_ERRNO;
+    for (size_t i = 0; i < file->source_count; i++) {
+        int rc = dt2_source_unchanged(&file->sources[i], err);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Between the readers of formats and the file that they fill. A reader is one source file with one `struct dt2_format`,
+ * and one line in the table of file.c.
+ */
+#ifndef DT2_FORMATS_FORMAT_H
+#define DT2_FORMATS_FORMAT_H
+
+#include "formats/file.h"
+#include "formats/names.h"
+#include "formats/source.h"
+
+/* The beginning of a file, from which its format is told. */
+struct dt2_head {
+    uint64_t file_bytes;
+    size_t length; /* of `bytes` that are there */
+    unsigned char bytes[64];
+};
+
+struct dt2_format {
+    const char *name;
+    /* Whether the content is of this format, well-formed or not. */
+    bool (*probe)(const struct dt2_head *head);
+    /* Fills `file`, whose first source is open. Errors name path, tensor and rule. What was added stays the file's. */
+    int (*read)(struct dt2_file *file, struct dt2_error *err);
+};
+
+/* A tensor and where its bytes are. */
+struct dt2_entry {
+    struct dt2_tensor tensor; /* file and offset: those of the first piece, set by the file */
+    size_t first_piece;
+    size_t piece_count;
+};
+
+struct dt2_metadata {
+    const char *key;
+    const char *value;
+};
+
+/*
+ * An open model. Readers fill the upper part: arrays of exact sizes, released with the file. Names, keys and values
+ * point into `text`.
+ */
+struct dt2_file {
+    struct dt2_source *sources;
+    size_t source_count;
+    struct dt2_entry *entries; /* in the order of their data */
+    size_t entry_count;
+    struct dt2_piece *pieces;
+    size_t piece_count;
+    uint64_t *shapes; /* all tensors' dimensions */
+    struct dt2_metadata *metadata;
+    size_t metadata_count;
+    char *text;
+
+    const struct dt2_format *format; /* the file does the rest */
+    struct dt2_name *names;          /* sorted; dt2_file_index_names() */
+    uint64_t total_bytes;
+    char fingerprint[33];
+};
+
+/* Room for `tensors` tensors and `pieces` pieces, zeroed. Errors: DT2_ENOMEM. */
+int dt2_file_reserve(struct dt2_file *file, size_t tensors, size_t pieces, struct dt2_error *err);
+/*
+ * To be called by every reader once the names are set. *twice: two neighbours of one name, whose indices ascend, or
+ * NULL; what that means is the reader's to say. Errors: DT2_ENOMEM.
+ */
+int dt2_file_index_names(struct dt2_file *file, const struct dt2_name **twice, struct dt2_error *err);
+
+/* A name from a file made fit to be shown: control characters escaped, cut when long. Returns `out`. */
+#define DT2_SHOWN 160
+char *dt2_shown(const char *name, size_t length, char out[DT2_SHOWN]);
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "load/layout.h"
+#include "base/alloc.h"
+#include "base/checked.h"
+#include "base/error.h"
+#include <inttypes.h>
+
+/* Puts one tensor behind those before it, in a new slab when the last has no room. */
+static int append(struct dt2_layout *layout, size_t share_index, const struct dt2_layout_rules *rules, size_t tensor,
+                  uint64_t bytes, struct dt2_error *err)
+{
+    struct dt2_share_layout *share = &layout->shares[share_index];
+    uint64_t *last = share->slab_count ? &share->slab_bytes[share->slab_count - 1] : NULL;
+    uint64_t offset = 0, end;
+    bool opens = !last || dt2_round_up_overflows(*last, rules->alignment_bytes, &offset) ||
+                 dt2_add_overflows(offset, bytes, &end) || end > rules->max_alloc_bytes;
+    if (opens) {
+        if (bytes > rules->max_alloc_bytes)
+            return dt2_fail(err, DT2_ENOFIT,
+                            "a tensor of %" PRIu64 " bytes is above the device's largest allocation of %" PRIu64, bytes,
+                            rules->max_alloc_bytes);
+        if (!DT2_GROW(share->slab_bytes, share->slab_count, share->slab_capacity))
+            return dt2_fail_nomem(err);
+        last = &share->slab_bytes[share->slab_count++];
+        offset = 0;
+        end = bytes;
+    }
+    *last = end;
+    layout->places[tensor] = (struct dt2_place){ (uint32_t)share_index, (uint32_t)(share->slab_count - 1), offset, bytes };
+    share->tensors[share->tensor_count++] = tensor;
+    share->bytes += bytes;
+    return 0;
+}
+
+static int lay_share(struct dt2_layout *layout, const struct dt2_share *share, size_t index,
+                     const struct dt2_block *blocks, const struct dt2_layout_rules *rules, struct dt2_error *err)
+{
+    size_t tensors = 0;
+    for (size_t i = 0; i < share->block_count; i++)
+        tensors += blocks[share->blocks[i]].tensor_count;
+    layout->shares[index].tensors = dt2_alloc(tensors, sizeof *layout->shares[index].tensors);
+    if (!layout->shares[index].tensors)
+        return dt2_fail_nomem(err);
+    for (size_t i = 0; i < share->block_count; i++) {
+        const struct dt2_block *block = &blocks[share->blocks[i]];
+        for (size_t j = 0; j < block->tensor_count; j++) {
+            int rc = append(layout, index, rules, block->tensors[j], block->tensor_bytes[j], err);
+            if (rc < 0)
+                return rc;
+        }
+    }
+    return 0;
+}
+
+int dt2_layout_make(const struct dt2_plan *plan, const struct dt2_block *blocks, size_t tensor_count,
+                    const struct dt2_layout_rules *rules, struct dt2_layout *layout, struct dt2_error *err)
+{
+    size_t shares = dt2_plan_share_count(plan);
+    struct dt2_layout made = { .places = dt2_alloc(tensor_count, sizeof *made.places),
+                               .tensor_count = tensor_count,
+                               .shares = dt2_alloc(shares, sizeof *made.shares),
+                               .share_count = shares };
+    int rc = made.places && made.shares ? 0 : dt2_fail_nomem(err);
+    for (size_t i = 0; rc == 0 && i < shares; i++)
+        rc = lay_share(&made, dt2_plan_share(plan, i), i, blocks, &rules[i], err);
+    if (rc < 0) {
+        dt2_layout_clear(&made);
+        return rc;
+    }
+    *layout = made;
+    return 0;
+}
+
+void dt2_layout_clear(struct dt2_layout *layout)
+{
+    for (size_t i = 0; layout->shares && i < layout->share_count; i++) {
+        dt2_release(layout->shares[i].slab_bytes);
+        dt2_release(layout->shares[i].tensors);
+    }
+    dt2_release(layout->shares);
+    dt2_release(layout->places);
+    *layout = (struct dt2_layout){ 0 };
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Where each tensor lies on its device: slabs, and offsets in them. Pure. */
+#ifndef DT2_LOAD_LAYOUT_H
+#define DT2_LOAD_LAYOUT_H
+
+#include <distorch2/plan.h>
+
+/* The place of one tensor. */
+struct dt2_place {
+    uint32_t share; /* of the plan */
+    uint32_t slab;  /* of the share */
+    uint64_t offset;
+    uint64_t bytes;
+};
+
+/* What one share's device asks of a layout. */
+struct dt2_layout_rules {
+    uint64_t alignment_bytes;
+    uint64_t max_alloc_bytes; /* DT2_UNKNOWN: no limit */
+};
+
+/* The slabs of one share, and its tensors in the order in which they lie. */
+struct dt2_share_layout {
+    uint64_t *slab_bytes;
+    size_t slab_count;
+    size_t slab_capacity;
+    size_t *tensors;
+    size_t tensor_count;
+    uint64_t bytes; /* of the tensors */
+};
+
+struct dt2_layout {
+    struct dt2_place *places; /* by tensor */
+    size_t tensor_count;
+    struct dt2_share_layout *shares;
+    size_t share_count;
+};
+
+/*
+ * Lays out the tensors of `blocks` (whose indices run up to `tensor_count`) for a plan: in execution order, each aligned, no
+ * tensor across two slabs. `rules` has one for each share. Errors: DT2_ENOFIT for a tensor above a limit; DT2_ENOMEM.
+ */
+int dt2_layout_make(const struct dt2_plan *plan, const struct dt2_block *blocks, size_t tensor_count,
+                    const struct dt2_layout_rules *rules, struct dt2_layout *layout, struct dt2_error *err);
+void dt2_layout_clear(struct dt2_layout *layout);
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Filling allocated storage from a file, and verifying what arrived. */
+#ifndef DT2_LOAD_LOAD_H
+#define DT2_LOAD_LOAD_H
+
+#include "formats/file.h"
+#include "load/storage.h"
+#include <stdatomic.h>
+
+struct dt2_ring;
+
+/* How far one share is; read by others while the load runs. */
+struct dt2_lane_progress {
+    _Atomic uint64_t done_bytes;
+    _Atomic uint64_t end_ns; /* CLOCK_MONOTONIC when its last byte had arrived; 0: not yet */
+};
+
+/* One load. The caller fills it; dt2_load_fill() and dt2_load_verify() report in `lanes`. */
+struct dt2_load {
+    const struct dt2_file *file;
+    const struct dt2_layout *layout;
+    struct dt2_storage *storage; /* allocated */
+    unsigned threads;
+    uint64_t staging_bytes;          /* over all devices, at most */
+    struct dt2_lane_progress *lanes; /* by share */
+    int (*tick)(void *data);         /* see dt2_crew; NULL: none */
+    void *tick_data;
+    uint64_t staging_used_bytes; /* result: host memory that staging took at its largest */
+};
+
+/*
+ * Reads every byte of the file's tensors to where it lives: in place where the host can write, else through a ring for each
+ * device; all devices at once. Errors: of file and driver; DT2_EFAILED when the file changed meanwhile; DT2_ECANCELLED.
+ */
+int dt2_load_fill(struct dt2_load *load, struct dt2_error *err);
+
+/* Reads every tensor back from its device and compares its XXH3 with that of the file's bytes. Errors: DT2_EFAILED naming the
+ * tensor; DT2_ECANCELLED. `lanes` counts from 0 again. */
+int dt2_load_verify(struct dt2_load *load, struct dt2_error *err);
+
+/* Now, on the clock of the above. */
+uint64_t dt2_now_ns(void);
+
+/* -- between fill.c and verify.c -- */
+
+/* A ring for each share that has no address; NULL where there is one, or nothing. Sets load->staging_used_bytes. */
+int dt2_rings_make(struct dt2_load *load, uint64_t staging_bytes, struct dt2_ring **rings, struct dt2_error *err);
+void dt2_rings_free(struct dt2_load *load, struct dt2_ring *rings);
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The way to a device whose memory the host cannot write: a few slots of staging memory, pinned where the driver can, and one
+ * queue. Several readers fill slots at the same time; copies run while others read.
+ */
+#ifndef DT2_LOAD_RING_H
+#define DT2_LOAD_RING_H
+
+#include "machine/machine.h"
+#include <pthread.h>
+
+struct dt2_slot {
+    void *memory;
+    dt2_handle event; /* of the copy that reads the slot; 0: none */
+};
+
+struct dt2_ring {
+    const struct dt2_opened *opened;
+    dt2_handle queue;
+    struct dt2_slot *slots;
+    size_t count;
+    uint64_t slot_bytes;
+    bool pinned;             /* slots are the driver's */
+    pthread_mutex_t lock;    /* guards the queue and the order of slots */
+    pthread_cond_t returned; /* a slot came back */
+    struct dt2_slot **order; /* slots that nobody holds; the one whose copy was queued first is taken first */
+    size_t idle;
+    bool ready; /* lock and condition are there */
+};
+
+/* Makes a ring of `slots` slots of `slot_bytes` bytes each. Errors: what the driver says. */
+int dt2_ring_make(const struct dt2_opened *opened, size_t slots, uint64_t slot_bytes, struct dt2_ring *ring,
+                  struct dt2_error *err);
+/* Waits for copies under way and frees everything; fine on a zeroed ring. */
+void dt2_ring_clear(struct dt2_ring *ring);
+
+/* Takes a slot whose last copy is done; blocks until there is one. The slot goes back by dt2_ring_send() or dt2_ring_return(). */
+int dt2_ring_take(struct dt2_ring *ring, struct dt2_slot **slot, struct dt2_error *err);
+void dt2_ring_return(struct dt2_ring *ring, struct dt2_slot *slot);
+/* Queues the copy of the slot's first `bytes` bytes to the buffer, and gives the slot back. */
+int dt2_ring_send(struct dt2_ring *ring, struct dt2_slot *slot, dt2_handle buffer, uint64_t offset, uint64_t bytes,
+                  struct dt2_error *err);
+/* Copies `bytes` bytes of the buffer into the slot and waits for them. */
+int dt2_ring_fetch(struct dt2_ring *ring, struct dt2_slot *slot, dt2_handle buffer, uint64_t offset, uint64_t bytes,
+                   struct dt2_error *err);
+/* Waits until all that was sent has arrived. */
+int dt2_ring_drain(struct dt2_ring *ring, struct dt2_error *err);
+
+#endif

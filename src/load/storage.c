@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "load/storage.h"
+#include "base/alloc.h"
+#include "base/checked.h"
+#include "base/error.h"
+#include <inttypes.h>
+
+#define WRAP_GRANULE 64 /* of buffer_wrap's size */
+
+int dt2_storage_open(struct dt2_machine *machine, const struct dt2_plan *plan, struct dt2_storage *storage,
+                     struct dt2_error *err)
+{
+    size_t count = dt2_plan_share_count(plan);
+    struct dt2_storage made = { machine, dt2_alloc(count, sizeof *made.stores), count };
+    if (!made.stores)
+        return dt2_fail_nomem(err);
+    for (size_t i = 0; i < count; i++) {
+        const struct dt2_share *share = dt2_plan_share(plan, i);
+        if (share->bytes == 0)
+            continue;
+        int rc = dt2_machine_open(machine, share->device, &made.stores[i].opened, err);
+        if (rc < 0) {
+            dt2_storage_clear(&made);
+            return rc;
+        }
+    }
+    *storage = made;
+    return 0;
+}
+
+static int refuse(const struct dt2_store *store, uint64_t bytes, const struct dt2_backend_error *failure,
+                  struct dt2_error *err)
+{
+    int rc = dt2_fail_driver(err, store->opened->name, failure);
+    return dt2_fail_prefix(err, rc, "cannot allocate %" PRIu64 " bytes on ", bytes);
+}
+
+/*
+ * A device that shares the host's memory gets a buffer of memory that the core placed: read in place, with huge pages, on
+ * the device's own node. UNSUPPORTED: the driver allocates after all.
+ */
+static int alloc_wrapped(struct dt2_storage *storage, struct dt2_store *store, struct dt2_slab *slab,
+                         struct dt2_backend_error *failure, struct dt2_error *err)
+{
+    const struct dt2_opened *o = store->opened;
+    if (!store->host) {
+        int rc = dt2_machine_open(storage->machine, "cpu", &store->host, err);
+        if (rc < 0)
+            return rc;
+    }
+    const struct dt2_opened *host = store->host;
+    struct dt2_backend_native native = { .struct_size = sizeof native };
+    uint64_t rounded;
+    if (dt2_round_up_overflows(slab->bytes, WRAP_GRANULE, &rounded))
+        return dt2_fail(err, DT2_ENOFIT, "%s: %" PRIu64 " bytes cannot be rounded up", o->name, slab->bytes);
+    dt2_handle memory = 0;
+    if (host->backend->buffer_alloc(host->driver, host->device, rounded, &memory, failure) < 0 ||
+        host->backend->buffer_native(host->driver, memory, &native, failure) < 0) {
+        if (memory)
+            host->backend->buffer_free(host->driver, memory, NULL);
+        return refuse(store, slab->bytes, failure, err);
+    }
+    int status = o->backend->buffer_wrap(o->driver, o->device, native.handle, rounded, &slab->buffer, failure);
+    if (status < 0) {
+        host->backend->buffer_free(host->driver, memory, NULL);
+        return status == DT2_BACKEND_UNSUPPORTED ? 0 : refuse(store, slab->bytes, failure, err);
+    }
+    slab->backing = memory;
+    return 0;
+}
+
+static int alloc_slab(struct dt2_storage *storage, struct dt2_store *store, struct dt2_slab *slab, struct dt2_error *err)
+{
+    const struct dt2_opened *o = store->opened;
+    struct dt2_backend_error failure = { 0 };
+    struct dt2_backend_native native = { .struct_size = sizeof native };
+    bool addressable = o->flags & DT2_DEVICE_HOST_ADDRESSABLE;
+    if ((o->flags & DT2_DEVICE_SHARES_HOST) && !addressable && o->backend->buffer_wrap && o->backend->buffer_map &&
+        o->backend->buffer_unmap) {
+        int rc = alloc_wrapped(storage, store, slab, &failure, err);
+        if (rc < 0 || slab->buffer)
+            return rc;
+    }
+    if (o->backend->buffer_alloc(o->driver, o->device, slab->bytes, &slab->buffer, &failure) < 0)
+        return refuse(store, slab->bytes, &failure, err);
+    if (!addressable)
+        return 0;
+    if (o->backend->buffer_native(o->driver, slab->buffer, &native, &failure) < 0)
+        return dt2_fail_driver(err, o->name, &failure);
+    slab->address = native.handle;
+    return 0;
+}
+
+int dt2_storage_alloc(struct dt2_storage *storage, const struct dt2_layout *layout, struct dt2_error *err)
+{
+    for (size_t i = 0; i < storage->count; i++) {
+        struct dt2_store *store = &storage->stores[i];
+        const struct dt2_share_layout *share = &layout->shares[i];
+        if (!store->opened)
+            continue;
+        store->slabs = dt2_alloc(share->slab_count, sizeof *store->slabs);
+        if (!store->slabs)
+            return dt2_fail_nomem(err);
+        for (size_t j = 0; j < share->slab_count; j++) {
+            store->slabs[j].bytes = share->slab_bytes[j];
+            store->slab_count++;
+            int rc = alloc_slab(storage, store, &store->slabs[j], err);
+            if (rc < 0)
+                return rc;
+        }
+    }
+    return 0;
+}
+
+static void free_slab(struct dt2_store *store, struct dt2_slab *slab)
+{
+    if (slab->buffer)
+        store->opened->backend->buffer_free(store->opened->driver, slab->buffer, NULL);
+    if (slab->backing)
+        store->host->backend->buffer_free(store->host->driver, slab->backing, NULL);
+}
+
+void dt2_storage_clear(struct dt2_storage *storage)
+{
+    for (size_t i = 0; storage->stores && i < storage->count; i++) {
+        struct dt2_store *store = &storage->stores[i];
+        for (size_t j = 0; j < store->slab_count; j++)
+            free_slab(store, &store->slabs[j]);
+        dt2_release(store->slabs);
+        dt2_machine_close(storage->machine, store->host);
+        dt2_machine_close(storage->machine, store->opened);
+    }
+    dt2_release(storage->stores);
+    *storage = (struct dt2_storage){ 0 };
+}
+
+uint64_t dt2_store_bytes(const struct dt2_store *store)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < store->slab_count; i++)
+        bytes += store->slabs[i].bytes;
+    return bytes;
+}
+
+/* Runs one mapping step on a queue of its own. */
+static int with_queue(struct dt2_store *store, int (*step)(struct dt2_store *, dt2_handle, struct dt2_backend_error *),
+                      struct dt2_error *err)
+{
+    const struct dt2_opened *o = store->opened;
+    struct dt2_backend_error failure = { 0 };
+    dt2_handle queue;
+    if (o->backend->queue_create(o->driver, o->device, &queue, &failure) < 0)
+        return dt2_fail_driver(err, o->name, &failure);
+    int status = step(store, queue, &failure);
+    if (status == 0)
+        status = o->backend->queue_wait(o->driver, queue, &failure);
+    o->backend->queue_destroy(o->driver, queue, NULL);
+    return status < 0 ? dt2_fail_driver(err, o->name, &failure) : 0;
+}
+
+static int unmap_slabs(struct dt2_store *store, dt2_handle queue, struct dt2_backend_error *failure)
+{
+    int status = 0;
+    for (size_t i = 0; i < store->slab_count; i++) {
+        struct dt2_slab *slab = &store->slabs[i];
+        if (!slab->backing || !slab->address)
+            continue;
+        int rc = store->opened->backend->buffer_unmap(store->opened->driver, queue, slab->buffer, slab->address,
+                                                      status < 0 ? NULL : failure);
+        slab->address = NULL;
+        status = status < 0 ? status : rc;
+    }
+    return status;
+}
+
+static int map_slabs(struct dt2_store *store, dt2_handle queue, struct dt2_backend_error *failure)
+{
+    for (size_t i = 0; i < store->slab_count; i++) {
+        struct dt2_slab *slab = &store->slabs[i];
+        if (!slab->backing)
+            continue;
+        int status = store->opened->backend->buffer_map(store->opened->driver, queue, slab->buffer, 0, slab->bytes,
+                                                        DT2_MAP_WRITE, &slab->address, failure);
+        if (status < 0) {
+            unmap_slabs(store, queue, NULL);
+            return status;
+        }
+    }
+    return 0;
+}
+
+int dt2_store_map(struct dt2_store *store, struct dt2_error *err)
+{
+    return store->host ? with_queue(store, map_slabs, err) : 0;
+}
+
+int dt2_store_unmap(struct dt2_store *store, struct dt2_error *err)
+{
+    return store->host ? with_queue(store, unmap_slabs, err) : 0;
+}

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Who is let in: what a load would eject, what then fits, and the plan that comes of it. */
+#include "base/alloc.h"
+#include "base/checked.h"
+#include "base/error.h"
+#include "base/text.h"
+#include "model/model.h"
+#include <stdio.h>
+#include <string.h>
+
+/* Whether a model has bytes on a device. */
+static bool is_on(const struct dt2_model *model, const char *device)
+{
+    for (size_t i = 0; i < dt2_plan_share_count(model->plan); i++) {
+        const struct dt2_share *share = dt2_plan_share(model->plan, i);
+        if (share->bytes > 0 && strcmp(share->device, device) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Whether a model has bytes where `compute` computes: on the device, or, when that is "cpu", on any node of it. */
+static bool is_in_the_way(const struct dt2_devices *devices, const struct dt2_model *model, size_t compute)
+{
+    const struct dt2_device *device = &devices->devices[compute];
+    if (is_on(model, device->name))
+        return true;
+    for (size_t i = 0; i < devices->count && strcmp(device->name, "cpu") == 0; i++)
+        if (dt2_device_is_host(&devices->devices[i]) && is_on(model, devices->devices[i].name))
+            return true;
+    return false;
+}
+
+/* Collects the models to eject, and the names of those that would be but for their borrowers. */
+static int choose(struct dt2_context *context, const struct dt2_devices *devices, size_t compute,
+                  struct dt2_admission *admission, struct dt2_text *borrowed, struct dt2_error *err)
+{
+    int rc = 0;
+    pthread_mutex_lock(&context->lock);
+    admission->eject = dt2_alloc(context->count, sizeof(struct dt2_model *));
+    if (!admission->eject)
+        rc = dt2_fail_nomem(err);
+    for (size_t i = 0; rc == 0 && i < context->count; i++) {
+        struct dt2_model *model = context->models[i];
+        pthread_mutex_lock(&model->lock);
+        bool loaded = model->state == DT2_MODEL_LOADED, free = model->borrowers == 0;
+        pthread_mutex_unlock(&model->lock);
+        if (!loaded || !is_in_the_way(devices, model, compute))
+            continue;
+        if (free)
+            admission->eject[admission->eject_count++] = dt2_model_ref(model);
+        else
+            dt2_text_addf(borrowed, "%s%s", borrowed->length ? ", " : "", model->name);
+    }
+    pthread_mutex_unlock(&context->lock);
+    return rc;
+}
+
+/* What ejecting gives back, budget by budget: the credits of the request. */
+static int count_credits(struct dt2_context *context, const struct dt2_devices *devices,
+                         const struct dt2_admission *admission, struct dt2_limit **credits, struct dt2_error *err)
+{
+    struct dt2_limit *made = dt2_alloc(devices->budget_count, sizeof *made);
+    if (!made)
+        return dt2_fail_nomem(err);
+    for (size_t i = 0; i < devices->budget_count; i++)
+        made[i].name = devices->budgets[i].name;
+    pthread_mutex_lock(&context->lock);
+    for (size_t i = 0; i < admission->eject_count; i++) {
+        const struct dt2_model *model = admission->eject[i];
+        for (size_t j = 0; j < model->storage.count; j++)
+            for (size_t k = 0; k < devices->budget_count; k++)
+                if (dt2_charged_to(devices, dt2_plan_share(model->plan, j)->device, made[k].name))
+                    made[k].bytes += dt2_store_bytes(&model->storage.stores[j]);
+    }
+    pthread_mutex_unlock(&context->lock);
+    *credits = made;
+    return 0;
+}
+
+/* One try: choose, plan. On DT2_ENOFIT *shortage says on which device how much is missing. */
+static int decide(struct dt2_context *context, const struct dt2_blocks *blocks, const struct dt2_request *request,
+                  struct dt2_admission *admission, struct dt2_shortage *shortage, struct dt2_error *err)
+{
+    struct dt2_devices *devices = NULL;
+    struct dt2_text borrowed = { 0 };
+    DT2_AUTO struct dt2_limit *credits = NULL;
+    size_t compute;
+    int rc = dt2_context_devices(context, 0, &devices, err);
+    if (rc < 0)
+        return rc;
+    bool known = true;
+    if (request->compute_device)
+        known = dt2_devices_find(devices, request->compute_device, &compute, NULL) == 0;
+    else
+        compute = dt2_devices_default(devices);
+    if (known && request->eject_models)
+        rc = choose(context, devices, compute, admission, &borrowed, err);
+    if (rc == 0)
+        rc = count_credits(context, devices, admission, &credits, err);
+    if (rc == 0) {
+        struct dt2_request with_credits = *request;
+        with_credits.credits = credits;
+        with_credits.credit_count = devices->budget_count;
+        rc = dt2_plan_decide(devices, dt2_blocks_array(blocks), dt2_blocks_count(blocks), &with_credits,
+                             &admission->plan, shortage, err);
+    }
+    if (rc == DT2_ENOFIT && borrowed.length && err) {
+        size_t used = strlen(err->text);
+        snprintf(err->text + used, sizeof err->text - used, "; in use, so not ejected: %s", borrowed.data);
+    }
+    dt2_text_clear(&borrowed);
+    dt2_devices_free(devices);
+    return rc;
+}
+
+/* The plan says which models go first, and that others than ours are not touched. */
+static int note_ejected(const struct dt2_admission *admission, const struct dt2_request *request, struct dt2_error *err)
+{
+    if (admission->eject_count == 0)
+        return 0;
+    struct dt2_text names = { 0 };
+    for (size_t i = 0; i < admission->eject_count; i++)
+        dt2_text_addf(&names, "%s%s", i ? ", " : "", admission->eject[i]->name);
+    DT2_AUTO char *list = dt2_text_take(&names);
+    if (!list)
+        return dt2_fail_nomem(err);
+    return dt2_notes_add(&admission->plan->notes, err, "ejected first: %s%s", list,
+                         request->release ? "" : " (models of this context only: nobody can free those of other programs)");
+}
+
+int dt2_admission_make(struct dt2_context *context, const struct dt2_blocks *blocks, const struct dt2_request *request,
+                       bool may_release, struct dt2_admission *admission, struct dt2_error *err)
+{
+    static const struct dt2_request defaults = DT2_REQUEST_INIT;
+    if (!request)
+        request = &defaults;
+    if (request->struct_size < sizeof *request)
+        return dt2_fail(err, DT2_EUSAGE, "the request's struct_size is %zu; start from DT2_REQUEST_INIT",
+                        request->struct_size);
+    struct dt2_shortage shortage = { 0 };
+    *admission = (struct dt2_admission){ 0 };
+    int rc = decide(context, blocks, request, admission, &shortage, err);
+    if (rc == DT2_ENOFIT && may_release && request->release && shortage.bytes > 0 &&
+        request->release(request->release_data, shortage.name, shortage.bytes) > 0) {
+        dt2_admission_clear(admission);
+        rc = decide(context, blocks, request, admission, &shortage, err);
+    }
+    if (rc == 0)
+        rc = note_ejected(admission, request, err);
+    if (rc < 0)
+        dt2_admission_clear(admission);
+    return rc;
+}
+
+/* Takes a model for unloading. 0: it is ours to unload; 1: somebody else unloads it; DT2_EBUSY: it was borrowed. */
+static int take(struct dt2_model *model)
+{
+    pthread_mutex_lock(&model->lock);
+    int verdict = model->state != DT2_MODEL_LOADED ? 1 : model->borrowers ? DT2_EBUSY : 0;
+    if (verdict == 0)
+        model->state = DT2_MODEL_UNLOADING;
+    pthread_mutex_unlock(&model->lock);
+    return verdict;
+}
+
+static void give_back(struct dt2_model *model)
+{
+    pthread_mutex_lock(&model->lock);
+    model->state = DT2_MODEL_LOADED;
+    pthread_cond_broadcast(&model->changed);
+    pthread_mutex_unlock(&model->lock);
+}
+
+int dt2_admission_eject(struct dt2_admission *admission, struct dt2_error *err)
+{
+    struct dt2_model **eject = admission->eject;
+    size_t taken = 0, count = admission->eject_count;
+    for (size_t i = 0; i < count; i++) {
+        struct dt2_model *model = eject[i];
+        int verdict = take(model);
+        if (verdict < 0) {
+            dt2_fail(err, verdict, "model %s was borrowed while it was to be ejected", model->name);
+            for (size_t j = 0; j < taken; j++)
+                give_back(eject[j]);
+            for (; i < count; i++)
+                eject[taken++] = eject[i];
+            admission->eject_count = taken;
+            return verdict;
+        }
+        if (verdict == 0)
+            eject[taken++] = model;
+        else
+            dt2_model_unref(model);
+    }
+    admission->eject_count = taken;
+    for (size_t i = 0; i < taken; i++)
+        dt2_model_release(eject[i]);
+    return 0;
+}
+
+void dt2_admission_clear(struct dt2_admission *admission)
+{
+    for (size_t i = 0; i < admission->eject_count; i++)
+        dt2_model_unref(admission->eject[i]);
+    dt2_release(admission->eject);
+    dt2_plan_free(admission->plan);
+    *admission = (struct dt2_admission){ 0 };
+}
+
+int dt2_model_plan(struct dt2_context *context, const struct dt2_blocks *blocks, const struct dt2_request *request,
+                   struct dt2_plan **plan, struct dt2_error *err)
+{
+    DT2_KEEP_ERRNO;
+    struct dt2_admission admission;
+    pthread_mutex_lock(&context->admission);
+    int rc = dt2_admission_make(context, blocks, request, false, &admission, err);
+    pthread_mutex_unlock(&context->admission);
+    if (rc < 0)
+        return rc;
+    *plan = DT2_TAKE(admission.plan);
+    dt2_admission_clear(&admission);
+    return 0;
+}

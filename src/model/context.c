@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The context and its registry of models. */
+#include "base/alloc.h"
+#include "base/checked.h"
+#include "base/error.h"
+#include "model/model.h"
+#include <string.h>
+
+int dt2_context_create(const struct dt2_context_options *options, struct dt2_context **context, struct dt2_error *err)
+{
+    DT2_KEEP_ERRNO;
+    static const struct dt2_context_options defaults = DT2_CONTEXT_OPTIONS_INIT;
+    if (!options)
+        options = &defaults;
+    if (options->struct_size < sizeof *options)
+        return dt2_fail(err, DT2_EUSAGE, "the context options' struct_size is %zu; start from DT2_CONTEXT_OPTIONS_INIT",
+                        options->struct_size);
+    struct dt2_context *made = dt2_alloc(1, sizeof *made);
+    if (!made)
+        return dt2_fail_nomem(err);
+    made->log = (struct dt2_log){ options->log, options->log_data };
+    int rc = dt2_machine_create(&made->log, options->backend_path, &made->machine, err);
+    if (rc < 0) {
+        dt2_release(made);
+        return rc;
+    }
+    pthread_mutex_init(&made->admission, NULL);
+    pthread_mutex_init(&made->lock, NULL);
+    *context = made;
+    return 0;
+}
+
+void dt2_context_destroy(struct dt2_context *context)
+{
+    DT2_KEEP_ERRNO;
+    if (!context)
+        return;
+    while (context->count > 0)
+        dt2_model_unload(context->models[context->count - 1], DT2_UNLOAD_WAIT, NULL);
+    dt2_machine_destroy(context->machine);
+    pthread_mutex_destroy(&context->lock);
+    pthread_mutex_destroy(&context->admission);
+    dt2_release(context->models);
+    dt2_release(context);
+}
+
+int dt2_registry_add(struct dt2_context *context, struct dt2_model *model, struct dt2_error *err)
+{
+    pthread_mutex_lock(&context->lock);
+    bool room = DT2_GROW(context->models, context->count, context->capacity);
+    if (room)
+        context->models[context->count++] = dt2_model_ref(model);
+    pthread_mutex_unlock(&context->lock);
+    return room ? 0 : dt2_fail_nomem(err);
+}
+
+static bool is_loaded(struct dt2_model *model)
+{
+    pthread_mutex_lock(&model->lock);
+    bool loaded = model->state == DT2_MODEL_LOADED;
+    pthread_mutex_unlock(&model->lock);
+    return loaded;
+}
+
+size_t dt2_context_models(struct dt2_context *context, struct dt2_model **models, size_t capacity)
+{
+    DT2_KEEP_ERRNO;
+    size_t count = 0;
+    pthread_mutex_lock(&context->lock);
+    for (size_t i = 0; i < context->count; i++) {
+        if (!is_loaded(context->models[i]))
+            continue;
+        if (count < capacity)
+            models[count] = dt2_model_ref(context->models[i]);
+        count++;
+    }
+    pthread_mutex_unlock(&context->lock);
+    return count;
+}
+
+/* -- devices, less what the models hold ------------------------------------------------------------------- */
+
+/*
+ * What one share of a model still takes from a budget that measures free memory itself: memory that was mapped and not
+ * written yet. Of a budget that cannot measure, all that it holds.
+ */
+static uint64_t share_takes(const struct dt2_model *model, size_t share, const struct dt2_budget *budget)
+{
+    const struct dt2_store *store = &model->storage.stores[share];
+    uint64_t held = dt2_store_bytes(store);
+    if (budget->free_bytes == DT2_UNKNOWN)
+        return held;
+    bool lazy = store->opened && (store->host || (store->opened->flags & DT2_DEVICE_HOST_ADDRESSABLE));
+    if (!lazy || atomic_load(&model->lanes[share].end_ns))
+        return 0;
+    return dt2_sub_floor(held, atomic_load(&model->lanes[share].done_bytes));
+}
+
+bool dt2_charged_to(const struct dt2_devices *devices, const char *device, const char *budget)
+{
+    size_t index;
+    if (dt2_devices_find(devices, device, &index, NULL) < 0)
+        return false;
+    const struct dt2_device *d = &devices->devices[index];
+    for (size_t i = 0; i < d->budget_count; i++)
+        if (strcmp(d->budgets[i], budget) == 0)
+            return true;
+    return false;
+}
+
+/* Adds to `taken` (by budget) what a model takes of them. */
+static void add_taken(const struct dt2_devices *devices, struct dt2_model *model, uint64_t *taken)
+{
+    for (size_t i = 0; i < model->storage.count; i++)
+        for (size_t j = 0; j < devices->budget_count; j++)
+            if (dt2_charged_to(devices, dt2_plan_share(model->plan, i)->device, devices->budgets[j].name))
+                taken[j] += share_takes(model, i, &devices->budgets[j]);
+}
+
+int dt2_context_devices(struct dt2_context *context, unsigned flags, struct dt2_devices **devices, struct dt2_error *err)
+{
+    struct dt2_devices *made;
+    int rc = dt2_machine_list(context->machine, flags, &made, err);
+    if (rc < 0)
+        return rc;
+    DT2_AUTO uint64_t *taken = dt2_alloc(made->budget_count, sizeof *taken);
+    if (!taken) {
+        dt2_devices_free(made);
+        return dt2_fail_nomem(err);
+    }
+    pthread_mutex_lock(&context->lock);
+    for (size_t i = 0; i < context->count; i++)
+        add_taken(made, context->models[i], taken);
+    pthread_mutex_unlock(&context->lock);
+    for (size_t i = 0; i < made->budget_count; i++) {
+        struct dt2_budget *budget = &made->budgets[i];
+        uint64_t free_bytes = budget->free_bytes == DT2_UNKNOWN ? budget->total_bytes : budget->free_bytes;
+        if (taken[i] == 0 || free_bytes == DT2_UNKNOWN)
+            continue;
+        budget->free_bytes = dt2_sub_floor(free_bytes, taken[i]);
+        for (size_t j = 0; j < made->count; j++)
+            if (strcmp(made->devices[j].name, budget->name) == 0)
+                made->devices[j].free_bytes = budget->free_bytes;
+    }
+    *devices = made;
+    return 0;
+}
+
+int dt2_devices_list(struct dt2_context *context, unsigned flags, struct dt2_devices **devices, struct dt2_error *err)
+{
+    DT2_KEEP_ERRNO;
+    return dt2_context_devices(context, flags, devices, err);
+}

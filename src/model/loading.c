@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A load from request to loaded model. */
+#include "base/alloc.h"
+#include "base/checked.h"
+#include "base/error.h"
+#include "model/model.h"
+#include <sched.h>
+#include <string.h>
+
+#define STAGING_BYTES ((uint64_t)64 << 20)
+#define THREADS_MOST 16
+
+/* Processors that this process may use, at most 16. */
+static unsigned default_threads(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0)
+        return THREADS_MOST; /* more processors than the set has room for */
+    int count = CPU_COUNT(&set);
+    return count < THREADS_MOST ? (unsigned)count : THREADS_MOST;
+}
+
+/* -- progress --------------------------------------------------------------------------------------------- */
+
+struct reporter {
+    const struct dt2_model *model;
+    const struct dt2_load_options *options;
+    struct dt2_progress_device *devices;
+    bool verifying;
+    uint64_t begin_ns;
+};
+
+static int report(void *data)
+{
+    struct reporter *reporter = data;
+    const struct dt2_model *model = reporter->model;
+    size_t count = dt2_plan_share_count(model->plan);
+    struct dt2_progress progress = { .model = model->name,
+                                     .verifying = reporter->verifying,
+                                     .elapsed_ns = dt2_now_ns() - reporter->begin_ns,
+                                     .devices = reporter->devices,
+                                     .device_count = count };
+    for (size_t i = 0; i < count; i++) {
+        const struct dt2_share *share = dt2_plan_share(model->plan, i);
+        reporter->devices[i] = (struct dt2_progress_device){ share->device, atomic_load(&model->lanes[i].done_bytes),
+                                                             share->bytes };
+        progress.done_bytes += reporter->devices[i].done_bytes;
+        progress.total_bytes += share->bytes;
+    }
+    return reporter->options->progress(reporter->options->progress_data, &progress);
+}
+
+/* Runs one phase of a load with progress reported at both ends; a callback may also cancel at its end. */
+static int run_phase(struct dt2_load *load, struct reporter *reporter, bool verifying,
+                     int (*phase)(struct dt2_load *, struct dt2_error *), struct dt2_error *err)
+{
+    reporter->verifying = verifying;
+    reporter->begin_ns = dt2_now_ns();
+    bool listens = reporter->options->progress;
+    for (size_t i = 0; i < load->storage->count; i++)
+        atomic_store(&load->lanes[i].done_bytes, 0);
+    if (listens && report(reporter) != 0)
+        return dt2_fail(err, DT2_ECANCELLED, "cancelled");
+    int rc = phase(load, err);
+    if (rc == 0 && listens && report(reporter) != 0)
+        rc = dt2_fail(err, DT2_ECANCELLED, "cancelled");
+    return rc;
+}
+
+/* -- the steps -------------------------------------------------------------------------------------------- */
+
+/* Opens the devices of the plan, lays the tensors out and allocates: all memory before the first byte. */
+static int allocate(struct dt2_model *model, const struct dt2_blocks *blocks, struct dt2_error *err)
+{
+    size_t count = dt2_plan_share_count(model->plan);
+    model->lanes = dt2_alloc(count, sizeof *model->lanes);
+    DT2_AUTO struct dt2_layout_rules *rules = dt2_alloc(count, sizeof *rules);
+    if (!model->lanes || !rules)
+        return dt2_fail_nomem(err);
+    struct dt2_storage storage;
+    int rc = dt2_storage_open(model->context->machine, model->plan, &storage, err);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < count; i++) {
+        const struct dt2_opened *opened = storage.stores[i].opened;
+        rules[i] = opened ? (struct dt2_layout_rules){ opened->alignment_bytes, opened->max_alloc_bytes }
+                          : (struct dt2_layout_rules){ 1, DT2_UNKNOWN };
+    }
+    rc = dt2_layout_make(model->plan, dt2_blocks_array(blocks), model->table.count, rules, &model->layout, err);
+    if (rc == 0)
+        rc = dt2_storage_alloc(&storage, &model->layout, err);
+    if (rc < 0)
+        dt2_storage_clear(&storage);
+    else
+        model->storage = storage;
+    return rc;
+}
+
+/* Copies the names of those ejected into the statistics. */
+static int keep_ejected(struct dt2_model *model, const struct dt2_admission *admission, struct dt2_error *err)
+{
+    char **names = dt2_alloc(admission->eject_count, sizeof *names);
+    model->stats.ejected = (const char *const *)names;
+    if (!names)
+        return dt2_fail_nomem(err);
+    for (size_t i = 0; i < admission->eject_count; i++) {
+        names[i] = dt2_strdup(admission->eject[i]->name);
+        if (!names[i])
+            return dt2_fail_nomem(err);
+        model->stats.ejected_count++;
+    }
+    return 0;
+}
+
+/* Decide, eject, allocate, register: one load at a time. From the registry's entry on the model is LOADING. */
+static int admit(struct dt2_model *model, const struct dt2_blocks *blocks, const struct dt2_request *request,
+                 struct dt2_error *err)
+{
+    struct dt2_admission admission;
+    int rc = dt2_admission_make(model->context, blocks, request, true, &admission, err);
+    if (rc < 0)
+        return rc;
+    rc = keep_ejected(model, &admission, err);
+    if (rc == 0)
+        rc = dt2_admission_eject(&admission, err);
+    if (rc == 0) {
+        model->plan = DT2_TAKE(admission.plan);
+        rc = allocate(model, blocks, err);
+    }
+    if (rc == 0)
+        rc = dt2_registry_add(model->context, model, err);
+    dt2_admission_clear(&admission);
+    return rc;
+}
+
+static int keep_statistics(struct dt2_model *model, const struct dt2_load *load, uint64_t begin_ns,
+                           struct dt2_error *err)
+{
+    size_t count = dt2_plan_share_count(model->plan);
+    struct dt2_device_stats *devices = dt2_alloc(count, sizeof *devices);
+    if (!devices)
+        return dt2_fail_nomem(err);
+    model->stats.devices = devices;
+    model->stats.device_count = count;
+    for (size_t i = 0; i < count; i++) {
+        const struct dt2_share *share = dt2_plan_share(model->plan, i);
+        uint64_t end_ns = atomic_load(&model->lanes[i].end_ns);
+        devices[i] = (struct dt2_device_stats){ share->device, share->bytes, dt2_sub_floor(end_ns, begin_ns) };
+        model->stats.bytes += share->bytes;
+    }
+    model->stats.staging_bytes = load->staging_used_bytes;
+    return 0;
+}
+
+/* Fills the allocated model, and verifies it when asked. */
+static int transfer(struct dt2_model *model, const struct dt2_file *file, const struct dt2_load_options *options,
+                    uint64_t request_ns, struct dt2_error *err)
+{
+    struct reporter reporter = { .model = model, .options = options };
+    struct dt2_load load = { .file = file,
+                             .layout = &model->layout,
+                             .storage = &model->storage,
+                             .threads = options->threads ? options->threads : default_threads(),
+                             .staging_bytes = options->staging_bytes ? options->staging_bytes : STAGING_BYTES,
+                             .lanes = model->lanes,
+                             .tick = options->progress ? report : NULL,
+                             .tick_data = &reporter };
+    DT2_AUTO struct dt2_progress_device *devices = dt2_alloc(model->storage.count, sizeof *devices);
+    if (!devices)
+        return dt2_fail_nomem(err);
+    reporter.devices = devices;
+    uint64_t begin_ns = dt2_now_ns();
+    int rc = run_phase(&load, &reporter, false, dt2_load_fill, err);
+    model->stats.ns = dt2_now_ns() - request_ns;
+    model->stats.verified_bytes = DT2_UNKNOWN;
+    if (rc == 0)
+        rc = keep_statistics(model, &load, begin_ns, err);
+    if (rc == 0 && options->verify) {
+        rc = run_phase(&load, &reporter, true, dt2_load_verify, err);
+        model->stats.verified_bytes = model->stats.bytes;
+    }
+    return rc;
+}
+
+/* Ends a load: the model is LOADED, or all that it took is given back. */
+static void settle(struct dt2_model *model, bool good)
+{
+    pthread_mutex_lock(&model->lock);
+    model->state = good ? DT2_MODEL_LOADED : DT2_MODEL_UNLOADING;
+    pthread_cond_broadcast(&model->changed);
+    pthread_mutex_unlock(&model->lock);
+    if (!good)
+        dt2_model_release(model);
+}
+
+int dt2_model_load(struct dt2_context *context, const struct dt2_file *file, const struct dt2_blocks *blocks,
+                   const struct dt2_request *request, const struct dt2_load_options *options, struct dt2_model **model,
+                   struct dt2_error *err)
+{
+    DT2_KEEP_ERRNO;
+    static const struct dt2_load_options defaults = DT2_LOAD_OPTIONS_INIT;
+    uint64_t request_ns = dt2_now_ns();
+    if (!options)
+        options = &defaults;
+    if (options->struct_size < sizeof *options)
+        return dt2_fail(err, DT2_EUSAGE, "the load options' struct_size is %zu; start from DT2_LOAD_OPTIONS_INIT",
+                        options->struct_size);
+    struct dt2_model *made;
+    int rc = dt2_model_create(context, file, options->name, &made, err);
+    if (rc < 0)
+        return rc;
+    pthread_mutex_lock(&context->admission);
+    rc = admit(made, blocks, request, err);
+    pthread_mutex_unlock(&context->admission);
+    if (rc == 0)
+        rc = transfer(made, file, options, request_ns, err);
+    settle(made, rc == 0);
+    if (rc < 0) {
+        dt2_model_unref(made);
+        return rc;
+    }
+    *model = made;
+    return 0;
+}

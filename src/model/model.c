@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A model as a handle: counted, borrowed, unloaded, asked. */
+#include "base/alloc.h"
+#include "base/error.h"
+#include "model/model.h"
+#include <inttypes.h>
+#include <string.h>
+
+int dt2_model_create(struct dt2_context *context, const struct dt2_file *file, const char *name, struct dt2_model **model,
+                     struct dt2_error *err)
+{
+    struct dt2_model *made = dt2_alloc(1, sizeof *made);
+    if (!made)
+        return dt2_fail_nomem(err);
+    atomic_init(&made->references, 1);
+    pthread_mutex_init(&made->lock, NULL);
+    pthread_cond_init(&made->changed, NULL);
+    made->context = context;
+    made->state = DT2_MODEL_LOADING;
+    made->path = dt2_strdup(dt2_file_path(file));
+    made->name = dt2_strdup(name ? name : dt2_file_path(file));
+    int rc = made->path && made->name ? dt2_table_copy(file, &made->table, err) : dt2_fail_nomem(err);
+    if (rc < 0) {
+        dt2_model_unref(made);
+        return rc;
+    }
+    *model = made;
+    return 0;
+}
+
+struct dt2_model *dt2_model_ref(struct dt2_model *model)
+{
+    atomic_fetch_add(&model->references, 1);
+    return model;
+}
+
+void dt2_model_unref(struct dt2_model *model)
+{
+    DT2_KEEP_ERRNO;
+    if (!model || atomic_fetch_sub(&model->references, 1) > 1)
+        return;
+    for (size_t i = 0; model->stats.ejected && i < model->stats.ejected_count; i++)
+        dt2_release((void *)(uintptr_t)model->stats.ejected[i]);
+    dt2_release((void *)(uintptr_t)model->stats.ejected);
+    dt2_release((void *)(uintptr_t)model->stats.devices);
+    dt2_release(model->lanes);
+    dt2_layout_clear(&model->layout);
+    dt2_plan_free(model->plan);
+    dt2_table_clear(&model->table);
+    dt2_release(model->name);
+    dt2_release(model->path);
+    pthread_cond_destroy(&model->changed);
+    pthread_mutex_destroy(&model->lock);
+    dt2_release(model);
+}
+
+int dt2_model_borrow(struct dt2_model *model, struct dt2_error *err)
+{
+    DT2_KEEP_ERRNO;
+    pthread_mutex_lock(&model->lock);
+    bool loaded = model->state == DT2_MODEL_LOADED;
+    model->borrowers += loaded;
+    pthread_mutex_unlock(&model->lock);
+    return loaded ? 0 : dt2_fail(err, DT2_EBUSY, "model %s is not loaded any more", model->name);
+}
+
+void dt2_model_return(struct dt2_model *model)
+{
+    DT2_KEEP_ERRNO;
+    pthread_mutex_lock(&model->lock);
+    if (model->borrowers > 0 && --model->borrowers == 0)
+        pthread_cond_broadcast(&model->changed);
+    pthread_mutex_unlock(&model->lock);
+}
+
+void dt2_model_release(struct dt2_model *model)
+{
+    struct dt2_context *context = model->context;
+    struct dt2_storage storage;
+    bool registered = false;
+    pthread_mutex_lock(&context->lock); /* who counts what models hold must not see half of it gone */
+    storage = model->storage;
+    model->storage = (struct dt2_storage){ 0 };
+    for (size_t i = 0; i < context->count; i++)
+        if (context->models[i] == model) {
+            memmove(context->models + i, context->models + i + 1,
+                    (--context->count - i) * sizeof(struct dt2_model *));
+            registered = true;
+            break;
+        }
+    pthread_mutex_unlock(&context->lock);
+    dt2_storage_clear(&storage);
+
+    pthread_mutex_lock(&model->lock);
+    model->state = DT2_MODEL_UNLOADED;
+    model->context = NULL;
+    pthread_cond_broadcast(&model->changed);
+    pthread_mutex_unlock(&model->lock);
+    if (registered)
+        dt2_model_unref(model);
+}
+
+/* Waits or refuses until the model can go. 0: it is ours to release; 1: it is gone; else why not. The lock is held. */
+static int claim_for_unload(struct dt2_model *model, enum dt2_unload_mode mode, struct dt2_error *err)
+{
+    for (;;) {
+        if (model->state == DT2_MODEL_UNLOADED)
+            return 1;
+        if (model->state == DT2_MODEL_LOADED && model->borrowers == 0) {
+            model->state = DT2_MODEL_UNLOADING;
+            return 0;
+        }
+        if (mode == DT2_UNLOAD_REFUSE && model->state == DT2_MODEL_LOADED) {
+            dt2_fail(err, DT2_EBUSY, "model %s is in use by %zu borrowers", model->name, model->borrowers);
+            dt2_suggest(err, "return what was borrowed, or unload with DT2_UNLOAD_WAIT");
+            return DT2_EBUSY;
+        }
+        if (mode == DT2_UNLOAD_WAIT && model->state == DT2_MODEL_LOADED) {
+            model->state = DT2_MODEL_UNLOADING; /* nobody new borrows while we wait */
+            while (model->borrowers > 0)
+                pthread_cond_wait(&model->changed, &model->lock);
+            return 0;
+        }
+        pthread_cond_wait(&model->changed, &model->lock); /* it is loading, or another thread unloads it */
+    }
+}
+
+int dt2_model_unload(struct dt2_model *model, enum dt2_unload_mode mode, struct dt2_error *err)
+{
+    DT2_KEEP_ERRNO;
+    pthread_mutex_lock(&model->lock);
+    int claimed = claim_for_unload(model, mode, err);
+    pthread_mutex_unlock(&model->lock);
+    if (claimed == 0)
+        dt2_model_release(model);
+    return claimed < 0 ? claimed : 0;
+}
+
+const char *dt2_model_name(const struct dt2_model *model)
+{
+    return model->name;
+}
+
+const char *dt2_model_path(const struct dt2_model *model)
+{
+    return model->path;
+}
+
+bool dt2_model_loaded(const struct dt2_model *model)
+{
+    struct dt2_model *m = (struct dt2_model *)(uintptr_t)model; /* the lock is not part of what const promises */
+    pthread_mutex_lock(&m->lock);
+    bool loaded = m->state == DT2_MODEL_LOADED;
+    pthread_mutex_unlock(&m->lock);
+    return loaded;
+}
+
+const struct dt2_plan *dt2_model_applied_plan(const struct dt2_model *model)
+{
+    return model->plan;
+}
+
+const struct dt2_model_stats *dt2_model_statistics(const struct dt2_model *model)
+{
+    return &model->stats;
+}
+
+/* -- tensors ---------------------------------------------------------------------------------------------- */
+
+size_t dt2_model_tensor_count(const struct dt2_model *model)
+{
+    return model->table.count;
+}
+
+const struct dt2_tensor *dt2_model_tensor(const struct dt2_model *model, size_t index)
+{
+    return index < model->table.count ? &model->table.tensors[index] : NULL;
+}
+
+int dt2_model_find(const struct dt2_model *model, const char *name, size_t *index, struct dt2_error *err)
+{
+    DT2_KEEP_ERRNO;
+    return dt2_table_find(&model->table, name, index, err);
+}
+
+const char *dt2_model_device(const struct dt2_model *model, size_t index)
+{
+    if (index >= model->table.count)
+        return NULL;
+    return dt2_plan_share(model->plan, model->layout.places[index].share)->device;
+}
+
+static int check_index(const struct dt2_model *model, size_t index, struct dt2_error *err)
+{
+    if (index < model->table.count)
+        return 0;
+    return dt2_fail(err, DT2_EUSAGE, "model %s has %zu tensors; there is no index %zu", model->name, model->table.count,
+                    index);
+}
+
+/* The slab of a tensor with bytes. The model is borrowed. */
+static const struct dt2_slab *slab_of(const struct dt2_model *model, const struct dt2_place *place)
+{
+    return &model->storage.stores[place->share].slabs[place->slab];
+}
+
+static int native_of(const struct dt2_model *model, size_t index, struct dt2_native *native, struct dt2_error *err)
+{
+    const struct dt2_place *place = &model->layout.places[index];
+    *native = (struct dt2_native){ .device = dt2_model_device(model, index) };
+    const struct dt2_store *store = &model->storage.stores[place->share];
+    if (place->bytes == 0 || store->slab_count == 0)
+        return 0; /* a tensor without bytes lies nowhere */
+    struct dt2_backend_native found = { .struct_size = sizeof found };
+    struct dt2_backend_error failure = { 0 };
+    const struct dt2_opened *o = store->opened;
+    if (o->backend->buffer_native(o->driver, slab_of(model, place)->buffer, &found, &failure) < 0)
+        return dt2_fail_driver(err, o->name, &failure);
+    native->handle = found.is_address ? (char *)found.handle + place->offset : found.handle;
+    native->offset = found.is_address ? 0 : place->offset;
+    return 0;
+}
+
+int dt2_model_native(const struct dt2_model *model, size_t index, struct dt2_native *native, struct dt2_error *err)
+{
+    DT2_KEEP_ERRNO;
+    struct dt2_model *m = (struct dt2_model *)(uintptr_t)model;
+    struct dt2_native found;
+    int rc = check_index(model, index, err);
+    if (rc == 0)
+        rc = dt2_model_borrow(m, err);
+    if (rc < 0)
+        return rc;
+    rc = native_of(model, index, &found, err);
+    dt2_model_return(m);
+    if (rc == 0)
+        *native = found;
+    return rc;
+}
+
+static int read_back(const struct dt2_model *model, size_t index, void *destination, struct dt2_error *err)
+{
+    const struct dt2_place *place = &model->layout.places[index];
+    if (place->bytes == 0)
+        return 0;
+    const struct dt2_opened *o = model->storage.stores[place->share].opened;
+    struct dt2_backend_error failure = { 0 };
+    dt2_handle queue;
+    if (o->backend->queue_create(o->driver, o->device, &queue, &failure) < 0)
+        return dt2_fail_driver(err, o->name, &failure);
+    int status = o->backend->copy_d2h(o->driver, queue, slab_of(model, place)->buffer, place->offset, destination,
+                                      place->bytes, &failure);
+    if (status == 0)
+        status = o->backend->queue_wait(o->driver, queue, &failure);
+    o->backend->queue_destroy(o->driver, queue, NULL);
+    return status < 0 ? dt2_fail_driver(err, o->name, &failure) : 0;
+}
+
+int dt2_model_read(struct dt2_model *model, size_t index, void *destination, uint64_t size, struct dt2_error *err)
+{
+    DT2_KEEP_ERRNO;
+    int rc = check_index(model, index, err);
+    if (rc < 0)
+        return rc;
+    const struct dt2_tensor *tensor = &model->table.tensors[index];
+    if (size != tensor->bytes)
+        return dt2_fail(err, DT2_EUSAGE, "tensor %s has %" PRIu64 " bytes, the destination %" PRIu64, tensor->name,
+                        tensor->bytes, size);
+    rc = dt2_model_borrow(model, err);
+    if (rc < 0)
+        return rc;
+    rc = read_back(model, index, destination, err);
+    dt2_model_return(model);
+    return rc;
+}

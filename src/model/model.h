@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Contexts and models from the inside. */
+#ifndef DT2_MODEL_MODEL_H
+#define DT2_MODEL_MODEL_H
+
+#include "base/log.h"
+#include "load/load.h"
+#include "load/storage.h"
+#include "machine/machine.h"
+#include "plan/plan.h"
+#include <distorch2/model.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum dt2_model_state {
+    DT2_MODEL_LOADING,   /* memory is allocated, bytes are arriving */
+    DT2_MODEL_LOADED,
+    DT2_MODEL_UNLOADING, /* somebody gives its memory back, or waits for borrowers to do so */
+    DT2_MODEL_UNLOADED,
+};
+
+/* A file's table of tensors, kept without the file. */
+struct dt2_table {
+    struct dt2_tensor *tensors;
+    size_t count;
+    uint64_t *shapes;
+    char *text; /* names and paths */
+    struct dt2_name *names; /* sorted */
+};
+int dt2_table_copy(const struct dt2_file *file, struct dt2_table *table, struct dt2_error *err);
+void dt2_table_clear(struct dt2_table *table);
+int dt2_table_find(const struct dt2_table *table, const char *name, size_t *index, struct dt2_error *err);
+
+struct dt2_model {
+    _Atomic unsigned references;
+    struct dt2_context *context; /* until it is unloaded */
+    char *name;
+    char *path;
+    struct dt2_table table;
+    struct dt2_plan *plan;
+    struct dt2_layout layout;
+    struct dt2_storage storage;
+    struct dt2_lane_progress *lanes; /* by share */
+    struct dt2_model_stats stats;
+
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t changed;
+    enum dt2_model_state state;
+    size_t borrowers;
+};
+
+struct dt2_context {
+    struct dt2_log log;
+    struct dt2_machine *machine;
+    pthread_mutex_t admission; /* one load at a time decides, ejects and allocates; taken before `lock` */
+    pthread_mutex_t lock;      /* guards the registry */
+    struct dt2_model **models; /* from LOADING to UNLOADING, in order; each holds a reference */
+    size_t count;
+    size_t capacity;
+};
+
+/* A model in state LOADING that owns nothing on devices yet, with one reference. */
+int dt2_model_create(struct dt2_context *context, const struct dt2_file *file, const char *name,
+                     struct dt2_model **model, struct dt2_error *err);
+/* Gives the model's memory back and leaves the registry. The state must be UNLOADING; it becomes UNLOADED. */
+void dt2_model_release(struct dt2_model *model);
+
+int dt2_registry_add(struct dt2_context *context, struct dt2_model *model, struct dt2_error *err);
+
+/* The machine's devices with what this context's models hold taken off. Flags as dt2_devices_list(). */
+int dt2_context_devices(struct dt2_context *context, unsigned flags, struct dt2_devices **devices,
+                        struct dt2_error *err);
+
+/* Whether a byte on the device is charged to the budget. */
+bool dt2_charged_to(const struct dt2_devices *devices, const char *device, const char *budget);
+
+/* What a load would do: the plan, and the models that go first, each with a reference. */
+struct dt2_admission {
+    struct dt2_plan *plan;
+    struct dt2_model **eject;
+    size_t eject_count;
+};
+/* Decides; the caller holds context->admission. Nothing is touched but what request->release frees. */
+int dt2_admission_make(struct dt2_context *context, const struct dt2_blocks *blocks, const struct dt2_request *request,
+                       bool may_release, struct dt2_admission *admission, struct dt2_error *err);
+/* Unloads the models of the admission, all or none of them. Errors: DT2_EBUSY when one was borrowed meanwhile. */
+int dt2_admission_eject(struct dt2_admission *admission, struct dt2_error *err);
+void dt2_admission_clear(struct dt2_admission *admission);
+
+#endif

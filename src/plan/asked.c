@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A request with its names looked up on one machine. */
+#include "base/alloc.h"
+#include "base/checked.h"
+#include "base/error.h"
+#include "plan/draft.h"
+#include <stdio.h>
+#include <string.h>
+
+#define VIRTUAL_VRAM_MAX ((uint64_t)128 << 30)
+
+int dt2_notes_add(struct dt2_notes *notes, struct dt2_error *err, const char *format, ...)
+{
+    char words[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(words, sizeof words, format, args);
+    va_end(args);
+    if (!DT2_GROW(notes->items, notes->count, notes->capacity))
+        return dt2_fail_nomem(err);
+    notes->items[notes->count] = dt2_strdup(words);
+    if (!notes->items[notes->count])
+        return dt2_fail_nomem(err);
+    notes->count++;
+    return 0;
+}
+
+void dt2_notes_clear(struct dt2_notes *notes)
+{
+    for (size_t i = 0; i < notes->count; i++)
+        dt2_release(notes->items[i]);
+    dt2_release(notes->items);
+    *notes = (struct dt2_notes){ 0 };
+}
+
+/* Whether two devices are the same memory: one device, or all host memory and a node of it. */
+static bool same_memory(const struct dt2_devices *devices, size_t a, size_t b)
+{
+    const struct dt2_device *x = &devices->devices[a], *y = &devices->devices[b];
+    return a == b || (dt2_device_is_host(x) && dt2_device_is_host(y) &&
+                      (dt2_device_host_node(x) < 0) != (dt2_device_host_node(y) < 0));
+}
+
+/* Looks a name of a longer string up; a name that does not exist gets a caret under it. */
+static int find_in_string(const struct dt2_devices *devices, const char *what, const char *string, const char *name,
+                          size_t at, size_t *index, struct dt2_error *err)
+{
+    struct dt2_error inner;
+    int rc = dt2_devices_find(devices, name, index, &inner);
+    if (rc == DT2_ENOENT) {
+        dt2_fail_caret(err, rc, string, at, "%s: %s", what, inner.text);
+        dt2_suggest(err, "%s", inner.suggestion);
+    } else if (rc < 0 && err) {
+        *err = inner;
+    }
+    return rc;
+}
+
+static int find_entries(struct dt2_asked *asked, struct dt2_error *err)
+{
+    static const char what[] = "allocation string";
+    const char *string = asked->request->expert_mode_allocations;
+    asked->entry_devices = dt2_alloc(asked->entries.count, sizeof *asked->entry_devices);
+    if (!asked->entry_devices)
+        return dt2_fail_nomem(err);
+    for (size_t i = 0; i < asked->entries.count; i++) {
+        const struct dt2_allocation *entry = &asked->entries.items[i];
+        size_t device;
+        int rc = find_in_string(asked->devices, what, string, entry->device, entry->device_at, &device, err);
+        if (rc < 0)
+            return rc;
+        for (size_t j = 0; j < i; j++)
+            if (same_memory(asked->devices, asked->entry_devices[j], device))
+                return dt2_fail_caret(err, DT2_EUSAGE, string, entry->device_at,
+                                      "%s: %s is the same device as %s, which has an entry already", what,
+                                      entry->device, asked->entries.items[j].device);
+        if (entry->amount == DT2_AMOUNT_FRACTION && asked->devices->devices[device].total_bytes == DT2_UNKNOWN)
+            return dt2_fail_caret(err, DT2_EUSAGE, string, entry->amount_at,
+                                  "%s: the total memory of %s is unknown, so a share of it is too; give bytes or %%", what,
+                                  entry->device);
+        asked->entry_devices[i] = device;
+    }
+    return 0;
+}
+
+/* One name of the donor list, already cut out. The compute device is no donor; a donor named twice is one. */
+static int add_donor(struct dt2_asked *asked, const char *list, const char *name, size_t at, struct dt2_error *err)
+{
+    size_t device;
+    int rc = find_in_string(asked->devices, "donor device", list, name, at, &device, err);
+    if (rc < 0)
+        return rc;
+    bool inside_compute = same_memory(asked->devices, asked->compute, device) &&
+                          dt2_device_host_node(&asked->devices->devices[asked->compute]) < 0;
+    if (device == asked->compute || inside_compute)
+        return 0;
+    for (size_t i = 0; i < asked->donor_count; i++)
+        if (asked->donors[i] == device)
+            return dt2_notes_add(&asked->notes, err, "donor %s is named twice; once counts", name);
+    asked->donors[asked->donor_count++] = device;
+    return 0;
+}
+
+static int find_donors(struct dt2_asked *asked, struct dt2_error *err)
+{
+    const char *list = asked->request->donor_device ? asked->request->donor_device : "cpu";
+    size_t commas = 0;
+    for (const char *c = list; *c; c++)
+        commas += *c == ',';
+    asked->donors = dt2_alloc(commas + 1, sizeof *asked->donors);
+    if (!asked->donors)
+        return dt2_fail_nomem(err);
+    for (size_t at = 0;;) {
+        at += strspn(list + at, " \t\n\r\f\v");
+        size_t length = strcspn(list + at, ","), next = at + length;
+        while (length && strchr(" \t\n\r\f\v", list[at + length - 1]))
+            length--;
+        if (length == 0)
+            return dt2_fail_caret(err, DT2_EUSAGE, list, at, "donor device: a name is missing");
+        DT2_AUTO char *name = dt2_strndup(list + at, length);
+        if (!name)
+            return dt2_fail_nomem(err);
+        int rc = add_donor(asked, list, name, at, err);
+        if (rc < 0 || list[next] == '\0')
+            return rc;
+        at = next + 1;
+    }
+}
+
+static int find_compute(struct dt2_asked *asked, struct dt2_error *err)
+{
+    const char *name = asked->request->compute_device;
+    if (!name) {
+        asked->compute = dt2_devices_default(asked->devices);
+        return 0;
+    }
+    int rc = dt2_devices_find(asked->devices, name, &asked->compute, err);
+    return rc < 0 ? dt2_fail_prefix(err, rc, "compute device: ") : 0;
+}
+
+static int sum_blocks(struct dt2_asked *asked, struct dt2_error *err)
+{
+    for (size_t i = 0; i < asked->count; i++)
+        if (dt2_add_overflows(asked->model_bytes, asked->blocks[i].bytes, &asked->model_bytes) ||
+            asked->model_bytes >> 62)
+            return dt2_fail(err, DT2_EUSAGE, "the blocks have 2^62 bytes or more in all");
+    return 0;
+}
+
+int dt2_asked_make(const struct dt2_devices *devices, const struct dt2_block *blocks, size_t count,
+                   const struct dt2_request *request, struct dt2_asked *asked, struct dt2_error *err)
+{
+    *asked = (struct dt2_asked){ .devices = devices, .blocks = blocks, .count = count, .request = request };
+    int rc;
+    if (request->struct_size < sizeof *request)
+        rc = dt2_fail(err, DT2_EUSAGE, "the request's struct_size is %zu; start from DT2_REQUEST_INIT",
+                      request->struct_size);
+    else if (request->virtual_vram_bytes > VIRTUAL_VRAM_MAX)
+        rc = dt2_fail(err, DT2_EUSAGE, "virtual VRAM of %.3f GiB is outside 0.0 to 128.0",
+                      (double)request->virtual_vram_bytes / ((uint64_t)1 << 30));
+    else if (devices->count == 0)
+        rc = dt2_fail(err, DT2_EUSAGE, "the machine has no devices");
+    else
+        rc = sum_blocks(asked, err);
+    if (rc == 0)
+        rc = dt2_allocations_parse(request->expert_mode_allocations, &asked->entries, err);
+    if (rc == 0)
+        rc = find_compute(asked, err);
+    if (rc == 0)
+        rc = find_donors(asked, err);
+    if (rc == 0)
+        rc = find_entries(asked, err);
+    if (rc == 0)
+        rc = dt2_capacity_make(devices, request, asked->compute, &asked->capacity, err);
+    if (rc < 0)
+        dt2_asked_clear(asked);
+    return rc;
+}
+
+void dt2_asked_clear(struct dt2_asked *asked)
+{
+    dt2_allocations_clear(&asked->entries);
+    dt2_release(asked->entry_devices);
+    dt2_release(asked->donors);
+    dt2_capacity_clear(&asked->capacity);
+    dt2_notes_clear(&asked->notes);
+    *asked = (struct dt2_asked){ 0 };
+}

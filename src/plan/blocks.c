@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The blocks of a file: grouped by name, ordered by execution, the empty ones joined to their neighbours. */
+#include "base/alloc.h"
+#include "base/checked.h"
+#include "base/error.h"
+#include "base/text.h"
+#include "formats/names.h"
+#include "plan/order.h"
+#include "plan/recognise.h"
+#include <distorch2/plan.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct dt2_blocks {
+    struct dt2_network network;
+    struct dt2_block *blocks;
+    size_t count;
+    char *names; /* these three are what the blocks point into */
+    uint64_t *tensor_bytes;
+    size_t *tensors;
+};
+
+/* Tensors of one block name, while blocks are made. */
+struct group {
+    const char *name;
+    size_t length;
+    const struct dt2_name *members; /* in file order */
+    size_t count;
+    uint64_t bytes;
+    size_t key_at, key_length; /* in the text of all keys */
+    const char *key;
+};
+
+struct maker {
+    const struct dt2_file *file;
+    size_t tensor_count;
+    struct dt2_name *names; /* of the blocks, one for each tensor, sorted */
+    struct group *groups;
+    size_t group_count;
+    struct dt2_text keys;
+};
+
+/*
+ * The part of a tensor's name that it shares with its block's others: all up to the last dot, the dot included. A name
+ * without dot is a block by itself, and by its missing dot is told from the block of the same name.
+ */
+static struct dt2_name block_name(const char *tensor, size_t index)
+{
+    const char *dot = strrchr(tensor, '.');
+    return dt2_name_make(tensor, dot ? (size_t)(dot - tensor) + 1 : strlen(tensor), index);
+}
+
+static void add_group(struct maker *maker, const struct dt2_name *members, size_t count)
+{
+    size_t length = members->length;
+    bool dotted = length > 0 && members->text[length - 1] == '.';
+    struct group *group = &maker->groups[maker->group_count++];
+    *group = (struct group){ .name = members->text, .length = length - dotted, .members = members, .count = count };
+    for (size_t i = 0; i < count; i++)
+        group->bytes += dt2_file_tensor(maker->file, members[i].index)->bytes; /* no more than the file's sum */
+}
+
+static int make_groups(struct maker *maker, struct dt2_error *err)
+{
+    size_t count = maker->tensor_count;
+    maker->names = dt2_alloc(count, sizeof *maker->names);
+    maker->groups = dt2_alloc(count, sizeof *maker->groups);
+    if (!maker->names || !maker->groups)
+        return dt2_fail_nomem(err);
+    for (size_t i = 0; i < count; i++)
+        maker->names[i] = block_name(dt2_file_tensor(maker->file, i)->name, i);
+    dt2_names_sort(maker->names, count);
+    for (size_t begin = 0, end; begin < count; begin = end) {
+        for (end = begin + 1; end < count && dt2_name_equal(&maker->names[begin], &maker->names[end]);)
+            end++;
+        add_group(maker, &maker->names[begin], end - begin);
+    }
+    return 0;
+}
+
+static int by_file(const void *a, const void *b)
+{
+    const struct group *x = a, *y = b;
+    return (x->members->index > y->members->index) - (x->members->index < y->members->index);
+}
+
+static int compare_bytes(const char *a, size_t a_length, const char *b, size_t b_length)
+{
+    int order = memcmp(a, b, dt2_min(a_length, b_length));
+    return order ? order : (a_length > b_length) - (a_length < b_length);
+}
+
+/* By key; where keys agree, by all of the name that the group shares: the order of tensors in the file never counts. */
+static int by_key(const void *a, const void *b)
+{
+    const struct group *x = a, *y = b;
+    int order = compare_bytes(x->key, x->key_length, y->key, y->key_length);
+    return order ? order : compare_bytes(x->name, x->members->length, y->name, y->members->length);
+}
+
+static int order_groups(struct maker *maker, enum dt2_ordering ordering, struct dt2_error *err)
+{
+    if (ordering == DT2_ORDER_FILE) {
+        qsort(maker->groups, maker->group_count, sizeof *maker->groups, by_file);
+        return 0;
+    }
+    for (struct group *group = maker->groups; group < maker->groups + maker->group_count; group++) {
+        group->key_at = maker->keys.length;
+        dt2_order_key(&maker->keys, ordering, group->name, group->length);
+        group->key_length = maker->keys.length - group->key_at;
+    }
+    if (maker->keys.failed)
+        return dt2_fail_nomem(err);
+    for (size_t i = 0; i < maker->group_count; i++)
+        maker->groups[i].key = maker->keys.data + maker->groups[i].key_at;
+    qsort(maker->groups, maker->group_count, sizeof *maker->groups, by_key);
+    return 0;
+}
+
+/* -- from groups to blocks -- */
+
+static int allocate(struct dt2_blocks *blocks, const struct maker *maker, struct dt2_error *err)
+{
+    size_t name_bytes = 0;
+    for (size_t i = 0; i < maker->group_count; i++)
+        name_bytes += maker->groups[i].length + 1;
+    blocks->blocks = dt2_alloc(maker->group_count, sizeof *blocks->blocks);
+    blocks->names = dt2_alloc(name_bytes, 1);
+    blocks->tensor_bytes = dt2_alloc(maker->tensor_count, sizeof *blocks->tensor_bytes);
+    blocks->tensors = dt2_alloc(maker->tensor_count, sizeof *blocks->tensors);
+    bool all = blocks->blocks && blocks->names && blocks->tensor_bytes && blocks->tensors;
+    return all ? 0 : dt2_fail_nomem(err);
+}
+
+static int compare_indices(const void *a, const void *b)
+{
+    size_t x = *(const size_t *)a, y = *(const size_t *)b;
+    return (x > y) - (x < y);
+}
+
+/*
+ * Whether group `i` begins a block. One without bytes goes with the block before it; what stands before the first one
+ * with bytes goes with that one.
+ */
+static bool begins_block(const struct group *group, const struct dt2_blocks *blocks)
+{
+    if (blocks->count == 0)
+        return true;
+    return group->bytes > 0 && blocks->blocks[blocks->count - 1].bytes > 0;
+}
+
+static void fill(struct dt2_blocks *blocks, const struct maker *maker)
+{
+    char *name = blocks->names;
+    size_t at = 0;
+    for (const struct group *group = maker->groups; group < maker->groups + maker->group_count; group++) {
+        if (begins_block(group, blocks))
+            blocks->blocks[blocks->count++] =
+                (struct dt2_block){ .tensor_bytes = blocks->tensor_bytes + at, .tensors = blocks->tensors + at };
+        struct dt2_block *block = &blocks->blocks[blocks->count - 1];
+        if (!block->name || (block->bytes == 0 && group->bytes > 0)) { /* the name is that of the group with bytes */
+            memcpy(name, group->name, group->length);
+            block->name = name;
+            name += group->length + 1;
+        }
+        for (size_t i = 0; i < group->count; i++)
+            blocks->tensors[at++] = group->members[i].index;
+        block->bytes += group->bytes;
+        block->tensor_count += group->count;
+    }
+}
+
+/* Joined groups too have their tensors in file order. */
+static void sort_tensors(struct dt2_blocks *blocks, const struct dt2_file *file)
+{
+    size_t *at = blocks->tensors;
+    for (size_t i = 0; i < blocks->count; at += blocks->blocks[i++].tensor_count)
+        qsort(at, blocks->blocks[i].tensor_count, sizeof *at, compare_indices);
+    for (size_t i = 0; i < dt2_file_tensor_count(file); i++)
+        blocks->tensor_bytes[i] = dt2_file_tensor(file, blocks->tensors[i])->bytes;
+}
+
+static int make(struct dt2_blocks *blocks, struct maker *maker, struct dt2_error *err)
+{
+    blocks->network = dt2_recognise(maker->file);
+    int rc = make_groups(maker, err);
+    if (rc == 0)
+        rc = order_groups(maker, blocks->network.ordering, err);
+    if (rc == 0)
+        rc = allocate(blocks, maker, err);
+    if (rc < 0)
+        return rc;
+    fill(blocks, maker);
+    sort_tensors(blocks, maker->file);
+    return 0;
+}
+
+int dt2_blocks_make(const struct dt2_file *file, struct dt2_blocks **out, struct dt2_error *err)
+{
+    DT2_KEEP_ERRNO;
+    struct dt2_blocks *blocks = dt2_alloc(1, sizeof *blocks);
+    if (!blocks)
+        return dt2_fail_nomem(err);
+    struct maker maker = { .file = file, .tensor_count = dt2_file_tensor_count(file) };
+    int rc = make(blocks, &maker, err);
+    dt2_text_clear(&maker.keys);
+    dt2_release(maker.groups);
+    dt2_release(maker.names);
+    if (rc < 0)
+        dt2_blocks_free(blocks);
+    else
+        *out = blocks;
+    return rc;
+}
+
+void dt2_blocks_free(struct dt2_blocks *blocks)
+{
+    DT2_KEEP_ERRNO;
+    if (!blocks)
+        return;
+    dt2_release(blocks->blocks);
+    dt2_release(blocks->names);
+    dt2_release(blocks->tensor_bytes);
+    dt2_release(blocks->tensors);
+    dt2_release(blocks);
+}
+
+size_t dt2_blocks_count(const struct dt2_blocks *blocks)
+{
+    return blocks->count;
+}
+
+const struct dt2_block *dt2_blocks_array(const struct dt2_blocks *blocks)
+{
+    return blocks->blocks;
+}
+
+const char *dt2_blocks_family(const struct dt2_blocks *blocks)
+{
+    return blocks->network.family;
+}
+
+const char *dt2_blocks_variant(const struct dt2_blocks *blocks)
+{
+    return blocks->network.variant;
+}
+
+bool dt2_blocks_needs_base(const struct dt2_blocks *blocks)
+{
+    return blocks->network.needs_base;
+}

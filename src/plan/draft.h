@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A plan in the making. It goes through four steps, one a file:
+ *
+ *   request -> claims        claims.c    the mode turns the request into quotas in order, and says who absorbs
+ *   claims  -> targets       place.c     "cpu" becomes its NUMA nodes; every other device is its own target
+ *   targets -> owner[]       place.c     every block gets one target: from the front, from the back, the rest
+ *   owner[] -> charges       plan.c      what that costs, and whether the budgets hold it
+ */
+#ifndef DT2_PLAN_DRAFT_H
+#define DT2_PLAN_DRAFT_H
+
+#include "plan/capacity.h"
+#include "plan/grammar.h"
+
+#define DT2_NONE SIZE_MAX
+
+/* Words for the user, collected on the way. */
+struct dt2_notes {
+    char **items;
+    size_t count;
+    size_t capacity;
+};
+int dt2_notes_add(struct dt2_notes *notes, struct dt2_error *err, const char *format, ...) DT2_PRINTF(3, 4);
+void dt2_notes_clear(struct dt2_notes *notes);
+
+/* A request with its names looked up: what does not depend on how much virtual VRAM is asked for. */
+struct dt2_asked {
+    const struct dt2_devices *devices;
+    const struct dt2_block *blocks; /* in execution order */
+    size_t count;
+    uint64_t model_bytes;
+    const struct dt2_request *request;
+    struct dt2_allocations entries;
+    size_t *entry_devices; /* index of each entry's device */
+    size_t compute;
+    size_t *donors; /* without the compute device, in order */
+    size_t donor_count;
+    struct dt2_capacity capacity;
+    struct dt2_notes notes;
+};
+int dt2_asked_make(const struct dt2_devices *devices, const struct dt2_block *blocks, size_t count,
+                   const struct dt2_request *request, struct dt2_asked *asked, struct dt2_error *err);
+void dt2_asked_clear(struct dt2_asked *asked);
+
+/* What one device is to get. */
+struct dt2_claim {
+    size_t device;
+    uint64_t quota; /* of a wildcard: what nominally remains */
+    bool wildcard;
+    uint64_t expected;    /* of a wildcard such as "5gb*"; else DT2_UNKNOWN */
+    uint64_t limit;       /* what its budgets hold, in bytes of cost, where that bounds it; else DT2_UNKNOWN */
+    size_t first_target;
+    size_t target_count;
+};
+
+/* A memory that gets blocks: a device, or one of the NUMA nodes behind "cpu". */
+struct dt2_target {
+    size_t device;
+    uint64_t quota;
+    uint64_t limit; /* in bytes of cost; DT2_UNKNOWN: none */
+    uint64_t bytes;
+    uint64_t cost; /* of the tensors, aligned */
+    size_t blocks;
+    bool wildcard;
+    bool absorbs;
+};
+
+struct dt2_draft {
+    const struct dt2_asked *asked;
+    uint64_t virtual_vram_bytes;
+    bool virtual_only; /* no expert string decides: small blocks stay on the compute device */
+    struct dt2_claim *claims;
+    size_t claim_count;
+    size_t claim_capacity;
+    size_t absorber; /* index of the claim that takes what the others leave */
+    struct dt2_target *targets;
+    size_t target_count;
+    size_t *owner;   /* of each block: the index of its target */
+    uint64_t window; /* bytes for streaming on the compute device */
+};
+
+/* Makes the claims of a draft for its virtual_vram_bytes. `capacity` is scratch: it is charged on the way. */
+int dt2_claims_make(struct dt2_draft *draft, struct dt2_capacity *capacity, struct dt2_notes *notes,
+                    struct dt2_error *err);
+/* Places every block. */
+int dt2_draft_place(struct dt2_draft *draft, struct dt2_error *err);
+void dt2_draft_clear(struct dt2_draft *draft);
+
+/* Under 0.01 % of the model: costs more to stream than to keep. */
+bool dt2_block_is_small(const struct dt2_block *block, uint64_t model_bytes);
+/* What a block takes on a device: its tensors, each rounded up to the device's alignment. */
+uint64_t dt2_block_cost(const struct dt2_block *block, const struct dt2_device *device);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A finished plan from the inside. */
+#ifndef DT2_PLAN_PLAN_H
+#define DT2_PLAN_PLAN_H
+
+#include "plan/draft.h"
+
+struct dt2_plan {
+    struct dt2_share *shares; /* device names and block lists belong to the plan */
+    size_t share_count;
+    size_t *blocks; /* the lists of all shares, one after another */
+    size_t *owner;  /* of each block: its share */
+    char **block_names;
+    size_t block_count;
+    uint64_t model_bytes;
+    uint64_t window_bytes;
+    char *compute_device;
+    struct dt2_notes notes;
+    struct dt2_charge *charges; /* by budget, 0 left out */
+    size_t charge_count;
+    char *request_json;
+};
+
+/* What the plan takes of one budget. */
+struct dt2_charge {
+    char *budget;
+    uint64_t bytes;
+};
+
+/* The budget that is short, and by how much. */
+struct dt2_shortage {
+    char name[128];
+    uint64_t bytes; /* 0: nothing was short */
+};
+
+/* dt2_plan_make(), which on DT2_ENOFIT also says in *shortage what is short; an allocation limit is no shortage. */
+int dt2_plan_decide(const struct dt2_devices *devices, const struct dt2_block *blocks, size_t count,
+                    const struct dt2_request *request, struct dt2_plan **plan, struct dt2_shortage *shortage,
+                    struct dt2_error *err);
+
+/* The request as a JSON object, for the record. NULL without memory. */
+char *dt2_request_json(const struct dt2_request *request);
+
+#endif

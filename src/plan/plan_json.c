@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Plans and requests as JSON. */
+#include "base/alloc.h"
+#include "base/error.h"
+#include "base/text.h"
+#include "plan/plan.h"
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+static json_t *bytes_json(uint64_t bytes)
+{
+    return bytes > INT64_MAX ? json_null() : json_integer((json_int_t)bytes);
+}
+
+static json_t *text_json(const char *text)
+{
+    DT2_AUTO char *clean = text ? dt2_utf8_clean(text) : NULL;
+    return clean ? json_string(clean) : json_null();
+}
+
+/* The text of a value in our own memory; takes the reference. */
+static char *dump(json_t *value, size_t flags)
+{
+    char *text = value ? json_dumps(value, flags) : NULL;
+    char *copy = dt2_strdup(text);
+    free(text); /* jansson's own memory */
+    json_decref(value);
+    return copy;
+}
+
+static json_t *limits_json(const struct dt2_limit *limits, size_t count)
+{
+    json_t *object = json_object();
+    for (size_t i = 0; i < count; i++)
+        json_object_set_new(object, limits[i].name, bytes_json(limits[i].bytes));
+    return object;
+}
+
+char *dt2_request_json(const struct dt2_request *request)
+{
+    json_t *object = json_pack(
+        "{s:o, s:o, s:f, s:o, s:o, s:b, s:b, s:o, s:o}", "compute_device", text_json(request->compute_device),
+        "virtual_vram_bytes", bytes_json(request->virtual_vram_bytes), "virtual_vram_gb",
+        (double)request->virtual_vram_bytes / ((uint64_t)1 << 30), "donor_device",
+        text_json(request->donor_device ? request->donor_device : "cpu"), "expert_mode_allocations",
+        text_json(request->expert_mode_allocations ? request->expert_mode_allocations : ""), "eject_models",
+        request->eject_models, "pack", request->pack, "reserve", limits_json(request->reserves, request->reserve_count),
+        "budget", limits_json(request->budgets, request->budget_count));
+    return dump(object, JSON_COMPACT);
+}
+
+static json_t *share_json(const struct dt2_plan *plan, const struct dt2_share *share)
+{
+    json_t *blocks = json_array();
+    for (size_t i = 0; i < share->block_count; i++)
+        json_array_append_new(blocks, text_json(plan->block_names[share->blocks[i]]));
+    return json_pack("{s:s, s:o, s:o, s:o, s:b, s:o, s:I}", "device", share->device, "quota_bytes",
+                     bytes_json(share->quota_bytes), "bytes", bytes_json(share->bytes), "cost_bytes",
+                     bytes_json(share->cost_bytes), "absorbs", share->absorbs, "blocks", blocks, "runs",
+                     (json_int_t)share->runs);
+}
+
+static json_t *model_json(const struct dt2_plan *plan, const struct dt2_file *file)
+{
+    return json_pack("{s:o, s:o, s:I, s:s}", "path", text_json(dt2_file_path(file)), "total_bytes",
+                     bytes_json(dt2_file_total_bytes(file)), "blocks", (json_int_t)plan->block_count, "fingerprint",
+                     dt2_file_fingerprint(file));
+}
+
+char *dt2_plan_json(const struct dt2_plan *plan, const struct dt2_file *file)
+{
+    DT2_KEEP_ERRNO;
+    json_t *shares = json_array(), *warnings = json_array();
+    for (size_t i = 0; i < plan->share_count; i++)
+        json_array_append_new(shares, share_json(plan, &plan->shares[i]));
+    for (size_t i = 0; i < plan->notes.count; i++)
+        json_array_append_new(warnings, text_json(plan->notes.items[i]));
+    json_t *object =
+        json_pack("{s:o, s:o, s:s, s:o, s:o, s:o}", "model", file ? model_json(plan, file) : json_null(), "request",
+                  json_loads(plan->request_json, 0, NULL), "compute_device", plan->compute_device, "window_bytes",
+                  bytes_json(plan->window_bytes), "shares", shares, "warnings", warnings);
+    return dump(object, JSON_INDENT(2));
+}

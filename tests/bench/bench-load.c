@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * How close a warm load comes to the limits of this machine. Every figure is the median of interleaved rounds in one run, and
+ * what counts is the ratio of two of them: machines are noisy, ratios less so.
+ *
+ *   bench-load MODEL [ROUNDS]
+ */
+#include <distorch2.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+#ifdef DT2_BENCH_OPENCL
+#define CL_TARGET_OPENCL_VERSION 120
+#include <CL/cl.h>
+#endif
+
+#define ROUNDS_MOST 99
+#define PIECE ((size_t)8 << 20)
+#define HUGE_PAGE ((size_t)2 << 20)
+
+static struct dt2_context *context;
+static struct dt2_file *file;
+static struct dt2_blocks *blocks;
+static unsigned threads;
+
+static void die(const char *what, const char *why)
+{
+    fprintf(stderr, "bench-load: %s: %s\n", what, why);
+    exit(1);
+}
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* -- the limit: plain preads by as many threads into fresh huge pages -------------------------------------- */
+
+struct limit {
+    int fd;
+    char *memory;
+    size_t size;
+    _Atomic size_t next;
+};
+
+static void *read_pieces(void *data)
+{
+    struct limit *limit = data;
+    for (;;) {
+        size_t at = atomic_fetch_add(&limit->next, PIECE);
+        if (at >= limit->size)
+            return NULL;
+        size_t end = at + PIECE < limit->size ? at + PIECE : limit->size;
+        while (at < end) {
+            ssize_t n = pread(limit->fd, limit->memory + at, end - at, (off_t)at);
+            if (n <= 0)
+                die("pread", n ? strerror(errno) : "end of file");
+            at += (size_t)n;
+        }
+    }
+}
+
+static double measure_limit(void)
+{
+    struct stat st;
+    struct limit limit = { .fd = open(dt2_file_path(file), O_RDONLY | O_CLOEXEC) };
+    if (limit.fd < 0 || fstat(limit.fd, &st) < 0)
+        die(dt2_file_path(file), strerror(errno));
+    limit.size = (size_t)st.st_size;
+    double begin = now();
+    char *map = mmap(NULL, limit.size + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (map == MAP_FAILED)
+        die("mmap", strerror(errno));
+    limit.memory = map + (HUGE_PAGE - (uintptr_t)map % HUGE_PAGE) % HUGE_PAGE;
+    madvise(limit.memory, limit.size, MADV_HUGEPAGE);
+    pthread_t crew[64];
+    for (unsigned i = 0; i < threads; i++)
+        if (pthread_create(&crew[i], NULL, read_pieces, &limit) != 0)
+            die("pthread_create", "failed");
+    for (unsigned i = 0; i < threads; i++)
+        pthread_join(crew[i], NULL);
+    double seconds = now() - begin;
+    munmap(map, limit.size + HUGE_PAGE);
+    close(limit.fd);
+    return (double)limit.size * 1e-9 / seconds;
+}
+
+/* -- a load ----------------------------------------------------------------------------------------------- */
+
+static uint64_t rss_anon(void)
+{
+    FILE *status = fopen("/proc/self/status", "re");
+    char line[256];
+    uint64_t kib = 0;
+    while (status && fgets(line, sizeof line, status))
+        if (sscanf(line, "RssAnon: %" SCNu64, &kib) == 1)
+            break;
+    if (status)
+        fclose(status);
+    return kib << 10;
+}
+
+static uint64_t highest_rss; /* while a load runs */
+
+static int watch(void *data, const struct dt2_progress *progress)
+{
+    (void)data, (void)progress;
+    uint64_t rss = rss_anon();
+    if (rss > highest_rss)
+        highest_rss = rss;
+    return 0;
+}
+
+/* Loads the whole model to one device; *beyond is the growth of anonymous memory beyond the model's bytes. */
+static double measure_load(const char *device, int64_t *beyond)
+{
+    char expert[64];
+    snprintf(expert, sizeof expert, "%s,*", device);
+    struct dt2_request request = DT2_REQUEST_INIT;
+    struct dt2_load_options options = DT2_LOAD_OPTIONS_INIT;
+    struct dt2_model *model;
+    struct dt2_error err;
+    request.compute_device = device;
+    request.expert_mode_allocations = expert;
+    options.progress = watch;
+    uint64_t before = highest_rss = rss_anon();
+    if (dt2_model_load(context, file, blocks, &request, &options, &model, &err) < 0)
+        die(device, err.text);
+    double seconds = (double)dt2_model_statistics(model)->ns * 1e-9;
+    watch(NULL, NULL);
+    int64_t grown = (int64_t)(highest_rss - before) - (int64_t)dt2_file_total_bytes(file);
+    if (grown > *beyond)
+        *beyond = grown;
+    dt2_model_unload(model, DT2_UNLOAD_WAIT, NULL);
+    dt2_model_unref(model);
+    return (double)dt2_file_total_bytes(file) * 1e-9 / seconds;
+}
+
+/* -- the device's own write speed ------------------------------------------------------------------------- */
+
+#ifdef DT2_BENCH_OPENCL
+#define WRITE_PIECE ((size_t)16 << 20)
+#define WRITE_TOTAL ((size_t)512 << 20)
+
+/* The OpenCL device of an index, counted as the driver counts: platform by platform. */
+static cl_device_id device_at(unsigned index)
+{
+    cl_platform_id platforms[16];
+    cl_uint platform_count = 0;
+    clGetPlatformIDs(16, platforms, &platform_count);
+    for (cl_uint i = 0; i < platform_count && i < 16; i++) {
+        cl_device_id devices[64];
+        cl_uint count = 0;
+        if (clGetDeviceIDs(platforms[i], CL_DEVICE_TYPE_ALL, 64, devices, &count) != CL_SUCCESS)
+            continue;
+        if (index < count)
+            return devices[index];
+        index -= count;
+    }
+    return NULL;
+}
+
+/* clEnqueueWriteBuffer of 16 MiB pieces from touched memory into a touched buffer. */
+static double measure_write(const char *name)
+{
+    cl_int error;
+    cl_device_id device = device_at((unsigned)strtoul(name + strlen("opencl:"), NULL, 10));
+    cl_context cl = clCreateContext(NULL, 1, &device, NULL, NULL, &error);
+    cl_command_queue queue = error ? NULL : clCreateCommandQueue(cl, device, 0, &error);
+    cl_mem buffer = error ? NULL : clCreateBuffer(cl, CL_MEM_READ_WRITE, WRITE_TOTAL, NULL, &error);
+    char *source = malloc(WRITE_PIECE);
+    if (error || !source)
+        die(name, "no buffer for its write speed");
+    memset(source, 7, WRITE_PIECE);
+    double seconds = 0;
+    for (int pass = 0; pass < 2; pass++) { /* the first touches */
+        double begin = now();
+        for (size_t at = 0; at < WRITE_TOTAL; at += WRITE_PIECE)
+            error |= clEnqueueWriteBuffer(queue, buffer, CL_FALSE, at, WRITE_PIECE, source, 0, NULL, NULL);
+        error |= clFinish(queue);
+        seconds = now() - begin;
+    }
+    if (error)
+        die(name, "its write speed could not be measured");
+    clReleaseMemObject(buffer);
+    clReleaseCommandQueue(queue);
+    clReleaseContext(cl);
+    free(source);
+    return (double)WRITE_TOTAL * 1e-9 / seconds;
+}
+#endif
+
+/* -- planning --------------------------------------------------------------------------------------------- */
+
+static double measure_plan_ms(void)
+{
+    struct dt2_devices *devices;
+    struct dt2_error err;
+    struct dt2_request request = DT2_REQUEST_INIT;
+    enum { times = 200 };
+    request.compute_device = "cpu";
+    request.expert_mode_allocations = "cpu,50%";
+    if (dt2_devices_list(context, 0, &devices, &err) < 0)
+        die("devices", err.text);
+    double begin = now();
+    for (int i = 0; i < times; i++) {
+        struct dt2_plan *plan;
+        if (dt2_plan_make(devices, dt2_blocks_array(blocks), dt2_blocks_count(blocks), &request, &plan, &err) < 0)
+            die("plan", err.text);
+        dt2_plan_free(plan);
+    }
+    double ms = (now() - begin) * 1e3 / times;
+    dt2_devices_free(devices);
+    return ms;
+}
+
+/* -- the table -------------------------------------------------------------------------------------------- */
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *figures, unsigned count)
+{
+    qsort(figures, count, sizeof *figures, ascending);
+    return figures[count / 2];
+}
+
+static void print_ratio(const char *what, double *of, const char *limit_name, double *limit, unsigned count)
+{
+    double a = median(of, count), b = median(limit, count);
+    printf("%-34s %6.2f GB/s (%.2f..%.2f)  %-34s %6.2f GB/s (%.2f..%.2f)  ratio %.2f\n", what, a, of[0], of[count - 1],
+           limit_name, b, limit[0], limit[count - 1], a / b);
+}
+
+/* The first OpenCL device, if any; the name is copied. */
+static bool first_opencl(char *name, size_t size)
+{
+    struct dt2_devices *devices;
+    bool found = false;
+    if (dt2_devices_list(context, 0, &devices, NULL) < 0)
+        return false;
+    for (size_t i = 0; i < dt2_devices_count(devices) && !found; i++) {
+        const struct dt2_device *device = dt2_devices_get(devices, i);
+        found = strcmp(device->driver, "opencl") == 0;
+        if (found) {
+            snprintf(name, size, "%s", device->name);
+            printf("OpenCL device: %s, %s\n", device->name, device->model ? device->model : "unknown");
+        }
+    }
+    dt2_devices_free(devices);
+    return found;
+}
+
+static void open_all(const char *path)
+{
+    struct dt2_error err;
+    if (dt2_context_create(NULL, &context, &err) < 0 || dt2_file_open(path, &file, &err) < 0 ||
+        dt2_blocks_make(file, &blocks, &err) < 0)
+        die(path, err.text);
+    cpu_set_t set;
+    sched_getaffinity(0, sizeof set, &set);
+    threads = (unsigned)CPU_COUNT(&set);
+    threads = threads > 16 ? 16 : threads;
+    struct utsname system;
+    uname(&system);
+    printf("%s %s, %u processors, %s: %zu tensors, %.3f GB, warm\n", system.sysname, system.release, threads,
+           strrchr(path, '/') ? strrchr(path, '/') + 1 : path, dt2_file_tensor_count(file),
+           (double)dt2_file_total_bytes(file) * 1e-9);
+}
+
+int main(int argc, char **argv)
+{
+    static double limit[ROUNDS_MOST], host[ROUNDS_MOST], plan[ROUNDS_MOST];
+    unsigned rounds = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 7;
+    if (argc < 2 || rounds < 1 || rounds > ROUNDS_MOST)
+        die("usage", "bench-load MODEL [ROUNDS]");
+    open_all(argv[1]);
+    char opencl[64] = "";
+    bool has_opencl = first_opencl(opencl, sizeof opencl);
+    int64_t beyond_host = INT64_MIN;
+#ifdef DT2_BENCH_OPENCL
+    static double device[ROUNDS_MOST], written[ROUNDS_MOST];
+    int64_t beyond_device = INT64_MIN;
+#endif
+    measure_limit(); /* warms the file */
+    for (unsigned i = 0; i < rounds; i++) {
+        limit[i] = measure_limit();
+        host[i] = measure_load("cpu", &beyond_host);
+        plan[i] = measure_plan_ms();
+#ifdef DT2_BENCH_OPENCL
+        if (has_opencl) {
+            written[i] = measure_write(opencl);
+            device[i] = measure_load(opencl, &beyond_device);
+        }
+#endif
+    }
+    printf("medians of %u interleaved rounds (lowest..highest)\n\n", rounds);
+    print_ratio("load to cpu", host, "pread into fresh huge pages", limit, rounds);
+#ifdef DT2_BENCH_OPENCL
+    if (has_opencl)
+        print_ratio("load to the OpenCL device", device, "its own write speed", written, rounds);
+#endif
+    printf("%-34s %6.1f MiB (at most 80 wanted)\n", "anonymous memory beyond the model", (double)beyond_host / (1 << 20));
+#ifdef DT2_BENCH_OPENCL
+    if (has_opencl)
+        printf("%-34s %6.1f MiB (the device's memory is this process's)\n", "  the same, OpenCL device",
+               (double)beyond_device / (1 << 20));
+#else
+    (void)has_opencl;
+#endif
+    printf("%-34s %6.3f ms (below 1 wanted)\n", "plan", median(plan, rounds));
+    dt2_blocks_free(blocks);
+    dt2_file_free(file);
+    dt2_context_destroy(context);
+    return 0;
+}

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# plan, on machines that are not here.
+load ../support/cli
+
+setup_file()
+{
+    make_catalogue
+}
+
+setup()
+{
+    use_catalogue
+    cat >machine.json <<'JSON'
+{"distorch2": "0", "devices": [
+  {"name": "cpu", "aliases": [], "driver": "host", "kind": "host", "vendor": null, "model": null, "pci": null,
+   "uuid": null, "numa_node": 0, "total_bytes": 68719476736, "free_bytes": 68719476736, "budgets": ["cpu"], "links": []},
+  {"name": "cuda:0", "aliases": [], "driver": "cuda", "kind": "gpu", "vendor": null, "model": "A", "pci": null,
+   "uuid": null, "numa_node": null, "total_bytes": 25769803776, "free_bytes": 25769803776, "budgets": ["cuda:0"], "links": []},
+  {"name": "cuda:1", "aliases": [], "driver": "cuda", "kind": "gpu", "vendor": null, "model": "B", "pci": null,
+   "uuid": null, "numa_node": null, "total_bytes": 12884901888, "free_bytes": 12884901888, "budgets": ["cuda:1"], "links": []}],
+ "budgets": [
+  {"name": "cpu", "total_bytes": 68719476736, "free_bytes": 68719476736},
+  {"name": "cuda:0", "total_bytes": 25769803776, "free_bytes": 25769803776},
+  {"name": "cuda:1", "total_bytes": 12884901888, "free_bytes": 12884901888}],
+ "unusable": []}
+JSON
+}
+
+plan()
+{
+    run_split plan tiny.safetensors --machine machine.json "$@"
+}
+
+@test "a plan for a saved machine: the keys, and shares that sum to the model" {
+    plan --expert-mode-allocations 'cuda:0,50%;cuda:1,25%;cpu,*' --json
+    expect_status 0
+    json '{"model", "request", "compute_device", "shares", "warnings"} <= set(doc)'
+    json '{"path", "total_bytes", "blocks", "fingerprint"} <= set(doc["model"])'
+    json '{"device", "quota_bytes", "bytes", "cost_bytes", "absorbs", "blocks", "runs"} <= set(doc["shares"][0])'
+    json 'sum(s["bytes"] for s in doc["shares"]) == doc["model"]["total_bytes"]'
+    json '[s["device"] for s in doc["shares"]] == ["cuda:0", "cuda:1", "cpu"] and doc["compute_device"] == "cuda:0"'
+    json 'doc["shares"][2]["quota_bytes"] is None and doc["shares"][2]["absorbs"] is True'
+    json 'doc["shares"][0]["bytes"] <= doc["model"]["total_bytes"] // 2'
+}
+
+@test "the machine may come from standard input" {
+    plan --json
+    first=$output
+    run bash -c '"$@" <machine.json' - "$DISTORCH2" plan tiny.safetensors --machine - --json
+    expect_status 0
+    [ "$output" = "$first" ]
+}
+
+@test "a saved machine that is none" {
+    run_split plan tiny.safetensors --machine nosuch.json
+    expect_status 1
+    [[ $errors == *nosuch.json*'No such file'* ]]
+    echo '{"devices": 3}' >bad.json
+    run_split plan tiny.safetensors --machine bad.json
+    expect_status 1
+    [[ $errors == *bad.json* ]]
+    run_split plan tiny.safetensors --machine .
+    expect_status 1
+}
+
+@test "a table of shares for people" {
+    plan --expert-mode-allocations 'cuda:0,50%;cpu,*'
+    expect_status 0
+    [[ $output == *'computing on cuda:0'* ]]
+    [[ $output == *DEVICE*SIZE*SHARE*QUOTA*COST*BLOCKS* ]]
+    [[ $output =~ cuda:0\ .*computes ]]
+    [[ $output =~ cpu\ .*' * '.*absorbs ]]
+}
+
+@test "options mean the same before, between and after arguments" {
+    plan --virtual-vram-gb=0 --json
+    first=$output
+    run_split plan --virtual-vram-gb 0 --json --machine=machine.json -- tiny.safetensors
+    [ "$output" = "$first" ]
+    run_split plan --virtual 0 --js tiny.safetensors --mach machine.json
+    [ "$output" = "$first" ]
+    plan --virtual-vram-gb 7 --virtual-vram-gb 0 --json
+    [ "$output" = "$first" ]
+}
+
+# The column of the caret and of what it points at, in the lines of $errors.
+caret_points_at()
+{
+    local string caret
+    string=$(printf '%s\n' "$errors" | sed -n 2p)
+    caret=$(printf '%s\n' "$errors" | sed -n 3p)
+    [ "${caret//[ ^]/}" = '' ]
+    [ "${string:${#caret}-1:${#1}}" = "$1" ]
+}
+
+@test "allocation strings that are wrong: exit 2, and a caret under the character" {
+    plan --expert-mode-allocations 'cuda:0,2'
+    expect_status 2
+    caret_points_at 2
+    [[ $errors == *2gb* ]]
+    plan --expert-mode-allocations 'cuda:0,2xb;cpu,*'
+    expect_status 2
+    caret_points_at xb
+    plan --expert-mode-allocations 'cuda:0,50%;;cpu,*'
+    expect_status 2
+    caret_points_at ';'
+}
+
+@test "devices that do not exist: exit 4, those that do, and the caret" {
+    plan --expert-mode-allocations 'cuda:0,50%;cuda:7,*'
+    expect_status 4
+    caret_points_at cuda:7
+    [[ $errors == *cuda:1* ]]
+    plan --compute-device cudda:0
+    expect_status 4
+    [[ $errors == *cuda:0* ]]
+    plan --compute-device cuda:9 --json
+    expect_status 4
+    json 'doc["error"]["code"] == 4 and "cuda:9" in doc["error"]["message"]'
+}
+
+@test "what does not fit: exit 3, the budget and the shortage" {
+    plan --virtual-vram-gb 0 --reserve cuda:0=1tb
+    expect_status 3
+    [[ $errors == *cuda:0* ]]
+    plan --virtual-vram-gb 0 --budget cuda:0=1kb --json
+    expect_status 3
+    json 'doc["error"]["code"] == 3 and "cuda:0" in doc["error"]["message"]'
+}
+
+@test "virtual VRAM: its range, and both ends of it" {
+    for value in -1 128.1 abc '' 1e2 nan; do
+        plan --virtual-vram-gb "$value"
+        expect_status 2
+    done
+    plan --virtual-vram-gb 128 --json
+    expect_status 0
+    plan --virtual-vram-gb 0.0 --json
+    expect_status 0
+    json 'doc["shares"][0]["bytes"] == doc["model"]["total_bytes"]'
+}

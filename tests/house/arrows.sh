@@ -1,0 +1,73 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# Walks every #include of the sources and fails on an arrow that the architecture does not allow (docs/architecture.md).
+set -u
+cd "${top_srcdir:-.}" || exit 1
+count=0
+failed=0
+
+# verdict WHAT OFFENDERS: one TAP line, and what broke it.
+verdict() {
+    count=$((count + 1))
+    if [ -z "$2" ]; then
+        echo "ok $count - $1"
+    else
+        failed=$((failed + 1))
+        echo "not ok $count - $1"
+        printf '%s\n' "$2" | sed 's/^/# /'
+    fi
+}
+
+# Lines "file<TAB>header" of all includes below the folders given, "system" ones in <>, own ones in "".
+includes() {
+    find "$@" -name '*.[ch]' | sort | while IFS= read -r file; do
+        sed -n 's/^[[:space:]]*#[[:space:]]*include[[:space:]]*\([<"][^>"]*[>"]\).*/\1/p' "$file" | sed "s|^|$file	|"
+    done
+}
+
+# room ROOM ALLOWED...: the quoted includes of src/ROOM stay within the rooms allowed.
+room() {
+    name=$1
+    shift
+    allowed=$(printf '%s/|' "$@")
+    verdict "src/$name includes only $*" \
+        "$(includes "src/$name" | grep '	"' | grep -vE "	\"(${allowed%|})")"
+}
+
+room base base
+room machine machine base
+room formats formats base
+room catalog catalog base
+room plan plan formats machine base
+room load load plan formats machine base
+room model model load plan formats machine base
+
+verdict "src/cli includes the public header and itself alone" \
+    "$(includes src/cli | grep -E '	("|<distorch2)' | grep -vE '	("cli/|<distorch2\.h>)')"
+verdict "a driver includes the contract, and nothing else of ours" \
+    "$(includes backends | grep -E '	("|<distorch2)' |
+        awk -F'\t' '{ split($1, part, "/"); own = "\"" part[2] "/"; if (index($2, own) != 1 && $2 !~ /^"[^\/]*"$/ && $2 != "<distorch2/backend.h>") print }')"
+verdict "backend.h is included by the machine and the rooms that open devices alone, never by the tool" \
+    "$(includes src/base src/formats src/catalog src/plan src/cli | grep 'distorch2/backend.h')"
+verdict "hwloc.h is included in src/machine only" \
+    "$(includes src backends include | grep -E '	[<"]hwloc' | grep -v '^src/machine/')"
+verdict "yaml.h is included in src/catalog only" \
+    "$(includes src backends include | grep -E '	[<"]yaml' | grep -v '^src/catalog/')"
+verdict "no vendor header in src or include" \
+    "$(includes src include | grep -E '	[<"](CL/|cuda|hip/|nvml|level_zero|ze_)')"
+verdict "public headers include one another and the C library alone" \
+    "$(includes include | grep -vE '	<(distorch2/[a-z]+\.h|std(bool|def|int|arg)\.h)>')"
+verdict "the library calls neither abort nor exit, and prints nothing" \
+    "$(grep -nE '(^|[^_[:alnum:]])(abort|exit|_exit|printf|puts|perror|vprintf)[[:space:]]*\(' -r src backends --include='*.c' |
+        grep -v '^src/cli/' | grep -vE '^[^:]*:[0-9]*:[[:space:]]*(/?\*|//)')"
+verdict "the heap is reached through base/alloc.h alone" \
+    "$(grep -nE '(^|[^_[:alnum:]])(malloc|calloc|realloc|strdup|strndup|asprintf)[[:space:]]*\(' -r src backends --include='*.c' |
+        grep -vE '^src/(cli/|base/alloc\.c)')"
+verdict "every source names its licence in its first two lines" \
+    "$(find src backends include tests m4 -name '*.[ch]' -o -name '*.sh' -o -name '*.bats' -o -name '*.m4' -o -name '*.mk' |
+        grep -vE '/m4/(lt|libtool)|^m4/(lt|libtool)' | while IFS= read -r file; do
+            head -n 2 "$file" | grep -q 'SPDX-License-Identifier: BSD-3-Clause' || echo "$file"
+        done)"
+
+echo "1..$count"
+[ $failed -eq 0 ]

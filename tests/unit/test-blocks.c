@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Blocks: how tensors are grouped, what network they are of, and in which order it uses them. */
+#include "base/checked.h"
+#include "support/layout.h"
+#include "support/scratch.h"
+#include "support/tap.h"
+#include <distorch2.h>
+
+static struct dt2_blocks *blocks_of(const struct layout *layout, struct dt2_file **file)
+{
+    size_t size;
+    struct dt2_error err;
+    struct dt2_blocks *blocks = NULL;
+    char *header = layout_header(layout, &size);
+    const char *path = scratch_file("model", header, size, layout->bytes);
+    if (dt2_file_open(path, file, &err) < 0 || dt2_blocks_make(*file, &blocks, &err) < 0) {
+        diag("%s", err.text);
+        exit(1);
+    }
+    free(header);
+    return blocks;
+}
+
+static struct layout read_layout(const char *name, char **text)
+{
+    char path[128];
+    snprintf(path, sizeof path, "layouts/%s.tsv", name);
+    return layout_read(data_path(path), text);
+}
+
+static uint64_t prefix_bytes(const struct dt2_blocks *blocks, size_t count)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < count; i++)
+        sum += dt2_blocks_array(blocks)[i].bytes;
+    return sum;
+}
+
+/* -- grouping -- */
+
+/* "name:bytes name:bytes ..." of all blocks, and the tensors of each in brackets. */
+static const char *describe(const struct dt2_blocks *blocks)
+{
+    static char text[4096];
+    size_t used = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < dt2_blocks_count(blocks); i++) {
+        const struct dt2_block *block = &dt2_blocks_array(blocks)[i];
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s:%" PRIu64 "[", i ? " " : "", block->name,
+                                 block->bytes);
+        for (size_t j = 0; j < block->tensor_count; j++)
+            used += (size_t)snprintf(text + used, sizeof text - used, "%s%zu=%" PRIu64, j ? "," : "", block->tensors[j],
+                                     block->tensor_bytes[j]);
+        used += (size_t)snprintf(text + used, sizeof text - used, "]");
+    }
+    return text;
+}
+
+static void test_grouping(void)
+{
+    static const struct {
+        const char *tensors; /* name:bytes, in file order */
+        const char *blocks;
+    } cases[] = {
+        { "a.weight:4 a.bias:2 b.weight:3", "a:6[0=4,1=2] b:3[2=3]" },
+        { "a.weight:4 b.weight:3 a.bias:2", "a:6[0=4,2=2] b:3[1=3]" },
+        { "z:1 y.w:2 x:3", "z:1[0=1] y:2[1=2] x:3[2=3]" },
+        { "a:1 a.w:2 a.w.w:3", "a:1[0=1] a:2[1=2] a.w:3[2=3]" }, /* a name without dot is a block by itself */
+        { "a.b.c:1 a.b.d:2 a.c:3", "a.b:3[0=1,1=2] a:3[2=3]" },
+        { "a.:1 a.x:2 .x:3 :4", "a:3[0=1,1=2] :3[2=3] :4[3=4]" },
+        { "a.w:4 b.w:0 c.w:2", "a:4[0=4,1=0] c:2[2=2]" }, /* without bytes: with the one before */
+        { "a.w:0 b.w:4 c.w:2", "b:4[0=0,1=4] c:2[2=2]" }, /* the first ones: with the one after */
+        { "a.w:0 b.w:0 c.w:2 d.w:0 e.w:0", "c:2[0=0,1=0,2=2,3=0,4=0]" },
+        { "a.w:0 b.w:0", "a:0[0=0,1=0]" },
+        { "a.w:4 b.w:0 c.w:1 b.v:0 a.v:1", "a:5[0=4,1=0,3=0,4=1] c:1[2=1]" },
+        { "a.w:4 b.w:0 b.v:2", "a:4[0=4] b:2[1=0,2=2]" },
+        { "", "" },
+    };
+    for (size_t i = 0; i < DT2_COUNT(cases); i++) {
+        char *copy = strdup(cases[i].tensors);
+        struct layout layout = { 0 };
+        for (char *word = strtok(copy, " "); word; word = strtok(NULL, " ")) {
+            char *bytes = strrchr(word, ':');
+            *bytes++ = '\0';
+            layout_add(&layout, word, "U8", bytes);
+        }
+        struct dt2_file *file;
+        struct dt2_blocks *blocks = blocks_of(&layout, &file);
+        dt2_file_free(file); /* blocks outlive it */
+        is_str(describe(blocks), cases[i].blocks, "'%s'", cases[i].tensors);
+        dt2_blocks_free(blocks);
+        free(layout.tensors);
+        free(copy);
+    }
+    dt2_blocks_free(NULL);
+}
+
+/* -- the order of execution -- */
+
+/* The blocks of a list of parameters, in the order of their first use. */
+static void test_recorded_order(const char *layout_name, const char *order_name)
+{
+    char *text, path[128], line[512], last[512] = "";
+    struct layout layout = read_layout(layout_name, &text);
+    struct dt2_file *file;
+    struct dt2_blocks *blocks = blocks_of(&layout, &file);
+    snprintf(path, sizeof path, "execution_order/%s.tsv", order_name);
+    FILE *stream = fopen(data_path(path), "re");
+    size_t n = 0, wrong = 0;
+    while (stream && fgets(line, sizeof line, stream)) {
+        *strrchr(line, '.') = '\0';
+        if (strcmp(line, last) == 0)
+            continue;
+        strcpy(last, line);
+        const char *got = n < dt2_blocks_count(blocks) ? dt2_blocks_array(blocks)[n].name : "(nothing)";
+        if (strcmp(got, line) != 0 && wrong++ < 3)
+            diag("block %zu is %s, and the network used %s", n, got, line);
+        n++;
+    }
+    is_u64(wrong, 0, "%s: the order is the one that was recorded", order_name);
+    is_u64(dt2_blocks_count(blocks), n, "%s: as many blocks", order_name);
+    if (stream)
+        fclose(stream);
+    dt2_blocks_free(blocks);
+    dt2_file_free(file);
+    free(layout.tensors);
+    free(text);
+}
+
+static void shuffle(struct layout *layout)
+{
+    for (size_t i = layout->count; i > 1; i--) {
+        size_t j = random_below(i);
+        struct layout_tensor moved = layout->tensors[i - 1];
+        layout->tensors[i - 1] = layout->tensors[j];
+        layout->tensors[j] = moved;
+    }
+}
+
+/* Where the block called `name` stands. */
+static size_t position(const struct dt2_blocks *blocks, const char *name)
+{
+    for (size_t i = 0; i < dt2_blocks_count(blocks); i++)
+        if (strcmp(dt2_blocks_array(blocks)[i].name, name) == 0)
+            return i;
+    diag("no block %s", name);
+    return SIZE_MAX;
+}
+
+/*
+ * Networks of which only the order of their parameters was recorded: made of those names, shuffled. Layers and taps
+ * must come out as they were used; the preamble, in an order of our own, before them.
+ */
+static void test_recorded_layers(const char *order_name, const char *first_layer)
+{
+    char path[128], line[256];
+    static char names[1200][128];
+    struct layout layout = { 0 };
+    snprintf(path, sizeof path, "execution_order/%s.tsv", order_name);
+    FILE *stream = fopen(data_path(path), "re");
+    while (stream && fgets(line, sizeof line, stream)) {
+        line[strcspn(line, "\n")] = '\0';
+        snprintf(names[layout.count], sizeof names[0], "%.127s", line);
+        layout_add(&layout, names[layout.count], "F16", "2,2");
+    }
+    if (stream)
+        fclose(stream);
+    struct layout shuffled = { 0 };
+    for (size_t i = 0; i < layout.count; i++)
+        layout_add(&shuffled, names[i], "F16", "2,2");
+    shuffle(&shuffled);
+    struct dt2_file *file;
+    struct dt2_blocks *blocks = blocks_of(&shuffled, &file);
+    size_t at = position(blocks, first_layer), wrong = at == SIZE_MAX;
+    bool began = false;
+    for (size_t i = 0; i < layout.count && !wrong; i++) {
+        char *dot = strrchr(names[i], '.');
+        if (!dot)
+            continue; /* a parameter of the whole network, which is in the preamble */
+        *dot = '\0';
+        began |= strcmp(names[i], first_layer) == 0;
+        if (!began || (i > 0 && strcmp(names[i], names[i - 1]) == 0))
+            continue;
+        const char *got = at < dt2_blocks_count(blocks) ? dt2_blocks_array(blocks)[at++].name : "(nothing)";
+        wrong += strcmp(got, names[i]) != 0;
+        if (wrong)
+            diag("%s stands where %s was used", got, names[i]);
+    }
+    is_u64(wrong, 0, "%s: layers and taps come as they were recorded", order_name);
+    is_u64(at, dt2_blocks_count(blocks), "%s: nothing follows them", order_name);
+    dt2_blocks_free(blocks);
+    dt2_file_free(file);
+    free(layout.tensors);
+    free(shuffled.tensors);
+}
+
+static void test_sd15(void)
+{
+    char *text;
+    struct layout layout = read_layout("control_v11p_sd15_canny_fp16", &text);
+    struct dt2_file *file;
+    struct dt2_blocks *blocks = blocks_of(&layout, &file);
+    is_u64(dt2_file_total_bytes(file), 722558240, "SD1.5: bytes");
+    is_u64(dt2_blocks_count(blocks), 191, "SD1.5: blocks");
+    is_u64(prefix_bytes(blocks, 191), 722558240, "SD1.5: blocks sum to the model");
+    is_u64(prefix_bytes(blocks, 134), 288520480, "SD1.5: the first 134");
+    is_u64(prefix_bytes(blocks, 149), 358037280, "SD1.5: the first 149");
+    is_u64(prefix_bytes(blocks, 150), 361316640, "SD1.5: the first 150");
+    dt2_blocks_free(blocks);
+    dt2_file_free(file);
+    free(layout.tensors);
+    free(text);
+}
+
+static void test_sdxl(void)
+{
+    static const char *const ascending[] = {
+        "time_embed.0", "time_embed.2", "input_hint_block.0", "input_hint_block.14", "label_emb.0.0", "label_emb.0.2",
+        "input_blocks.0.0", "zero_convs.0.0", "input_blocks.1.0.in_layers.0", "zero_convs.1.0", "input_blocks.3.0.op",
+        "zero_convs.3.0", "input_blocks.4.0.skip_connection", "input_blocks.4.1.norm",
+        "input_blocks.4.1.transformer_blocks.0.norm1", "input_blocks.4.1.transformer_blocks.1.ff.net.2",
+        "input_blocks.4.1.proj_out", "zero_convs.4.0", "input_blocks.7.1.transformer_blocks.2.attn1.to_q",
+        "input_blocks.7.1.transformer_blocks.9.attn1.to_q", "input_blocks.8.0.in_layers.0", "zero_convs.8.0",
+        "middle_block.0.in_layers.0", "middle_block.1.transformer_blocks.9.ff.net.0.proj",
+        "middle_block.2.out_layers.3", "middle_block_out.0",
+    };
+    char *text;
+    struct layout layout = read_layout("sdxl_controlnet_cldm_fp16", &text);
+    struct dt2_file *file;
+    struct dt2_blocks *blocks = blocks_of(&layout, &file);
+    is_str(dt2_blocks_family(blocks), "sdxl", "SDXL: family");
+    is_u64(prefix_bytes(blocks, dt2_blocks_count(blocks)), dt2_file_total_bytes(file), "SDXL: blocks sum to the model");
+    for (size_t i = 1; i < DT2_COUNT(ascending); i++)
+        ok(position(blocks, ascending[i - 1]) < position(blocks, ascending[i]), "SDXL: %s, then %s", ascending[i - 1],
+           ascending[i]);
+    for (int i = 0; i < 9; i++) { /* a tap follows the whole of its layer, and nothing stands between */
+        char tap[32], layer[32];
+        snprintf(tap, sizeof tap, "zero_convs.%d.0", i);
+        snprintf(layer, sizeof layer, "input_blocks.%d.", i);
+        size_t at = position(blocks, tap);
+        ok(strncmp(dt2_blocks_array(blocks)[at - 1].name, layer, strlen(layer)) == 0, "SDXL: %s follows its layer",
+           tap);
+    }
+    dt2_blocks_free(blocks);
+    dt2_file_free(file);
+    free(layout.tensors);
+    free(text);
+}
+
+static bool same_blocks(const struct dt2_blocks *a, const struct dt2_blocks *b)
+{
+    if (dt2_blocks_count(a) != dt2_blocks_count(b))
+        return false;
+    for (size_t i = 0; i < dt2_blocks_count(a); i++) {
+        const struct dt2_block *x = &dt2_blocks_array(a)[i], *y = &dt2_blocks_array(b)[i];
+        if (strcmp(x->name, y->name) != 0 || x->bytes != y->bytes || x->tensor_count != y->tensor_count)
+            return false;
+    }
+    return true;
+}
+
+/* However the tensors of a recognised network stand in the file, its blocks are the same, in the same order. */
+static void test_permutations(const char *layout_name, const char *extra)
+{
+    char *text;
+    struct layout layout = read_layout(layout_name, &text);
+    char *more = strdup(extra);
+    for (char *word = strtok(more, " "); word; word = strtok(NULL, " "))
+        layout_add(&layout, word, "F16", strchr(word, '0') ? "0" : "5");
+    struct dt2_file *file;
+    struct dt2_blocks *blocks = blocks_of(&layout, &file);
+    dt2_file_free(file);
+    for (int i = 0; i < 20; i++) {
+        shuffle(&layout);
+        struct dt2_blocks *shuffled = blocks_of(&layout, &file);
+        ok(same_blocks(blocks, shuffled) && dt2_blocks_variant(shuffled) == dt2_blocks_variant(blocks) &&
+               dt2_blocks_family(shuffled) == dt2_blocks_family(blocks),
+           "%s: permutation %d changes nothing", layout_name, i);
+        dt2_blocks_free(shuffled);
+        dt2_file_free(file);
+    }
+    dt2_blocks_free(blocks);
+    free(layout.tensors);
+    free(text);
+    free(more);
+}
+
+/* A network that nobody knows: blocks by the place of their first tensor. */
+static void test_file_order(void)
+{
+    struct layout layout = { 0 };
+    char names[50][32];
+    for (size_t i = 0; i < 50; i++) {
+        snprintf(names[i], sizeof names[i], "layer%zu.%s", (i * 7) % 25, i < 25 ? "weight" : "bias");
+        layout_add(&layout, names[i], "F32", "3");
+    }
+    struct dt2_file *file;
+    struct dt2_blocks *blocks = blocks_of(&layout, &file);
+    size_t wrong = 0;
+    for (size_t i = 0; i < 25; i++) {
+        *strchr(names[i], '.') = '\0';
+        wrong += strcmp(dt2_blocks_array(blocks)[i].name, names[i]) != 0;
+    }
+    is_u64(wrong, 0, "an unknown network's blocks are in file order");
+    ok(!dt2_blocks_variant(blocks) && !dt2_blocks_family(blocks) && !dt2_blocks_needs_base(blocks),
+       "and nothing is said of it");
+    dt2_blocks_free(blocks);
+    dt2_file_free(file);
+    free(layout.tensors);
+}
+
+/* -- recognition -- */
+
+static void test_layouts(void)
+{
+    static const struct {
+        const char *layout, *variant, *family;
+    } cases[] = {
+        { "control_v11p_sd15_canny_fp16", "cldm", "sd1" },
+        { "sdxl_controlnet_cldm_fp16", "cldm", "sdxl" },
+        { "diffusers_sd15_canny", "diffusers", "sd1" },
+        { "diffusers_sdxl_canny_fp16", "diffusers", "sdxl" },
+        { "diffusers_flux_instantx_canny", "instantx", "flux" },
+        { "diffusers_qwen_instantx_union", "instantx", "qwen-image" },
+        { "diffusers_sd3_instantx_canny", "native", "sd3" },
+        { "hunyuandit_canny", "native", "hunyuandit" },
+        { "xlabs_flux_canny_v3", "xlabs", "flux" },
+        { "t2iadapter_canny_sd15v2", "t2i-adapter-full", NULL },
+    };
+    for (size_t i = 0; i < DT2_COUNT(cases); i++) {
+        char *text;
+        struct layout layout = read_layout(cases[i].layout, &text);
+        struct dt2_file *file;
+        struct dt2_blocks *blocks = blocks_of(&layout, &file);
+        is_str(dt2_blocks_variant(blocks), cases[i].variant, "%s: variant", cases[i].layout);
+        is_str(dt2_blocks_family(blocks), cases[i].family, "%s: family", cases[i].layout);
+        ok(!dt2_blocks_needs_base(blocks), "%s: needs no base", cases[i].layout);
+        dt2_blocks_free(blocks);
+        dt2_file_free(file);
+        free(layout.tensors);
+        free(text);
+    }
+}
+
+static void test_rules(void)
+{
+    static const struct {
+        const char *names, *variant, *family;
+        bool needs_base;
+    } cases[] = {
+        { "zero_convs.0.0.weight", "cldm", NULL, false },
+        { "zero_convs.0.0.weight x.attn2.to_k.weight=768", "cldm", "sd1", false },
+        { "control_model.zero_convs.0.0.weight x.attn2.to_k.weight=1024 difference", "cldm", "sd2", false },
+        { "zero_convs.0.0.weight x.attn2.to_k.weight=2048", "cldm", "sdxl", false },
+        { "zero_convs.0.0.weight x.attn2.to_k.weight=1280", "cldm", NULL, false },
+        { "zero_convs.0.0.weight x.attn2.to_k.weight=768 y.attn2.to_k.weight=2048", "cldm", NULL, false },
+        { "zero_convs.0.0.weight lora_controlnet x.attn2.to_k.down=2048", "control-lora", "sdxl", true },
+        { "controlnet_cond_embedding.conv_in.weight x.attn2.to_k.weight=1024", "diffusers", "sd2", false },
+        { "controlnet_cond_embedding.conv_in.weight control_add_embedding.linear_1.bias x.attn2.to_k.weight=2048",
+          "diffusers-union", "sdxl", false },
+        { "controlnet_blocks.0.weight", NULL, NULL, false },
+        { "controlnet_blocks.0.weight pos_embed_input.proj.weight transformer_blocks.0.adaLN_modulation.1.bias",
+          "native", "sd35", false },
+        { "controlnet_blocks.0.weight controlnet_x_embedder.weight controlnet_mode_embedder.weight", "instantx-union",
+          "flux", false },
+        { "control_blocks.0.after_proj.weight control_img_in.weight", "fun", "qwen-image", false },
+        { "controlnet_blocks.0.linear.weight", "mistoline", "flux", false },
+        { "body.0.in_conv.weight", "t2i-adapter-light", NULL, false },
+        { "adapter.body.0.resnets.0.block1.weight", "t2i-adapter-diffusers", NULL, false },
+        { "adapte.body.0.resnets.0.block1.weight", NULL, NULL, false },
+        { "backbone.0.0.weight", "native", "stable-cascade", false },
+        { "backbone.10.blocks.0.weight", "native", "stable-cascade", false },
+        { "model.zero_convs.0.0.weight", NULL, NULL, false },
+    };
+    for (size_t i = 0; i < DT2_COUNT(cases); i++) {
+        char *names = strdup(cases[i].names), shapes[8][16];
+        struct layout layout = { 0 };
+        for (char *word = strtok(names, " "); word; word = strtok(NULL, " ")) {
+            char *width = strchr(word, '=');
+            if (width)
+                *width++ = '\0';
+            char *shape = shapes[layout.count];
+            snprintf(shape, sizeof shapes[0], "2,%s", width ? width : "2");
+            layout_add(&layout, word, "F16", shape);
+        }
+        struct dt2_file *file;
+        struct dt2_blocks *blocks = blocks_of(&layout, &file);
+        is_str(dt2_blocks_variant(blocks), cases[i].variant, "%s: variant", cases[i].names);
+        is_str(dt2_blocks_family(blocks), cases[i].family, "%s: family", cases[i].names);
+        ok(dt2_blocks_needs_base(blocks) == cases[i].needs_base, "%s: base", cases[i].names);
+        dt2_blocks_free(blocks);
+        dt2_file_free(file);
+        free(layout.tensors);
+        free(names);
+    }
+}
+
+int main(void)
+{
+    seed_random(1511);
+    test_grouping();
+    test_recorded_order("control_v11p_sd15_canny_fp16", "cldm_sd15");
+    test_recorded_order("diffusers_sd15_canny", "diffusers_sd15");
+    test_recorded_layers("flux_xlabs", "double_blocks.0.img_mod.lin");
+    test_recorded_layers("sd3_native", "joint_blocks.0.context_block.adaLN_modulation.1");
+    test_recorded_layers("hunyuandit", "blocks.0.default_modulation.1");
+    test_sd15();
+    test_sdxl();
+    /* Names that no network has, without bytes where they hold a 0: numbers beyond all, leading zeros, doubles. */
+    test_permutations("control_v11p_sd15_canny_fp16",
+                      "zero_convs.01.0 zero_convs.1.x zero_convs.x.0 input_blocks difference control_model.difference "
+                      "input_blocks.99999999999999999999.w middle_block.1.other.w middle_block.0w.w time_embed "
+                      "time_embed.w");
+    test_permutations("sdxl_controlnet_cldm_fp16", "a b a.w b.w c.0 d.0");
+    test_permutations("diffusers_sdxl_canny_fp16", "down_blocks.x.resnets.1.w down_blocks.1 mid_block.w");
+    test_permutations("hunyuandit_canny", "blocks.w");
+    test_permutations("xlabs_flux_canny_v3", "");
+    test_permutations("diffusers_qwen_instantx_union", "");
+    test_permutations("t2iadapter_canny_sd15v2", "");
+    test_file_order();
+    test_layouts();
+    test_rules();
+    return done_testing();
+}

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The pieces of a load that need no device: layout, chunks, the crew. */
+#include "base/checked.h"
+#include "load/chunks.h"
+#include "load/crew.h"
+#include "load/layout.h"
+#include "support/layout.h"
+#include "support/scratch.h"
+#include "support/tap.h"
+#include <distorch2.h>
+#include <signal.h>
+#include <stdatomic.h>
+
+/* A file of `count` tensors of the given sizes in bytes, the blocks of it, and a plan that puts all on cpu. */
+static struct dt2_file *file;
+static struct dt2_blocks *blocks;
+static struct dt2_plan *plan;
+static uint64_t sizes[] = { 1000, 3, 70000, 1, 4096, 250000, 64, 12345 };
+static unsigned char *content;
+static size_t header_size;
+
+static void make_file(void)
+{
+    static char names[DT2_COUNT(sizes)][16], shapes[DT2_COUNT(sizes)][16];
+    struct layout layout = { 0 };
+    for (size_t i = 0; i < DT2_COUNT(sizes); i++) {
+        snprintf(names[i], sizeof names[i], "t%zu.weight", i);
+        snprintf(shapes[i], sizeof shapes[i], "%" PRIu64, sizes[i]);
+        layout_add(&layout, names[i], "U8", shapes[i]);
+    }
+    char *header = layout_header(&layout, &header_size);
+    content = malloc(header_size + layout.bytes);
+    memcpy(content, header, header_size);
+    for (size_t i = 0; i < layout.bytes; i++)
+        content[header_size + i] = (unsigned char)random_u64();
+    const char *path = scratch_file("load.safetensors", content, header_size + layout.bytes, 0);
+    struct dt2_error err;
+    if (dt2_file_open(path, &file, &err) < 0 || dt2_blocks_make(file, &blocks, &err) < 0)
+        layout_die("%s", err.text);
+    free(header);
+    free(layout.tensors);
+
+    static const char machine[] =
+        "{\"devices\":[{\"name\":\"cpu\",\"aliases\":[],\"driver\":\"host\",\"kind\":\"host\",\"vendor\":null,\"model\":null,"
+        "\"pci\":null,\"uuid\":null,\"numa_node\":0,\"total_bytes\":8589934592,\"free_bytes\":8589934592,\"budgets\":[\"cpu\"],"
+        "\"links\":[]}],\"budgets\":[{\"name\":\"cpu\",\"total_bytes\":8589934592,\"free_bytes\":8589934592}],\"unusable\":[]}";
+    struct dt2_devices *devices;
+    struct dt2_request request = DT2_REQUEST_INIT;
+    if (dt2_devices_parse(machine, sizeof machine - 1, &devices, &err) < 0 ||
+        dt2_plan_make(devices, dt2_blocks_array(blocks), dt2_blocks_count(blocks), &request, &plan, &err) < 0)
+        layout_die("%s", err.text);
+    dt2_devices_free(devices);
+}
+
+static void test_layout(uint64_t alignment, uint64_t most)
+{
+    struct dt2_layout_rules rules = { alignment, most };
+    struct dt2_layout layout;
+    struct dt2_error err;
+    if (!ok(dt2_layout_make(plan, dt2_blocks_array(blocks), DT2_COUNT(sizes), &rules, &layout, &err) == 0,
+            "layout with alignment %" PRIu64 ", slabs of at most %" PRIu64, alignment, most)) {
+        diag("%s", err.text);
+        return;
+    }
+    bool aligned = true, inside = true, apart = true;
+    for (size_t i = 0; i < DT2_COUNT(sizes); i++) {
+        const struct dt2_place *p = &layout.places[i];
+        aligned &= p->offset % alignment == 0;
+        inside &= p->offset + p->bytes <= layout.shares[0].slab_bytes[p->slab] && p->bytes == sizes[i];
+        for (size_t j = 0; j < i; j++) {
+            const struct dt2_place *q = &layout.places[j];
+            apart &= p->slab != q->slab || p->offset >= q->offset + q->bytes || q->offset >= p->offset + p->bytes;
+        }
+    }
+    bool small = true;
+    for (size_t i = 0; i < layout.shares[0].slab_count; i++)
+        small &= layout.shares[0].slab_bytes[i] <= most;
+    ok(aligned, "every tensor is aligned");
+    ok(inside && small, "and inside its slab, which is no larger than allowed");
+    ok(apart, "and overlaps no other");
+    if (most == DT2_UNKNOWN)
+        is_u64(layout.shares[0].slab_count, 1, "without a limit there is one slab");
+
+    /* Chunks of any size bring the same bytes to the same places. */
+    static const uint64_t limits[] = { 1, 7, 4096, 100000, 1 << 20 };
+    for (size_t k = 0; k < DT2_COUNT(limits); k++) {
+        struct dt2_chunks chunks = { 0 };
+        if (limits[k] == 1 && most != DT2_UNKNOWN)
+            continue; /* one byte a chunk: once is enough */
+        dt2_chunks_make(file, &layout, 0, limits[k], &chunks, &err);
+        unsigned char *slabs[16] = { 0 };
+        for (size_t i = 0; i < layout.shares[0].slab_count; i++)
+            slabs[i] = calloc(1, layout.shares[0].slab_bytes[i] + 1);
+        bool read = true, limited = true;
+        for (size_t i = 0; i < chunks.count; i++) {
+            const struct dt2_chunk *c = &chunks.chunks[i];
+            limited &= c->span <= limits[k];
+            read &= dt2_chunk_read(file, &chunks, c, slabs[c->slab] + c->offset, &err) == 0;
+        }
+        bool same = true;
+        for (size_t i = 0, at = header_size; i < DT2_COUNT(sizes); at += sizes[i++])
+            same &= memcmp(slabs[layout.places[i].slab] + layout.places[i].offset, content + at, sizes[i]) == 0;
+        ok(limited, "chunks of at most %" PRIu64 " bytes are", limits[k]);
+        ok(read && same, "and bring every byte to its place");
+        for (size_t i = 0; i < layout.shares[0].slab_count; i++)
+            free(slabs[i]);
+        dt2_chunks_clear(&chunks);
+    }
+    dt2_layout_clear(&layout);
+}
+
+static void test_layout_refusal(void)
+{
+    struct dt2_layout_rules rules = { 64, 249999 };
+    struct dt2_layout layout;
+    struct dt2_error err;
+    is_int(dt2_layout_make(plan, dt2_blocks_array(blocks), DT2_COUNT(sizes), &rules, &layout, &err), DT2_ENOFIT,
+           "a tensor above the largest allocation has no place");
+    ok(strstr(err.text, "250000") && strstr(err.text, "249999"), "both numbers are said");
+}
+
+/* -- the crew --------------------------------------------------------------------------------------------- */
+
+#define LANES 3
+struct job {
+    _Atomic unsigned done[LANES][100];
+    _Atomic unsigned ticks;
+    size_t fail_lane, fail_item;
+    unsigned cancel_after; /* ticks; 0: never */
+    unsigned nap_us;
+    unsigned size;
+    _Atomic bool outside; /* a worker's number was not below the crew's size */
+};
+
+static int work(void *data, unsigned worker, size_t lane, size_t item, struct dt2_error *err)
+{
+    struct job *job = data;
+    if (worker >= job->size)
+        atomic_store(&job->outside, true);
+    atomic_fetch_add(&job->done[lane][item], 1);
+    if (job->nap_us)
+        usleep(job->nap_us);
+    if (lane == job->fail_lane && item == job->fail_item) {
+        err->code = DT2_EFAILED;
+        snprintf(err->text, sizeof err->text, "item %zu of lane %zu", item, lane);
+        return DT2_EFAILED;
+    }
+    return 0;
+}
+
+static int tick(void *data)
+{
+    struct job *job = data;
+    unsigned ticks = atomic_fetch_add(&job->ticks, 1) + 1;
+    return job->cancel_after && ticks >= job->cancel_after;
+}
+
+static void test_crew(unsigned threads)
+{
+    static const size_t items[LANES] = { 100, 0, 37 };
+    struct dt2_error err;
+    struct job job = { .fail_lane = SIZE_MAX };
+    struct dt2_crew crew = { .threads = threads, .items = items, .lanes = LANES, .work = work, .tick = tick, .data = &job };
+    job.size = dt2_crew_size(&crew);
+    is_int(dt2_crew_run(&crew, &err), 0, "%u threads finish", threads);
+    bool once = true;
+    for (size_t i = 0; i < LANES; i++)
+        for (size_t j = 0; j < items[i]; j++)
+            once &= job.done[i][j] == 1;
+    ok(once, "every item is done once");
+    ok(!job.outside, "workers are numbered below the crew's size");
+
+    job = (struct job){ .fail_lane = 2, .fail_item = 5, .size = job.size };
+    is_int(dt2_crew_run(&crew, &err), DT2_EFAILED, "a failure is the result");
+    is_str(err.text, "item 5 of lane 2", "with its words");
+
+    job = (struct job){ .fail_lane = SIZE_MAX, .cancel_after = 1, .nap_us = 20000, .size = job.size };
+    is_int(dt2_crew_run(&crew, &err), DT2_ECANCELLED, "a tick cancels");
+    ok(job.done[0][99] == 0, "and the rest is not done");
+}
+
+static void test_crew_signals(void)
+{
+    sigset_t now, before;
+    pthread_sigmask(SIG_SETMASK, NULL, &before);
+    static const size_t items[1] = { 10 };
+    struct job job = { .fail_lane = SIZE_MAX, .size = 64 };
+    struct dt2_crew crew = { .threads = 2, .items = items, .lanes = 1, .work = work, .data = &job };
+    dt2_crew_run(&crew, NULL);
+    pthread_sigmask(SIG_SETMASK, NULL, &now);
+    bool same = true;
+    for (int i = 1; i < 32; i++)
+        same &= sigismember(&now, i) == sigismember(&before, i);
+    ok(same, "the caller's signal mask is as it was");
+    static const size_t none[1] = { 0 };
+    crew.items = none;
+    is_int(dt2_crew_run(&crew, NULL), 0, "no items, no work");
+}
+
+int main(void)
+{
+    seed_random(7);
+    make_file();
+    test_layout(1, DT2_UNKNOWN);
+    test_layout(64, DT2_UNKNOWN);
+    test_layout(256, 250000);
+    test_layout(4096, 262144);
+    test_layout_refusal();
+    test_crew(1);
+    test_crew(4);
+    test_crew(16);
+    test_crew_signals();
+    dt2_plan_free(plan);
+    dt2_blocks_free(blocks);
+    dt2_file_free(file);
+    free(content);
+    return done_testing();
+}
