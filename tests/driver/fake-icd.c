@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A driver for the ICD loader whose platforms show what no machine at hand has: GPUs with a place on the bus, an old one, a
- * platform that fails; and work that fails when it runs. It counts what was made and not released.
+ * A driver for the ICD loader whose platforms show what no machine at hand has: GPUs with a place on the bus, an old
+ * one, a platform that fails; and work that fails when it runs. It counts what was made and not released.
  */
 #define CL_TARGET_OPENCL_VERSION 120
 #include <CL/cl.h>
@@ -104,8 +104,10 @@ static const struct property amd_integrated[] = {
     { 0, 0, NULL },
 };
 
-static const struct property mesa[] = { /* 300 bytes of name: euro signs, so that a cut hits the middle of one */
-    COMMON("a\xE2\x82\xAC\xE2\x82\xAC\xE2\x82\xAC" "0123456789012345678901234567890123456789012345678901234567890123456789"
+static const struct property mesa[] = {
+    /* a name that is too long, with euro signs, so that a cut hits the middle of one */
+    COMMON("a\xE2\x82\xAC\xE2\x82\xAC\xE2\x82\xAC"
+           "0123456789012345678901234567890123456789012345678901234567890123456789"
            "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
            "0123456789012345678901234567890123456789012345678901234567890123456"
            "\xE2\x82\xAC\xE2\x82\xAC\xE2\x82\xAC\xE2\x82\xAC", CL_DEVICE_TYPE_ACCELERATOR), NEW,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a check of the conformance suite is given: one device of one driver, open. Checks call entries through CALL, which
- * notes that the entry was called and that errno came back as it was, and say what must come of it with good() or refused().
+ * What a check of the conformance suite is given: one device of one driver, open. Checks call entries through CALL,
+ * which notes that the entry was called and how it left errno, and say what must come of it by good() or refused().
  */
 #ifndef DT2_TESTS_SUBJECT_H
 #define DT2_TESTS_SUBJECT_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A program that brings its own OpenCL context, queues and buffers, on whatever devices there are (PoCL gives two). No user
- * events here: PoCL 3.1 aborts when one fails that others wait for, and its "basic" device locks up when one completes.
- * test-opencl-fake has work that fails.
+ * A program that brings its own OpenCL context, queues and buffers, on whatever devices there are (PoCL gives two). No
+ * user events here: PoCL 3.1 aborts when one fails that others wait for, and its "basic" device locks up when one
+ * completes. test-opencl-fake has work that fails.
  */
 #define CL_TARGET_OPENCL_VERSION 120
 #include "subject.h"
@@ -50,7 +50,8 @@ static void test_foreign(struct subject *s, const struct program *p)
     dt2_handle handle = UNTOUCHED;
     cl_int code;
     refused(s, DT2_BACKEND_INVALID, CALL(s, device_open, 0, p->contexts[1], &handle), "a context of another device");
-    refused(s, DT2_BACKEND_INVALID, CALL(s, queue_adopt, s->device, p->queues[1], &handle), "a queue of another context");
+    refused(s, DT2_BACKEND_INVALID, CALL(s, queue_adopt, s->device, p->queues[1], &handle),
+            "a queue of another context");
     ok(strstr(s->err.text, "another context"), "which it says");
     refused(s, DT2_BACKEND_INVALID, CALL(s, queue_adopt, s->device, NULL, &handle), "no queue");
     refused(s, DT2_BACKEND_INVALID, CALL(s, buffer_adopt, s->device, p->buffers[1], BYTES, &handle),

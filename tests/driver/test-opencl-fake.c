@@ -80,7 +80,8 @@ static void test_identity(struct subject *s)
            "its free memory");
     }
     size_t length = find(s, &devices[DEVICES - 1]) ? strlen(s->info.model) : 0;
-    ok(length > 252 && length < 256 && dt2_utf8_valid(s->info.model, length), "a long name is cut at a whole character");
+    ok(length > 252 && length < 256 && dt2_utf8_valid(s->info.model, length),
+       "a long name is cut at a whole character");
     is_str(s->info.model + length - 3, "\xE2\x82\xAC", "which is the one before");
 }
 
