@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# The programs of docs/examples: they compile as their first comment says, run, and fail as they should.
+# The programs of docs/examples compile as their first comment says, run, and fail as they should; and the sources that the
+# documents build up compile too.
 set -u
 src=${top_srcdir:-.}
 build=${top_builddir:-.}
@@ -58,6 +59,16 @@ for example in load plan read; do
         ${CC:-cc} -std=c11 -Wall -Wextra -Werror -pedantic -fsyntax-only $flags "$src/docs/examples/$example.c" \
             2>"$work/err"
     verdict "$what" $?
+done
+
+# The source file that the first step of a document ends in.
+for document in formats commands; do
+    awk '/^```c$/ { code = 1; next } /^```$/ { code = 0 } /^## 2/ { exit } code' "$src/docs/$document.md" >"$work/$document.c"
+    : >"$work/out"
+    [ "$(wc -l <"$work/$document.c")" -gt 40 ] &&
+        ${CC:-cc} -std=gnu11 -Wall -Wextra -Werror -fsyntax-only -include "$build/config.h" -I"$src/include" -I"$src/src" \
+            "$work/$document.c" 2>"$work/err"
+    verdict "the source of docs/$document.md compiles" $?
 done
 
 model=$work/tiny.safetensors
