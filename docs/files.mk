@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
+dist_man_MANS += docs/man/distorch2-driver.7
+
 # What people read, and the example programs: the tests build them with the public headers alone, as a user would, and run them.
 # The tool's pages and its completion are in src/cli/files.mk.
 dist_doc_DATA = \
@@ -6,6 +8,9 @@ dist_doc_DATA = \
 	docs/architecture.md \
 	docs/commands.md \
 	docs/formats.md
+
+driversdir = $(docdir)/drivers
+dist_drivers_DATA = docs/drivers/README.md
 
 examplesdir = $(docdir)/examples
 dist_examples_DATA = \
