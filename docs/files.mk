@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 dist_man_MANS += docs/man/distorch2-driver.7
 
-# What people read, and the example programs: the tests build them with the public headers alone, as a user would, and run them.
+# What people read, and the example programs, which the tests build with the public headers alone, as users do, and run.
 # The tool's pages and its completion are in src/cli/files.mk.
 dist_doc_DATA = \
 	README \

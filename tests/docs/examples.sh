@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# The programs of docs/examples compile as their first comment says, run, and fail as they should; and the sources that the
-# documents build up compile too.
+# The programs of docs/examples compile as their first comment says, run, and fail as they should; and the sources that
+# the documents build up compile too.
 set -u
 src=${top_srcdir:-.}
 build=${top_builddir:-.}
@@ -62,12 +62,15 @@ for example in load plan read; do
 done
 
 # The source file that the first step of a document ends in.
+jansson=$(pkg-config --cflags jansson 2>/dev/null)
 for document in formats commands; do
-    awk '/^```c$/ { code = 1; next } /^```$/ { code = 0 } /^## 2/ { exit } code' "$src/docs/$document.md" >"$work/$document.c"
+    code=$work/$document.c
+    awk '/^```c$/ { code = 1; next } /^```$/ { code = 0 } /^## 2/ { exit } code' "$src/docs/$document.md" >"$code"
     : >"$work/out"
-    [ "$(wc -l <"$work/$document.c")" -gt 40 ] &&
-        ${CC:-cc} -std=gnu11 -Wall -Wextra -Werror -fsyntax-only -include "$build/config.h" -I"$src/include" -I"$src/src" \
-            "$work/$document.c" 2>"$work/err"
+    # shellcheck disable=SC2086
+    [ "$(wc -l <"$code")" -gt 40 ] &&
+        ${CC:-cc} -std=gnu11 -Wall -Wextra -Werror -fsyntax-only -include "$build/config.h" \
+            -I"$src/include" -I"$src/src" $jansson "$code" 2>"$work/err"
     verdict "the source of docs/$document.md compiles" $?
 done
 
