@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "gpu.h"
-#include "nvml_free.h"
+#include "nvml.h"
 #include <stdio.h>
 #include <string.h>
 

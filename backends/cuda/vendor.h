@@ -7,7 +7,7 @@
 #include <cuda_runtime_api.h>
 #include <pthread.h>
 
-#include "nvml.h"
+#include "nvml_decl.h"
 
 #ifdef CUDA_API_PER_THREAD_DEFAULT_STREAM
 #error "the plain entry points are looked up, not those for a default stream of each thread"

@@ -87,7 +87,7 @@
 
 /*
  * libnvidia-ml, which tells free memory without a context; all optional together: without it free memory is unknown
- * until a context is there. The declarations are ours (backends/cuda/nvml.h). The driver numbers are NVIDIA's, as
+ * until a context is there. The declarations are ours (backends/cuda/nvml_decl.h). The driver numbers are NVIDIA's, as
  * of the oldest that CUDA 11 runs on; each entry is older than that.
  */
 #define DT2_NVML_ENTRIES(X)                                                                                            \

@@ -12,9 +12,9 @@ gpu_sources = \
 	backends/gpu/peer.c \
 	backends/gpu/queue.c
 cuda_sources = $(gpu_sources) \
+	backends/cuda/nvml.c \
 	backends/cuda/nvml.h \
-	backends/cuda/nvml_free.c \
-	backends/cuda/nvml_free.h \
+	backends/cuda/nvml_decl.h \
 	backends/cuda/vendor.c \
 	backends/cuda/vendor.h
 hip_sources = $(gpu_sources) \
@@ -22,8 +22,8 @@ hip_sources = $(gpu_sources) \
 	backends/hip/sysfs.h \
 	backends/hip/vendor.c \
 	backends/hip/vendor.h
-CUDA_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/backends/gpu -I$(top_srcdir)/backends/cuda $(CUDA_CFLAGS)
-HIP_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/backends/gpu -I$(top_srcdir)/backends/hip $(HIP_CFLAGS)
+CUDA_CPPFLAGS = $(AM_CPPFLAGS) -iquote $(top_srcdir)/backends/gpu -iquote $(top_srcdir)/backends/cuda $(CUDA_CFLAGS)
+HIP_CPPFLAGS = $(AM_CPPFLAGS) -iquote $(top_srcdir)/backends/gpu -iquote $(top_srcdir)/backends/hip $(HIP_CFLAGS)
 GPU_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -Wl,-z,defs
 
 if WITH_CUDA

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "nvml_free.h"
+#include "nvml.h"
 #include "gpu.h"
 #include <stdio.h>
 
