@@ -73,14 +73,14 @@ static bool refuse_some(void *data, char *why, size_t size)
 }
 
 /* Looks for copies of a base name, and says what came of it in `text`. */
-static void *find(const char *base, const char *const *paths, const char *symbol, bool *present, char *text, size_t size)
+static void *find(const char *base, const char *const *paths, const char *symbol, bool *present, char text[400])
 {
     static int (*version)(void);
     const struct dt2_gpu_symbol symbols[] = { { symbol, &version } };
     const struct dt2_gpu_search search = { .base = base, .sonames = paths, .symbols = symbols, .symbol_count = 1,
                                            .accept = refuse_some };
     version = NULL;
-    void *library = dt2_gpu_find_library(&search, present, text, size);
+    void *library = dt2_gpu_find_library(&search, present, text, 400);
     ok(!library || (version && version() == 3), "a library that is found is bound");
     return library;
 }
@@ -92,27 +92,27 @@ static void test_search(void)
     const char *const junk[] = { in_scratch("libjunk.so.2"), in_scratch("libjunk.so.1"), NULL };
     char text[400];
     bool present = true;
-    ok(!find("libnosuchlibrary", none, "fake_version", &present, text, sizeof text) && !present, "there is none: %s", text);
+    ok(!find("libnosuchlibrary", none, "fake_version", &present, text) && !present, "there is none: %s", text);
     ok(strstr(text, "libnosuchlibrary.so.9, ") && strstr(text, scratch), "what was tried is told");
 
     if (!ok(copy_to("libfirst.so.1") && copy_to("libfirst.so.2"), "copies"))
         return;
-    ok(!find("libfirst", two, "fake_nothing", &present, text, sizeof text) && present && strstr(text, "libfirst.so.2") &&
+    ok(!find("libfirst", two, "fake_nothing", &present, text) && present && strstr(text, "libfirst.so.2") &&
            strstr(text, "lacks fake_nothing"),
        "a symbol that is missing is named, of the first: %s", text);
     refusals = 2;
-    ok(!find("libfirst", two, "fake_version", &present, text, sizeof text) && present &&
+    ok(!find("libfirst", two, "fake_version", &present, text) && present &&
            strstr(text, "refused with 2 to go"),
        "when all are refused the first says why: %s", text);
     ok(!dlopen(two[0], RTLD_NOW | RTLD_NOLOAD), "what was refused is not loaded any more");
     refusals = 1;
-    void *library = find("libfirst", two, "fake_version", &present, text, sizeof text);
+    void *library = find("libfirst", two, "fake_version", &present, text);
     ok(library && strcmp(text, two[1]) == 0, "the second will do where the first will not: %s", text);
     dt2_gpu_close_library(library);
 
     FILE *file = fopen(junk[0], "wb");
     ok(file && fputs("no library", file) >= 0 && fclose(file) == 0 && copy_to("libjunk.so.1"), "a file of junk");
-    library = find("libjunk", junk, "fake_version", &present, text, sizeof text);
+    library = find("libjunk", junk, "fake_version", &present, text);
     ok(library && strcmp(text, junk[1]) == 0, "a file that cannot be loaded is passed over");
     dt2_gpu_close_library(library);
 }
@@ -129,12 +129,13 @@ static void test_held(void)
         ok(copy_to(names[i]) && copy_to("libheld.so.9"), "copies");
         void *held = dlopen(in_scratch(names[i]), RTLD_NOW | RTLD_LOCAL);
         refusals = (int)i > 0 ? (int)i : 0; /* those of the rounds before, which stay loaded */
-        void *library = find("libheld", sonames, "fake_version", &present, text, sizeof text);
-        ok(held && library == held && strcmp(text, in_scratch(names[i])) == 0, "%s is held, and used: %s", names[i], text);
+        void *library = find("libheld", sonames, "fake_version", &present, text);
+        ok(held && library == held && strcmp(text, in_scratch(names[i])) == 0, "%s is held, and used: %s", names[i],
+           text);
         ok(!dlopen(sonames[0], RTLD_NOW | RTLD_NOLOAD), "no second one is loaded");
         dt2_gpu_close_library(library);
         refusals = 10;
-        ok(!find("libheld", sonames, "fake_version", &present, text, sizeof text) && present,
+        ok(!find("libheld", sonames, "fake_version", &present, text) && present,
            "when it is refused there is none: %s", text);
         ok(!dlopen(sonames[0], RTLD_NOW | RTLD_NOLOAD), "and no second one is loaded");
         refusals = 0;
@@ -148,9 +149,15 @@ static void test_texts(void)
     static const struct {
         const char *vendors, *ours;
     } cases[] = {
-        { "0000:65:00.0", "0000:65:00.0" },   { "00000000:65:00.0", "0000:65:00.0" }, { "0001:AF:1F.7", "0001:af:1f.7" },
-        { "10000:e1:00.0", "10000:e1:00.0" }, { "0000:65:00", "0000:65:00.0" },       { "", "" },
-        { "65", "" },                         { "0000:165:00.0", "" },                { "0000:65:20.0", "" },
+        { "0000:65:00.0", "0000:65:00.0" },
+        { "00000000:65:00.0", "0000:65:00.0" },
+        { "0001:AF:1F.7", "0001:af:1f.7" },
+        { "10000:e1:00.0", "10000:e1:00.0" },
+        { "0000:65:00", "0000:65:00.0" },
+        { "", "" },
+        { "65", "" },
+        { "0000:165:00.0", "" },
+        { "0000:65:20.0", "" },
     };
     char pci[16], uuid[64];
     unsigned char bytes[16] = { 0 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * That our declarations of NVML are NVIDIA's own. The compiler compares them, where configure found the real header: each
- * function is declared by both, and the assertions of nvml_decl.h look at the real types.
+ * That our declarations of NVML are NVIDIA's own. The compiler compares them, where configure found the real
+ * header: each function is declared by both, and the assertions of nvml_decl.h look at the real types.
  */
 #include "support/tap.h"
 
