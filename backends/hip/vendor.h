@@ -5,6 +5,9 @@
 
 #include <hip/hip_runtime_api.h>
 
+/* Headers of one version of ROCm call deprecated what is the only name in another: ours are those that all have. */
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+
 #define GPU_DRIVER_NAME "hip"
 #define GPU_VENDOR_TEXT "Advanced Micro Devices, Inc."
 #define GPU_VARIABLE "HIP"
