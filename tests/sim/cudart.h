@@ -11,14 +11,16 @@
 #define HOST_FREE cudaFreeHost
 #define HOST_MALLOC cudaMallocHost
 #define HOST_PORTABLE cudaHostAllocPortable
-#define VERSION 13000
+#define RUNTIME_VERSION 13000
 /* cudaSetDevice makes the context since CUDA 12. */
 #define SET_DEVICE_MAKES_CONTEXT true
 
 #define ATTRIBUTE(name) cudaDevAttr##name
 #define PCI_DOMAIN cudaDevAttrPciDomainId
 #define PCI_FORMAT "%04X:%02X:%02X.%X"
+#if CUDART_VERSION >= 12020
 #define NUMA_ATTRIBUTE cudaDevAttrHostNumaId
+#endif
 
 #define RUNTIME_ERRORS(X)                                                                                              \
     X(SIM_OK, cudaSuccess, "no error")                                                                                 \

@@ -10,7 +10,7 @@
 #define HOST_ALLOC hipHostMalloc
 #define HOST_FREE hipHostFree
 #define HOST_PORTABLE hipHostMallocPortable
-#define VERSION 50221153
+#define RUNTIME_VERSION 50221153
 #define SET_DEVICE_MAKES_CONTEXT false
 
 #define ATTRIBUTE(name) hipDeviceAttribute##name

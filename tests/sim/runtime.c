@@ -56,14 +56,14 @@ VENDOR(Error_t) VENDOR(PeekAtLastError)(void)
 VENDOR(Error_t) VENDOR(RuntimeGetVersion)(int *version)
 {
     ENTER;
-    *version = VERSION;
+    *version = RUNTIME_VERSION;
     return leave(SIM_OK);
 }
 
 VENDOR(Error_t) VENDOR(DriverGetVersion)(int *version)
 {
     ENTER;
-    *version = VERSION;
+    *version = RUNTIME_VERSION;
     return leave(SIM_OK);
 }
 
