@@ -7,6 +7,7 @@
 #include <cuda_runtime_api.h>
 #include <pthread.h>
 
+#include "entries.h"
 #include "nvml_decl.h"
 
 #ifdef CUDA_API_PER_THREAD_DEFAULT_STREAM

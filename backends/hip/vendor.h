@@ -5,6 +5,8 @@
 
 #include <hip/hip_runtime_api.h>
 
+#include "entries.h"
+
 /* Headers of one version of ROCm call deprecated what is the only name in another: ours are those that all have. */
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 

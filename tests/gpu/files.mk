@@ -18,3 +18,20 @@ tests_gpu_test_gpu_SOURCES = tests/gpu/test-gpu.c tests/support/tap.h $(hip_sour
 tests_gpu_test_gpu_CPPFLAGS = $(HIP_CPPFLAGS)
 tests_gpu_test_gpu_LDADD = $(LIBADD_DLOPEN)
 endif
+
+# Beside a program that uses the runtime itself, on the simulated machine.
+if WITH_CUDA
+check_PROGRAMS += tests/gpu/test-cuda-caller
+TESTS += tests/gpu/test-cuda-caller
+tests_gpu_test_cuda_caller_SOURCES = tests/gpu/test-caller.c tests/sim/sandbox.h tests/support/tap.h
+tests_gpu_test_cuda_caller_CPPFLAGS = $(CUDA_CPPFLAGS)
+tests_gpu_test_cuda_caller_LDADD = $(TEST_LIBS) tests/sim/lib/libcudart.la tests/sim/lib/libcuda.la \
+	tests/sim/lib/libnvidia-ml.la $(SIM_ENGINE)
+endif
+if WITH_HIP
+check_PROGRAMS += tests/gpu/test-hip-caller
+TESTS += tests/gpu/test-hip-caller
+tests_gpu_test_hip_caller_SOURCES = tests/gpu/test-caller.c tests/sim/sandbox.h tests/support/tap.h
+tests_gpu_test_hip_caller_CPPFLAGS = $(HIP_CPPFLAGS) -DGPU_IS_HIP=1
+tests_gpu_test_hip_caller_LDADD = $(TEST_LIBS) tests/sim/lib/libamdhip64.la $(SIM_ENGINE)
+endif
