@@ -12,7 +12,9 @@ libdistorch2_core_la_SOURCES += \
 	src/formats/names.h \
 	src/formats/safetensors.c \
 	src/formats/source.c \
-	src/formats/source.h
+	src/formats/source.h \
+	src/formats/view.c \
+	src/formats/view.h
 
 # Models of published layouts with reproducible bytes, for the demo, the tests and the benchmarks.
 noinst_PROGRAMS += tests/support/mkmodel
