@@ -14,7 +14,9 @@
 
 /* Every format, in the order in which the content is tried. */
 #define FORMATS(FORMAT)                \
-    FORMAT(dt2_format_safetensors)
+    FORMAT(dt2_format_safetensors)     \
+    FORMAT(dt2_format_pytorch_zip)     \
+    FORMAT(dt2_format_pytorch_legacy)
 
 #define DECLARE(format) extern const struct dt2_format format;
 #define ADDRESS(format) &format,
