@@ -10,9 +10,27 @@ libdistorch2_core_la_SOURCES += \
 	src/formats/json_scan.h \
 	src/formats/names.c \
 	src/formats/names.h \
+	src/formats/pickle.c \
+	src/formats/pickle.h \
+	src/formats/pickle_calls.c \
+	src/formats/pickle_globals.c \
+	src/formats/pickle_globals.h \
+	src/formats/pickle_input.c \
+	src/formats/pickle_input.h \
+	src/formats/pickle_machine.h \
+	src/formats/pickle_opcodes.c \
+	src/formats/pickle_values.c \
+	src/formats/pytorch.c \
+	src/formats/pytorch.h \
+	src/formats/pytorch_legacy.c \
+	src/formats/pytorch_zip.c \
 	src/formats/safetensors.c \
 	src/formats/source.c \
-	src/formats/source.h
+	src/formats/source.h \
+	src/formats/view.c \
+	src/formats/view.h \
+	src/formats/zip.c \
+	src/formats/zip.h
 
 # Models of published layouts with reproducible bytes, for the demo, the tests and the benchmarks.
 noinst_PROGRAMS += tests/support/mkmodel
