@@ -4,8 +4,16 @@ libdistorch2_core_la_SOURCES += \
 	src/formats/dtype.h \
 	src/formats/file.c \
 	src/formats/file.h \
+	src/formats/folder.c \
+	src/formats/folder.h \
 	src/formats/format.c \
 	src/formats/format.h \
+	src/formats/gguf.c \
+	src/formats/gguf.h \
+	src/formats/gguf_cursor.c \
+	src/formats/gguf_pairs.c \
+	src/formats/gguf_types.c \
+	src/formats/index.c \
 	src/formats/json_scan.c \
 	src/formats/json_scan.h \
 	src/formats/names.c \
