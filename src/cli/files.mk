@@ -4,6 +4,10 @@ distorch2_SOURCES = \
 	src/cli/commands.h \
 	src/cli/devices.c \
 	src/cli/inspect.c \
+	src/cli/inspect.h \
+	src/cli/inspect_facts.c \
+	src/cli/inspect_json.c \
+	src/cli/inspect_page.c \
 	src/cli/json.c \
 	src/cli/json.h \
 	src/cli/load.c \

@@ -49,7 +49,7 @@ static int read_version(struct dt2_gguf_cursor *cursor)
         return rc;
     if (version == 2 || version == 3)
         return 0;
-    if ((version & 0xFFFF) == 0)
+    if (version && (version & 0xFFFF) == 0)
         return dt2_gguf_refuse(cursor, "the file is big-endian; little-endian ones can be read");
     return dt2_gguf_refuse(cursor, "version %" PRIu32 "; versions 2 and 3 can be read", version);
 }
