@@ -38,6 +38,25 @@ tests_unit_test_json_scan_LDADD = $(TEST_LIBS)
 tests_unit_test_safetensors_SOURCES = tests/unit/test-safetensors.c tests/support/layout.h tests/support/scratch.h
 tests_unit_test_safetensors_LDADD = $(TEST_LIBS)
 
+check_PROGRAMS += tests/unit/test-gguf tests/unit/test-hostile tests/unit/test-shards
+TESTS += tests/unit/test-gguf tests/unit/test-hostile tests/unit/test-shards
+tests_unit_test_gguf_SOURCES = tests/unit/test-gguf.c tests/support/scratch.h
+tests_unit_test_gguf_LDADD = $(TEST_LIBS)
+tests_unit_test_hostile_SOURCES = tests/unit/test-hostile.c tests/support/scratch.h
+tests_unit_test_hostile_LDADD = $(TEST_LIBS)
+tests_unit_test_shards_SOURCES = tests/unit/test-shards.c tests/support/scratch.h
+tests_unit_test_shards_LDADD = $(TEST_LIBS)
+
+# Whole folders: what is in them, a script made.
+EXTRA_DIST += \
+	tests/data/gguf \
+	tests/data/hostile/gguf \
+	tests/data/hostile/gguf.py \
+	tests/data/hostile/gguf.tsv \
+	tests/data/hostile/index \
+	tests/data/hostile/index.py \
+	tests/data/hostile/index.tsv
+
 EXTRA_DIST += \
 	tests/data/execution_order/cldm_sd15.tsv \
 	tests/data/execution_order/diffusers_sd15.tsv \
