@@ -45,6 +45,7 @@ CLEANFILES += docs/completion/distorch2
 TESTS += \
 	tests/cli/catalogue.bats \
 	tests/cli/examples.bats \
+	tests/cli/formats.bats \
 	tests/cli/load.bats \
 	tests/cli/output.bats \
 	tests/cli/plan.bats \
@@ -53,6 +54,7 @@ EXTRA_DIST += \
 	docs/completion/distorch2.bash \
 	tests/cli/catalogue.bats \
 	tests/cli/examples.bats \
+	tests/cli/formats.bats \
 	tests/cli/load.bats \
 	tests/cli/output.bats \
 	tests/cli/plan.bats \
