@@ -19,6 +19,8 @@ distorch2 $PACKAGE_VERSION
 
   drivers
     host       yes (built in)
+    CUDA       $dt2_driver_cuda
+    HIP        $dt2_driver_hip
     OpenCL     $dt2_driver_opencl
 
   tests
@@ -26,6 +28,7 @@ distorch2 $PACKAGE_VERSION
     prove      ${PROVE:-no (make prove will not work)}
     valgrind   ${VALGRIND:-no (make check-valgrind will not work)}
     C++17      ${CXX:-no (one test will skip)}
+    nvml.h     $dt2_nvml
     python3    ${PYTHON3:-no (some tests of JSON output will skip)}
 
 EOF
