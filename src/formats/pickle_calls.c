@@ -108,11 +108,14 @@ static int call(struct dt2_unpickler *in, const struct dt2_global *function, con
             return dt2_unpickler_push(in, in->pickle->items[args->at]);
         break;
     case DT2_GLOBAL_PARAMETER:
+        return push_call(in, function, args);
     case DT2_GLOBAL_REBUILD_PARAMETER:
     case DT2_GLOBAL_REBUILD_TENSOR:
     case DT2_GLOBAL_REBUILD_TENSOR_V2:
     case DT2_GLOBAL_REBUILD_TENSOR_V3:
-        return push_call(in, function, args);
+        if (in->opcode == 'R') /* they are functions */
+            return push_call(in, function, args);
+        break;
     default:
         break;
     }

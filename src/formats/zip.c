@@ -207,9 +207,10 @@ static int read_directory(struct reader *reader)
 {
     struct dt2_zip *zip = reader->zip;
     uint64_t size = reader->directory_bytes, used = 0;
-    if (size > DIRECTORY_MOST || reader->count > size / CENTRAL_BYTES)
-        return refuse(reader, "%" PRIu64 " entries in a directory of %" PRIu64 " bytes; up to %" PRIu64 " are read",
-                      reader->count, size, DIRECTORY_MOST);
+    if (size > DIRECTORY_MOST)
+        return refuse(reader, "a directory of %" PRIu64 " bytes; %" PRIu64 " can be read", size, DIRECTORY_MOST);
+    if (reader->count > size / CENTRAL_BYTES)
+        return refuse(reader, "%" PRIu64 " entries in a directory of %" PRIu64 " bytes", reader->count, size);
     zip->directory = dt2_alloc(size, 1);
     zip->entries = dt2_alloc(reader->count, sizeof *zip->entries);
     if (!zip->directory || !zip->entries)
