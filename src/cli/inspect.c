@@ -26,9 +26,10 @@ static const char *name_of(const struct tour *tour, size_t index)
 
 /* -- one model of several -- */
 
-static json_t *failure_json(const char *path, const struct dt2_error *err)
+static json_t *failure_json(const char *name, const struct cli_model *model, const struct dt2_error *err)
 {
     json_t *object = json_object();
+    const char *path = model->path ? model->path : name;
     cli_json_set(object, "path", cli_json_text(path));
     cli_json_set(object, "error", cli_json_error(err));
     return object;
@@ -79,7 +80,7 @@ static void show(struct tour *tour, const char *name, const struct cli_model *mo
     bool failed = !model->blocks;
     if (tour->options->json) {
         fputs(first ? "" : ",\n", stdout);
-        cli_json_print_part(failed ? failure_json(model->path ? model->path : name, tour->err) : cli_model_json(name, model));
+        cli_json_print_part(failed ? failure_json(name, model, tour->err) : cli_model_json(name, model));
         return;
     }
     if (failed)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the sources of the GGUF reader share: a cursor over the file, the pairs of metadata, the table of ggml's types. */
+/* What the sources of the GGUF reader share: a cursor over the file, keys and values, the table of ggml's types. */
 #ifndef DT2_FORMATS_GGUF_H
 #define DT2_FORMATS_GGUF_H
 

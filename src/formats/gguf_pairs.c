@@ -197,8 +197,10 @@ static int add_value(struct dt2_gguf_cursor *cursor, uint32_t type)
 {
     unsigned left = ELEMENTS_SHOWN;
     int rc = check_type(cursor, type);
-    if (rc == 0)
-        rc = type == STRING ? add_string(cursor) : type == ARRAY ? add_array(cursor, 1, &left) : add_number(cursor, type);
+    if (rc == 0 && type == STRING)
+        rc = add_string(cursor);
+    else if (rc == 0)
+        rc = type == ARRAY ? add_array(cursor, 1, &left) : add_number(cursor, type);
     if (rc < 0)
         return rc;
     dt2_text_add(&cursor->text, "", 1);
@@ -213,8 +215,8 @@ static int note_alignment(struct dt2_gguf_cursor *cursor, const struct dt2_gguf_
     if (strcmp(cursor->text.data + pair->key_at, "general.alignment") != 0)
         return 0;
     if (type != U32)
-        return dt2_gguf_refuse(cursor, "its value has type %" PRIu32 "; an alignment has type %d (32 bits, no sign)", type,
-                               U32);
+        return dt2_gguf_refuse(cursor, "its value has type %" PRIu32 "; an alignment has type %d (32 bits, no sign)",
+                               type, U32);
     uint64_t value = strtoull(cursor->text.data + pair->value_at, NULL, 10);
     if (value == 0 || (value & (value - 1)) != 0)
         return dt2_gguf_refuse(cursor, "an alignment of %" PRIu64 " is no power of two", value);

@@ -166,7 +166,8 @@ struct dt2_network dt2_recognise(const struct dt2_file *file)
         if (!matches(file, rule))
             continue;
         struct dt2_traits traits = traits_of(file, rule);
-        return (struct dt2_network){ rule->variant, resolve_family(file, rule->family, &traits), rule->ordering, traits };
+        const char *family = resolve_family(file, rule->family, &traits);
+        return (struct dt2_network){ rule->variant, family, rule->ordering, traits };
     }
     return (struct dt2_network){ .ordering = DT2_ORDER_FILE };
 }

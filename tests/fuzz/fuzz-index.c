@@ -21,8 +21,8 @@ static void write_file(const char *name, const void *data, size_t size)
 static void write_shard(const char *name)
 {
     char bytes[128];
-    int length = snprintf(bytes + 8, sizeof bytes - 8, "{\"%s.w\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}!",
-                          name);
+    int length = snprintf(bytes + 8, sizeof bytes - 8,
+                          "{\"%s.w\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}!", name);
     memcpy(bytes, &(uint64_t){ (uint64_t)length - 1 }, 8);
     write_file(name, bytes, (size_t)length + 8);
 }

@@ -37,7 +37,8 @@ static const char *describe(const struct dt2_file *file, size_t index)
     for (size_t i = 0; i < tensor->rank; i++)
         used += (size_t)snprintf(shape + used, sizeof shape - used, "%s%" PRIu64, i ? "," : "", tensor->shape[i]);
     unsigned char *bytes = malloc(tensor->bytes + 1);
-    uint32_t crc = bytes && dt2_file_read(file, index, bytes, tensor->bytes, NULL) == 0 ? crc32(bytes, tensor->bytes) : 0;
+    bool read = bytes && dt2_file_read(file, index, bytes, tensor->bytes, NULL) == 0;
+    uint32_t crc = read ? crc32(bytes, tensor->bytes) : 0;
     free(bytes);
     snprintf(line, sizeof line, "%s\t%s\t%s\t%" PRIu64 "\t%" PRIu64 "\t%08" PRIx32 "\n", tensor->name, tensor->dtype,
              shape, tensor->offset, tensor->bytes, crc);
