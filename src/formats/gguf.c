@@ -211,12 +211,13 @@ static int fill_tensors(struct reader *reader, uint64_t data_at)
     for (size_t i = 0; i < reader->record_count; i++) {
         const struct record *record = &reader->records[i];
         file->pieces[i] = (struct dt2_piece){ data_at + record->offset, record->bytes, 0 };
-        file->entries[i] = (struct dt2_entry){ { .name = file->text + record->name_at,
-                                                 .dtype = record->type->name,
-                                                 .shape = file->shapes + record->shape_at,
-                                                 .rank = record->rank,
-                                                 .bytes = record->bytes },
-                                               i, 1 };
+        file->entries[i] = (struct dt2_entry){ .tensor = { .name = file->text + record->name_at,
+                                                           .dtype = record->type->name,
+                                                           .shape = file->shapes + record->shape_at,
+                                                           .rank = record->rank,
+                                                           .bytes = record->bytes },
+                                               .first_piece = i,
+                                               .piece_count = 1 };
     }
     const struct dt2_name *twice;
     int rc = dt2_file_index_names(file, &twice, reader->cursor.err);
