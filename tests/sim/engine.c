@@ -123,14 +123,23 @@ static int demanded(const struct sim_function *function)
     return code;
 }
 
+/* The record of a function; NULL without memory, which is no reason to stop. */
+static struct sim_record *record_of(const char *name)
+{
+    struct sim_record *record = sim.records;
+    while (record && strcmp(record->name, name))
+        record = record->next;
+    if (record || !(record = calloc(1, sizeof *record)))
+        return record;
+    snprintf(record->name, sizeof record->name, "%s", name);
+    record->next = sim.records;
+    return sim.records = record;
+}
+
 int sim_turn(struct sim_function *function)
 {
-    if (!function->known) {
-        function->known = true;
-        function->next = sim.functions;
-        sim.functions = function;
-    }
-    function->calls++;
+    if (function->record || (function->record = record_of(function->name)))
+        function->record->calls++;
     sim.calls += !function->is_work;
     int code = demanded(function);
     sim.injected += code != 0;
@@ -185,10 +194,8 @@ uint64_t sim_calls(const char *name)
     SIM_LOCKED;
     if (strcmp(name, "*") == 0)
         return sim.calls;
-    uint64_t calls = 0; /* a function of that name may be in more than one face */
-    for (const struct sim_function *function = sim.functions; function; function = function->next)
-        calls += strcmp(function->name, name) == 0 ? function->calls : 0;
-    return calls;
+    const struct sim_record *record = record_of(name);
+    return record ? record->calls : 0;
 }
 
 /* -- what is current. Only the thread itself changes it, so no lock is needed but where contexts are made. */

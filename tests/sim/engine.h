@@ -47,6 +47,13 @@ void sim_machine_read(const char *path, struct sim_machine *machine);
 enum sim_memory_kind { SIM_PAGEABLE, SIM_PINNED, SIM_REGISTERED, SIM_MEMORY_KIND_COUNT };
 enum sim_copy_kind { SIM_COUNT_H2D, SIM_COUNT_D2H, SIM_COUNT_D2D, SIM_COUNT_PEER, SIM_COUNT_H2H, SIM_COPY_KIND_COUNT };
 
+/* How often a function was called. */
+struct sim_record {
+    struct sim_record *next;
+    uint64_t calls;
+    char name[64];
+};
+
 /* A driver's view of a device. */
 struct sim_context {
     enum sim_api api;
@@ -77,7 +84,7 @@ struct sim_engine {
     struct sim_context contexts[SIM_API_COUNT][SIM_DEVICES_MAX];
     unsigned shown[SIM_API_COUNT][SIM_DEVICES_MAX]; /* number of the device at an index */
     unsigned shown_count[SIM_API_COUNT];
-    struct sim_function *functions;
+    struct sim_record *records;
     uint64_t calls, injected;
     struct sim_allocation *allocations, *freed;
     struct sim_region *regions;

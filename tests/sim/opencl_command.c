@@ -199,29 +199,29 @@ void *sim_clEnqueueMapBuffer(cl_command_queue queue, cl_mem mem, cl_bool blockin
     return sim_cl_created(mapping->memory, CL_SUCCESS, code_out);
 }
 
+static void drop_mapping(cl_mem mem, struct sim_cl_mapping *mapping)
+{
+    if (!(mem->flags & CL_MEM_ALLOC_HOST_PTR))
+        free(mapping->memory);
+    free(mapping);
+}
+
 cl_int sim_clEnqueueUnmapMemObject(cl_command_queue queue, cl_mem mem, void *mapped, cl_uint wait_count,
                                    const cl_event *waits, cl_event *event)
 {
-    ENTER(clEnqueueUnmapMemObject);
+    FUNCTION(clEnqueueUnmapMemObject);
     cl_int code = check(queue, mem, 0, 1);
     struct sim_cl_mapping *mapping = code == CL_SUCCESS ? sim_cl_take_mapping(mem, mapped) : NULL;
     if (!mapping)
         return code != CL_SUCCESS ? code : CL_INVALID_VALUE;
-    bool pinned = mem->flags & CL_MEM_ALLOC_HOST_PTR;
-    struct order order = { wait_count, waits, event, false };
     struct sim_command command = { .kind = SIM_NOTHING };
-    if (!pinned && mapping->writes) { /* the host's copy is ours again with this call, so it is read now */
+    if (mapping->memory != at(mem, mapping->offset) && mapping->writes) {
+        /* the host's copy is ours again with this call, so it is read now */
         command = (struct sim_command){ .kind = SIM_COPY, .to = at(mem, mapping->offset), .from = mapping->memory,
                                         .bytes = mapping->bytes, .staged = true };
     }
-    code = enqueue(queue, &command, &order);
-    if (code != CL_SUCCESS) {
-        sim_cl_add_mapping(mem, mapping);
-        return code;
-    }
-    if (!pinned)
-        free(mapping->memory);
-    free(mapping);
+    code = demanded ? demanded : enqueue(queue, &command, &(struct order){ wait_count, waits, event, false });
+    drop_mapping(mem, mapping);
     return code;
 }
 

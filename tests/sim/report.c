@@ -46,7 +46,7 @@ void sim_violation(enum sim_violation what, const char *format, ...)
 
 enum { KINDS_MAX = 16 };
 static struct {
-    const char *kind;
+    char kind[16];
     int64_t live;
 } kinds[KINDS_MAX];
 
@@ -54,8 +54,8 @@ void sim_count_object(const char *kind, int change)
 {
     SIM_LOCKED;
     for (int i = 0; i < KINDS_MAX; i++)
-        if (!kinds[i].kind || strcmp(kinds[i].kind, kind) == 0) {
-            kinds[i].kind = kind;
+        if (!kinds[i].kind[0] || strcmp(kinds[i].kind, kind) == 0) {
+            snprintf(kinds[i].kind, sizeof kinds[i].kind, "%s", kind);
             kinds[i].live += change;
             return;
         }
@@ -84,7 +84,7 @@ static void report_leaks(FILE *out, uint64_t *wrong)
             (unsigned long long)regions[SIM_PINNED], (unsigned long long)regions[SIM_REGISTERED],
             (unsigned long long)retained);
     *wrong += allocations + streams + events + regions[SIM_PINNED] + regions[SIM_REGISTERED] + retained;
-    for (int i = 0; i < KINDS_MAX && kinds[i].kind; i++) {
+    for (int i = 0; i < KINDS_MAX && kinds[i].kind[0]; i++) {
         fprintf(out, "unfreed_%s=%lld\n", kinds[i].kind, (long long)kinds[i].live);
         *wrong += kinds[i].live > 0 ? (uint64_t)kinds[i].live : 0;
     }
@@ -131,8 +131,8 @@ static void report(FILE *out)
         wrong += sim.violations[i];
     }
     fprintf(out, "calls=%llu\ninjected=%llu\n", (unsigned long long)sim.calls, (unsigned long long)sim.injected);
-    for (const struct sim_function *function = sim.functions; function; function = function->next)
-        fprintf(out, "calls.%s=%llu\n", function->name, (unsigned long long)function->calls);
+    for (const struct sim_record *record = sim.records; record; record = record->next)
+        fprintf(out, "calls.%s=%llu\n", record->name, (unsigned long long)record->calls);
     for (unsigned i = 0; i < text_count; i++)
         fprintf(out, "violation=%s\n", texts[i]);
     fprintf(out, "violations=%llu\n", (unsigned long long)wrong);

@@ -75,14 +75,12 @@ struct sim_context; /* of a device, by one API */
 
 /* -- calls */
 
-/* One for each function of a face, in static storage. */
+/* One for each function of a face, in static storage; the engine's own record outlives a face that is unloaded. */
 struct sim_function {
     const char *name;
     enum sim_api api;
     bool is_work; /* no call but the running of a command: counted apart */
-    bool known;   /* by the engine */
-    uint64_t calls;
-    struct sim_function *next;
+    struct sim_record *record;
 };
 
 /* Counts a call. Gives 0, or the code with which the machine wants it to fail. */
@@ -202,7 +200,7 @@ enum sim_violation {
 };
 void sim_violation(enum sim_violation what, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Objects of a face that the engine does not know (cl_mem, ...): counted, +1 and -1, under a name in static storage. */
+/* Objects of a face that the engine does not know (cl_mem, ...): counted, +1 and -1, under a name. */
 void sim_count_object(const char *kind, int change);
 
 /* -- for tests that drive the machine from within */
