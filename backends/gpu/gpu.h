@@ -282,5 +282,12 @@ struct dt2_gpu_scope {
 #define DT2_GPU_SCOPE __attribute__((cleanup(dt2_gpu_leave))) = { 0 }
 int dt2_gpu_enter(const struct dt2_gpu_device *device, struct dt2_gpu_scope *scope, struct dt2_backend_error *err);
 void dt2_gpu_leave(struct dt2_gpu_scope *scope);
+/* The same, to give something back: a code that tells of earlier work must not keep it, so it is tried twice. */
+static inline int dt2_gpu_enter_to_free(const struct dt2_gpu_device *device, struct dt2_gpu_scope *scope,
+                                        struct dt2_backend_error *err)
+{
+    int status = dt2_gpu_enter(device, scope, NULL);
+    return status == DT2_BACKEND_OK ? status : dt2_gpu_enter(device, scope, err);
+}
 
 #endif

@@ -93,7 +93,7 @@ static int free_memory(const struct dt2_gpu_buffer *buffer, struct dt2_backend_e
 {
     const struct dt2_gpu_driver *driver = buffer->device->driver;
     struct dt2_gpu_scope scope DT2_GPU_SCOPE;
-    int status = dt2_gpu_enter(buffer->device, &scope, err);
+    int status = dt2_gpu_enter_to_free(buffer->device, &scope, err);
     if (status != DT2_BACKEND_OK)
         return status;
     GPU(Error_t) code = driver->runtime.Free(buffer->address);
@@ -189,7 +189,7 @@ static int unpin(const struct dt2_gpu_device *device, const struct dt2_gpu_pinne
 {
     const struct dt2_gpu_runtime *runtime = &device->driver->runtime;
     struct dt2_gpu_scope scope DT2_GPU_SCOPE;
-    int status = dt2_gpu_enter(device, &scope, err);
+    int status = dt2_gpu_enter_to_free(device, &scope, err);
     if (status != DT2_BACKEND_OK)
         return status;
     GPU(Error_t) code = pinned->registered ? runtime->HostUnregister(pinned->memory)

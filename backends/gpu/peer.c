@@ -58,7 +58,7 @@ static bool take_access(struct dt2_gpu_driver *driver, uint32_t from, uint32_t t
 static void switch_off(const struct dt2_gpu_device *from, uint32_t to)
 {
     struct dt2_gpu_scope scope DT2_GPU_SCOPE;
-    if (dt2_gpu_enter(from, &scope, NULL) == DT2_BACKEND_OK &&
+    if (dt2_gpu_enter_to_free(from, &scope, NULL) == DT2_BACKEND_OK &&
         from->driver->runtime.DeviceDisablePeerAccess((int)to) != GPU(Success))
         dt2_gpu_forget(from->driver);
 }

@@ -144,8 +144,11 @@ int dt2_gpu_enter(const struct dt2_gpu_device *device, struct dt2_gpu_scope *sco
 
 void dt2_gpu_leave(struct dt2_gpu_scope *scope)
 {
-    if (scope->driver && scope->driver->vendor.hip.hipSetDevice(scope->previous) != hipSuccess)
+    for (int i = 0; i < 2 && scope->driver; i++) { /* the code may tell of earlier work */
+        if (scope->driver->vendor.hip.hipSetDevice(scope->previous) == hipSuccess)
+            return;
         dt2_gpu_forget(scope->driver);
+    }
 }
 
 /* -- what belongs to whom */
