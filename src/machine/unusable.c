@@ -59,9 +59,9 @@ struct maker {
     const char *opencl_help;
 };
 static const struct maker makers[] = {
-    { NVIDIA, "NVIDIA", "cuda", "install NVIDIA's driver, whose libcuda the CUDA runtime needs",
+    { NVIDIA, "NVIDIA", "cuda", "install NVIDIA's driver, and a CUDA runtime (libcudart, 11 to 13) that is not newer than it",
       "install NVIDIA's OpenCL driver (on Debian: nvidia-opencl-icd)" },
-    { AMD, "Advanced Micro Devices", "hip", "install ROCm's HIP runtime (on Debian: libamdhip64-5)",
+    { AMD, "Advanced Micro Devices", "hip", "install ROCm's HIP runtime, 5.2 or newer (on Debian: libamdhip64-5)",
       "install an OpenCL driver for AMD GPUs (on Debian: mesa-opencl-icd or rocm-opencl-icd)" },
     { INTEL, "Intel", NULL, NULL, "install Intel's OpenCL driver (on Debian: intel-opencl-icd)" },
 };
