@@ -167,7 +167,7 @@ uint64_t dt2_gpu_free_bytes(struct dt2_gpu_driver *driver, uint32_t index)
 
 /* -- contexts */
 
-bool dt2_gpu_has_context(const struct dt2_gpu_driver *driver, uint32_t index)
+bool dt2_gpu_has_context(struct dt2_gpu_driver *driver, uint32_t index)
 {
     const struct dt2_cuda_driver_entries *cu = &driver->vendor.cu;
     CUdevice device;

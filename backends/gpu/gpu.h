@@ -257,7 +257,7 @@ int dt2_gpu_identify(const struct dt2_gpu_driver *driver, uint32_t index, struct
 /* Free bytes of a device, by whatever tells without a context; DT2_UNKNOWN when nothing does. */
 uint64_t dt2_gpu_free_bytes(struct dt2_gpu_driver *driver, uint32_t index);
 /* Whether the process has a context on a device, whoever made it. */
-bool dt2_gpu_has_context(const struct dt2_gpu_driver *driver, uint32_t index);
+bool dt2_gpu_has_context(struct dt2_gpu_driver *driver, uint32_t index);
 /* The context in which the runtime works on a device: it is there until it is dropped as often as it was taken. */
 int dt2_gpu_context_take(const struct dt2_gpu_driver *driver, uint32_t index, void **context,
                          struct dt2_backend_error *err);

@@ -107,9 +107,12 @@ uint64_t dt2_gpu_free_bytes(struct dt2_gpu_driver *driver, uint32_t index)
 
 /* -- contexts: HIP has none that could be held; what it makes for a device is there when the device is first used */
 
-bool dt2_gpu_has_context(const struct dt2_gpu_driver *driver, uint32_t index)
+bool dt2_gpu_has_context(struct dt2_gpu_driver *driver, uint32_t index)
 {
-    return driver->opens[index] > 0;
+    pthread_mutex_lock(&driver->lock);
+    bool open = driver->opens[index] > 0;
+    pthread_mutex_unlock(&driver->lock);
+    return open;
 }
 
 int dt2_gpu_context_take(const struct dt2_gpu_driver *driver, uint32_t index, void **context,

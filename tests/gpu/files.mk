@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # The CUDA and HIP drivers where there is no GPU.
+TESTS += tests/gpu/entries.sh
+EXTRA_DIST += tests/gpu/entries.sh
 check_PROGRAMS += tests/gpu/test-nvml
 TESTS += tests/gpu/test-nvml
 tests_gpu_test_nvml_SOURCES = tests/gpu/test-nvml.c tests/support/tap.h

@@ -1,0 +1,78 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# What the CUDA and HIP modules ask of a vendor: no library when they load, and what backends/gpu/entries.h lists when they open.
+set -u
+list=${top_srcdir:-.}/backends/gpu/entries.h
+modules=${top_builddir:-.}/.libs
+count=0
+failed=0
+
+# verdict WHAT OFFENDERS: one TAP line, and what broke it.
+verdict() {
+    count=$((count + 1))
+    if [ -z "$2" ]; then
+        echo "ok $count - $1"
+    else
+        failed=$((failed + 1))
+        echo "not ok $count - $1"
+        printf '%s\n' "$2" | sed 's/^/# /'
+    fi
+}
+
+names='(cuda|cu|hip|nvml)[A-Z][A-Za-z0-9_]*'
+
+# The symbols of a list, that is of a macro, of the header: all of its names, of which HIP has the last on a line.
+listed() {
+    awk -v "list=$1" '$0 ~ "^#define " list "\\(" { inside = 1; next } inside && !/\\$/ { print; exit } inside' "$list" |
+        sed 's|/\*.*||' | sed -n 's/.*X(\(.*\)).*/\1/p'
+}
+
+cuda_listed() {
+    listed DT2_GPU_RUNTIME_ENTRIES | sed 's/.*, *\(.*\), *.*/\1/'
+    listed DT2_CUDA_DRIVER_ENTRIES
+    listed DT2_CUDA_DRIVER_OPTIONAL_ENTRIES
+    listed DT2_NVML_ENTRIES
+}
+
+hip_listed() {
+    listed DT2_GPU_RUNTIME_ENTRIES | sed 's/.*, *//'
+    listed DT2_HIP_ENTRIES
+}
+
+# The names in a module that look like a vendor's symbols: constants, whole, as dlsym gets them.
+looked_up() {
+    LC_ALL=C readelf -W -p .rodata "$1" | sed -n 's/^ *\[ *[0-9a-f]*\]  *//p' | grep -xE "$names"
+}
+
+if ! command -v readelf >/dev/null; then
+    echo "1..0 # SKIP there is no readelf"
+    exit 0
+fi
+for name in cuda hip; do
+    module=$modules/dt2-$name.so
+    [ -f "$module" ] || continue
+    verdict "dt2-$name.so needs no library of a vendor" \
+        "$(LC_ALL=C readelf -W -d "$module" | grep NEEDED | grep -vE '\[(libc|ld-linux[^]]*|libdl|libpthread|lib[a-z]*san)\.so')"
+    "${name}_listed" | sort >"$module.listed"
+    looked_up "$module" | sort -u >"$module.looked-up"
+    verdict "dt2-$name.so looks up $(grep -c . "$module.looked-up") entry points, those of the list" \
+        "$(diff "$module.listed" "$module.looked-up")"
+    rm -f "$module.listed" "$module.looked-up"
+done
+
+# The real runtimes, where they are installed: each has what is asked of it.
+for library in $(/sbin/ldconfig -p 2>/dev/null | sed -n 's/^.*lib\(cudart\.so\.1[1-3]\|amdhip64\.so\.[5-7]\).*=> *//p' | sort -u); do
+    case $library in
+    *cudart*) wanted=$(cuda_listed | grep '^cuda') ;;
+    *) wanted=$(hip_listed) ;;
+    esac
+    has=$(LC_ALL=C readelf -W --dyn-syms "$library" | awk '$7 != "UND" { sub(/@.*/, "", $8); print $8 }')
+    verdict "$library has what is asked of it" "$(printf '%s\n' "$wanted" | grep -vxF "$has")"
+done
+
+if [ $count -eq 0 ]; then
+    echo "1..0 # SKIP neither the CUDA nor the HIP driver was built"
+    exit 0
+fi
+echo "1..$count"
+[ $failed -eq 0 ]
