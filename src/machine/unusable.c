@@ -59,7 +59,8 @@ struct maker {
     const char *opencl_help;
 };
 static const struct maker makers[] = {
-    { NVIDIA, "NVIDIA", "cuda", "install NVIDIA's driver, and a CUDA runtime (libcudart, 11 to 13) that is not newer than it",
+    { NVIDIA, "NVIDIA", "cuda",
+      "install NVIDIA's driver, and a CUDA runtime (libcudart, 11 to 13) that is not newer than it",
       "install NVIDIA's OpenCL driver (on Debian: nvidia-opencl-icd)" },
     { AMD, "Advanced Micro Devices", "hip", "install ROCm's HIP runtime, 5.2 or newer (on Debian: libamdhip64-5)",
       "install an OpenCL driver for AMD GPUs (on Debian: mesa-opencl-icd or rocm-opencl-icd)" },

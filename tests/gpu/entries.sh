@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# What the CUDA and HIP modules ask of a vendor: no library when they load, and what backends/gpu/entries.h lists when they open.
+# What the CUDA and HIP modules ask of a vendor: no library when they load, and when they open what backends/gpu/entries.h
+# lists.
 set -u
 list=${top_srcdir:-.}/backends/gpu/entries.h
 modules=${top_builddir:-.}/.libs
@@ -23,7 +24,10 @@ names='(cuda|cu|hip|nvml)[A-Z][A-Za-z0-9_]*'
 
 # The symbols of a list, that is of a macro, of the header: all of its names, of which HIP has the last on a line.
 listed() {
-    awk -v "list=$1" '$0 ~ "^#define " list "\\(" { inside = 1; next } inside && !/\\$/ { print; exit } inside' "$list" |
+    awk -v "macro=$1" '
+        $0 ~ "^#define " macro "\\(" { inside = 1; next }
+        inside && !/\\$/ { print; exit }
+        inside' "$list" |
         sed 's|/\*.*||' | sed -n 's/.*X(\(.*\)).*/\1/p'
 }
 
@@ -52,7 +56,8 @@ for name in cuda hip; do
     module=$modules/dt2-$name.so
     [ -f "$module" ] || continue
     verdict "dt2-$name.so needs no library of a vendor" \
-        "$(LC_ALL=C readelf -W -d "$module" | grep NEEDED | grep -vE '\[(libc|ld-linux[^]]*|libdl|libpthread|lib[a-z]*san)\.so')"
+        "$(LC_ALL=C readelf -W -d "$module" | grep NEEDED |
+            grep -vE '\[(libc|ld-linux[^]]*|libdl|libpthread|lib[a-z]*san)\.so')"
     "${name}_listed" | sort >"$module.listed"
     looked_up "$module" | sort -u >"$module.looked-up"
     verdict "dt2-$name.so looks up $(grep -c . "$module.looked-up") entry points, those of the list" \
@@ -61,7 +66,9 @@ for name in cuda hip; do
 done
 
 # The real runtimes, where they are installed: each has what is asked of it.
-for library in $(/sbin/ldconfig -p 2>/dev/null | sed -n 's/^.*lib\(cudart\.so\.1[1-3]\|amdhip64\.so\.[5-7]\).*=> *//p' | sort -u); do
+installed=$(/sbin/ldconfig -p 2>/dev/null |
+    sed -n 's/^.*lib\(cudart\.so\.1[1-3]\|amdhip64\.so\.[5-7]\).*=> *//p' | sort -u)
+for library in $installed; do
     case $library in
     *cudart*) wanted=$(cuda_listed | grep '^cuda') ;;
     *) wanted=$(hip_listed) ;;
