@@ -81,6 +81,13 @@ static int check(const struct sim_stream *stream, const struct sim_command *comm
     return status;
 }
 
+/* What is to be written to the host's memory is not there yet, and looks like it: also for who reads what was there before. */
+static void spoil(void *memory, uint64_t bytes)
+{
+    enum { SOME = 1024 };
+    memset(memory, 0xDA, bytes < SOME ? bytes : SOME);
+}
+
 static void count(struct sim_op *op, bool to_device, bool from_device)
 {
     enum sim_copy_kind kind = to_device ? (from_device ? SIM_COUNT_D2D : SIM_COUNT_H2D)
@@ -104,6 +111,8 @@ static int prepare(struct sim_stream *stream, struct sim_op *op)
         op->host_kind = region ? region->kind : SIM_PAGEABLE;
     }
     count(op, to_device, from_device);
+    if (!to_device && !sim_pending(command->to, command->bytes, false))
+        spoil(command->to, command->bytes);
     if (from_device)
         return SIM_OK;
     bool stage = command->staged || (op->host_kind == SIM_PAGEABLE && !command->late);
@@ -223,6 +232,19 @@ static void move(struct sim_op *op, char *to, const char *from)
                  (unsigned long long)command->bytes, (const void *)from);
 }
 
+/* Whoever shares memory between streams says by an event which of them comes first. */
+static void check_order(const struct sim_stream *stream, const struct sim_op *op)
+{
+    const struct sim_op *other = sim_conflict(stream, op);
+    if (!other)
+        return;
+    sim_note(SIM_UNORDERED, "%llu bytes to %p and %llu bytes to %p, in two streams that do not wait for each other",
+             (unsigned long long)other->command.bytes, other->command.to, (unsigned long long)op->command.bytes,
+             op->command.to);
+    while ((other = sim_conflict(stream, op)) && other->running)
+        sim_wait_untouched(other->command.to, other->command.bytes);
+}
+
 static int failed_wait(const struct sim_stream *stream, const struct sim_op *op)
 {
     for (unsigned i = 0; stream->context->api == SIM_OPENCL && i < op->wait_count; i++)
@@ -248,6 +270,7 @@ int sim_execute(struct sim_stream *stream, struct sim_op *op)
         status = stream->context->sticky;
     if (status || command->kind == SIM_NOTHING)
         return status;
+    check_order(stream, op);
     char *to = resolve(stream, op, command->to, "a late write");
     const char *from = op->staged;
     if (command->kind == SIM_COPY && !from)

@@ -227,6 +227,9 @@ void sim_drain(struct sim_stream *stream, uint64_t sequence);
 bool sim_pending(const void *address, uint64_t bytes, bool writes);
 /* Waits until no command is touching a range at this moment. */
 void sim_wait_untouched(const void *address, uint64_t bytes);
+/* A command of another stream that is in the way of one whose time has come: that was queued before it, or is running, and
+ * writes what it reads or writes, or reads what it writes. NULL where events and waits have put them in order. */
+const struct sim_op *sim_conflict(const struct sim_stream *stream, const struct sim_op *op);
 void sim_close_streams(struct sim_context *context);
 
 /* -- command.c */

@@ -191,6 +191,7 @@ enum sim_violation {
     SIM_HOST_TOUCH,
     SIM_USE_AFTER_FREE,
     SIM_OVERWRITTEN_SOURCE,
+    SIM_UNORDERED, /* two commands on one memory, and nothing says which comes first */
     SIM_WRONG_DEVICE,
     SIM_OUT_OF_RANGE,
     SIM_BAD_HANDLE,

@@ -303,6 +303,22 @@ void sim_wait_untouched(const void *address, uint64_t bytes)
         wait_for_change();
 }
 
+static bool conflicts(const struct sim_op *one, const struct sim_op *other)
+{
+    const struct sim_command *command = &one->command;
+    return (command->kind != SIM_NOTHING && touches(other, command->to, command->bytes, false)) ||
+           (command->kind == SIM_COPY && !one->staged && touches(other, command->from, command->bytes, true));
+}
+
+const struct sim_op *sim_conflict(const struct sim_stream *stream, const struct sim_op *op)
+{
+    for (const struct sim_stream *other = sim.streams; other; other = other->next)
+        for (const struct sim_op *one = other->head; one && other != stream; one = one->next)
+            if ((one->sequence < op->sequence || one->running) && conflicts(op, one))
+                return one;
+    return NULL;
+}
+
 void sim_wait_idle(const void *address, uint64_t bytes)
 {
     SIM_LOCKED;
