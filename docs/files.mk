@@ -1,1 +1,38 @@
 # SPDX-License-Identifier: BSD-3-Clause
+dist_man_MANS += docs/man/distorch2-driver.7
+
+# What people read, and the example programs, which the tests build with the public headers alone, as users do, and run.
+# The tool's pages and its completion are in src/cli/files.mk.
+dist_doc_DATA = \
+	README \
+	docs/architecture.md \
+	docs/commands.md \
+	docs/formats.md
+
+driversdir = $(docdir)/drivers
+dist_drivers_DATA = docs/drivers/README.md
+
+examplesdir = $(docdir)/examples
+dist_examples_DATA = \
+	docs/examples/load.c \
+	docs/examples/plan.c \
+	docs/examples/read.c
+
+EXAMPLE_CPPFLAGS = -I$(top_srcdir)/include
+EXAMPLE_CFLAGS = -std=c11 $(DT2_WARN_CFLAGS) $(DT2_HARDEN_CFLAGS)
+check_PROGRAMS += docs/examples/load docs/examples/plan docs/examples/read
+docs_examples_load_SOURCES = docs/examples/load.c
+docs_examples_load_CPPFLAGS = $(EXAMPLE_CPPFLAGS)
+docs_examples_load_CFLAGS = $(EXAMPLE_CFLAGS)
+docs_examples_load_LDADD = libdistorch2.la
+docs_examples_plan_SOURCES = docs/examples/plan.c
+docs_examples_plan_CPPFLAGS = $(EXAMPLE_CPPFLAGS)
+docs_examples_plan_CFLAGS = $(EXAMPLE_CFLAGS)
+docs_examples_plan_LDADD = libdistorch2.la
+docs_examples_read_SOURCES = docs/examples/read.c
+docs_examples_read_CPPFLAGS = $(EXAMPLE_CPPFLAGS)
+docs_examples_read_CFLAGS = $(EXAMPLE_CFLAGS)
+docs_examples_read_LDADD = libdistorch2.la
+
+TESTS += tests/docs/examples.sh
+EXTRA_DIST += tests/docs/examples.sh

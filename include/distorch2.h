@@ -16,10 +16,16 @@
  * Conventions, which hold for every function here:
  *
  * - Functions that can fail return 0, or a negative enum dt2_code and fill *err. `err` may be NULL.
- *   Out-parameters come last before `err` and are written on success only.
+ *   Out-parameters come last before `err` and are written on success only. Any of these functions may
+ *   fail with DT2_ENOMEM, also where its comment does not say so.
+ * - Pointers are not NULL unless it is said that they may be. Strings are NUL-terminated, and copied
+ *   when the library keeps them. An index that is too large gives NULL from functions that return a
+ *   pointer, and DT2_EUSAGE from those that can fail.
  * - Objects are opaque. What a function returns as `const` belongs to the object it was asked of and
  *   lives as long as that object; what it returns as non-const belongs to the caller. Every
- *   ..._free and ..._destroy accepts NULL.
+ *   ..._free, ..._destroy and ..._unref accepts NULL.
+ * - Structs of options begin with struct_size. Start from their ..._INIT, which sets it with the
+ *   defaults: later versions of the library may add members at the end.
  * - Sizes are bytes in uint64_t; a number that nobody can tell is DT2_UNKNOWN. Speeds are in 10^9
  *   bytes a second ("gbps"), negative when unknown. Times are nanoseconds.
  * - The library never aborts, exits or prints, and leaves errno as it was.

@@ -6,7 +6,8 @@ AC_DEFUN([DT2_DRIVER_ARG], [
   AC_ARG_WITH([$1], [AS_HELP_STRING([--with-$1@<:@=DIR@:>@], [$2 @<:@detect@:>@])], [], [with_$1=auto])
 ])
 
-dnl DT2_DRIVER_RESULT(NAME, FOUND, VERSION, WHAT WOULD HELP): the verdict, the conditional and the line of the summary.
+dnl DT2_DRIVER_RESULT(NAME, FOUND, VERSION, WHAT WOULD HELP): the verdict, the conditional and the line of the
+dnl summary.
 AC_DEFUN([DT2_DRIVER_RESULT], [
   AS_IF([test "x$2" = xno && test "x$with_$1" != xauto && test "x$with_$1" != xno],
     [AC_MSG_ERROR([--with-$1 was asked for, and was not found: $4])])
@@ -39,10 +40,10 @@ AC_DEFUN([DT2_DRIVER_OPENCL], [
     [install the OpenCL headers and an ICD loader: opencl-headers and ocl-icd-opencl-dev on Debian])
 ])
 
-dnl DT2_DRIVER_SDK(NAME, WITH, CFLAGS, HEADER, INCLUDES AND CHECKS, FOLDERS): looks for an SDK's headers, which are all that a
-dnl build needs: the driver finds the library when it runs. Tries FOLDERS in order ("compiler": where that looks anyway), or
-dnl the one folder of --with-NAME=DIR, which must have include/HEADER; sets dt2_found, and the flags in NAME_CFLAGS. CPPFLAGS
-dnl stay set for more checks; they are to be restored from dt2_save_CPPFLAGS.
+dnl DT2_DRIVER_SDK(NAME, WITH, CFLAGS, HEADER, INCLUDES AND CHECKS, FOLDERS): looks for an SDK's headers, which are
+dnl all that a build needs: the driver finds the library when it runs. Tries FOLDERS in order ("compiler": where
+dnl that looks anyway), or the one folder of --with-NAME=DIR, which must have include/HEADER; sets dt2_found, and
+dnl the flags in NAME_CFLAGS. CPPFLAGS stay set for more checks; they are to be restored from dt2_save_CPPFLAGS.
 AC_DEFUN([DT2_DRIVER_SDK], [
   dt2_found=no
   AS_CASE([$2], [no], [dt2_folders=], [yes|auto], [dt2_folders="$6"], [dt2_folders=$2])
@@ -97,10 +98,12 @@ AC_DEFUN([DT2_DRIVER_HIP], [
     [install the headers of HIP (libamdhip64-dev on Debian), or say --with-hip=DIR])
 ])
 
-dnl DT2_NVML: the driver declares the little of NVML that it uses itself; where the real header is, a test compares the two.
+dnl DT2_NVML: the driver declares the little of NVML that it uses itself; where the real header is, a test compares
+dnl the two.
 AC_DEFUN([DT2_NVML], [
   AC_ARG_WITH([nvml], [AS_HELP_STRING([--with-nvml@<:@=DIR@:>@],
-    [compare our declarations of NVML with DIR/nvml.h or DIR/include/nvml.h, in a test @<:@detect@:>@])], [], [with_nvml=auto])
+    [compare our declarations of NVML with DIR/nvml.h or DIR/include/nvml.h, in a test @<:@detect@:>@])],
+    [], [with_nvml=auto])
   NVML_CFLAGS=
   dt2_found=no
   AS_CASE([$with_nvml], [no], [dt2_folders=],
@@ -118,7 +121,7 @@ AC_DEFUN([DT2_NVML], [
   done
   CPPFLAGS=$dt2_save_CPPFLAGS
   AS_IF([test $dt2_found = no && test "x$with_nvml" != xauto && test "x$with_nvml" != xno],
-    [AC_MSG_ERROR([--with-nvml was asked for, and there is no nvml.h there: the Python package nvidia-nvml-dev has it])])
+    [AC_MSG_ERROR([--with-nvml was asked for, and found no nvml.h: the Python package nvidia-nvml-dev has it])])
   AS_IF([test $dt2_found = yes], [dt2_nvml=yes], [dt2_nvml="no (one test will skip)"])
   AM_CONDITIONAL([WITH_NVML], [test $dt2_found = yes])
   AC_SUBST([NVML_CFLAGS])

@@ -21,17 +21,15 @@ AC_DEFUN([DT2_C11], [
   ]])], [], [AC_MSG_ERROR([gcc or clang for a 64-bit little-endian machine is needed])])
 ])
 
-dnl DT2_CXX17: only a test needs C++ (every public header compiles in it).
-AC_DEFUN([DT2_CXX17], [
+dnl DT2_PROG_CXX17: only a test needs C++ (every public header compiles in it). AC_PROG_CXX would have libtool learn the language.
+AC_DEFUN([DT2_PROG_CXX17], [
+  AC_ARG_VAR([CXX], [C++17 compiler, for a test of the headers])
+  AC_CHECK_PROGS([CXX], [g++ c++ clang++])
   AC_MSG_CHECKING([for a C++17 compiler])
-  AC_LANG_PUSH([C++])
-  dt2_save_CXXFLAGS=$CXXFLAGS
-  CXXFLAGS="$CXXFLAGS -std=c++17"
-  AC_COMPILE_IFELSE([AC_LANG_PROGRAM()], [have_cxx17=yes], [have_cxx17=no])
-  CXXFLAGS=$dt2_save_CXXFLAGS
-  AC_LANG_POP
-  AC_MSG_RESULT([$have_cxx17])
-  AS_IF([test $have_cxx17 = no], [CXX=])
+  AS_ECHO(['static_assert(__cplusplus >= 201703L);']) > conftest.cc
+  AS_IF([$CXX -std=c++17 -fsyntax-only conftest.cc >&AS_MESSAGE_LOG_FD 2>&1], [], [CXX=])
+  rm -f conftest.cc
+  AC_MSG_RESULT([${CXX:-no}])
 ])
 
 dnl DT2_NO_RPATH: the dynamic linker's own configuration finds the library; distributions refuse an rpath.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "gpu.h"
-#include "nvml_free.h"
+#include "nvml.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -10,19 +10,13 @@
 
 /* -- errors of the driver's */
 
-static int fail_as(const struct dt2_gpu_driver *driver, struct dt2_backend_error *err, int status, CUresult code,
-                   const char *what)
+/* The numbers are those of the runtime's errors. */
+static int fail(const struct dt2_gpu_driver *driver, struct dt2_backend_error *err, CUresult code, const char *what)
 {
     const char *name = NULL;
     if (driver->vendor.cu.cuGetErrorName(code, &name) != CUDA_SUCCESS || !name)
         name = "unknown code";
-    return driver->services->fail(driver->services->core, err, status, code, name, "%s", what);
-}
-
-/* The numbers are those of the runtime's errors. */
-static int fail(const struct dt2_gpu_driver *driver, struct dt2_backend_error *err, CUresult code, const char *what)
-{
-    return fail_as(driver, err, dt2_gpu_status((int)code), code, what);
+    return driver->services->fail(driver->services->core, err, dt2_gpu_status((int)code), code, name, "%s", what);
 }
 
 /* -- the libraries */
@@ -48,7 +42,7 @@ static int find_libcuda(struct dt2_gpu_driver *driver, struct dt2_backend_error 
     vendor->libcuda = dt2_gpu_find_library(&search, &present, text, sizeof text);
     if (!vendor->libcuda)
         return DT2_GPU_REFUSE(driver, err, present ? DT2_BACKEND_FAILED : DT2_BACKEND_ABSENT,
-                              present ? "NVIDIA's driver cannot be used: %s" : "NVIDIA's driver is not installed: %s", text);
+                              "NVIDIA's driver %s: %s", present ? "cannot be used" : "is not installed", text);
     (void)dt2_gpu_bind(vendor->libcuda, &optional[0]);
     return DT2_BACKEND_OK;
 }
@@ -63,11 +57,12 @@ static int start_libcuda(struct dt2_gpu_driver *driver, struct dt2_backend_error
     case CUDA_SUCCESS:
         return DT2_BACKEND_OK;
     case CUDA_ERROR_NO_DEVICE:
-        return fail_as(driver, err, DT2_BACKEND_ABSENT, code,
-                       "NVIDIA's driver finds no device that it can use (or CUDA_VISIBLE_DEVICES hides all)");
+        return DT2_GPU_REFUSE(driver, err, DT2_BACKEND_ABSENT,
+                              "NVIDIA's driver finds no device that it can use, or %s_VISIBLE_DEVICES hides them all",
+                              GPU_VARIABLE);
     case CUDA_ERROR_STUB_LIBRARY:
-        return fail_as(driver, err, DT2_BACKEND_ABSENT, code,
-                       "NVIDIA's driver is not installed: libcuda.so.1 is the stub that comes with the toolkit");
+        return DT2_GPU_REFUSE(driver, err, DT2_BACKEND_ABSENT,
+                              "NVIDIA's driver is not installed: libcuda.so.1 is the stub that comes with the toolkit");
     default:
         return fail(driver, err, code, "NVIDIA's driver does not start");
     }
@@ -105,8 +100,7 @@ int dt2_gpu_vendor_open(struct dt2_gpu_driver *driver, struct dt2_backend_error 
     driver->library = dt2_gpu_find_runtime(driver, "libcudart", sonames, accept_runtime, &present, text, sizeof text);
     if (!driver->library)
         return DT2_GPU_REFUSE(driver, err, present ? DT2_BACKEND_FAILED : DT2_BACKEND_ABSENT,
-                              present ? "the CUDA runtime cannot be used: %s" : "the CUDA runtime is not installed: %s",
-                              text);
+                              "the CUDA runtime %s: %s", present ? "cannot be used" : "is not installed", text);
     DT2_GPU_LOG(driver, DT2_GPU_DEBUG, "CUDA: the runtime is %s, the driver serves CUDA %d.%d", text,
                 MAJOR(driver->vendor.driver_version), driver->vendor.driver_version % 1000 / 10);
     return DT2_BACKEND_OK;
@@ -207,8 +201,9 @@ void dt2_gpu_context_drop(const struct dt2_gpu_driver *driver, uint32_t index)
 }
 
 /*
- * The primary context goes on top of the thread's stack, where the runtime finds it. cudaSetDevice would change the device
- * that the thread has chosen for later, and taking that back would make a context on the device that it had chosen.
+ * The primary context goes on top of the thread's stack, where the runtime finds it. cudaSetDevice would change the
+ * device that the thread has chosen for later, and taking that back would make a context on the device that it had
+ * chosen.
  */
 int dt2_gpu_enter(const struct dt2_gpu_device *device, struct dt2_gpu_scope *scope, struct dt2_backend_error *err)
 {

@@ -7,7 +7,8 @@
 #include <cuda_runtime_api.h>
 #include <pthread.h>
 
-#include "nvml.h"
+#include "entries.h"
+#include "nvml_decl.h"
 
 #ifdef CUDA_API_PER_THREAD_DEFAULT_STREAM
 #error "the plain entry points are looked up, not those for a default stream of each thread"
@@ -15,6 +16,7 @@
 
 #define GPU_DRIVER_NAME "cuda"
 #define GPU_VENDOR_TEXT "NVIDIA Corporation"
+#define GPU_VARIABLE "CUDA"
 #define GPU_PICK(cuda, hip) cuda
 #define GPU(name) cuda##name
 
@@ -28,8 +30,8 @@
         cudaErrorInvalidAddressSpace, cudaErrorInvalidPc, cudaErrorLaunchFailure
 
 /*
- * The members have the symbols' names, or where the header has a macro for one, what that says: with a header of CUDA 13
- * cuDeviceGetUuid is the member cuDeviceGetUuid_v2, which is the same to whoever writes cuDeviceGetUuid.
+ * The members have the symbols' names, or where the header has a macro for one, what that says: with a header of
+ * CUDA 13 cuDeviceGetUuid is the member cuDeviceGetUuid_v2, which is the same to whoever writes cuDeviceGetUuid.
  */
 struct dt2_cuda_driver_entries {
 #define DT2_CUDA_MEMBER(symbol) __typeof__(&symbol) symbol;

@@ -7,8 +7,9 @@
 #define ALIGNMENT_BYTES 256u
 
 /*
- * What a context takes cannot be asked before there is one. It grows with the device: 107 MiB were seen on small ones, 555
- * on the largest. A thirty-second of the memory, at most 512 MiB, is near that and rather too much than too little.
+ * What a context takes cannot be asked before there is one. It grows with the device: 107 MiB were seen on small
+ * ones, 555 on the largest. A thirty-second of the memory, at most 512 MiB, is near that and rather too much than
+ * too little.
  */
 #define CONTEXT_SHARE 32u
 #define CONTEXT_MAX_BYTES ((uint64_t)512 << 20)

@@ -49,7 +49,8 @@ static int count_devices(struct dt2_gpu_driver *driver, struct dt2_backend_error
     if (code == GPU(ErrorNoDevice) || (code == GPU(Success) && count <= 0)) {
         dt2_gpu_forget(driver);
         return DT2_GPU_REFUSE(driver, err, DT2_BACKEND_ABSENT,
-                              "the runtime finds no device that it can use (or a variable of the environment hides all)");
+                              "the runtime finds no device that it can use, or %s_VISIBLE_DEVICES hides them all",
+                              GPU_VARIABLE);
     }
     if (code != GPU(Success))
         return dt2_gpu_fail(driver, err, code, "cannot count the devices");

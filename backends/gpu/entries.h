@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Every entry point that the CUDA and HIP drivers look up, and the version that brought it: the whole of what they ask of a
- * vendor. All have kept their signature ever since, up to CUDA 13 and ROCm 7, so that one module serves CUDA 11 to 13 and
- * one ROCm 5.2 to 7. Whatever fills a struct whose layout changed is not here (*GetDeviceProperties, *PointerGetAttributes).
+ * Every entry point that the CUDA and HIP drivers look up, and the version that brought it: the whole of what they
+ * ask of a vendor. All have kept their signature ever since, up to CUDA 13 and ROCm 7, so that one module serves
+ * CUDA 11 to 13 and one ROCm 5.2 to 7. Whatever fills a struct whose layout changed is not here
+ * (*GetDeviceProperties, *PointerGetAttributes).
  *
- * The symbol that is looked up is the name as it stands here. What is required and missing makes a library unusable, with
- * the name of the symbol as the reason. Each list is a macro of one argument, which is called for each line.
+ * The symbol that is looked up is the name as it stands here. What is required and missing makes a library
+ * unusable, with the name of the symbol as the reason. Each list is a macro of one argument, which is called for
+ * each line.
  */
 #ifndef DT2_GPU_ENTRIES_H
 #define DT2_GPU_ENTRIES_H
@@ -44,9 +46,9 @@
     X(EventDestroy, cudaEventDestroy, hipEventDestroy)                                  /* CUDA 1.1, ROCm 4.2 */
 
 /*
- * libcuda, NVIDIA's driver. The runtime tells neither a device's UUID nor its name nor its memory but through a struct that
- * changed, and its cudaSetDevice makes a context (since CUDA 12) and changes the thread's choice of a device: so these tell
- * what a device is, and put a context on the thread's stack for the time of a call.
+ * libcuda, NVIDIA's driver. The runtime tells neither a device's UUID nor its name nor its memory but through a
+ * struct that changed, and its cudaSetDevice makes a context (since CUDA 12) and changes the thread's choice of a
+ * device: so these tell what a device is, and put a context on the thread's stack for the time of a call.
  */
 #define DT2_CUDA_DRIVER_ENTRIES(X)                                                                                     \
     X(cuInit)                       /* CUDA 2.0 */                                                                     \
@@ -84,9 +86,9 @@
     X(hipGetStreamDeviceId)   /* ROCm 4.2 */
 
 /*
- * libnvidia-ml, which tells free memory without a context; all optional together: without it free memory is unknown until a
- * context is there. The declarations are ours (backends/cuda/nvml.h). The driver numbers are NVIDIA's, as of the oldest
- * that CUDA 11 runs on; each entry is older than that.
+ * libnvidia-ml, which tells free memory without a context; all optional together: without it free memory is unknown
+ * until a context is there. The declarations are ours (backends/cuda/nvml_decl.h). The driver numbers are NVIDIA's, as
+ * of the oldest that CUDA 11 runs on; each entry is older than that.
  */
 #define DT2_NVML_ENTRIES(X)                                                                                            \
     X(nvmlInit_v2)                      /* R450 */                                                                     \

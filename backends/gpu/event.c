@@ -120,7 +120,7 @@ int dt2_gpu_event_free(void *self, dt2_handle handle, struct dt2_backend_error *
         return DT2_BACKEND_INVALID;
     {
         struct dt2_gpu_scope scope DT2_GPU_SCOPE;
-        if (dt2_gpu_enter(event->device, &scope, NULL) == DT2_BACKEND_OK)
+        if (dt2_gpu_enter_to_free(event->device, &scope, NULL) == DT2_BACKEND_OK)
             destroy(driver, event->event);
     }
     dt2_gpu_drop(event->device);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# One source, compiled for CUDA and for HIP; backends/cuda and backends/hip are what differs. No vendor's library is linked.
+# One source, compiled for CUDA and for HIP; backends/cuda and backends/hip are what differs. No vendor library is
+# linked.
 gpu_sources = \
 	backends/gpu/device.c \
 	backends/gpu/driver.c \
@@ -12,9 +13,9 @@ gpu_sources = \
 	backends/gpu/peer.c \
 	backends/gpu/queue.c
 cuda_sources = $(gpu_sources) \
+	backends/cuda/nvml.c \
 	backends/cuda/nvml.h \
-	backends/cuda/nvml_free.c \
-	backends/cuda/nvml_free.h \
+	backends/cuda/nvml_decl.h \
 	backends/cuda/vendor.c \
 	backends/cuda/vendor.h
 hip_sources = $(gpu_sources) \
@@ -22,8 +23,10 @@ hip_sources = $(gpu_sources) \
 	backends/hip/sysfs.h \
 	backends/hip/vendor.c \
 	backends/hip/vendor.h
-CUDA_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/backends/gpu -I$(top_srcdir)/backends/cuda $(CUDA_CFLAGS)
-HIP_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/backends/gpu -I$(top_srcdir)/backends/hip $(HIP_CFLAGS)
+# Ours are found in quotes alone: a vendor's header may have the name of one of them.
+GPU_INCLUDES = -iquote $(top_srcdir)/backends/gpu
+CUDA_CPPFLAGS = $(AM_CPPFLAGS) $(GPU_INCLUDES) -iquote $(top_srcdir)/backends/cuda $(CUDA_CFLAGS)
+HIP_CPPFLAGS = $(AM_CPPFLAGS) $(GPU_INCLUDES) -iquote $(top_srcdir)/backends/hip $(HIP_CFLAGS)
 GPU_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -Wl,-z,defs
 
 if WITH_CUDA

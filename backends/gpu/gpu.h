@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The one driver for CUDA and for HIP, from the inside: its source is compiled twice, each time with the "vendor.h" of
- * backends/cuda or backends/hip, which includes the vendor's real headers and says what the shared source calls things.
+ * The one driver for CUDA and for HIP, from the inside: its source is compiled twice, each time with the "vendor.h"
+ * of backends/cuda or backends/hip, which includes the vendor's real headers and says what the shared source calls
+ * things.
  *
  *     entries.h   every entry point that is looked up
  *     library.c   finding a vendor's library in the process or on the system
@@ -104,8 +105,8 @@ static inline void dt2_gpu_restore_errno(const int *saved)
 /* The status of the contract that a vendor's code stands for. */
 int dt2_gpu_status(int code);
 /*
- * A call of the runtime has failed: its name and code go into *err, and the thread's last error, which the runtime keeps for
- * whoever asks next, is cleared: that would be the caller's program.
+ * A call of the runtime has failed: its name and code go into *err, and the thread's last error, which the runtime
+ * keeps for whoever asks next, is cleared: that would be the caller's program.
  */
 int dt2_gpu_fail(const struct dt2_gpu_driver *driver, struct dt2_backend_error *err, GPU(Error_t) code,
                  const char *format, ...) DT2_PRINTF(4, 5);
@@ -139,15 +140,18 @@ struct dt2_gpu_search {
 };
 
 /*
- * Binds a library: the copy that the process holds already, when there is one, and no other then; else the first of the
- * sonames that will do. Gives the handle, and its name in `text`; or NULL, and there why none will do. *present (NULL is
- * fine) tells whether there was one at all.
+ * Binds a library: the copy that the process holds already, when there is one, and no other then; else the first of
+ * the sonames that will do. Gives the handle, and its name in `text`; or NULL, and there why none will do. *present
+ * (NULL is fine) tells whether there was one at all.
  */
 void *dt2_gpu_find_library(const struct dt2_gpu_search *search, bool *present, char *text, size_t size);
 void dt2_gpu_close_library(void *library); /* NULL is fine; what was loaded stays loaded */
 /* A symbol into a slot; false, and the slot as it was, when the library lacks it. */
 bool dt2_gpu_bind(void *library, const struct dt2_gpu_symbol *symbol);
-/* Whether a path names the library `base`, with whatever version: "/x/libcudart.so.12.8", "/x/libcudart-d0da41ae.so.11.0". */
+/*
+ * Whether a path names the library `base`, with whatever version: "/x/libcudart.so.12.8",
+ * "/x/libcudart-d0da41ae.so.11.0".
+ */
 bool dt2_gpu_is_copy_of(const char *path, const char *base);
 /* The same search for the runtime itself: its symbols are those of `driver->runtime`. */
 void *dt2_gpu_find_runtime(struct dt2_gpu_driver *driver, const char *base, const char *const *sonames,
@@ -169,7 +173,10 @@ dt2_handle dt2_gpu_new(const struct dt2_gpu_driver *driver, enum dt2_handle_kind
 
 /* -- device.c */
 
-/* The texts of a device's identity, in the forms of dt2_backend_device_info. A PCI address that is none, a UUID of zeros: "". */
+/*
+ * The texts of a device's identity, in the forms of dt2_backend_device_info. A PCI address that is none, a UUID of
+ * zeros: "".
+ */
 void dt2_gpu_pci_text(const char *vendors, char pci[16]);
 void dt2_gpu_uuid_text(const void *bytes16, char uuid[64]);
 
@@ -238,7 +245,10 @@ int dt2_gpu_event_free(void *self, dt2_handle event, struct dt2_backend_error *e
 
 /* -- vendor.c, one in each vendor's folder */
 
-/* Binds the vendor's libraries, driver->runtime among them; ABSENT or FAILED with the reason. What was bound stays for close. */
+/*
+ * Binds the vendor's libraries, driver->runtime among them; ABSENT or FAILED with the reason. What was bound stays
+ * for close.
+ */
 int dt2_gpu_vendor_open(struct dt2_gpu_driver *driver, struct dt2_backend_error *err);
 void dt2_gpu_vendor_close(struct dt2_gpu_driver *driver);
 /* Name, UUID, PCI address and memory of a device; makes no context. */
@@ -259,8 +269,8 @@ int dt2_gpu_check_memory(const struct dt2_gpu_device *device, void *address, uin
 int dt2_gpu_check_stream(const struct dt2_gpu_device *device, GPU(Stream_t) stream, struct dt2_backend_error *err);
 
 /*
- * A scope in which a device is the thread's current one. On leaving it the thread's context, or choice of a device, is what
- * it was; on no other device one is made meanwhile.
+ * A scope in which a device is the thread's current one. On leaving it the thread's context, or choice of a device,
+ * is what it was; on no other device one is made meanwhile.
  *
  *     struct dt2_gpu_scope scope DT2_GPU_SCOPE;
  *     int status = dt2_gpu_enter(device, &scope, err);
@@ -272,5 +282,12 @@ struct dt2_gpu_scope {
 #define DT2_GPU_SCOPE __attribute__((cleanup(dt2_gpu_leave))) = { 0 }
 int dt2_gpu_enter(const struct dt2_gpu_device *device, struct dt2_gpu_scope *scope, struct dt2_backend_error *err);
 void dt2_gpu_leave(struct dt2_gpu_scope *scope);
+/* The same, to give something back: a code that tells of earlier work must not keep it, so it is tried twice. */
+static inline int dt2_gpu_enter_to_free(const struct dt2_gpu_device *device, struct dt2_gpu_scope *scope,
+                                        struct dt2_backend_error *err)
+{
+    int status = dt2_gpu_enter(device, scope, NULL);
+    return status == DT2_BACKEND_OK ? status : dt2_gpu_enter(device, scope, err);
+}
 
 #endif

@@ -67,12 +67,16 @@ static bool will_do(const struct dt2_gpu_search *search, void *library, char *wh
     return !search->accept || search->accept(search->data, why, size);
 }
 
-/* dlopen, with its failure in English whatever the program around us speaks: is_missing() reads it. */
+/*
+ * dlopen, with its failure in English whatever the program around us speaks: is_missing() reads it. What was loaded
+ * stays: vendors' runtimes start threads and leave exit handlers behind, some as soon as they are asked for their
+ * version.
+ */
 static void *open_library(const char *name, int flags, char *failure, size_t size)
 {
     locale_t c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
     locale_t old = c_locale ? uselocale(c_locale) : (locale_t)0;
-    void *library = dlopen(name, RTLD_NOW | RTLD_LOCAL | flags);
+    void *library = dlopen(name, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE | flags);
     const char *text = library ? NULL : dlerror();
     snprintf(failure, size, "%s", text ? text : "");
     if (c_locale) {
@@ -88,11 +92,9 @@ static bool is_missing(const char *name, const char *failure)
     return !*failure || (strncmp(failure, name, strlen(name)) == 0 && strstr(failure, "No such file or directory"));
 }
 
-/*
- * Binds one library, or leaves the process as it was. One that will do stays for good: vendors' runtimes start threads and
- * leave exit handlers behind. Of several that are there and will not do, the first tells why.
- */
-static void *try(const struct dt2_gpu_search *search, const char *name, int flags, bool *present, char *text, size_t size)
+/* Binds one library. Of several that are there and will not do, the first tells why. */
+static void *try(const struct dt2_gpu_search *search, const char *name, int flags, bool *present, char *text,
+                 size_t size)
 {
     char why[512];
     void *library = open_library(name, flags, why, sizeof why);
@@ -103,17 +105,14 @@ static void *try(const struct dt2_gpu_search *search, const char *name, int flag
         }
         return NULL;
     }
-    if (will_do(search, library, why, sizeof why)) {
-        void *kept = dlopen(name, RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD | RTLD_NODELETE);
-        if (kept)
-            dlclose(library);
-        *present = true;
+    bool good = will_do(search, library, why, sizeof why);
+    if (good)
         snprintf(text, size, "%s", name);
-        return kept ? kept : library;
-    }
-    if (!*present)
+    else if (!*present)
         snprintf(text, size, "%s: %s", name, why);
     *present = true;
+    if (good)
+        return library;
     dlclose(library);
     return NULL;
 }

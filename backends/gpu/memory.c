@@ -93,7 +93,7 @@ static int free_memory(const struct dt2_gpu_buffer *buffer, struct dt2_backend_e
 {
     const struct dt2_gpu_driver *driver = buffer->device->driver;
     struct dt2_gpu_scope scope DT2_GPU_SCOPE;
-    int status = dt2_gpu_enter(buffer->device, &scope, err);
+    int status = dt2_gpu_enter_to_free(buffer->device, &scope, err);
     if (status != DT2_BACKEND_OK)
         return status;
     GPU(Error_t) code = driver->runtime.Free(buffer->address);
@@ -184,11 +184,12 @@ static int add(struct dt2_gpu_driver *driver, dt2_handle handle, void **memory, 
     return DT2_BACKEND_OK;
 }
 
-static int unpin(const struct dt2_gpu_device *device, const struct dt2_gpu_pinned *pinned, struct dt2_backend_error *err)
+static int unpin(const struct dt2_gpu_device *device, const struct dt2_gpu_pinned *pinned,
+                 struct dt2_backend_error *err)
 {
     const struct dt2_gpu_runtime *runtime = &device->driver->runtime;
     struct dt2_gpu_scope scope DT2_GPU_SCOPE;
-    int status = dt2_gpu_enter(device, &scope, err);
+    int status = dt2_gpu_enter_to_free(device, &scope, err);
     if (status != DT2_BACKEND_OK)
         return status;
     GPU(Error_t) code = pinned->registered ? runtime->HostUnregister(pinned->memory)

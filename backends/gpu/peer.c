@@ -58,7 +58,7 @@ static bool take_access(struct dt2_gpu_driver *driver, uint32_t from, uint32_t t
 static void switch_off(const struct dt2_gpu_device *from, uint32_t to)
 {
     struct dt2_gpu_scope scope DT2_GPU_SCOPE;
-    if (dt2_gpu_enter(from, &scope, NULL) == DT2_BACKEND_OK &&
+    if (dt2_gpu_enter_to_free(from, &scope, NULL) == DT2_BACKEND_OK &&
         from->driver->runtime.DeviceDisablePeerAccess((int)to) != GPU(Success))
         dt2_gpu_forget(from->driver);
 }
@@ -69,9 +69,9 @@ void dt2_gpu_peers_forget(struct dt2_gpu_device *device)
     for (uint32_t i = 0; i < driver->count; i++) {
         if (take_access(driver, device->index, i))
             switch_off(device, i);
-        struct dt2_gpu_device other = { .driver = driver, .index = i };
+        struct dt2_gpu_device other = { .driver = driver, .index = i }; /* is open: its context is there to be taken */
         if (take_access(driver, i, device->index) &&
-            dt2_gpu_context_take(driver, i, &other.context, NULL) == DT2_BACKEND_OK) { /* it is there: that one is open */
+            dt2_gpu_context_take(driver, i, &other.context, NULL) == DT2_BACKEND_OK) {
             switch_off(&other, device->index);
             dt2_gpu_context_drop(driver, i);
         }

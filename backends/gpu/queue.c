@@ -87,7 +87,7 @@ static void end(const struct dt2_gpu_queue *queue)
 {
     const struct dt2_gpu_driver *driver = queue->device->driver;
     struct dt2_gpu_scope scope DT2_GPU_SCOPE;
-    if (dt2_gpu_enter(queue->device, &scope, NULL) != DT2_BACKEND_OK)
+    if (dt2_gpu_enter_to_free(queue->device, &scope, NULL) != DT2_BACKEND_OK)
         return;
     (void)wait(queue, NULL);
     if (!queue->adopted && driver->runtime.StreamDestroy(queue->stream) != GPU(Success))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "sysfs.h"
-#include <distorch2/common.h>
+#include <distorch2/backend.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -21,8 +21,8 @@ static bool read_number(const char *root, const char *pci, const char *name, uin
 uint64_t dt2_sysfs_free_bytes(const char *root, const char *pci)
 {
     uint64_t total, used;
-    if (!read_number(root, pci, "mem_info_vram_total", &total) || !read_number(root, pci, "mem_info_vram_used", &used) ||
-        used > total)
+    if (!read_number(root, pci, "mem_info_vram_total", &total) ||
+        !read_number(root, pci, "mem_info_vram_used", &used) || used > total)
         return DT2_UNKNOWN;
     return total - used;
 }

@@ -5,7 +5,10 @@
 
 #include <stdint.h>
 
-/* What amdgpu says below `root` ("/sys") of the device at a PCI address; DT2_UNKNOWN when it says nothing that makes sense. */
+/*
+ * What amdgpu says below `root` ("/sys") of the device at a PCI address; DT2_UNKNOWN when it says nothing that
+ * makes sense.
+ */
 uint64_t dt2_sysfs_free_bytes(const char *root, const char *pci);
 
 #endif

@@ -50,8 +50,7 @@ int dt2_gpu_vendor_open(struct dt2_gpu_driver *driver, struct dt2_backend_error 
     driver->library = dt2_gpu_find_runtime(driver, "libamdhip64", sonames, accept_runtime, &present, text, sizeof text);
     if (!driver->library)
         return DT2_GPU_REFUSE(driver, err, present ? DT2_BACKEND_FAILED : DT2_BACKEND_ABSENT,
-                              present ? "the HIP runtime cannot be used: %s" : "the HIP runtime is not installed: %s",
-                              text);
+                              "the HIP runtime %s: %s", present ? "cannot be used" : "is not installed", text);
     DT2_GPU_LOG(driver, DT2_GPU_DEBUG, "HIP: the runtime is %s, of version %d.%d", text, MAJOR(driver->vendor.version),
                 MINOR(driver->vendor.version));
     return bind_rest(driver, text, err);
@@ -98,7 +97,8 @@ uint64_t dt2_gpu_free_bytes(struct dt2_gpu_driver *driver, uint32_t index)
         return DT2_UNKNOWN;
     for (uint32_t i = 0; i < driver->count; i++) {
         struct dt2_backend_device_info other = { .struct_size = sizeof other };
-        if (i != index && dt2_gpu_identify(driver, i, &other, NULL) == DT2_BACKEND_OK && strcmp(other.pci, info.pci) == 0)
+        if (i != index && dt2_gpu_identify(driver, i, &other, NULL) == DT2_BACKEND_OK &&
+            strcmp(other.pci, info.pci) == 0)
             return DT2_UNKNOWN;
     }
     const char *root = secure_getenv("DISTORCH2_SYSFS");
@@ -144,8 +144,11 @@ int dt2_gpu_enter(const struct dt2_gpu_device *device, struct dt2_gpu_scope *sco
 
 void dt2_gpu_leave(struct dt2_gpu_scope *scope)
 {
-    if (scope->driver && scope->driver->vendor.hip.hipSetDevice(scope->previous) != hipSuccess)
+    for (int i = 0; i < 2 && scope->driver; i++) { /* the code may tell of earlier work */
+        if (scope->driver->vendor.hip.hipSetDevice(scope->previous) == hipSuccess)
+            return;
         dt2_gpu_forget(scope->driver);
+    }
 }
 
 /* -- what belongs to whom */

@@ -5,8 +5,14 @@
 
 #include <hip/hip_runtime_api.h>
 
+#include "entries.h"
+
+/* Headers of one version of ROCm call deprecated what is the only name in another: ours are those that all have. */
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+
 #define GPU_DRIVER_NAME "hip"
 #define GPU_VENDOR_TEXT "Advanced Micro Devices, Inc."
+#define GPU_VARIABLE "HIP"
 #define GPU_PICK(cuda, hip) hip
 #define GPU(name) hip##name
 

@@ -170,7 +170,8 @@ static int add_platforms(struct dt2_cl_driver *driver, struct dt2_backend_error 
     if (!platforms)
         return dt2_cl_fail_bookkeeping(driver, err);
     code = clGetPlatformIDs(count, platforms, NULL);
-    int status = code == CL_SUCCESS ? DT2_BACKEND_OK : dt2_cl_fail(driver, err, code, "cannot list the OpenCL platforms");
+    int status =
+        code == CL_SUCCESS ? DT2_BACKEND_OK : dt2_cl_fail(driver, err, code, "cannot list the OpenCL platforms");
     for (cl_uint i = 0; status == DT2_BACKEND_OK && i < count; i++)
         if (add_platform(driver, platforms[i]) != DT2_BACKEND_OK)
             status = dt2_cl_fail_bookkeeping(driver, err);

@@ -37,13 +37,15 @@ static bool value(cl_device_id id, cl_uint what, void *out, size_t size)
 char *dt2_cl_text(const struct dt2_cl_driver *driver, cl_platform_id platform, cl_device_id device, cl_uint what)
 {
     size_t size = 0;
-    cl_int code = device ? clGetDeviceInfo(device, what, 0, NULL, &size) : clGetPlatformInfo(platform, what, 0, NULL, &size);
+    cl_int code = device ? clGetDeviceInfo(device, what, 0, NULL, &size)
+                         : clGetPlatformInfo(platform, what, 0, NULL, &size);
     if (code != CL_SUCCESS)
         size = 0;
     char *text = dt2_cl_alloc(driver, size + 1);
     if (!text || size == 0)
         return text;
-    code = device ? clGetDeviceInfo(device, what, size, text, NULL) : clGetPlatformInfo(platform, what, size, text, NULL);
+    code = device ? clGetDeviceInfo(device, what, size, text, NULL)
+                  : clGetPlatformInfo(platform, what, size, text, NULL);
     text[code == CL_SUCCESS ? size : 0] = '\0';
     return text;
 }
@@ -178,7 +180,7 @@ static uint64_t alignment_bytes(cl_device_id id)
     return alignment;
 }
 
-/* A platform is the maker's own when both bear the same name: not so PoCL, rusticl or clvk, which serve others' devices. */
+/* A platform is the maker's own when both bear one name: not so PoCL, rusticl or clvk, which serve others' devices. */
 static int fill_names(const struct dt2_cl_driver *driver, const struct dt2_cl_seen *seen, const char *extensions,
                       struct dt2_backend_device_info *info)
 {

@@ -97,9 +97,10 @@ static int wrap(struct dt2_cl_device *device, void *memory, uint64_t bytes, dt2_
     if (status != DT2_BACKEND_OK)
         return status;
     if (!memory || (uintptr_t)memory % WRAP_ALIGNMENT_BYTES || bytes % WRAP_MULTIPLE_BYTES)
-        return DT2_CL_INVALID(device->driver, err,
-                              "memory to wrap must begin at a multiple of %u and have a multiple of %u bytes, not %llu at %p",
-                              WRAP_ALIGNMENT_BYTES, WRAP_MULTIPLE_BYTES, (unsigned long long)bytes, memory);
+        return DT2_CL_INVALID(
+            device->driver, err,
+            "memory to wrap must begin at a multiple of %u and have a multiple of %u bytes, not %llu at %p",
+            WRAP_ALIGNMENT_BYTES, WRAP_MULTIPLE_BYTES, (unsigned long long)bytes, memory);
     cl_int code;
     cl_mem mem = clCreateBuffer(device->context, CL_MEM_READ_WRITE | CL_MEM_USE_HOST_PTR, bytes, memory, &code);
     if (code != CL_SUCCESS)
@@ -179,7 +180,7 @@ static void add_mapping(struct dt2_cl_device *device, struct dt2_cl_mapping *map
     pthread_mutex_unlock(&device->driver->lock);
 }
 
-/* Takes a mapping out of the device's list: of a buffer, or staging where that is NULL; at `address`, or any where NULL. */
+/* Takes a mapping from the device's list: of a buffer (NULL: staging memory), at an address (NULL: any). */
 static struct dt2_cl_mapping *take_mapping(struct dt2_cl_device *device, const struct dt2_cl_buffer *buffer,
                                            const void *address)
 {
@@ -198,7 +199,10 @@ static struct dt2_cl_mapping *take_mapping(struct dt2_cl_device *device, const s
 static void unmap_now(struct dt2_cl_device *device, struct dt2_cl_mapping *mapping)
 {
     cl_event event;
-    if (clEnqueueUnmapMemObject(device->own, mapping->mem, mapping->mapped, 0, NULL, &event) == CL_SUCCESS) {
+    cl_int code = CL_INVALID_VALUE;
+    for (int i = 0; i < 2 && code != CL_SUCCESS; i++) /* memory that stays mapped would stay for good */
+        code = clEnqueueUnmapMemObject(device->own, mapping->mem, mapping->mapped, 0, NULL, &event);
+    if (code == CL_SUCCESS) {
         dt2_cl_finish(event);
         clReleaseEvent(event);
     }
@@ -282,8 +286,8 @@ static int map_staging(struct dt2_cl_device *device, uint64_t bytes, struct dt2_
     size_t whole = bytes + PAGE_BYTES - 1;
     mapping->mem = clCreateBuffer(device->context, CL_MEM_READ_WRITE | CL_MEM_ALLOC_HOST_PTR, whole, NULL, &code);
     if (code == CL_SUCCESS) {
-        mapping->mapped = clEnqueueMapBuffer(device->own, mapping->mem, CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, 0, whole, 0,
-                                             NULL, NULL, &code);
+        mapping->mapped = clEnqueueMapBuffer(device->own, mapping->mem, CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, 0, whole,
+                                             0, NULL, NULL, &code);
         if (code != CL_SUCCESS)
             clReleaseMemObject(mapping->mem);
     }

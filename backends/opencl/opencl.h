@@ -64,8 +64,8 @@ struct dt2_cl_queue {
     struct dt2_cl_device *device;
     cl_command_queue queue;
     /*
-     * The command that was queued last, or NULL. Each command waits for the one before it by name, although the queue is in
-     * order: so the failure of one reaches all that follow, and with them the event that the core waits for.
+     * The command that was queued last, or NULL. Each command waits for the one before it by name, although the queue
+     * is in order: so the failure of one reaches all that follow, and with them the event that the core waits for.
      */
     cl_event last;
 };

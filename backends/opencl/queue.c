@@ -53,7 +53,8 @@ static int adopt(const struct dt2_cl_device *device, cl_command_queue native, st
     if (code != CL_SUCCESS)
         return DT2_CL_INVALID(driver, err, "what was given is no command queue (%s)", dt2_cl_name(code));
     if (context != device->context)
-        return DT2_CL_INVALID(driver, err, "the command queue belongs to another context: open the device with that one");
+        return DT2_CL_INVALID(driver, err,
+                              "the command queue belongs to another context: open the device with that one");
     if (id != device->id)
         return DT2_CL_INVALID(driver, err, "the command queue belongs to another device of the context");
     if (properties & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE)
@@ -150,8 +151,8 @@ int dt2_cl_copy_h2d(void *self, dt2_handle queue_handle, dt2_handle buffer_handl
     if (status != DT2_BACKEND_OK || bytes == 0)
         return status;
     cl_event event;
-    cl_int code = clEnqueueWriteBuffer(queue->queue, buffer->mem, CL_FALSE, offset, bytes, source, DT2_CL_AFTER_LAST(queue),
-                                       &event);
+    cl_int code = clEnqueueWriteBuffer(queue->queue, buffer->mem, CL_FALSE, offset, bytes, source,
+                                       DT2_CL_AFTER_LAST(queue), &event);
     return dt2_cl_queued(queue, code, event, "copy to the device", err);
 }
 
@@ -177,12 +178,14 @@ int dt2_cl_copy_d2d(void *self, dt2_handle queue_handle, dt2_handle destination_
     struct dt2_cl_driver *driver = self;
     struct dt2_cl_queue *queue;
     struct dt2_cl_buffer *destination, *source;
-    int status = dt2_cl_check_range(driver, queue_handle, destination_handle, destination_offset, bytes, &queue, &destination, err);
+    int status = dt2_cl_check_range(driver, queue_handle, destination_handle, destination_offset, bytes, &queue,
+                                    &destination, err);
     if (status == DT2_BACKEND_OK)
         status = dt2_cl_check_range(driver, queue_handle, source_handle, source_offset, bytes, &queue, &source, err);
     if (status != DT2_BACKEND_OK || bytes == 0)
         return status;
-    if (source == destination && source_offset < destination_offset + bytes && destination_offset < source_offset + bytes)
+    if (source == destination && source_offset < destination_offset + bytes &&
+        destination_offset < source_offset + bytes)
         return DT2_CL_INVALID(driver, err, "the two ranges of the buffer overlap");
     cl_event event;
     cl_int code = clEnqueueCopyBuffer(queue->queue, source->mem, destination->mem, source_offset, destination_offset,

@@ -2,30 +2,33 @@
 /*
  * The contract between the library and a driver module.
  *
- * A driver is a shared object, "dt2-NAME.so", that exports one function, dt2_backend_entry(). It receives the services of
- * the core and returns a table of functions. It includes this header and its vendor's headers, nothing else of the
- * project, and calls nothing of the library but the services: it links with -z defs and loads under RTLD_LOCAL.
+ * A driver is a shared object, "dt2-NAME.so", that exports one function, dt2_backend_entry(). It receives the
+ * services of the core and returns a table of functions. It includes this header and its vendor's headers,
+ * nothing else of the project, and calls nothing of the library but the services: it links with -z defs and
+ * loads under RTLD_LOCAL.
  *
  *     driver -> device -> buffer | queue | event
  *
- * All of these are handles: numbers that the core's handle table gives out (services->handle_new), never pointers. A
- * buffer of OpenCL has no address, and a handle that was freed is told from one that lives: using it is an error in
- * words, not undefined behaviour. distorch2-driver(7) walks through a whole driver; docs/drivers shows how to add one.
+ * All of these are handles: numbers that the core's handle table gives out (services->handle_new), never
+ * pointers. A buffer of OpenCL has no address, and a handle that was freed is told from one that lives: using
+ * it is an error in words, not undefined behaviour. distorch2-driver(7) walks through a whole driver;
+ * docs/drivers shows how to add one.
  *
  * Rules
  *
- * - Every function returns 0, or a negative enum dt2_backend_status with *err filled through services->fail(). It never
- *   aborts, exits or prints, never lets an exception out, and leaves the caller's current GPU context and errno as they were.
+ * - Every function returns 0, or a negative enum dt2_backend_status with *err filled through services->fail().
+ *   It never aborts, exits or prints, never lets an exception out, and leaves the caller's current GPU context
+ *   and errno as they were.
  * - Out-parameters are written on success only.
  * - Entries marked [optional] may be NULL: the core then does what is said there. All others must be there.
- * - struct_size comes first in every struct that crosses. New entries are only ever added at the end; whoever reads a
- *   table looks at struct_size before it reads an entry that the first version did not have.
- * - Threads: any function may be called from any thread. Calls on different queues may run at the same time; the core never
- *   calls two functions on one queue, or on one event, at the same time. device_open/close are not called at the same time
- *   for one device.
- * - Copies are asynchronous where the vendor allows it: they start after all that was queued before them on the same queue,
- *   and the host memory that they name stays valid and unchanged until an event recorded after them is done.
- *   A copy of 0 bytes is a success that does nothing.
+ * - struct_size comes first in every struct that crosses. New entries are only ever added at the end; whoever
+ *   reads a table looks at struct_size before it reads an entry that the first version did not have.
+ * - Threads: any function may be called from any thread. Calls on different queues may run at the same time;
+ *   the core never calls two functions on one queue, or on one event, at the same time. device_open/close are
+ *   not called at the same time for one device.
+ * - Copies are asynchronous where the vendor allows it: they start after all that was queued before them on the
+ *   same queue, and the host memory that they name stays valid and unchanged until an event recorded after them
+ *   is done. A copy of 0 bytes is a success that does nothing.
  * - Ranges are checked by the driver (offset + bytes <= size, without overflow): DT2_BACKEND_INVALID.
  */
 #ifndef DISTORCH2_BACKEND_H
@@ -86,9 +89,9 @@ struct dt2_backend_services {
     void (*release)(void *core, void *memory);
 
     /*
-     * The handle table. handle_new() returns 0 when there is no memory. handle_get() returns the object, or NULL for a
-     * handle of another kind or one that has been taken. handle_take() does the same and makes the handle invalid, so of two
-     * threads that free one handle exactly one gets the object. Thread-safe.
+     * The handle table. handle_new() returns 0 when there is no memory. handle_get() returns the object, or
+     * NULL for a handle of another kind or one that has been taken. handle_take() does the same and makes the
+     * handle invalid, so of two threads that free one handle exactly one gets the object. Thread-safe.
      */
     dt2_handle (*handle_new)(void *core, enum dt2_handle_kind kind, void *object);
     void *(*handle_get)(void *core, enum dt2_handle_kind kind, dt2_handle handle);
@@ -141,14 +144,15 @@ struct dt2_backend {
     const char *version; /* of the module, for people */
 
     /*
-     * Finds the vendor's runtime and counts devices; makes no context. DT2_BACKEND_ABSENT with the reason in words when there
-     * is no library or no device. Any other failure means broken: it becomes one warning.
+     * Finds the vendor's runtime and counts devices; makes no context. DT2_BACKEND_ABSENT with the reason in
+     * words when there is no library or no device. Any other failure means broken: it becomes one warning.
      */
     int (*open)(const struct dt2_backend_services *services, void **driver, struct dt2_backend_error *err);
     void (*close)(void *driver);
 
     int (*device_count)(void *driver, uint32_t *count, struct dt2_backend_error *err);
-    int (*device_info)(void *driver, uint32_t index, struct dt2_backend_device_info *info, struct dt2_backend_error *err);
+    int (*device_info)(void *driver, uint32_t index, struct dt2_backend_device_info *info,
+                       struct dt2_backend_error *err);
     /* Free bytes now. may_open: a context may be made for it. *free_bytes is DT2_UNKNOWN when nobody can tell. */
     int (*device_free_bytes)(void *driver, uint32_t index, bool may_open, uint64_t *free_bytes,
                              struct dt2_backend_error *err);
@@ -161,20 +165,27 @@ struct dt2_backend {
     /* -- memory. On return the memory is really there, not promised. Sizes: 1 .. max_alloc_bytes, else INVALID. */
     int (*buffer_alloc)(void *driver, dt2_handle device, uint64_t bytes, dt2_handle *buffer,
                         struct dt2_backend_error *err);
-    /* [optional: only devices that share the host's memory] A buffer of `bytes` at `memory`, which the caller owns, keeps
-     * until the buffer is freed, and touches only between map and unmap. 4096-aligned, a multiple of 64. */
+    /*
+     * [optional: only devices that share the host's memory] A buffer of `bytes` at `memory`, which the caller
+     * owns, keeps until the buffer is freed, and touches only between map and unmap. 4096-aligned, a multiple
+     * of 64.
+     */
     int (*buffer_wrap)(void *driver, dt2_handle device, void *memory, uint64_t bytes, dt2_handle *buffer,
                        struct dt2_backend_error *err);
-    /* A buffer of the caller's (cl_mem, device pointer). Refused when it belongs to another context. Never destroyed. */
+    /*
+     * A buffer of the caller's (cl_mem, device pointer). Refused when it belongs to another context. Never
+     * destroyed.
+     */
     int (*buffer_adopt)(void *driver, dt2_handle device, void *native, uint64_t bytes, dt2_handle *buffer,
                         struct dt2_backend_error *err);
     int (*buffer_free)(void *driver, dt2_handle buffer, struct dt2_backend_error *err);
     int (*buffer_native)(void *driver, dt2_handle buffer, struct dt2_backend_native *native,
                          struct dt2_backend_error *err);
     /* [optional: the core copies instead] Makes a range of a buffer touchable by the host, blocking until it is. */
-    int (*buffer_map)(void *driver, dt2_handle queue, dt2_handle buffer, uint64_t offset, uint64_t bytes, unsigned flags,
-                      void **address, struct dt2_backend_error *err);
-    int (*buffer_unmap)(void *driver, dt2_handle queue, dt2_handle buffer, void *address, struct dt2_backend_error *err);
+    int (*buffer_map)(void *driver, dt2_handle queue, dt2_handle buffer, uint64_t offset, uint64_t bytes,
+                      unsigned flags, void **address, struct dt2_backend_error *err);
+    int (*buffer_unmap)(void *driver, dt2_handle queue, dt2_handle buffer, void *address,
+                        struct dt2_backend_error *err);
 
     /* -- staging memory on the host. [optional: the core uses ordinary memory] Pinned, reachable by the device. */
     int (*host_alloc)(void *driver, dt2_handle device, uint64_t bytes, void **memory, struct dt2_backend_error *err);
@@ -185,7 +196,10 @@ struct dt2_backend {
 
     /* -- queues: in-order streams of work */
     int (*queue_create)(void *driver, dt2_handle device, dt2_handle *queue, struct dt2_backend_error *err);
-    /* A queue of the caller's (cl_command_queue, stream). Refused when it belongs to another context. Never destroyed. */
+    /*
+     * A queue of the caller's (cl_command_queue, stream). Refused when it belongs to another context. Never
+     * destroyed.
+     */
     int (*queue_adopt)(void *driver, dt2_handle device, void *native, dt2_handle *queue, struct dt2_backend_error *err);
     /* Waits for what is queued, then destroys it. */
     int (*queue_destroy)(void *driver, dt2_handle queue, struct dt2_backend_error *err);
@@ -193,10 +207,10 @@ struct dt2_backend {
     int (*queue_wait)(void *driver, dt2_handle queue, struct dt2_backend_error *err);
 
     /* -- copies, queued */
-    int (*copy_h2d)(void *driver, dt2_handle queue, dt2_handle buffer, uint64_t offset, const void *source, uint64_t bytes,
-                    struct dt2_backend_error *err);
-    int (*copy_d2h)(void *driver, dt2_handle queue, dt2_handle buffer, uint64_t offset, void *destination, uint64_t bytes,
-                    struct dt2_backend_error *err);
+    int (*copy_h2d)(void *driver, dt2_handle queue, dt2_handle buffer, uint64_t offset, const void *source,
+                    uint64_t bytes, struct dt2_backend_error *err);
+    int (*copy_d2h)(void *driver, dt2_handle queue, dt2_handle buffer, uint64_t offset, void *destination,
+                    uint64_t bytes, struct dt2_backend_error *err);
     /* Between buffers of one device; ranges of one buffer must not overlap. */
     int (*copy_d2d)(void *driver, dt2_handle queue, dt2_handle destination, uint64_t destination_offset,
                     dt2_handle source, uint64_t source_offset, uint64_t bytes, struct dt2_backend_error *err);
@@ -218,8 +232,8 @@ struct dt2_backend {
 };
 
 /*
- * The one function that a module exports. `abi` is the core's DT2_BACKEND_ABI. Returns the driver's table, which has static
- * storage, or NULL when the module cannot serve that number.
+ * The one function that a module exports. `abi` is the core's DT2_BACKEND_ABI. Returns the driver's table,
+ * which has static storage, or NULL when the module cannot serve that number.
  */
 typedef const struct dt2_backend *dt2_backend_entry_fn(uint32_t abi);
 DT2_PUBLIC const struct dt2_backend *dt2_backend_entry(uint32_t abi);

@@ -12,7 +12,7 @@ DT2_BEGIN_DECLS
 
 struct dt2_catalog; /* opaque */
 
-/* Where to look; zero or NULL means the default. */
+/* Where to look; zero or NULL means the default. Nothing of it is kept but copies. */
 struct dt2_catalog_options {
     size_t struct_size;
     /* ComfyUI's base directory. NULL: $COMFYUI_PATH; else the current directory when it holds "models/"; else
@@ -26,7 +26,10 @@ struct dt2_catalog_options {
 };
 #define DT2_CATALOG_OPTIONS_INIT { sizeof(struct dt2_catalog_options), NULL, NULL, 0, NULL }
 
-/* One model file. `name` is relative to `folder`, '/'-separated. */
+/*
+ * One model file. `name` is relative to `folder`, '/'-separated; `path` is absolute. It belongs to the
+ * catalogue, until the next refresh.
+ */
 struct dt2_catalog_entry {
     const char *name;
     const char *path;
@@ -34,8 +37,8 @@ struct dt2_catalog_entry {
 };
 
 /*
- * Opens a catalogue and scans it. `log` receives warnings: what is malformed in a YAML file (with file, line and
- * what was expected; the other sections stand), dangling links. `log` and `options` may be NULL.
+ * Opens a catalogue and scans it. `log` receives warnings, now and at each refresh: what is malformed in a YAML file
+ * (with file, line and what was expected; the other sections stand), dangling links. `log` and `options` may be NULL.
  * Errors: DT2_EFAILED when a file of extra_model_paths cannot be read, or a path is relative and there is no working
  * directory; DT2_EUSAGE for a category that is no name, or a struct_size of 0; DT2_ENOMEM. A folder that does not
  * exist gives nothing. An empty catalogue is no error. Names that are not UTF-8 are skipped with a warning.
@@ -58,11 +61,11 @@ struct dt2_catalog_changes {
 DT2_PUBLIC int dt2_catalog_refresh(struct dt2_catalog *catalog, struct dt2_catalog_changes *changes,
                                    struct dt2_error *err);
 
-/* The folders that are searched, in order; whether they exist or not. */
+/* The folders that are searched, in order; whether they exist or not. NULL for a wrong index. */
 DT2_PUBLIC size_t dt2_catalog_folder_count(const struct dt2_catalog *catalog);
 DT2_PUBLIC const char *dt2_catalog_folder(const struct dt2_catalog *catalog, size_t index);
 
-/* The models, sorted by name, code point by code point. */
+/* The models, sorted by name, code point by code point. NULL for a wrong index. */
 DT2_PUBLIC size_t dt2_catalog_count(const struct dt2_catalog *catalog);
 DT2_PUBLIC const struct dt2_catalog_entry *dt2_catalog_get(const struct dt2_catalog *catalog, size_t index);
 

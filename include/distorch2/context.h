@@ -10,8 +10,9 @@ DT2_BEGIN_DECLS
 enum dt2_log_level { DT2_LOG_ERROR, DT2_LOG_WARNING, DT2_LOG_INFO, DT2_LOG_DEBUG };
 
 /*
- * Receives one line of log, without a newline. It may be called from any thread that is inside the
- * library, also from several at once, and must not call back into the library.
+ * Receives one line of log, without a newline; `line` lives during the call. It may be called from any
+ * thread that is inside the library or works for it, also from several at once, and must not call back
+ * into the library. `data` is the log_data that was given with it.
  */
 typedef void dt2_log_fn(void *data, enum dt2_log_level level, const char *line);
 
@@ -20,12 +21,13 @@ struct dt2_context; /* opaque */
 /* Options of a context; zero or NULL means the default. Set struct_size with DT2_CONTEXT_OPTIONS_INIT. */
 struct dt2_context_options {
     size_t struct_size;
-    dt2_log_fn *log; /* NULL: nobody listens, and nothing is printed */
+    dt2_log_fn *log; /* NULL: nobody listens, and nothing is printed. Used until the context is destroyed */
     void *log_data;
     /*
-     * Folders in which driver modules are looked for, separated by ':'. NULL: the environment's
-     * DISTORCH2_BACKEND_PATH (ignored in set-user-ID programs); else the folder "distorch2" beside the
-     * library, the library's own folder, and the folder of the installation. "" loads no module.
+     * Folders in which driver modules ("dt2-NAME.so") are looked for, separated by ':'. Of two modules of one name
+     * the first counts; a folder that is not named from the root is a warning, and passed over. NULL: the environment's
+     * DISTORCH2_BACKEND_PATH (ignored in set-user-ID programs); else the folder "distorch2" beside the library,
+     * the library's own folder, and the folder of the installation. "" loads no module.
      */
     const char *backend_path;
 };
@@ -34,15 +36,17 @@ struct dt2_context_options {
 /*
  * Makes a context. `options` may be NULL. Nothing is probed yet: the topology and the driver modules
  * are read when a function first needs them. A process may have several contexts; each knows only of
- * its own models. Errors: DT2_ENOMEM; DT2_EUSAGE for a struct_size of 0.
+ * its own models. Free it with dt2_context_destroy().
+ * Errors: DT2_EUSAGE for a struct_size below that of DT2_CONTEXT_OPTIONS_INIT; DT2_ENOMEM.
  */
 DT2_PUBLIC int dt2_context_create(const struct dt2_context_options *options, struct dt2_context **context,
                                   struct dt2_error *err);
 
 /*
  * Unloads every model and driver, and frees the context (NULL is fine). No other thread may be inside a
- * call with this context. Models that the caller still holds by reference stay valid as handles: their
- * tensors are gone, and dt2_model_unref() is still owed. Models must have no borrowers.
+ * call with this context; a model that is borrowed is waited for, so the caller must have no borrow of its
+ * own. Models that the caller still holds by reference stay valid as handles: their tensors are gone, and
+ * dt2_model_unref() is still owed.
  */
 DT2_PUBLIC void dt2_context_destroy(struct dt2_context *context);
 

@@ -14,7 +14,7 @@ struct dt2_devices; /* opaque: a snapshot, immutable once made */
 struct dt2_link {
     const char *to; /* the other device's name; "cpu" is host memory */
     double nominal_gbps;
-    double measured_gbps;
+    double measured_gbps; /* of copies to the device: DT2_DEVICES_MEASURE */
 };
 
 /*
@@ -38,7 +38,7 @@ struct dt2_device {
     const char *uuid; /* "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", or the vendor's own form */
     int numa_node;
     uint64_t total_bytes;
-    uint64_t free_bytes;
+    uint64_t free_bytes;      /* now, with what models of the context hold taken off */
     uint64_t alignment_bytes; /* of a tensor on this device; at least 1 */
     uint64_t max_alloc_bytes; /* the largest single allocation, so the largest tensor; DT2_UNKNOWN: no limit */
     uint64_t fixed_bytes;     /* what the driver takes once when the device is used at all (its context) */
@@ -55,10 +55,10 @@ struct dt2_budget {
     uint64_t free_bytes;
 };
 
-/* A GPU that hwloc sees and no driver claims. */
+/* A GPU that hwloc sees and no driver claims. Each text may be NULL in a snapshot that was parsed. */
 struct dt2_unusable {
     const char *pci;
-    const char *model;  /* may be NULL */
+    const char *model;
     const char *reason; /* what is wrong */
     const char *help;   /* what would help */
 };
@@ -66,15 +66,16 @@ struct dt2_unusable {
 /* What to ask of dt2_devices_list() beyond the plain list; or-ed together. */
 enum dt2_devices_flag {
     DT2_DEVICES_FREE = 1,     /* free bytes also where only a context on the GPU can tell: creates one */
-    DT2_DEVICES_MEASURE = 2,  /* measure copy speeds (opens every device; takes a second or so) */
+    DT2_DEVICES_MEASURE = 2,  /* measure copies to every device (opens each; takes a second or so) */
     DT2_DEVICES_UNUSABLE = 4, /* look for GPUs that no driver claims, and for the speed of PCI links */
 };
 
 /*
- * Lists the devices of this machine, in the order host, cuda, hip, opencl. No GPU is a normal machine: the
- * list then holds "cpu" (with its NUMA nodes, where there are several). Creates no context on a GPU
- * unless a flag asks for it. A driver that is absent is silence; one that is broken is one warning in
- * the log. Models already loaded in the context count as used memory.
+ * Lists the devices of this machine, in the order host, cuda, hip, opencl. `flags` are enum
+ * dt2_devices_flag, or 0. No GPU is a normal machine: the list then holds "cpu" (with its NUMA nodes,
+ * where there are several). Creates no context on a GPU unless a flag asks for it. A driver that is
+ * absent is silence; one that is broken is one warning in the log. Models already loaded in the context
+ * count as used memory. Free the snapshot with dt2_devices_free(); it may outlive the context.
  * The topology is hwloc's, so HWLOC_XMLFILE and HWLOC_SYNTHETIC replace the machine, and free bytes of
  * a replaced host are unknown.
  * Errors: DT2_EFAILED when the topology cannot be read; DT2_ENOMEM.
@@ -84,15 +85,18 @@ DT2_PUBLIC int dt2_devices_list(struct dt2_context *context, unsigned flags, str
 
 /*
  * Reads a snapshot from the JSON that dt2_devices_json() wrote, or that somebody wrote in the same form:
- * the machine to plan for need not be the machine one is on. `text` holds `length` bytes.
- * `alignment_bytes` (then 1), `max_alloc_bytes` and `numa_distances` may be missing or null.
- * Errors: DT2_EFAILED with the key and what was expected there.
+ * the machine to plan for need not be the machine one is on. `text` holds `length` bytes, and need not end
+ * with NUL. "devices" must be there, and of each its "name" and "total_bytes" (which may be null: unknown);
+ * all else may be missing or null. Then: the driver is what the name says; the kind is "gpu", of cpu and
+ * cpu:N "host"; alignment_bytes is 1, fixed_bytes 0; a device's budget is of its own name, total and free bytes; and
+ * what else a number says is unknown. Keys that are not known are passed over.
+ * Errors: DT2_EFAILED with the key and what was expected there, or with line and column when it is no JSON.
  */
 DT2_PUBLIC int dt2_devices_parse(const char *text, size_t length, struct dt2_devices **devices,
                                  struct dt2_error *err);
 
-/* The snapshot as a JSON document ("devices", "budgets", "unusable", "numa_distances"). NULL without memory.
- * Free with dt2_text_free(). */
+/* The snapshot as a JSON document: "distorch2" (the version), "devices", "budgets", "unusable", "numa_distances".
+ * NULL without memory. Free with dt2_text_free(). */
 DT2_PUBLIC char *dt2_devices_json(const struct dt2_devices *devices);
 
 DT2_PUBLIC void dt2_devices_free(struct dt2_devices *devices);
@@ -103,18 +107,22 @@ DT2_PUBLIC const struct dt2_device *dt2_devices_get(const struct dt2_devices *de
 
 /*
  * Finds a device by its name, an alias, "rocm:N" (hip:N), "numa:N" (cpu:N), "pci:DDDD:BB:DD.F" or
- * "uuid:...". With HIP and without CUDA devices "cuda:N" is "hip:N". Case matters in names.
- * Errors: DT2_ENOENT; the text lists the devices that exist, the suggestion names the nearest.
+ * "uuid:...". With HIP and without CUDA devices "cuda:N" is "hip:N". Case matters, except in addresses and UUIDs.
+ * Errors: DT2_ENOENT; the text lists the devices that exist, the suggestion names the nearest. So too for an
+ * address that several devices have.
  */
 DT2_PUBLIC int dt2_devices_find(const struct dt2_devices *devices, const char *name, size_t *index,
                                 struct dt2_error *err);
 
-/* The index of the device where a model computes by default: the first GPU of cuda, hip, opencl; else "cpu". */
+/* The index of the device where a model computes by default: the first GPU of cuda, hip, opencl, each by number;
+ * else "cpu". (A snapshot that was parsed may have neither: then 0.) */
 DT2_PUBLIC size_t dt2_devices_default(const struct dt2_devices *devices);
 
+/* The budgets that devices name, and what each holds. NULL for a wrong index. */
 DT2_PUBLIC size_t dt2_devices_budget_count(const struct dt2_devices *devices);
 DT2_PUBLIC const struct dt2_budget *dt2_devices_budget(const struct dt2_devices *devices, size_t index);
 
+/* The GPUs that no driver claims; none unless DT2_DEVICES_UNUSABLE was asked for. NULL for a wrong index. */
 DT2_PUBLIC size_t dt2_devices_unusable_count(const struct dt2_devices *devices);
 DT2_PUBLIC const struct dt2_unusable *dt2_devices_unusable(const struct dt2_devices *devices, size_t index);
 

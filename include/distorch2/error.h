@@ -32,8 +32,8 @@ struct dt2_error {
 };
 
 /*
- * The exit status that the command line tool uses for `code`: 0 done, 1 failed, 2 usage, 3 does not
- * fit, 4 no such device or model, 130 cancelled. Programs of one's own may use the same.
+ * The exit status that the command line tool uses for `code`: 0 done, 2 usage, 3 does not fit, 4 no such
+ * device or model, 130 cancelled, 1 for all else. Programs of one's own may use the same.
  */
 DT2_PUBLIC int dt2_exit_status(int code);
 

@@ -9,54 +9,65 @@ DT2_BEGIN_DECLS
 
 struct dt2_file; /* opaque: an open model, its table read and checked; immutable */
 
-/* One tensor. Shapes are outermost first; a scalar has rank 0. */
+/*
+ * One tensor. Shapes are outermost first; a scalar has rank 0. All of it belongs to the file, or to the model
+ * that has it.
+ */
 struct dt2_tensor {
     const char *name;
     const char *dtype; /* the safetensors name: "F16", "BF16", "F8_E4M3", ... */
     const uint64_t *shape;
     size_t rank;
-    uint64_t bytes;
+    uint64_t bytes;   /* may be 0 */
     const char *file; /* the path of the file that holds it */
     uint64_t offset;  /* of its first byte in that file */
 };
 
 /*
- * Opens a model file and reads its table; the data stay where they are. What the file is, its content decides,
- * never its name. Every number in it is checked against the size of the open file before it is used.
- * Errors: DT2_ENOENT when there is no such file; DT2_EFAILED when it cannot be read or breaks a rule of its format:
- * the text names the file, the tensor and the rule.
+ * Opens a model file and reads its table; the data stay where they are, and the file open until
+ * dt2_file_free(). What the file is, its content decides, never its name. Every number in it is checked against
+ * the size of the open file before it is used.
+ * Errors: DT2_ENOENT when there is no such file; DT2_EFAILED when it is no regular file, cannot be read, or
+ * breaks a rule of its format: the text names the file, the tensor and the rule.
  */
 DT2_PUBLIC int dt2_file_open(const char *path, struct dt2_file **file, struct dt2_error *err);
+/* Closes the file; what was asked of it, tensors and names, is gone. NULL is fine. */
 DT2_PUBLIC void dt2_file_free(struct dt2_file *file);
 
+/* The path as it was given. */
 DT2_PUBLIC const char *dt2_file_path(const struct dt2_file *file);
 /* "safetensors"; further formats get further names. */
 DT2_PUBLIC const char *dt2_file_format(const struct dt2_file *file);
 /* The sum of all tensors' bytes. */
 DT2_PUBLIC uint64_t dt2_file_total_bytes(const struct dt2_file *file);
-/* 32 hexadecimal digits that change when the table of tensors (names, dtypes, shapes, places) does. */
+/*
+ * 32 hexadecimal digits that change when the table of tensors (names, dtypes, shapes, places) does, not when
+ * the data do.
+ */
 DT2_PUBLIC const char *dt2_file_fingerprint(const struct dt2_file *file);
 
-/* Tensors in the order of their data in the file. */
+/* Tensors in the order of their data in the file. NULL for a wrong index. */
 DT2_PUBLIC size_t dt2_file_tensor_count(const struct dt2_file *file);
 DT2_PUBLIC const struct dt2_tensor *dt2_file_tensor(const struct dt2_file *file, size_t index);
 /* Finds a tensor by its name. Errors: DT2_ENOENT with the nearest names. */
 DT2_PUBLIC int dt2_file_find(const struct dt2_file *file, const char *name, size_t *index, struct dt2_error *err);
 
-/* The format's free-form metadata: `count` pairs of key and value. */
+/* The format's free-form metadata: pairs of key and value, which belong to the file. Both NULL for a wrong index. */
 DT2_PUBLIC size_t dt2_file_metadata_count(const struct dt2_file *file);
 DT2_PUBLIC void dt2_file_metadata(const struct dt2_file *file, size_t index, const char **key, const char **value);
 
 /*
- * Reads one tensor into memory of the caller's: `size` must be its exact number of bytes. Safe from several threads.
- * Errors: DT2_EUSAGE for a wrong index or size; DT2_EFAILED when the file is shorter than it was, or the read fails.
+ * Reads one tensor into memory of the caller's: `size` must be its exact number of bytes. Safe from several
+ * threads.
+ * Errors: DT2_EUSAGE for a wrong index or size; DT2_EFAILED when the file is shorter than it was, or the read
+ * fails: part of `destination` may have been written then.
  */
 DT2_PUBLIC int dt2_file_read(const struct dt2_file *file, size_t index, void *destination, uint64_t size,
                              struct dt2_error *err);
 
 /*
- * Whether the file on disk is still the one that was opened (size, modification time, and the path leading to it).
- * Errors: DT2_EFAILED, saying what changed.
+ * Returns 0 while the file on disk is still the one that was opened: its path leads to it, and it has the size and the
+ * modification time that it had. Errors: DT2_EFAILED, saying what changed.
  */
 DT2_PUBLIC int dt2_file_unchanged(const struct dt2_file *file, struct dt2_error *err);
 

@@ -14,8 +14,9 @@ DT2_BEGIN_DECLS
 /* -- Blocks ------------------------------------------------------------------------------------------- */
 
 /*
- * A block: tensors that are placed together. `bytes` is their sum; `tensor_bytes` the size of each, since each is
- * aligned by itself on a device. `tensors` are their indices in the file, NULL in a list that belongs to no file.
+ * A block: tensors that are placed together. `bytes` is their sum; `tensor_bytes` the size of each of the
+ * `tensor_count`, since each is aligned by itself on a device. `tensors` are their indices in the file, NULL in
+ * a list that belongs to no file: planning does not look at them.
  */
 struct dt2_block {
     const char *name;
@@ -28,9 +29,10 @@ struct dt2_block {
 struct dt2_blocks; /* opaque: the blocks of one file in execution order, and what the file is */
 
 /*
- * Groups a file's tensors into blocks (names that agree up to the last dot), recognises the network from the names,
- * and orders the blocks as the network uses them; the file's own order where the network is not recognised.
- * The blocks stay valid after the file is freed. Errors: DT2_ENOMEM.
+ * Groups a file's tensors into blocks (names that agree up to the last dot; what has no bytes goes with the
+ * block before it), recognises the network from the names, and orders the blocks as the network uses them; the
+ * file's own order where the network is not recognised. The blocks stay valid after the file is freed.
+ * Errors: DT2_ENOMEM.
  */
 DT2_PUBLIC int dt2_blocks_make(const struct dt2_file *file, struct dt2_blocks **blocks, struct dt2_error *err);
 DT2_PUBLIC void dt2_blocks_free(struct dt2_blocks *blocks);
@@ -41,26 +43,44 @@ DT2_PUBLIC const struct dt2_block *dt2_blocks_array(const struct dt2_blocks *blo
 DT2_PUBLIC const char *dt2_blocks_family(const struct dt2_blocks *blocks);
 /* "cldm", ...; NULL when unknown: the blocks are then in file order. */
 DT2_PUBLIC const char *dt2_blocks_variant(const struct dt2_blocks *blocks);
-/* Whether the network takes further weights from the base model at run time (a Control-LoRA does). */
+/* Whether the network takes further weights from the base model (a Control-LoRA, a model of differences). */
 DT2_PUBLIC bool dt2_blocks_needs_base(const struct dt2_blocks *blocks);
+
+/* What else names and shapes tell of a network. */
+struct dt2_traits {
+    bool needs_base;        /* as dt2_blocks_needs_base() */
+    bool differences;       /* its weights are to be added to those of the base model */
+    bool inpaint;           /* a mask is among the channels of its hint */
+    uint64_t hint_channels; /* as the network takes them: of pixels, of a latent, of a latent's patches; 0: unknown */
+    uint64_t union_types;   /* how many kinds of hints a union model takes; 0: it is none */
+};
+/* Valid as long as the blocks are. */
+DT2_PUBLIC const struct dt2_traits *dt2_blocks_traits(const struct dt2_blocks *blocks);
 
 /* -- Requests ----------------------------------------------------------------------------------------- */
 
-/* A size for one device or budget, for --reserve and --budget. */
+/*
+ * A size for one budget. `name` is a device's, in any spelling that dt2_devices_find() knows, or the budget's
+ * own ("cgroup").
+ */
 struct dt2_limit {
     const char *name;
     uint64_t bytes;
 };
 
 /*
- * Asks the program around us to free memory: at least `bytes` on `device`, which is short. Returns the number of bytes
- * that it expects to have freed; after that free memory is looked at again. Called on the thread that loads, before
- * anything is allocated, and never by dt2_plan_make().
+ * Asks the program around us to free memory: the budget `device` ("cuda:0", "cpu", "cgroup") is short by
+ * `bytes`. Returns the number of bytes that it expects to have freed; unless that is 0, free memory is then
+ * looked at once more. Called by dt2_model_load() alone, at most once, on its thread, before anything is
+ * ejected or allocated. It may unload models of the context, and must not load or plan in it: no other load is
+ * let in meanwhile.
  */
 typedef uint64_t dt2_release_fn(void *data, const char *device, uint64_t bytes);
 
 /*
- * What is wanted. The first six are the inputs of ComfyUI's node. Start from DT2_REQUEST_INIT, which sets its defaults.
+ * What is wanted. With the model itself, the first five after struct_size are the inputs of ComfyUI's node. Start
+ * from DT2_REQUEST_INIT, which sets its defaults. All that it points to is the caller's, and must live during the
+ * call. Devices may be named in any spelling that dt2_devices_find() knows.
  */
 struct dt2_request {
     size_t struct_size;
@@ -68,15 +88,17 @@ struct dt2_request {
     uint64_t virtual_vram_bytes;         /* to keep off the compute device; at most 128 GiB */
     const char *donor_device;            /* device names separated by ','; NULL: "cpu" */
     const char *expert_mode_allocations; /* NULL or blank: virtual VRAM alone decides */
-    bool eject_models;                   /* dt2_model_load(): unload what has bytes on the compute device first */
+    bool eject_models;                   /* unload what has bytes on the compute device first: dt2_model_load() */
     bool pack;                           /* fill gaps in quotas with blocks of the share that absorbs */
-    const struct dt2_limit *reserves;    /* bytes to leave free on a device */
+    const struct dt2_limit *reserves;    /* bytes to leave free; others keep their defaults */
     size_t reserve_count;
     const struct dt2_limit *budgets; /* bytes that may be used outright, whatever is free */
     size_t budget_count;
     dt2_release_fn *release; /* may be NULL */
     void *release_data;
-    const struct dt2_limit *credits; /* bytes that will be free by then, budget by budget: of models to be ejected */
+    /* Bytes that will be free by then, of budgets by their own names: of what will be ejected. For dt2_plan_make();
+     * dt2_model_load() and dt2_model_plan() know that themselves. */
+    const struct dt2_limit *credits;
     size_t credit_count;
 };
 #define DT2_REQUEST_INIT                                                                                              \
@@ -89,43 +111,54 @@ struct dt2_request {
 
 struct dt2_plan; /* opaque, immutable */
 
-/* What one device gets. */
+/* What one device gets. Names and lists belong to the plan. */
 struct dt2_share {
-    const char *device;
-    uint64_t quota_bytes;   /* DT2_UNKNOWN for a wildcard */
-    uint64_t bytes;         /* of the tensors placed here */
-    uint64_t cost_bytes;    /* what that takes: alignment, fixed cost, the compute device's streaming window */
-    bool absorbs;           /* takes what the other shares leave */
-    const size_t *blocks;   /* indices, ascending: execution order */
+    const char *device;   /* as it is listed; "cpu" on several NUMA nodes is one share for each node */
+    uint64_t quota_bytes; /* what it was to get at most; DT2_UNKNOWN for a wildcard */
+    uint64_t bytes;       /* of the tensors placed here */
+    uint64_t cost_bytes;  /* what that takes: alignment, fixed cost, the compute device's streaming window */
+    bool absorbs;         /* takes what the other shares leave, perhaps above its quota */
+    const size_t *blocks; /* indices, ascending: execution order */
     size_t block_count;
-    size_t runs; /* into how many runs of consecutive blocks it falls: 1 unless packed; 0 when empty */
+    /*
+     * Into how many runs of consecutive blocks it falls: 0 when it is empty, else 1, or more where blocks were
+     * packed, and in virtual VRAM, where small blocks from all over the model stay on the compute device.
+     */
+    size_t runs;
 };
 
 /*
- * Makes a plan for `blocks`, an array of `count` in execution order, on `devices`.
- * The plan keeps copies of the names it needs; `devices` and `blocks` may be freed before it.
- * Errors: DT2_EUSAGE for a bad allocation string, with a caret under the offending character, or a value out of range;
- * DT2_ENOENT for a device that does not exist (with the caret too); DT2_ENOFIT naming the budget and by how many bytes it
- * is short, and, where there is one, the nearest request that would fit.
+ * Makes a plan for `blocks`, an array of `count` in execution order, on `devices`. `request` may be NULL: the
+ * defaults. The plan keeps copies of the names it needs; `devices`, `blocks` and `request` may be freed before
+ * it. Free it with dt2_plan_free(). eject_models and release play no part here.
+ * Errors: DT2_EUSAGE for a bad allocation string, with a caret under the offending character, a value out of
+ * range, or a struct_size below that of DT2_REQUEST_INIT; DT2_ENOENT for a device that does not exist (in a
+ * string with the caret too); DT2_ENOFIT naming the budget and by how many bytes it is short, and, where there
+ * is one, the nearest request that would fit; or the tensor that is above its device's largest allocation.
  */
 DT2_PUBLIC int dt2_plan_make(const struct dt2_devices *devices, const struct dt2_block *blocks, size_t count,
                              const struct dt2_request *request, struct dt2_plan **plan, struct dt2_error *err);
 DT2_PUBLIC void dt2_plan_free(struct dt2_plan *plan);
 
-/* Shares in the order of the request, devices without bytes included. */
+/* Shares in the order of the request, devices without bytes included. NULL for a wrong index. */
 DT2_PUBLIC size_t dt2_plan_share_count(const struct dt2_plan *plan);
 DT2_PUBLIC const struct dt2_share *dt2_plan_share(const struct dt2_plan *plan, size_t index);
+/* The name under which the device that computes is listed; it need not have a share. */
 DT2_PUBLIC const char *dt2_plan_compute_device(const struct dt2_plan *plan);
 /* Bytes of the window on the compute device through which blocks on donors will stream; 0: nothing streams. */
 DT2_PUBLIC uint64_t dt2_plan_window_bytes(const struct dt2_plan *plan);
-/* The index of the share that holds block `block`. */
+/* The index of the share that holds block `block`; SIZE_MAX for a wrong index. */
 DT2_PUBLIC size_t dt2_plan_block_share(const struct dt2_plan *plan, size_t block);
+/*
+ * What the plan has to say, a sentence each: shares that stay short, numbers that were assumed. NULL for a
+ * wrong index.
+ */
 DT2_PUBLIC size_t dt2_plan_warning_count(const struct dt2_plan *plan);
 DT2_PUBLIC const char *dt2_plan_warning(const struct dt2_plan *plan, size_t index);
 
 /*
- * The plan as a JSON document. `file` supplies "model" and may be NULL (then null). NULL without memory. Free with
- * dt2_text_free().
+ * The plan as a JSON document: "model", "request", "compute_device", "window_bytes", "shares", "warnings".
+ * `file` supplies "model" and may be NULL (then null). NULL without memory. Free with dt2_text_free().
  */
 DT2_PUBLIC char *dt2_plan_json(const struct dt2_plan *plan, const struct dt2_file *file);
 

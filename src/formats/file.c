@@ -5,6 +5,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "formats/folder.h"
 #include "formats/format.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,8 +13,12 @@
 #define XXH_STATIC_LINKING_ONLY /* a state on the stack: hashing then needs no memory */
 #include <xxhash.h>
 
-/* Every format, in the order in which the content is tried. */
+/* Every format, in the order in which the content is tried: safetensors, which has no magic number, comes last. */
 #define FORMATS(FORMAT)                \
+    FORMAT(dt2_format_gguf)            \
+    FORMAT(dt2_format_index)           \
+    FORMAT(dt2_format_pytorch_zip)     \
+    FORMAT(dt2_format_pytorch_legacy)  \
     FORMAT(dt2_format_safetensors)
 
 #define DECLARE(format) extern const struct dt2_format format;
@@ -58,6 +63,13 @@ static int recognise(struct dt2_file *file, struct dt2_error *err)
     return file->format ? 0 : fail_unknown(source, &head, err);
 }
 
+static void hash_view(XXH3_state_t *state, const struct dt2_view *view)
+{
+    uint64_t sizes[] = { view->file, view->offset, view->element_bytes, view->swap_bytes, view->axis_count };
+    XXH3_128bits_update(state, sizes, sizeof sizes);
+    XXH3_128bits_update(state, view->axes, view->axis_count * sizeof *view->axes);
+}
+
 /* A tensor's part of the fingerprint. Lengths go first, so that no two tables are the same bytes by concatenation. */
 static void hash_entry(XXH3_state_t *state, const struct dt2_file *file, const struct dt2_entry *entry)
 {
@@ -71,7 +83,21 @@ static void hash_entry(XXH3_state_t *state, const struct dt2_file *file, const s
         const struct dt2_piece *piece = &file->pieces[entry->first_piece + i];
         uint64_t place[] = { piece->file, piece->offset, piece->bytes };
         XXH3_128bits_update(state, place, sizeof place);
+        if (piece->file & DT2_IN_VIEW)
+            hash_view(state, &file->views[piece->file & ~DT2_IN_VIEW]);
     }
+}
+
+/* Sets what a tensor's pieces say of it. */
+static void place_entry(struct dt2_file *file, size_t index)
+{
+    struct dt2_entry *entry = &file->entries[index];
+    const struct dt2_piece *first = &file->pieces[entry->first_piece];
+    const struct dt2_view *view = first->file & DT2_IN_VIEW ? &file->views[first->file & ~DT2_IN_VIEW] : NULL;
+    entry->tensor.file = file->sources[view ? view->file : first->file].path;
+    entry->tensor.offset = view ? view->offset : first->offset;
+    bool same = index > 0 && entry[-1].first_piece == entry->first_piece;
+    entry->same_as = same ? entry[-1].same_as : index;
 }
 
 /* What follows from the reader's table, whatever the format. */
@@ -81,12 +107,9 @@ static int finish(struct dt2_file *file, struct dt2_error *err)
     XXH3_INITSTATE(&state);
     XXH3_128bits_reset(&state);
     for (size_t i = 0; i < file->entry_count; i++) {
-        struct dt2_entry *entry = &file->entries[i];
-        const struct dt2_piece *first = &file->pieces[entry->first_piece];
-        entry->tensor.file = file->sources[first->file].path;
-        entry->tensor.offset = first->offset;
-        hash_entry(&state, file, entry);
-        if (dt2_add_overflows(file->total_bytes, entry->tensor.bytes, &file->total_bytes))
+        place_entry(file, i);
+        hash_entry(&state, file, &file->entries[i]);
+        if (dt2_add_overflows(file->total_bytes, dt2_file_own_bytes(file, i), &file->total_bytes))
             return dt2_fail(err, DT2_EFAILED, "%s: its tensors have more than 2^64 bytes", file->sources[0].path);
     }
     XXH128_hash_t hash = XXH3_128bits_digest(&state);
@@ -105,14 +128,14 @@ static int open_first(struct dt2_file *file, const char *path, struct dt2_error 
     return rc;
 }
 
-int dt2_file_open(const char *path, struct dt2_file **out, struct dt2_error *err)
+int dt2_file_open_as(const char *path, const struct dt2_format *format, struct dt2_file **out, struct dt2_error *err)
 {
-    DT2_KEEP_ERRNO;
     struct dt2_file *file = dt2_alloc(1, sizeof *file);
     if (!file)
         return dt2_fail_nomem(err);
+    file->format = format;
     int rc = open_first(file, path, err);
-    if (rc == 0)
+    if (rc == 0 && !format)
         rc = recognise(file, err);
     if (rc == 0)
         rc = file->format->read(file, err);
@@ -123,6 +146,27 @@ int dt2_file_open(const char *path, struct dt2_file **out, struct dt2_error *err
     else
         *out = file;
     return rc;
+}
+
+static int open_folder(const char *folder, struct dt2_file **out, struct dt2_error *err)
+{
+    DT2_AUTO char *path = NULL, *kept = dt2_strdup(folder);
+    if (!kept)
+        return dt2_fail_nomem(err);
+    int rc = dt2_folder_model(folder, &path, err);
+    if (rc == 0)
+        rc = dt2_file_open_as(path, NULL, out, err);
+    if (rc == DT2_ENOENT)
+        return dt2_fail(err, DT2_EFAILED, "%s: is a link that leads nowhere", path);
+    if (rc == 0)
+        (*out)->folder = DT2_TAKE(kept);
+    return rc;
+}
+
+int dt2_file_open(const char *path, struct dt2_file **out, struct dt2_error *err)
+{
+    DT2_KEEP_ERRNO;
+    return dt2_folder_is(path) ? open_folder(path, out, err) : dt2_file_open_as(path, NULL, out, err);
 }
 
 void dt2_file_free(struct dt2_file *file)
@@ -136,9 +180,15 @@ void dt2_file_free(struct dt2_file *file)
     dt2_release(file->entries);
     dt2_release(file->pieces);
     dt2_release(file->shapes);
+    dt2_release(file->views);
+    dt2_release(file->axes);
     dt2_release(file->metadata);
     dt2_release(file->text);
     dt2_release(file->names);
+    dt2_release(file->folder);
+    for (size_t i = 0; i < file->part_count; i++)
+        dt2_file_free(file->parts[i]);
+    dt2_release(file->parts);
     dt2_release(file);
 }
 
@@ -146,12 +196,12 @@ void dt2_file_free(struct dt2_file *file)
 
 const char *dt2_file_path(const struct dt2_file *file)
 {
-    return file->sources[0].path;
+    return file->folder ? file->folder : file->sources[0].path;
 }
 
 const char *dt2_file_format(const struct dt2_file *file)
 {
-    return file->format->name;
+    return file->folder ? DT2_FOLDER_FORMAT : file->format->name;
 }
 
 uint64_t dt2_file_total_bytes(const struct dt2_file *file)
@@ -216,11 +266,37 @@ const struct dt2_piece *dt2_file_pieces(const struct dt2_file *file, size_t tens
     return file->pieces + entry->first_piece;
 }
 
+size_t dt2_file_same_as(const struct dt2_file *file, size_t tensor)
+{
+    return file->entries[tensor].same_as;
+}
+
+uint64_t dt2_file_own_bytes(const struct dt2_file *file, size_t tensor)
+{
+    return file->entries[tensor].same_as == tensor ? file->entries[tensor].tensor.bytes : 0;
+}
+
 /* -- reading -- */
+
+static int pread_view(const struct dt2_file *file, size_t index, const struct iovec *iov, int count, uint64_t offset,
+                      struct dt2_error *err)
+{
+    if (index >= file->view_count)
+        return dt2_fail(err, DT2_EUSAGE, "%s: no view %zu among its %zu", dt2_file_path(file), index, file->view_count);
+    const struct dt2_view *view = &file->views[index];
+    for (int i = 0; i < count; offset += iov[i++].iov_len) {
+        int rc = dt2_view_read(view, &file->sources[view->file], iov[i].iov_base, iov[i].iov_len, offset, err);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
 
 int dt2_file_pread(const struct dt2_file *file, uint32_t file_index, const struct iovec *iov, int count,
                    uint64_t offset, struct dt2_error *err)
 {
+    if (file_index & DT2_IN_VIEW)
+        return pread_view(file, file_index & ~DT2_IN_VIEW, iov, count, offset, err);
     if (file_index >= file->source_count)
         return dt2_fail(err, DT2_EUSAGE, "%s: no file %" PRIu32 " among its %zu", dt2_file_path(file), file_index,
                         file->source_count);
@@ -242,7 +318,8 @@ int dt2_file_read(const struct dt2_file *file, size_t index, void *destination, 
     const struct dt2_piece *pieces = dt2_file_pieces(file, index, &count);
     char *to = destination;
     for (size_t i = 0; i < count; i++) {
-        int rc = dt2_source_pread(&file->sources[pieces[i].file], to, pieces[i].bytes, pieces[i].offset, err);
+        const struct iovec part = { to, pieces[i].bytes };
+        int rc = dt2_file_pread(file, pieces[i].file, &part, 1, pieces[i].offset, err);
         if (rc < 0)
             return rc;
         to += pieces[i].bytes;

@@ -10,11 +10,24 @@
 struct dt2_piece {
     uint64_t offset;
     uint64_t bytes;
-    uint32_t file; /* index of the file: a model may have several */
+    uint32_t file; /* index of the file: a model may have several; or DT2_IN_VIEW and the index of a view */
 };
 
-/* The pieces of a tensor, at least one; their bytes sum to the tensor's. Tensors that share a storage share pieces. */
+/*
+ * Set in the index of a "file" that is the view of a tensor: what dt2_file_pread() reads there is gathered from the
+ * elements of a real file, which do not lie one after the other, or in the other byte order.
+ */
+#define DT2_IN_VIEW ((uint32_t)1 << 31)
+
+/* The pieces of a tensor, at least one; their bytes sum to the tensor's. */
 const struct dt2_piece *dt2_file_pieces(const struct dt2_file *file, size_t tensor, size_t *count);
+/*
+ * The first tensor whose pieces these are, whose bytes are loaded for all tensors of these pieces: names of one another.
+ * Most often `tensor` itself.
+ */
+size_t dt2_file_same_as(const struct dt2_file *file, size_t tensor);
+/* The bytes that a tensor adds to what is loaded: none when they are those of a tensor before it. */
+uint64_t dt2_file_own_bytes(const struct dt2_file *file, size_t tensor);
 
 /*
  * Fills all `count` parts of `iov` from byte `offset` of file `file_index` on. Safe from several threads.

@@ -4,19 +4,51 @@ libdistorch2_core_la_SOURCES += \
 	src/formats/dtype.h \
 	src/formats/file.c \
 	src/formats/file.h \
+	src/formats/folder.c \
+	src/formats/folder.h \
 	src/formats/format.c \
 	src/formats/format.h \
+	src/formats/gguf.c \
+	src/formats/gguf.h \
+	src/formats/gguf_cursor.c \
+	src/formats/gguf_pairs.c \
+	src/formats/gguf_types.c \
+	src/formats/index.c \
 	src/formats/json_scan.c \
 	src/formats/json_scan.h \
 	src/formats/names.c \
 	src/formats/names.h \
+	src/formats/pickle.c \
+	src/formats/pickle.h \
+	src/formats/pickle_calls.c \
+	src/formats/pickle_globals.c \
+	src/formats/pickle_globals.h \
+	src/formats/pickle_input.c \
+	src/formats/pickle_input.h \
+	src/formats/pickle_machine.h \
+	src/formats/pickle_opcodes.c \
+	src/formats/pickle_values.c \
+	src/formats/pytorch.c \
+	src/formats/pytorch.h \
+	src/formats/pytorch_legacy.c \
+	src/formats/pytorch_zip.c \
 	src/formats/safetensors.c \
 	src/formats/source.c \
-	src/formats/source.h
+	src/formats/source.h \
+	src/formats/view.c \
+	src/formats/view.h \
+	src/formats/zip.c \
+	src/formats/zip.h
 
 # Models of published layouts with reproducible bytes, for the demo, the tests and the benchmarks.
 noinst_PROGRAMS += tests/support/mkmodel
 tests_support_mkmodel_SOURCES = tests/support/mkmodel.c tests/support/layout.h
+
+# Any model as safetensors: what the oracles compare.
+noinst_PROGRAMS += tests/support/rewrite
+tests_support_rewrite_SOURCES = tests/support/rewrite.c
+tests_support_rewrite_LDADD = libdistorch2.la
+EXTRA_DIST += tests/oracle/torch-oracle.py
 
 check_PROGRAMS += tests/unit/test-file tests/unit/test-formats-memory tests/unit/test-json-scan tests/unit/test-safetensors
 TESTS += tests/unit/test-file tests/unit/test-formats-memory tests/unit/test-json-scan tests/unit/test-safetensors
@@ -29,6 +61,25 @@ tests_unit_test_json_scan_SOURCES = tests/unit/test-json-scan.c
 tests_unit_test_json_scan_LDADD = $(TEST_LIBS)
 tests_unit_test_safetensors_SOURCES = tests/unit/test-safetensors.c tests/support/layout.h tests/support/scratch.h
 tests_unit_test_safetensors_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += tests/unit/test-gguf tests/unit/test-hostile tests/unit/test-shards
+TESTS += tests/unit/test-gguf tests/unit/test-hostile tests/unit/test-shards
+tests_unit_test_gguf_SOURCES = tests/unit/test-gguf.c tests/support/scratch.h
+tests_unit_test_gguf_LDADD = $(TEST_LIBS)
+tests_unit_test_hostile_SOURCES = tests/unit/test-hostile.c tests/support/scratch.h
+tests_unit_test_hostile_LDADD = $(TEST_LIBS)
+tests_unit_test_shards_SOURCES = tests/unit/test-shards.c tests/support/scratch.h
+tests_unit_test_shards_LDADD = $(TEST_LIBS)
+
+# Whole folders: what is in them, a script made.
+EXTRA_DIST += \
+	tests/data/gguf \
+	tests/data/hostile/gguf \
+	tests/data/hostile/gguf.py \
+	tests/data/hostile/gguf.tsv \
+	tests/data/hostile/index \
+	tests/data/hostile/index.py \
+	tests/data/hostile/index.tsv
 
 EXTRA_DIST += \
 	tests/data/execution_order/cldm_sd15.tsv \

@@ -9,12 +9,13 @@
 #include "formats/file.h"
 #include "formats/names.h"
 #include "formats/source.h"
+#include "formats/view.h"
 
 /* The beginning of a file, from which its format is told. */
 struct dt2_head {
     uint64_t file_bytes;
     size_t length; /* of `bytes` that are there */
-    unsigned char bytes[64];
+    unsigned char bytes[512];
 };
 
 struct dt2_format {
@@ -25,11 +26,12 @@ struct dt2_format {
     int (*read)(struct dt2_file *file, struct dt2_error *err);
 };
 
-/* A tensor and where its bytes are. */
+/* A tensor and where its bytes are. Neighbours of one first piece are one tensor of several names. */
 struct dt2_entry {
     struct dt2_tensor tensor; /* file and offset: those of the first piece, set by the file */
     size_t first_piece;
     size_t piece_count;
+    size_t same_as; /* set by the file: see dt2_file_same_as() */
 };
 
 struct dt2_metadata {
@@ -49,16 +51,24 @@ struct dt2_file {
     struct dt2_piece *pieces;
     size_t piece_count;
     uint64_t *shapes; /* all tensors' dimensions */
+    struct dt2_view *views;
+    size_t view_count;
+    struct dt2_axis *axes; /* all views' axes */
     struct dt2_metadata *metadata;
     size_t metadata_count;
     char *text;
+    struct dt2_file **parts; /* of a sharded model: its files as each was read; names and shapes point into them */
+    size_t part_count;
 
     const struct dt2_format *format; /* the file does the rest */
+    char *folder;                    /* the model was given as this folder; NULL: as its first source */
     struct dt2_name *names;          /* sorted; dt2_file_index_names() */
     uint64_t total_bytes;
     char fingerprint[33];
 };
 
+/* Opens a file that must be of that format, or, with NULL, that its content tells. Errors: as dt2_file_open(). */
+int dt2_file_open_as(const char *path, const struct dt2_format *format, struct dt2_file **out, struct dt2_error *err);
 /* Room for `tensors` tensors and `pieces` pieces, zeroed. Errors: DT2_ENOMEM. */
 int dt2_file_reserve(struct dt2_file *file, size_t tensors, size_t pieces, struct dt2_error *err);
 /*

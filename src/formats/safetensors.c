@@ -362,12 +362,13 @@ static void fill(struct reader *reader)
         const struct record *record = &reader->records[i];
         uint64_t bytes = record->end - record->begin;
         file->pieces[i] = (struct dt2_piece){ PREFIX + reader->header_bytes + record->begin, bytes, 0 };
-        file->entries[i] = (struct dt2_entry){ { .name = record->name,
-                                                 .dtype = record->dtype->name,
-                                                 .shape = file->shapes + record->shape_at,
-                                                 .rank = record->rank,
-                                                 .bytes = bytes },
-                                               i, 1 };
+        file->entries[i] = (struct dt2_entry){ .tensor = { .name = record->name,
+                                                           .dtype = record->dtype->name,
+                                                           .shape = file->shapes + record->shape_at,
+                                                           .rank = record->rank,
+                                                           .bytes = bytes },
+                                               .first_piece = i,
+                                               .piece_count = 1 };
     }
 }
 

@@ -44,7 +44,10 @@ static int lay_share(struct dt2_layout *layout, const struct dt2_share *share, s
     for (size_t i = 0; i < share->block_count; i++) {
         const struct dt2_block *block = &blocks[share->blocks[i]];
         for (size_t j = 0; j < block->tensor_count; j++) {
-            int rc = append(layout, index, rules, block->tensors[j], block->tensor_bytes[j], err);
+            int rc = 0;
+            layout->places[block->tensors[j]] = (struct dt2_place){ .share = (uint32_t)index };
+            if (block->tensor_bytes[j] > 0)
+                rc = append(layout, index, rules, block->tensors[j], block->tensor_bytes[j], err);
             if (rc < 0)
                 return rc;
         }
@@ -69,6 +72,12 @@ int dt2_layout_make(const struct dt2_plan *plan, const struct dt2_block *blocks,
     }
     *layout = made;
     return 0;
+}
+
+void dt2_layout_join(struct dt2_layout *layout, const struct dt2_file *file)
+{
+    for (size_t i = 0; i < layout->tensor_count; i++)
+        layout->places[i] = layout->places[dt2_file_same_as(file, i)];
 }
 
 void dt2_layout_clear(struct dt2_layout *layout)

@@ -3,6 +3,7 @@
 #ifndef DT2_LOAD_LAYOUT_H
 #define DT2_LOAD_LAYOUT_H
 
+#include "formats/file.h"
 #include <distorch2/plan.h>
 
 /* The place of one tensor. */
@@ -19,7 +20,7 @@ struct dt2_layout_rules {
     uint64_t max_alloc_bytes; /* DT2_UNKNOWN: no limit */
 };
 
-/* The slabs of one share, and its tensors in the order in which they lie. */
+/* The slabs of one share, and its tensors with bytes in the order in which they lie. */
 struct dt2_share_layout {
     uint64_t *slab_bytes;
     size_t slab_count;
@@ -42,6 +43,8 @@ struct dt2_layout {
  */
 int dt2_layout_make(const struct dt2_plan *plan, const struct dt2_block *blocks, size_t tensor_count,
                     const struct dt2_layout_rules *rules, struct dt2_layout *layout, struct dt2_error *err);
+/* Gives tensors that are names of one another (dt2_file_same_as()) the place of the first, which alone has bytes in the plan. */
+void dt2_layout_join(struct dt2_layout *layout, const struct dt2_file *file);
 void dt2_layout_clear(struct dt2_layout *layout);
 
 #endif

@@ -96,8 +96,8 @@ static int scan_path(struct search *search, const char *path)
 }
 
 /*
- * The file that holds this code, by its absolute path; NULL when nobody can tell. The dynamic linker knows it by the name
- * under which it was found, which may be relative to a directory that has been left since; the kernel's name never is.
+ * The file that holds this code, by its absolute path; NULL when nobody can tell. The dynamic linker knows it by the
+ * name under which it was found, which may be relative to a directory that was left since; the kernel's name never is.
  */
 static char *own_file(void)
 {
@@ -164,8 +164,8 @@ static void explain(struct reason *reason, const char *format, ...)
 }
 
 /*
- * Vendors' runtimes start threads and leave exit handlers behind, so what was loaded stays loaded (NODELETE). The text of a
- * failure is taken in the C locale, whatever the program around us speaks: missing_library() reads it.
+ * Vendors' runtimes start threads and leave exit handlers behind, so what was loaded stays loaded (NODELETE). The text
+ * of a failure is taken in the C locale, whatever the program around us speaks: missing_library() reads it.
  */
 static void *load(const char *path, struct reason *reason)
 {
@@ -207,12 +207,12 @@ static bool has(const struct dt2_backend *backend, const struct entry *entry)
 static const char *missing_entry(const struct dt2_backend *backend)
 {
     static const struct entry required[] = {
-        ENTRY(open),          ENTRY(close),         ENTRY(device_count), ENTRY(device_info),
-        ENTRY(device_free_bytes), ENTRY(device_open), ENTRY(device_close), ENTRY(buffer_alloc),
-        ENTRY(buffer_adopt),  ENTRY(buffer_free),   ENTRY(buffer_native), ENTRY(queue_create),
-        ENTRY(queue_adopt),   ENTRY(queue_destroy), ENTRY(queue_wait),   ENTRY(copy_h2d),
-        ENTRY(copy_d2h),      ENTRY(copy_d2d),      ENTRY(event_record), ENTRY(event_query),
-        ENTRY(event_wait),    ENTRY(queue_wait_event), ENTRY(event_free),
+        ENTRY(open),          ENTRY(close),        ENTRY(device_count),      ENTRY(device_info),
+        ENTRY(device_open),   ENTRY(device_close), ENTRY(device_free_bytes), ENTRY(buffer_alloc),
+        ENTRY(buffer_adopt),  ENTRY(buffer_free),  ENTRY(buffer_native),     ENTRY(queue_create),
+        ENTRY(queue_adopt),   ENTRY(queue_wait),   ENTRY(queue_destroy),     ENTRY(queue_wait_event),
+        ENTRY(copy_h2d),      ENTRY(copy_d2h),     ENTRY(copy_d2d),          ENTRY(event_record),
+        ENTRY(event_query),   ENTRY(event_wait),   ENTRY(event_free),
     };
     /* Optional, but each with the one that undoes it. */
     static const struct entry pairs[][2] = {

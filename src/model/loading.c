@@ -169,6 +169,7 @@ static int transfer(struct dt2_model *model, const struct dt2_file *file, const 
     if (!devices)
         return dt2_fail_nomem(err);
     reporter.devices = devices;
+    dt2_layout_join(&model->layout, file);
     uint64_t begin_ns = dt2_now_ns();
     int rc = run_phase(&load, &reporter, false, dt2_load_fill, err);
     model->stats.ns = dt2_now_ns() - request_ns;

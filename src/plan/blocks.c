@@ -4,6 +4,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "formats/file.h"
 #include "formats/names.h"
 #include "plan/order.h"
 #include "plan/recognise.h"
@@ -57,7 +58,7 @@ static void add_group(struct maker *maker, const struct dt2_name *members, size_
     struct group *group = &maker->groups[maker->group_count++];
     *group = (struct group){ .name = members->text, .length = length - dotted, .members = members, .count = count };
     for (size_t i = 0; i < count; i++)
-        group->bytes += dt2_file_tensor(maker->file, members[i].index)->bytes; /* no more than the file's sum */
+        group->bytes += dt2_file_own_bytes(maker->file, members[i].index); /* no more than the file's sum */
 }
 
 static int make_groups(struct maker *maker, struct dt2_error *err)
@@ -177,7 +178,7 @@ static void sort_tensors(struct dt2_blocks *blocks, const struct dt2_file *file)
     for (size_t i = 0; i < blocks->count; at += blocks->blocks[i++].tensor_count)
         qsort(at, blocks->blocks[i].tensor_count, sizeof *at, compare_indices);
     for (size_t i = 0; i < dt2_file_tensor_count(file); i++)
-        blocks->tensor_bytes[i] = dt2_file_tensor(file, blocks->tensors[i])->bytes;
+        blocks->tensor_bytes[i] = dt2_file_own_bytes(file, blocks->tensors[i]);
 }
 
 static int make(struct dt2_blocks *blocks, struct maker *maker, struct dt2_error *err)
@@ -247,5 +248,10 @@ const char *dt2_blocks_variant(const struct dt2_blocks *blocks)
 
 bool dt2_blocks_needs_base(const struct dt2_blocks *blocks)
 {
-    return blocks->network.needs_base;
+    return blocks->network.traits.needs_base;
+}
+
+const struct dt2_traits *dt2_blocks_traits(const struct dt2_blocks *blocks)
+{
+    return &blocks->network.traits;
 }

@@ -344,6 +344,7 @@ int dt2_plan_decide(const struct dt2_devices *devices, const struct dt2_block *b
     static const struct dt2_request defaults = DT2_REQUEST_INIT;
     struct dt2_asked asked;
     struct dt2_draft draft;
+    *shortage = (struct dt2_shortage){ .bytes = 0 };
     int rc = dt2_asked_make(devices, blocks, count, request ? request : &defaults, &asked, err);
     if (rc < 0)
         return rc;

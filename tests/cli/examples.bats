@@ -24,18 +24,30 @@ examples()
     sed -n 's/^ *\$ \(distorch2 .*\)/\1/p' "$top_srcdir/$1"
 }
 
+# Whether a command names an OpenCL device that is not here.
+lacks_a_device()
+{
+    local name
+    for name in $(grep -oE 'opencl:[0-9]+' <<<"$1"); do
+        grep -q "^$name " devices || return 0
+    done
+    return 1
+}
+
 @test "every example runs" {
     mkdir -p bin
+    distorch2 devices >devices
     ln -s "$DISTORCH2" bin/distorch2
     for document in "${documents[@]}"; do
         count=0
         while IFS= read -r command; do
             echo "$document: $command"
+            count=$((count + 1))
+            lacks_a_device "$command" && continue
             PATH=$PWD/bin:$PATH run bash -c "$command"
             expect_status 0
-            count=$((count + 1))
         done < <(examples "$document")
-        [ "$count" -gt 0 ] || [ "$document" = README ]
+        [ "$count" -gt 0 ]
     done
 }
 

@@ -70,14 +70,16 @@ void check_identity(struct subject *s)
             ok(free_bytes == DT2_UNKNOWN || free_bytes <= info->total_bytes, "%s: not more are free than there are",
                s->name);
     free_bytes = UNTOUCHED;
-    refused(s, DT2_BACKEND_INVALID, CALL(s, device_free_bytes, UINT32_MAX, false, &free_bytes), "a device that is none");
+    refused(s, DT2_BACKEND_INVALID, CALL(s, device_free_bytes, UINT32_MAX, false, &free_bytes),
+            "a device that is none");
     is_u64(free_bytes, UNTOUCHED, "%s: and nothing is written", s->name);
 }
 
 void check_open(struct subject *s)
 {
     dt2_handle device = UNTOUCHED, queue;
-    refused(s, DT2_BACKEND_INVALID, CALL(s, device_open, s->device_count, NULL, &device), "opening a device that is none");
+    refused(s, DT2_BACKEND_INVALID, CALL(s, device_open, s->device_count, NULL, &device),
+            "opening a device that is none");
     is_u64(device, UNTOUCHED, "%s: no handle is written", s->name);
     for (int i = 0; i < 2; i++) {
         if (!good(s, CALL(s, device_open, s->index, NULL, &device), "it opens, time %d", i + 1))

@@ -148,11 +148,13 @@ void check_adopt(struct subject *s)
     refused(s, DT2_BACKEND_INVALID, CALL(s, buffer_adopt, s->device, NULL, 100, &adopted), "adopting nothing");
     is_u64(adopted, UNTOUCHED, "%s: no handle is written", s->name);
     if (CALL(s, buffer_native, buffer, &native) == 0) {
-        refused(s, DT2_BACKEND_INVALID, CALL(s, buffer_adopt, s->device, native.handle, 0, &adopted), "adopting 0 bytes");
+        refused(s, DT2_BACKEND_INVALID, CALL(s, buffer_adopt, s->device, native.handle, 0, &adopted),
+                "adopting 0 bytes");
         if (good(s, CALL(s, buffer_adopt, s->device, native.handle, 900, &adopted), "a buffer is adopted")) {
             fill_pattern(bytes, sizeof bytes, 3);
             ok(put(s, adopted, 0, bytes, 900), "%s: it takes a copy", s->name);
-            refused(s, DT2_BACKEND_INVALID, CALL(s, copy_h2d, s->queue, adopted, 0, bytes, 901), "more than was adopted");
+            refused(s, DT2_BACKEND_INVALID, CALL(s, copy_h2d, s->queue, adopted, 0, bytes, 901),
+                    "more than was adopted");
             good(s, CALL(s, buffer_free, adopted), "it is given back");
             refused(s, DT2_BACKEND_INVALID, CALL(s, buffer_free, adopted), "giving it back twice");
             memset(bytes, 0, sizeof bytes);
@@ -210,7 +212,8 @@ void check_map(struct subject *s)
                 CALL(s, buffer_map, s->queue, buffer, bad[i][0], bad[i][1], DT2_MAP_READ, &address),
                 "mapping %" PRIu64 " bytes from %" PRIu64, bad[i][1], bad[i][0]);
     ok(!address, "%s: no address is written", s->name);
-    refused(s, DT2_BACKEND_INVALID, CALL(s, buffer_unmap, s->queue, buffer, &elsewhere), "unmapping what is not mapped");
+    refused(s, DT2_BACKEND_INVALID, CALL(s, buffer_unmap, s->queue, buffer, &elsewhere),
+            "unmapping what is not mapped");
     if (good(s, CALL(s, buffer_map, s->queue, buffer, 0, BYTES, DT2_MAP_READ, &address), "a map of the whole")) {
         good(s, CALL(s, buffer_unmap, s->queue, buffer, address), "an unmap");
         good(s, CALL(s, queue_wait, s->queue), "which the queue does");
@@ -311,7 +314,8 @@ void check_staging(struct subject *s)
     refused(s, DT2_BACKEND_INVALID, CALL(s, host_free, s->device, NULL), "freeing nothing");
     refused(s, DT2_BACKEND_INVALID, CALL(s, host_alloc, s->device, 0, &memory), "staging memory of 0 bytes");
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        if (!good(s, CALL(s, host_alloc, s->device, sizes[i], &memory), "%" PRIu64 " bytes of staging memory", sizes[i]))
+        if (!good(s, CALL(s, host_alloc, s->device, sizes[i], &memory), "%" PRIu64 " bytes of staging memory",
+                  sizes[i]))
             continue;
         ok(carries(s, memory, sizes[i]), "%s: they carry bytes there and back", s->name);
         is_u64((uintptr_t)memory % 4096, 0, "%s: they begin on a page", s->name);
@@ -329,7 +333,8 @@ void check_registration(struct subject *s)
     unsigned char *memory = aligned_alloc(4096, BYTES);
     if (!memory)
         return;
-    refused(s, DT2_BACKEND_INVALID, CALL(s, host_unregister, s->device, memory), "unregistering what is not registered");
+    refused(s, DT2_BACKEND_INVALID, CALL(s, host_unregister, s->device, memory),
+            "unregistering what is not registered");
     refused(s, DT2_BACKEND_INVALID, CALL(s, host_register, s->device, NULL, BYTES), "registering nothing");
     refused(s, DT2_BACKEND_INVALID, CALL(s, host_register, s->device, memory, 0), "registering 0 bytes");
     if (good(s, CALL(s, host_register, s->device, memory, BYTES), "memory is registered")) {

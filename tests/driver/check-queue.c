@@ -34,12 +34,14 @@ void check_ranges(struct subject *s)
         ok(h2d == expected && d2h == expected && d2d == expected && from == expected,
            "%s: %" PRIu64 " bytes from %" PRIu64 " are %s (%d %d %d %d)", s->name, bytes, offset,
            cases[i].inside ? "within" : "refused", h2d, d2h, d2d, from);
-        ok(CALL(s, queue_wait, s->queue) == 0 && put(s, other, 0, image, sizeof image), "%s: the queue works on", s->name);
+        ok(CALL(s, queue_wait, s->queue) == 0 && put(s, other, 0, image, sizeof image), "%s: the queue works on",
+           s->name);
     }
     ok(get(s, buffer, 0, back, BYTES) && is_pattern(back, BYTES, 1), "%s: nothing was written elsewhere", s->name);
     refused(s, DT2_BACKEND_INVALID, CALL(s, copy_d2d, s->queue, buffer, 0, buffer, 1, 500), "ranges that overlap");
     good(s, CALL(s, copy_d2d, s->queue, buffer, 0, buffer, 500, 500), "ranges that touch are copied");
-    ok(get(s, buffer, 0, back, BYTES) && memcmp(back, image + 500, 500) == 0 && memcmp(back + 500, image + 500, 500) == 0,
+    ok(get(s, buffer, 0, back, BYTES) && memcmp(back, image + 500, 500) == 0 &&
+           memcmp(back + 500, image + 500, 500) == 0,
        "%s: within one buffer", s->name);
     free_buffer(s, buffer);
     free_buffer(s, other);
@@ -97,7 +99,8 @@ void check_random_copies(struct subject *s)
         same = random_step(s, mirrors, pool, sink, random_u64());
     ok(same, "%s: %d random copies read what was written%s%s", s->name, STEPS, s->err.text[0] ? ": " : "", s->err.text);
     for (int i = 0; i < 2; i++) {
-        ok(get(s, mirrors[i].buffer, 0, sink, mirrors[i].bytes) && memcmp(sink, mirrors[i].image, mirrors[i].bytes) == 0,
+        ok(get(s, mirrors[i].buffer, 0, sink, mirrors[i].bytes) &&
+               memcmp(sink, mirrors[i].image, mirrors[i].bytes) == 0,
            "%s: buffer %d holds what it should", s->name, i);
         free_buffer(s, mirrors[i].buffer);
         free(mirrors[i].image);
@@ -134,7 +137,7 @@ void check_order(struct subject *s)
 /* An event of a large copy, and what it says before, at and after its time. */
 static void check_one_event(struct subject *s, dt2_handle buffer, const unsigned char *source, uint64_t bytes)
 {
-    dt2_handle early, event = 0, last;
+    dt2_handle early, event = 0, last = 0;
     bool done = true;
     unsigned char back[64] = { 0 };
     if (good(s, CALL(s, event_record, s->queue, &early), "an event before any work")) {
@@ -169,7 +172,8 @@ static void check_polling(struct subject *s, dt2_handle buffer, unsigned char *s
         time_t start = time(NULL);
         fill_pattern(source, bytes, 40 + i);
         right = CALL(s, copy_h2d, s->queue, buffer, 0, source, bytes) == 0 &&
-                CALL(s, copy_d2h, s->queue, buffer, 0, back, bytes) == 0 && CALL(s, event_record, s->queue, &event) == 0;
+                CALL(s, copy_d2h, s->queue, buffer, 0, back, bytes) == 0 &&
+                CALL(s, event_record, s->queue, &event) == 0;
         for (done = false; right && !done && time(NULL) - start < PATIENCE_SECONDS;)
             right = CALL(s, event_query, event, &done) == 0;
         right = right && done && memcmp(back, source, bytes) == 0;
@@ -254,7 +258,8 @@ static void check_between(struct subject *s, dt2_handle here, dt2_handle there, 
            CALL(s, queue_wait, their_queue) == 0 && memcmp(back, bytes + 3, 4000) == 0,
        "%s: bytes go to another device", s->name);
     refused(s, DT2_BACKEND_INVALID, CALL(s, copy_peer, their_queue, there, 1, here, 0, 5000), "too many for there");
-    refused(s, DT2_BACKEND_INVALID, CALL(s, copy_peer, their_queue, there, 0, here, UINT64_MAX, 2), "too many for here");
+    refused(s, DT2_BACKEND_INVALID, CALL(s, copy_peer, their_queue, there, 0, here, UINT64_MAX, 2),
+            "too many for here");
     good(s, CALL(s, copy_peer, their_queue, there, 0, here, 0, 0), "no bytes");
 }
 
@@ -264,7 +269,8 @@ void check_peers(struct subject *s)
     if (HAS(s, peer_query)) {
         for (uint32_t peer = 0; peer < s->device_count; peer++)
             good(s, CALL(s, peer_query, s->index, peer, &reachable), "whether it reaches device %u", peer);
-        refused(s, DT2_BACKEND_INVALID, CALL(s, peer_query, s->index, s->device_count, &reachable), "a peer that is none");
+        refused(s, DT2_BACKEND_INVALID, CALL(s, peer_query, s->index, s->device_count, &reachable),
+                "a peer that is none");
     }
     if (s->device_count < 2) {
         skip(1, "the driver has one device");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a check of the conformance suite is given: one device of one driver, open. Checks call entries through CALL, which
- * notes that the entry was called and that errno came back as it was, and say what must come of it with good() or refused().
+ * What a check of the conformance suite is given: one device of one driver, open. Checks call entries through CALL,
+ * which notes that the entry was called and how it left errno, and say what must come of it by good() or refused().
  */
 #ifndef DT2_TESTS_SUBJECT_H
 #define DT2_TESTS_SUBJECT_H
@@ -9,6 +9,7 @@
 #include "machine/modules.h"
 #include "support/tap.h"
 #include <errno.h>
+#include <stdatomic.h>
 
 struct subject {
     const struct dt2_backend *backend;
@@ -47,6 +48,10 @@ bool tap_good(struct subject *s, int status, const char *file, int line, const c
 bool tap_refused(struct subject *s, int expected, int status, const char *file, int line, const char *format, ...)
     DT2_PRINTF(6, 7);
 void note_call(size_t entry_offset, const char *entry);
+/* The entries that were called, by their place in the table; the last one that left errno changed, else NULL. */
+#define ENTRY_MAX (sizeof(struct dt2_backend) / sizeof(void *))
+extern atomic_bool called[ENTRY_MAX];
+extern _Atomic(const char *) disturbed_errno;
 
 /* Reproducible bytes: byte `i` of a pattern depends on its number and i alone. */
 void fill_pattern(void *memory, size_t bytes, uint64_t pattern);

@@ -129,6 +129,14 @@ __attribute__((unused)) static uint64_t random_u64(void)
     return z ^ (z >> 31);
 }
 
+/* How many random cases to try: fewer where every instruction costs more (valgrind; DT2_TEST_SLOW says how many times). */
+__attribute__((unused)) static unsigned random_rounds(unsigned usual)
+{
+    const char *text = getenv("DT2_TEST_SLOW");
+    unsigned long slow = text ? strtoul(text, NULL, 10) : 1;
+    return slow > 1 ? usual / (unsigned)slow : usual;
+}
+
 /* 0 .. n - 1 */
 __attribute__((unused)) static uint64_t random_below(uint64_t n)
 {

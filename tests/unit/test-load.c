@@ -126,8 +126,7 @@ struct job {
     _Atomic unsigned done[LANES][100];
     _Atomic unsigned ticks;
     size_t fail_lane, fail_item;
-    unsigned cancel_after; /* ticks; 0: never */
-    unsigned nap_us;
+    unsigned cancel_after; /* ticks; 0: never. Items then take until that tick and a little longer. */
     unsigned size;
     _Atomic bool outside; /* a worker's number was not below the crew's size */
 };
@@ -138,8 +137,10 @@ static int work(void *data, unsigned worker, size_t lane, size_t item, struct dt
     if (worker >= job->size)
         atomic_store(&job->outside, true);
     atomic_fetch_add(&job->done[lane][item], 1);
-    if (job->nap_us)
-        usleep(job->nap_us);
+    for (unsigned ms = 0; ms < 10000 && atomic_load(&job->ticks) < job->cancel_after; ms++)
+        usleep(1000);
+    if (job->cancel_after)
+        usleep(20000);
     if (lane == job->fail_lane && item == job->fail_item) {
         err->code = DT2_EFAILED;
         snprintf(err->text, sizeof err->text, "item %zu of lane %zu", item, lane);
@@ -174,7 +175,7 @@ static void test_crew(unsigned threads)
     is_int(dt2_crew_run(&crew, &err), DT2_EFAILED, "a failure is the result");
     is_str(err.text, "item 5 of lane 2", "with its words");
 
-    job = (struct job){ .fail_lane = SIZE_MAX, .cancel_after = 1, .nap_us = 20000, .size = job.size };
+    job = (struct job){ .fail_lane = SIZE_MAX, .cancel_after = 1, .size = job.size };
     is_int(dt2_crew_run(&crew, &err), DT2_ECANCELLED, "a tick cancels");
     ok(job.done[0][99] == 0, "and the rest is not done");
 }
