@@ -85,8 +85,8 @@ int main(void)
     char path[PATH_MAX];
     test_file(data_path("gguf/metadata.gguf"), 0);
     test_file(data_path("hostile/gguf/name_twice.gguf"), DT2_EFAILED);
-    test_file(data_path("hostile/index/tensor_elsewhere/diffusion_pytorch_model.safetensors.index.json"), DT2_EFAILED);
-    test_file(data_path("hostile/index/tensor_missing"), DT2_EFAILED);
+    test_file(data_path("hostile/index/tensor_elsewhere/model.safetensors.index.json"), DT2_EFAILED);
+    test_file(data_path("hostile/index/tensor_missing/model.safetensors.index.json"), DT2_EFAILED);
     test_file(data_path("hostile/index/folder_several"), DT2_EFAILED);
     snprintf(path, sizeof path, "%s", scratch("folder"));
     mkdir(path, 0700);
