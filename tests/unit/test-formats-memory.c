@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Opening a file and making its blocks when memory runs out: any one allocation fails, and everything is given back. And
- * how much memory small files can take.
+ * Opening a file and making its blocks when memory runs out: any one allocation fails, and everything is given back.
+ * And how much memory small files can take.
  */
 #include "support/layout.h"
 #include "support/scratch.h"

@@ -226,8 +226,10 @@ static void test_sharing(void)
     PUT(&pickle, ".");
     expect_pickle("one dict in a dict, many times", &pickle, 0, "it holds no tensors");
     PUT(&pickle, "\x80\2]q\0");
-    REPEAT(&pickle, "NN\x86" "a");
-    PUT(&pickle, "0ccollections\nOrderedDict\nq\1" "0}");
+    REPEAT(&pickle, "NN\x86"
+                    "a");
+    PUT(&pickle, "0ccollections\nOrderedDict\nq\1"
+                 "0}");
     for (size_t i = 0; i < many; i++) {
         put_text(&pickle, "%zu", i);
         PUT(&pickle, "h\1h\0\x85Rs");
@@ -240,8 +242,11 @@ static void test_sharing(void)
 static void put_parts(struct bytes *pickle)
 {
     PUT(pickle, "\x80\2ctorch._utils\n_rebuild_tensor_v2\nq\0(X\7\0\0\0storagectorch\nFloatStorage\n"
-                "X\1\0\0\0" "0X\3\0\0\0cpuK\x10tq\6Qq\1K\4\x85q\2K\2\x85q\3ccollections\nOrderedDict\n)Rq\4" "00000"
-                "h\0(h\1K\0h\2h\3\x89h\4tRq\5" "0}");
+                "X\1\0\0\0"
+                "0X\3\0\0\0cpuK\x10tq\6Qq\1K\4\x85q\2K\2\x85q\3ccollections\nOrderedDict\n)Rq\4"
+                "00000"
+                "h\0(h\1K\0h\2h\3\x89h\4tRq\5"
+                "0}");
 }
 
 static void test_tensors(void)

@@ -68,8 +68,8 @@ static void test_file(const char *name)
     for (size_t i = 0; i < dt2_file_tensor_count(wanted); i++) {
         const struct dt2_tensor *tensor = dt2_file_tensor(wanted, i);
         size_t index;
-        ok(dt2_file_find(found, tensor->name, &index, &err) == 0 && same_tensor(found, index, wanted, i), "%s: %s", name,
-           tensor->name);
+        ok(dt2_file_find(found, tensor->name, &index, &err) == 0 && same_tensor(found, index, wanted, i), "%s: %s",
+           name, tensor->name);
     }
     for (size_t i = 1; i < dt2_file_tensor_count(found); i++)
         if (dt2_file_tensor(found, i)->offset < dt2_file_tensor(found, i - 1)->offset)

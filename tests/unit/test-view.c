@@ -19,7 +19,8 @@ static unsigned char *pick(const struct dt2_view *view, const struct dt2_axis *a
             at += rest % axes[axis].count * axes[axis].stride_bytes;
         for (size_t j = 0; j < view->element_bytes; j++) {
             size_t group = j / view->swap_bytes * view->swap_bytes;
-            picked[i * view->element_bytes + j] = content[at + group + (view->swap_bytes - 1 - (j - group) % view->swap_bytes)];
+            picked[i * view->element_bytes + j] =
+                content[at + group + (view->swap_bytes - 1 - (j - group) % view->swap_bytes)];
         }
         if (view->swap_bytes == 1)
             memcpy(picked + i * view->element_bytes, content + at, view->element_bytes);
