@@ -8,6 +8,7 @@
  *     memory.c   device memory, pinned and registered memory
  *     stream.c   streams and their threads, events
  *     command.c  copies: what is refused, what is staged, what is checked
+ *     sysfs.c    the files in which amdgpu tells what memory is in use
  *     report.c   violations, the report
  */
 #ifndef DT2_TESTS_SIM_ENGINE_H
@@ -95,6 +96,7 @@ struct sim_engine {
     uint64_t next_sequence, next_stream;
     uint64_t copies[SIM_COPY_KIND_COUNT][SIM_MEMORY_KIND_COUNT];
     uint64_t violations[SIM_VIOLATION_COUNT];
+    const char *sysfs; /* the folder for amdgpu's files, NULL: none */
 };
 extern struct sim_engine sim;
 
@@ -128,6 +130,9 @@ int sim_lost(const struct sim_device *device);
 struct sim_state *sim_state(const struct sim_device *device);
 /* Takes bytes of a device's memory; SIM_NOMEM when there are not so many. */
 int sim_take_bytes(const struct sim_device *device, uint64_t bytes);
+void sim_give_bytes(const struct sim_device *device, uint64_t bytes);
+/* Brings what the kernel tells of a device up to date. */
+void sim_show_bytes(const struct sim_device *device);
 
 /* -- memory.c; all under the lock */
 
@@ -239,6 +244,10 @@ int sim_execute(struct sim_stream *stream, struct sim_op *op);
 /* How many bytes of a command cross which device's link; NULL: none. */
 const struct sim_device *sim_link_of(const struct sim_stream *stream, const struct sim_op *op);
 const struct sim_device *sim_device_of(const void *address);
+
+/* -- sysfs.c */
+
+void sim_sysfs_write(const struct sim_device *device, uint64_t used_bytes);
 
 /* -- report.c */
 

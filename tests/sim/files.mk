@@ -17,7 +17,8 @@ tests_sim_lib_libdt2sim_la_SOURCES = \
 	tests/sim/memory.c \
 	tests/sim/report.c \
 	tests/sim/sim.h \
-	tests/sim/stream.c
+	tests/sim/stream.c \
+	tests/sim/sysfs.c
 tests_sim_lib_libdt2sim_la_CFLAGS = $(SIM_CFLAGS)
 tests_sim_lib_libdt2sim_la_LDFLAGS = $(SIM_LDFLAGS) -avoid-version -Wl,-z,nodelete
 

@@ -126,7 +126,7 @@ int sim_malloc(struct sim_context *context, uint64_t bytes, void **address)
     a->address = reserve(device, bytes);
     a->shadow = a->address ? map(bytes, PROT_READ | PROT_WRITE) : NULL;
     if (!a->shadow) {
-        sim_state(device)->used_bytes -= charged;
+        sim_give_bytes(device, charged);
         free(a);
         return SIM_NOMEM;
     }
@@ -146,7 +146,7 @@ static void free_allocation(struct sim_allocation **link)
     sim.freed = a;
     sim_wait_untouched(a->address, a->bytes);
     munmap(a->shadow, a->bytes);
-    sim_state(a->context->device)->used_bytes -= a->charged_bytes;
+    sim_give_bytes(a->context->device, a->charged_bytes);
 }
 
 int sim_free(struct sim_context *context, void *address)
