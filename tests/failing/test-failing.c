@@ -15,6 +15,7 @@
 #include "wrap.h"
 #include <dirent.h>
 #include <jansson.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 enum { DRIVER = WRAP_KIND_COUNT, WORK, KIND_COUNT };
@@ -28,7 +29,7 @@ static const struct kind {
     [WRAP_READ] = { "read", { ".safetensors: " } },
     [WRAP_MAP] = { "mapping", { "cpu" } },
     [WRAP_THREAD] = { "thread", { "thread" } },
-    [WRAP_OPEN] = { "opened file", { ".safetensors: ", "/" } },
+    [WRAP_OPEN] = { "opened file", { ".safetensors: ", "no device" } }, /* the folder of modules */
     [DRIVER] = { "driver call", { "cuda:", "hip:", "opencl:" } },
     [WORK] = { "device command", { "cuda:", "hip:", "opencl:" } },
 };
@@ -38,7 +39,7 @@ enum { K, A, B };
 static struct work_places places = { "cpu", "cpu,*" };
 static bool simulated;
 static bool full;
-static long most = 100; /* failures of one kind in one phase, unless it is to be all of them */
+static long most = 500; /* failures of one kind in one phase, unless it is to be all of them */
 static unsigned injected[KIND_COUNT];
 
 /* -- what is held */
@@ -282,6 +283,82 @@ static bool attempt_first(void *data, struct tally *tally, long nth)
     return fired;
 }
 
+/* -- phase three: what stays. A process each, that loads K, A and B while codes come that make a context useless */
+
+static const int lasting_codes[] = { SIM_ILLEGAL_ADDRESS, SIM_LAUNCH_FAILURE, SIM_UNKNOWN };
+
+/* In the child. Models on the device that fails cannot be right any more; those in host memory are. */
+static int live_on(struct tally *tally, long nth)
+{
+    const struct work_places home = { "cpu", "cpu,*" };
+    struct dt2_error err = { 0 };
+    struct dt2_context *context;
+    struct dt2_model *at_home, *model;
+    if (dt2_context_create(NULL, &context, &err) < 0 || work_load(context, &files[K], &home, &at_home, &err) < 0 ||
+        work_load(context, &files[A], &places, &model, &err) < 0)
+        return 3;
+    dt2_model_unref(model); /* the context still has it, to be ejected */
+    arm(tally->kind, nth, lasting_codes[nth % 3]);
+    long calls = calls_of(tally->kind);
+    int rc = work_load(context, &files[B], &places, &model, &err);
+    tally->calls = calls_of(tally->kind) - calls;
+    sim_forgive();
+    tally->injected = sim_value("injected") > 0;
+    if (rc < 0)
+        look_at(tally, nth, rc, model, &err);
+    work_unload(model);
+    if (!work_is_right(&files[K], at_home, &err))
+        wrong(tally, nth, "K in host memory is not right any more: %s", err.text);
+    dt2_model_unref(at_home);
+    if (work_load(context, &files[A], &home, &model, &err) < 0)
+        wrong(tally, nth, "the next load in host memory fails: %s", err.text);
+    work_unload(model);
+    dt2_context_destroy(context);
+    return 0;
+}
+
+/* The last number under a key in the report of a process. */
+static uint64_t reported(const char *path, const char *key)
+{
+    FILE *report = fopen(path, "r");
+    char line[512];
+    uint64_t value = UINT64_MAX;
+    while (report && fgets(line, sizeof line, report))
+        if (strncmp(line, key, strlen(key)) == 0 && line[strlen(key)] == '=')
+            value = strtoull(line + strlen(key) + 1, NULL, 10);
+    if (report)
+        fclose(report);
+    return value;
+}
+
+static bool attempt_lasting(void *data, struct tally *tally, long nth)
+{
+    (void)data;
+    char report[PATH_MAX];
+    snprintf(report, sizeof report, "%s", scratch_file("report", "", 0, 0));
+    struct tally *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    *shared = (struct tally){ .phase = tally->phase, .kind = tally->kind };
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        setenv("DISTORCH2_SIM_REPORT", report, 1);
+        exit(live_on(shared, nth)); /* not _exit: the simulator reports then */
+    }
+    int status = -1;
+    waitpid(child, &status, 0);
+    if (status != 0)
+        wrong(tally, nth, "the process ended with status %#x", (unsigned)status);
+    if (reported(report, "violations") != 0)
+        wrong(tally, nth, "the simulator reports %" PRIu64 " violations", reported(report, "violations"));
+    bool fired = shared->injected;
+    tally->injected += fired;
+    tally->refused += shared->refused;
+    tally->wrong += shared->wrong;
+    tally->calls = shared->calls;
+    munmap(shared, sizeof *shared);
+    return fired;
+}
+
 /* -- the phases */
 
 typedef bool attempt_fn(void *data, struct tally *tally, long nth);
@@ -301,6 +378,13 @@ static void try_all(const char *phase, int kind, attempt_fn *attempt, void *data
     ok(tally.wrong == 0 && tally.injected > 0, "%s: %u %ss failed, one at a time; %u loads were refused for it", phase,
        tally.injected, kinds[kind].name, tally.refused);
     injected[kind] += tally.injected;
+}
+
+/* Before anything else of the library has run, so that each child begins afresh. */
+static void test_lasting(void)
+{
+    try_all("a load that ejects, and codes that stay", DRIVER, attempt_lasting, NULL);
+    try_all("a load that ejects, and codes that stay", WORK, attempt_lasting, NULL);
 }
 
 static void test_eject(void)
@@ -338,6 +422,8 @@ int main(int argc, char **argv)
     for (int i = 0; i < 3; i++)
         work_file_make(&files[i], (const char *[]){ "K.safetensors", "A.safetensors", "B.safetensors" }[i]);
     full = getenv("DT2_FAILING_FULL");
+    if (simulated)
+        test_lasting();
     test_first();
     test_eject();
     unsigned sum = 0;
