@@ -196,11 +196,11 @@ void dt2_gpu_context_drop(const struct dt2_gpu_driver *driver, uint32_t index)
 {
     const struct dt2_cuda_driver_entries *cu = &driver->vendor.cu;
     CUdevice device;
-    for (int i = 0; i < 2; i++) /* the code may tell of earlier work */
-        if (cu->cuDeviceGet(&device, (int)index) == CUDA_SUCCESS) {
-            (void)cu->cuDevicePrimaryCtxRelease_v2(device);
-            return;
-        }
+    CUresult code = cu->cuDeviceGet(&device, (int)index);
+    if (code != CUDA_SUCCESS) /* it may tell of earlier work: that must not keep the context */
+        code = cu->cuDeviceGet(&device, (int)index);
+    if (code == CUDA_SUCCESS)
+        (void)cu->cuDevicePrimaryCtxRelease_v2(device);
 }
 
 /*
