@@ -38,7 +38,8 @@ static struct sim_chunk *chunk_for(const struct sim_device *device, uint64_t byt
     if (chunk || !(chunk = malloc(sizeof *chunk)))
         return chunk;
     *chunk = (struct sim_chunk){ .device = device, .bytes = bytes > CHUNK_BYTES ? bytes : CHUNK_BYTES };
-    chunk->base = map(chunk->bytes, PROT_NONE);
+    while (!(chunk->base = map(chunk->bytes, PROT_NONE)) && chunk->bytes / 2 >= bytes)
+        chunk->bytes /= 2; /* valgrind has not so many addresses */
     if (!chunk->base) {
         free(chunk);
         return NULL;
