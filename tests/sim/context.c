@@ -161,7 +161,8 @@ static void note_abandoned(const struct sim_context *context)
     const char *id = context->device->id;
     for (const struct sim_allocation *a = sim.allocations; a; a = a->next)
         if (a->context == context)
-            sim_note(SIM_ABANDONED, "%llu bytes of %s are left in a context that ends", (unsigned long long)a->bytes, id);
+            sim_note(SIM_ABANDONED, "%llu bytes of %s are left in a context that ends", (unsigned long long)a->bytes,
+                     id);
     for (const struct sim_region *region = sim.regions; region; region = region->next)
         if (region->context == context)
             sim_note(SIM_ABANDONED, "%llu bytes of the host are left pinned in a context of %s that ends",

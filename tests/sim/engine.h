@@ -40,7 +40,8 @@ struct sim_machine {
     unsigned failure_count;
 };
 
-/* Reads the file (NULL: a machine without devices), then what the environment adds. Says what is wrong, and exits with 99. */
+/* Reads the file (NULL: a machine without devices), then what the environment adds. Says what is wrong, and exits
+ * with 99. */
 void sim_machine_read(const char *path, struct sim_machine *machine);
 
 /* -- engine.c */
@@ -60,10 +61,10 @@ struct sim_context {
     enum sim_api api;
     const struct sim_device *device;
     bool made;
-    bool by_runtime;   /* the runtime made it, and holds it until a reset */
-    unsigned retained; /* by cuDevicePrimaryCtxRetain, or a cl_context each */
-    unsigned peers;    /* bit N: access to device N is enabled */
-    int sticky;        /* the error that every call gives until a reset */
+    bool by_runtime;           /* the runtime made it, and holds it until a reset */
+    unsigned retained;         /* by cuDevicePrimaryCtxRetain, or a cl_context each */
+    unsigned peers;            /* bit N: access to device N is enabled */
+    int sticky;                /* the error that every call gives until a reset */
     struct sim_stream *legacy; /* the default stream, once it was used */
 };
 
@@ -214,9 +215,9 @@ struct sim_event {
     struct sim_event *next;
     uintptr_t id; /* 0 once it was destroyed */
     struct sim_context *context;
-    unsigned references; /* of commands, and of its handle */
+    unsigned references;          /* of commands, and of its handle */
     uint64_t recorded, completed; /* generations */
-    int status; /* of the last completed one */
+    int status;                   /* of the last completed one */
 };
 
 /* The stream behind a number, as a call in `context` means it; NULL. */
@@ -232,8 +233,8 @@ void sim_drain(struct sim_stream *stream, uint64_t sequence);
 bool sim_pending(const void *address, uint64_t bytes, bool writes);
 /* Waits until no command is touching a range at this moment. */
 void sim_wait_untouched(const void *address, uint64_t bytes);
-/* A command of another stream that is in the way of one whose time has come: that was queued before it, or is running, and
- * writes what it reads or writes, or reads what it writes. NULL where events and waits have put them in order. */
+/* A command of another stream that is in the way of one whose time has come: that was queued before it, or is running,
+ * and writes what it reads or writes, or reads what it writes. NULL where events and waits have put them in order. */
 const struct sim_op *sim_conflict(const struct sim_stream *stream, const struct sim_op *op);
 void sim_close_streams(struct sim_context *context);
 

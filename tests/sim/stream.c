@@ -48,7 +48,8 @@ struct sim_event *sim_find_event(uintptr_t id)
 
 /* -- the life of a stream */
 
-/* Whether a command may run: after what it waits for; on the default stream after all of the blocking ones, and they after it. */
+/* Whether a command may run: after what it waits for; on the default stream after all of the blocking ones, and they
+ * after it. */
 static bool is_ready(const struct sim_stream *stream, const struct sim_op *op)
 {
     for (unsigned i = 0; i < op->wait_count; i++)
