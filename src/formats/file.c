@@ -12,7 +12,7 @@
 #define XXH_STATIC_LINKING_ONLY /* a state on the stack: hashing then needs no memory */
 #include <xxhash.h>
 
-/* Every format, in the order in which the content is tried. */
+/* Every format, in the order in which the content is tried: a length of safetensors can look like a pickle. */
 #define FORMATS(FORMAT)                \
     FORMAT(dt2_format_safetensors)     \
     FORMAT(dt2_format_pytorch_zip)     \
