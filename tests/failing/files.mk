@@ -4,7 +4,8 @@ FAILING_WRAPS = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free,--wra
 	-Wl,--wrap=pthread_create,--wrap=open,--wrap=fopen,--wrap=opendir
 
 check_PROGRAMS += tests/failing/test-failing
-TESTS += tests/failing/test-failing
+TESTS += tests/failing/test-failing tests/failing/simulated.sh tests/failing/short.sh
+EXTRA_DIST += tests/failing/simulated.sh tests/failing/short.sh
 tests_failing_test_failing_SOURCES = \
 	tests/failing/test-failing.c \
 	tests/failing/work.c \
@@ -15,3 +16,9 @@ tests_failing_test_failing_SOURCES = \
 tests_failing_test_failing_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 tests_failing_test_failing_LDFLAGS = $(AM_LDFLAGS) $(FAILING_WRAPS)
 tests_failing_test_failing_LDADD = $(TEST_LIBS) $(SIM_ENGINE) $(JANSSON_LIBS)
+
+# All of them, instead of a sample of the driver's calls; and on a second machine.
+check-failing-full: $(check_PROGRAMS) $(check_LTLIBRARIES) all
+	@$(AM_TESTS_ENVIRONMENT) DT2_FAILING_FULL=1; export DT2_FAILING_FULL; \
+	tests/failing/test-failing && $(SHELL) $(srcdir)/tests/failing/simulated.sh
+.PHONY: check-failing-full

@@ -39,7 +39,7 @@ enum { K, A, B };
 static struct work_places places = { "cpu", "cpu,*" };
 static bool simulated;
 static bool full;
-static long most = 500; /* failures of one kind in one phase, unless it is to be all of them */
+static long most = 120; /* failures of one kind in one phase, unless it is to be all of them */
 static unsigned injected[KIND_COUNT];
 
 /* -- what is held */
@@ -422,6 +422,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < 3; i++)
         work_file_make(&files[i], (const char *[]){ "K.safetensors", "A.safetensors", "B.safetensors" }[i]);
     full = getenv("DT2_FAILING_FULL");
+    most = random_rounds((unsigned)most);
     if (simulated)
         test_lasting();
     test_first();
