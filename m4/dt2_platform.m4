@@ -21,10 +21,15 @@ AC_DEFUN([DT2_C11], [
   ]])], [], [AC_MSG_ERROR([gcc or clang for a 64-bit little-endian machine is needed])])
 ])
 
+dnl DT2_TEST_TOOL(VARIABLE, PROGRAMS, WHAT IT DOES): found in PATH, unless it is given; an empty one is none.
+AC_DEFUN([DT2_TEST_TOOL], [
+  AC_ARG_VAR([$1], [$3])
+  AS_IF([test "x${$1+set}" = xset], [AS_IF([test "x$$1" = xno], [$1=])], [AC_CHECK_PROGS([$1], [$2])])
+])
+
 dnl DT2_PROG_CXX17: only a test needs C++ (every public header compiles in it). AC_PROG_CXX would have libtool learn the language.
 AC_DEFUN([DT2_PROG_CXX17], [
-  AC_ARG_VAR([CXX], [C++17 compiler, for a test of the headers])
-  AC_CHECK_PROGS([CXX], [g++ c++ clang++])
+  DT2_TEST_TOOL([CXX], [g++ c++ clang++], [C++17 compiler, for a test of the headers])
   AC_MSG_CHECKING([for a C++17 compiler])
   AS_ECHO(['static_assert(__cplusplus >= 201703L);']) > conftest.cc
   AS_IF([$CXX -std=c++17 -fsyntax-only conftest.cc >&AS_MESSAGE_LOG_FD 2>&1], [], [CXX=])

@@ -3,7 +3,7 @@ dnl SPDX-License-Identifier: BSD-3-Clause
 dnl DT2_SUMMARY: the table that ends configure.
 AC_DEFUN([DT2_SUMMARY], [
   dt2_compiler=$($CC --version | head -n 1)
-  cat <<EOF
+  test "x$silent" = xyes || cat <<EOF
 
 distorch2 $PACKAGE_VERSION
 

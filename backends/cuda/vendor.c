@@ -196,7 +196,10 @@ void dt2_gpu_context_drop(const struct dt2_gpu_driver *driver, uint32_t index)
 {
     const struct dt2_cuda_driver_entries *cu = &driver->vendor.cu;
     CUdevice device;
-    if (cu->cuDeviceGet(&device, (int)index) == CUDA_SUCCESS)
+    CUresult code = cu->cuDeviceGet(&device, (int)index);
+    if (code != CUDA_SUCCESS) /* it may tell of earlier work: that must not keep the context */
+        code = cu->cuDeviceGet(&device, (int)index);
+    if (code == CUDA_SUCCESS)
         (void)cu->cuDevicePrimaryCtxRelease_v2(device);
 }
 

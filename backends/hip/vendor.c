@@ -101,7 +101,7 @@ uint64_t dt2_gpu_free_bytes(struct dt2_gpu_driver *driver, uint32_t index)
             strcmp(other.pci, info.pci) == 0)
             return DT2_UNKNOWN;
     }
-    const char *root = secure_getenv("DISTORCH2_SYSFS");
+    const char *root = secure_getenv("DISTORCH2_SYSFS"); /* for tests: a /sys of their own */
     return dt2_sysfs_free_bytes(root ? root : "/sys", info.pci);
 }
 

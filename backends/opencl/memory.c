@@ -299,6 +299,19 @@ static int map_staging(struct dt2_cl_device *device, uint64_t bytes, struct dt2_
     return DT2_BACKEND_OK;
 }
 
+/* The limit of one buffer holds for pinned memory as well: above it the core does with ordinary memory. */
+static int check_staging_size(const struct dt2_cl_device *device, uint64_t bytes, struct dt2_backend_error *err)
+{
+    const struct dt2_backend_services *services = device->driver->services;
+    uint64_t most = device->max_alloc_bytes < PAGE_BYTES ? 0 : device->max_alloc_bytes - (PAGE_BYTES - 1);
+    if (bytes == 0)
+        return check_size(device, bytes, err);
+    return bytes <= most ? DT2_BACKEND_OK
+                         : services->fail(services->core, err, DT2_BACKEND_UNSUPPORTED, 0, NULL,
+                                          "%llu bytes of staging memory: the device pins at most %llu at once",
+                                          (unsigned long long)bytes, (unsigned long long)most);
+}
+
 int dt2_cl_host_alloc(void *self, dt2_handle device_handle, uint64_t bytes, void **memory,
                       struct dt2_backend_error *err)
 {
@@ -307,7 +320,7 @@ int dt2_cl_host_alloc(void *self, dt2_handle device_handle, uint64_t bytes, void
     struct dt2_cl_device *device = dt2_cl_hold(driver, device_handle, err);
     if (!device)
         return DT2_BACKEND_INVALID;
-    int status = check_size(device, bytes, err);
+    int status = check_staging_size(device, bytes, err);
     struct dt2_cl_mapping *mapping = NULL;
     if (status == DT2_BACKEND_OK && !(mapping = dt2_cl_alloc(driver, sizeof *mapping)))
         status = dt2_cl_fail_bookkeeping(driver, err);

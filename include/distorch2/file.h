@@ -20,7 +20,7 @@ struct dt2_tensor {
     size_t rank;
     uint64_t bytes;   /* may be 0 */
     const char *file; /* the path of the file that holds it */
-    uint64_t offset;  /* of its first byte in that file */
+    uint64_t offset;  /* of its first element there; those of views in PyTorch files do not follow one another */
 };
 
 /*
@@ -36,9 +36,9 @@ DT2_PUBLIC void dt2_file_free(struct dt2_file *file);
 
 /* The path as it was given. */
 DT2_PUBLIC const char *dt2_file_path(const struct dt2_file *file);
-/* "safetensors"; further formats get further names. */
+/* "safetensors", "pytorch-zip", "pytorch-legacy"; further formats get further names. */
 DT2_PUBLIC const char *dt2_file_format(const struct dt2_file *file);
-/* The sum of all tensors' bytes. */
+/* The sum of all tensors' bytes; those that are one tensor under several names count once, and are loaded once. */
 DT2_PUBLIC uint64_t dt2_file_total_bytes(const struct dt2_file *file);
 /*
  * 32 hexadecimal digits that change when the table of tensors (names, dtypes, shapes, places) does, not when

@@ -22,8 +22,8 @@ struct dt2_piece {
 /* The pieces of a tensor, at least one; their bytes sum to the tensor's. */
 const struct dt2_piece *dt2_file_pieces(const struct dt2_file *file, size_t tensor, size_t *count);
 /*
- * The first tensor whose pieces these are, whose bytes are loaded for all tensors of these pieces: names of one another.
- * Most often `tensor` itself.
+ * The first tensor whose pieces these are. Its bytes are loaded for all tensors of these pieces, which are names of one
+ * another. Most often `tensor` itself.
  */
 size_t dt2_file_same_as(const struct dt2_file *file, size_t tensor);
 /* The bytes that a tensor adds to what is loaded: none when they are those of a tensor before it. */

@@ -81,6 +81,27 @@ EXTRA_DIST += \
 	tests/data/hostile/index.py \
 	tests/data/hostile/index.tsv
 
+pytorch_tests = tests/unit/test-pytorch tests/unit/test-pytorch-large tests/unit/test-view
+check_PROGRAMS += $(pytorch_tests)
+TESTS += $(pytorch_tests)
+tests_unit_test_pytorch_SOURCES = tests/unit/test-pytorch.c tests/support/scratch.h
+tests_unit_test_pytorch_LDADD = $(TEST_LIBS)
+tests_unit_test_pytorch_large_SOURCES = tests/unit/test-pytorch-large.c tests/support/scratch.h
+tests_unit_test_pytorch_large_LDADD = $(TEST_LIBS)
+tests_unit_test_view_SOURCES = tests/unit/test-view.c tests/support/scratch.h
+tests_unit_test_view_LDADD = $(TEST_LIBS)
+EXTRA_DIST += \
+	tests/data/hostile/pytorch \
+	tests/data/pytorch \
+	tests/fuzz/fuzz-legacy.c \
+	tests/fuzz/fuzz-pickle.c \
+	tests/fuzz/fuzz-zip.c \
+	tests/fuzz/any_model.h \
+	tests/fuzz/pickle.dict \
+	tests/fuzz/seeds/pickle \
+	tests/fuzz/zip.dict \
+	tests/support/torchfile.py
+
 EXTRA_DIST += \
 	tests/data/execution_order/cldm_sd15.tsv \
 	tests/data/execution_order/diffusers_sd15.tsv \

@@ -43,15 +43,17 @@ int dt2_unpickler_refuse(struct dt2_unpickler *in, const char *format, ...)
     if (key)
         dt2_shown(dt2_pickle_text(pickle, key), key->count, shown);
     return dt2_fail(in->err, DT2_EFAILED, "%s: %s (opcode %s at byte %" PRIu64 "%s%s%s%s)", pickle->source->path, what,
-                    dt2_opcodes[in->opcode].name ? dt2_opcodes[in->opcode].name : name, in->opcode_at - pickle->count_from,
-                    pickle->place, key ? ", for '" : "", key ? shown : "", key ? "'" : "");
+                    dt2_opcodes[in->opcode].name ? dt2_opcodes[in->opcode].name : name,
+                    in->opcode_at - pickle->count_from, pickle->place, key ? ", for '" : "", key ? shown : "",
+                    key ? "'" : "");
 }
 
 int dt2_unpickler_refuse_code(struct dt2_unpickler *in, const char *name)
 {
     dt2_unpickler_refuse(in, "this file would run code: %s", name);
-    dt2_suggest(in->err, "only files of tensors are read; in Python, load a file that you trust and save its state_dict() "
-                         "alone, as safetensors at best");
+    dt2_suggest(in->err,
+                "only files of tensors are read; in Python, load a file that you trust and save its state_dict() "
+                "alone, as safetensors at best");
     return DT2_EFAILED;
 }
 
@@ -64,8 +66,8 @@ int dt2_unpickler_need(struct dt2_unpickler *in, uint64_t size)
     bool capped = in->input.end < in->pickle->source->size && in->input.end - in->pickle->begin == DT2_PICKLE_BYTES;
     if (capped)
         return dt2_unpickler_refuse(in, "a pickle of more than %d bytes", DT2_PICKLE_BYTES);
-    return dt2_unpickler_refuse(in, "the pickle ends too early: %" PRIu64 " bytes are wanted, and %" PRIu64 " are left", size,
-                  dt2_pickle_left(&in->input));
+    return dt2_unpickler_refuse(in, "the pickle ends too early: %" PRIu64 " bytes are wanted, and %" PRIu64 " are left",
+                                size, dt2_pickle_left(&in->input));
 }
 
 int dt2_unpickler_take(struct dt2_unpickler *in, void *to, size_t size)
@@ -99,7 +101,9 @@ int dt2_unpickler_push(struct dt2_unpickler *in, struct dt2_pickle_value value)
 
 int dt2_unpickler_need_values(struct dt2_unpickler *in, size_t count)
 {
-    return in->count - dt2_unpickler_base(in) >= count ? 0 : dt2_unpickler_refuse(in, "the stack has no value left that it wants");
+    return in->count - dt2_unpickler_base(in) >= count
+               ? 0
+               : dt2_unpickler_refuse(in, "the stack has no value left that it wants");
 }
 
 int dt2_unpickler_push_container(struct dt2_unpickler *in, enum dt2_pickle_kind kind, size_t pairs)
@@ -144,10 +148,10 @@ int dt2_pickle_read(struct dt2_pickle *pickle, const struct dt2_source *source, 
     in->input.source = source;
     in->input.at = begin;
     in->input.end = begin + dt2_min(end - begin, DT2_PICKLE_BYTES);
-    int rc;
-    do
+    bool room = DT2_GROW(pickle->items, pickle->item_count, pickle->item_capacity); /* there even for empty tuples */
+    int rc = room ? 0 : dt2_fail_nomem(err);
+    while (rc == 0)
         rc = step(in);
-    while (rc == 0);
     pickle->end = in->input.at;
     dt2_release(in->stack);
     dt2_release(in->memo);

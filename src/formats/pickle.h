@@ -3,8 +3,8 @@
  * Pickles of tensors, interpreted by rules and never executed: values are tagged data, calls are remembered and done by
  * nobody, and names that are not in the table of pickle_globals.h refuse the file. Protocols 2 to 5.
  *
- * The caps below bound what any pickle can take. A pickle of n bytes takes less than 100 n bytes of memory, and time in
- * proportion to n.
+ * The caps below bound what any pickle can take. A pickle of n bytes takes less than 200 n bytes of memory while it is
+ * read, and time in proportion to n.
  */
 #ifndef DT2_FORMATS_PICKLE_H
 #define DT2_FORMATS_PICKLE_H
@@ -15,12 +15,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define DT2_PICKLE_BYTES 100000000     /* of one pickle: as many as of a safetensors header */
-#define DT2_PICKLE_STACK (1 << 20)     /* values that wait to be used */
-#define DT2_PICKLE_MARKS 1000          /* marks open at once */
-#define DT2_PICKLE_DEPTH 100           /* containers in one another */
-#define DT2_PICKLE_NODES (1 << 24)     /* values inside of containers; and as many containers, calls and storages */
-#define DT2_PICKLE_NAME 200            /* characters of a global's module, and of its name */
+#define DT2_PICKLE_BYTES 100000000 /* of one pickle: as many as of a safetensors header */
+#define DT2_PICKLE_STACK (1 << 20) /* values that wait to be used */
+#define DT2_PICKLE_MARKS 1000      /* marks open at once */
+#define DT2_PICKLE_DEPTH 100       /* containers in one another */
+#define DT2_PICKLE_NODES (1 << 24) /* values inside of containers; and as many containers, calls and storages */
+#define DT2_PICKLE_NAME 200        /* characters of a global's module, and of its name */
 
 enum dt2_pickle_kind {
     DT2_PICKLE_NOTHING, /* no value at all */
@@ -61,7 +61,7 @@ struct dt2_pickle_run {
 /* A list, or a dict, whose items are key and value in turn. */
 struct dt2_pickle_container {
     size_t first_run, last_run; /* none: SIZE_MAX */
-    size_t pairs;   /* of a dict that was made from a list of pairs: that container; else SIZE_MAX */
+    size_t pairs;               /* of a dict that was made from a list of pairs: that container; else SIZE_MAX */
     uint8_t depth;
     bool has_tensors; /* directly */
 };
@@ -77,10 +77,10 @@ struct dt2_pickle_call {
 struct dt2_pickle_storage {
     struct dt2_pickle_value key; /* a string */
     const struct dt2_global *type;
-    uint64_t elements;                    /* of the whole storage */
-    uint64_t view_offset, view_elements;  /* the part that is meant; all of it most often */
-    uint64_t file_offset, bytes;          /* of that part: set by who reads the pickle */
-    uint64_t offset;                      /* of the opcode that names it */
+    uint64_t elements;                   /* of the whole storage */
+    uint64_t view_offset, view_elements; /* the part that is meant; all of it most often */
+    uint64_t file_offset, bytes;         /* of that part: set by who reads the pickle */
+    uint64_t offset;                     /* of the opcode that names it */
 };
 
 struct dt2_pickle {
@@ -88,7 +88,7 @@ struct dt2_pickle {
     const char *place; /* words behind a byte offset: " of archive/data.pkl"; not ours */
     uint64_t begin;
     uint64_t count_from; /* what offsets in words count from */
-    uint64_t end;      /* behind the last opcode */
+    uint64_t end;        /* behind the last opcode */
     struct dt2_pickle_value root;
 
     struct dt2_text text; /* all strings, each with a NUL behind it */
@@ -105,8 +105,9 @@ struct dt2_pickle {
 };
 
 /*
- * Interprets the pickle at [begin, end) of a source, which may go on behind it. `place` and `count_from`: see the struct.
- * *pickle is zeroed before, and to be cleared whatever comes. Errors: DT2_EFAILED naming opcode, global and byte offset.
+ * Interprets the pickle at [begin, end) of a source, which may go on behind it. `place` and `count_from`: see the
+ * struct. *pickle is zeroed before, and to be cleared whatever comes. Errors: DT2_EFAILED naming opcode, global and byte
+ * offset.
  */
 int dt2_pickle_read(struct dt2_pickle *pickle, const struct dt2_source *source, uint64_t begin, uint64_t end,
                     const char *place, uint64_t count_from, struct dt2_error *err);

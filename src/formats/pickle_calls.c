@@ -61,7 +61,8 @@ int dt2_run_stack_global(struct dt2_unpickler *in, unsigned number)
         const char *text = strings[i].kind == DT2_PICKLE_STRING ? dt2_pickle_text(in->pickle, &strings[i]) : NULL;
         if (!text || strings[i].count > DT2_PICKLE_NAME || strlen(text) != strings[i].count)
             return dt2_unpickler_refuse(in, "a global's name is %s",
-                          text ? "too long, or holds the character NUL" : dt2_pickle_kind_name(&strings[i]));
+                                        text ? "too long, or holds the character NUL"
+                                             : dt2_pickle_kind_name(&strings[i]));
     }
     in->count -= 2;
     return push_global(in, dt2_pickle_text(in->pickle, &strings[0]), dt2_pickle_text(in->pickle, &strings[1]));
@@ -82,8 +83,8 @@ static int push_call(struct dt2_unpickler *in, const struct dt2_global *function
     if (!DT2_GROW(pickle->calls, pickle->call_count, pickle->call_capacity))
         return dt2_fail_nomem(in->err);
     pickle->calls[pickle->call_count] = (struct dt2_pickle_call){ function, *args, in->opcode_at };
-    return dt2_unpickler_push(in, (struct dt2_pickle_value){ .kind = DT2_PICKLE_TENSOR, .depth = args->depth,
-                                               .at = pickle->call_count++ });
+    return dt2_unpickler_push(
+        in, (struct dt2_pickle_value){ .kind = DT2_PICKLE_TENSOR, .depth = args->depth, .at = pickle->call_count++ });
 }
 
 /* Python 2 hands a list of pairs over. */
@@ -145,38 +146,57 @@ int dt2_run_build(struct dt2_unpickler *in, unsigned number)
     if (rc < 0)
         return rc;
     const struct dt2_pickle_value *target = &in->stack[in->count - 2];
-    bool parameter = target->kind == DT2_PICKLE_TENSOR &&
-                     in->pickle->calls[target->at].function->kind == DT2_GLOBAL_PARAMETER;
+    bool parameter =
+        target->kind == DT2_PICKLE_TENSOR && in->pickle->calls[target->at].function->kind == DT2_GLOBAL_PARAMETER;
     if (target->kind != DT2_PICKLE_DICT && !parameter)
         return dt2_unpickler_refuse_code(in, "the state of an object is set");
     in->count--;
     return 0;
 }
 
-/* ('storage', class, key, where it was, elements), and in old files the part of it that is meant: (key, offset, elements). */
-static int check_storage(struct dt2_unpickler *in, const struct dt2_pickle_value *id, struct dt2_pickle_storage *storage)
+/* The items of a tuple of so many, or NULL when it is none. */
+static const struct dt2_pickle_value *items_of(const struct dt2_unpickler *in, const struct dt2_pickle_value *tuple,
+                                               size_t least, size_t most)
 {
-    const struct dt2_pickle_value *items = in->pickle->items + id->at;
-    if (id->kind != DT2_PICKLE_TUPLE || id->count < 5 || id->count > 6 || !dt2_pickle_is(in->pickle, items, "storage"))
-        return dt2_unpickler_refuse(in, "what is stored outside of the pickle is no storage of tensors");
-    if (items[1].kind != DT2_PICKLE_GLOBAL || items[1].global->kind != DT2_GLOBAL_STORAGE)
-        return dt2_unpickler_refuse(in, "the class of a storage is %s", dt2_pickle_kind_name(&items[1]));
-    if (items[2].kind != DT2_PICKLE_STRING || items[4].kind != DT2_PICKLE_INT || items[4].integer < 0)
-        return dt2_unpickler_refuse(in, "a storage whose key is %s, with %s of elements", dt2_pickle_kind_name(&items[2]),
-                      items[4].kind == DT2_PICKLE_INT ? "a negative number" : dt2_pickle_kind_name(&items[4]));
-    uint64_t elements = (uint64_t)items[4].integer;
-    *storage = (struct dt2_pickle_storage){ .key = items[2], .type = items[1].global, .elements = elements,
-                                            .view_elements = elements, .offset = in->opcode_at };
-    if (id->count == 5 || items[5].kind == DT2_PICKLE_NONE)
-        return 0;
-    const struct dt2_pickle_value *part = in->pickle->items + items[5].at;
-    if (items[5].kind != DT2_PICKLE_TUPLE || items[5].count != 3 || part[1].kind != DT2_PICKLE_INT ||
-        part[2].kind != DT2_PICKLE_INT || part[1].integer < 0 || part[2].integer < 0 ||
-        (uint64_t)part[1].integer > elements || (uint64_t)part[2].integer > elements - (uint64_t)part[1].integer)
+    bool fits = tuple->kind == DT2_PICKLE_TUPLE && tuple->count >= least && tuple->count <= most;
+    return fits ? in->pickle->items + tuple->at : NULL;
+}
+
+/* The part of a storage that is meant, in old files: (key, offset, elements). */
+static int check_part(struct dt2_unpickler *in, const struct dt2_pickle_value *value,
+                      struct dt2_pickle_storage *storage)
+{
+    const struct dt2_pickle_value *part = items_of(in, value, 3, 3);
+    if (!part || part[1].kind != DT2_PICKLE_INT || part[2].kind != DT2_PICKLE_INT || part[1].integer < 0 ||
+        part[2].integer < 0 || (uint64_t)part[1].integer > storage->elements ||
+        (uint64_t)part[2].integer > storage->elements - (uint64_t)part[1].integer)
         return dt2_unpickler_refuse(in, "a part of a storage that is not inside of it");
     storage->view_offset = (uint64_t)part[1].integer;
     storage->view_elements = (uint64_t)part[2].integer;
     return 0;
+}
+
+/* ('storage', class, key, where it was, elements), and in old files the part. */
+static int check_storage(struct dt2_unpickler *in, const struct dt2_pickle_value *id,
+                         struct dt2_pickle_storage *storage)
+{
+    const struct dt2_pickle_value *items = items_of(in, id, 5, 6);
+    if (!items || !dt2_pickle_is(in->pickle, items, "storage"))
+        return dt2_unpickler_refuse(in, "what is stored outside of the pickle is no storage of tensors");
+    if (items[1].kind != DT2_PICKLE_GLOBAL || items[1].global->kind != DT2_GLOBAL_STORAGE)
+        return dt2_unpickler_refuse(in, "the class of a storage is %s", dt2_pickle_kind_name(&items[1]));
+    bool negative = items[4].kind == DT2_PICKLE_INT && items[4].integer < 0;
+    if (items[2].kind != DT2_PICKLE_STRING || items[4].kind != DT2_PICKLE_INT || negative)
+        return dt2_unpickler_refuse(in, "a storage whose key is %s, with %s of elements",
+                                    dt2_pickle_kind_name(&items[2]),
+                                    negative ? "a negative number" : dt2_pickle_kind_name(&items[4]));
+    uint64_t elements = (uint64_t)items[4].integer;
+    *storage = (struct dt2_pickle_storage){ .key = items[2],
+                                            .type = items[1].global,
+                                            .elements = elements,
+                                            .view_elements = elements,
+                                            .offset = in->opcode_at };
+    return id->count == 5 || items[5].kind == DT2_PICKLE_NONE ? 0 : check_part(in, &items[5], storage);
 }
 
 int dt2_run_persistent_id(struct dt2_unpickler *in, unsigned number)
@@ -193,8 +213,6 @@ int dt2_run_persistent_id(struct dt2_unpickler *in, unsigned number)
     if (!DT2_GROW(pickle->storages, pickle->storage_count, pickle->storage_capacity))
         return dt2_fail_nomem(in->err);
     pickle->storages[pickle->storage_count] = storage;
-    in->stack[in->count - 1] =
-        (struct dt2_pickle_value){ .kind = DT2_PICKLE_STORAGE, .at = pickle->storage_count++ };
+    in->stack[in->count - 1] = (struct dt2_pickle_value){ .kind = DT2_PICKLE_STORAGE, .at = pickle->storage_count++ };
     return 0;
 }
-

@@ -17,7 +17,8 @@ static int take_length(struct dt2_unpickler *in, size_t size, uint64_t *length)
 }
 
 /* Keeps `length` bytes as text. */
-static int take_text(struct dt2_unpickler *in, enum dt2_pickle_kind kind, uint64_t length, struct dt2_pickle_value *value)
+static int take_text(struct dt2_unpickler *in, enum dt2_pickle_kind kind, uint64_t length,
+                     struct dt2_pickle_value *value)
 {
     struct dt2_text *text = &in->pickle->text;
     *value = (struct dt2_pickle_value){ .kind = (uint8_t)kind, .count = (uint32_t)length, .at = text->length };
@@ -137,7 +138,8 @@ static int run_int(struct dt2_unpickler *in, unsigned number)
     uint64_t bits = 0;
     int rc = dt2_unpickler_take_number(in, number, &bits);
     int64_t integer = number == 4 ? (int32_t)(uint32_t)bits : (int64_t)bits;
-    return rc < 0 ? rc : dt2_unpickler_push(in, (struct dt2_pickle_value){ .kind = DT2_PICKLE_INT, .integer = integer });
+    return rc < 0 ? rc
+                  : dt2_unpickler_push(in, (struct dt2_pickle_value){ .kind = DT2_PICKLE_INT, .integer = integer });
 }
 
 /* Two's complement, of a length that `number` bytes tell. */
@@ -426,4 +428,3 @@ const struct dt2_opcode dt2_opcodes[256] = {
     [0x97] = { "NEXT_BUFFER", NULL, 0 },
     [0x98] = { "READONLY_BUFFER", NULL, 0 },
 };
-

@@ -29,13 +29,20 @@ bool dt2_pickle_is(const struct dt2_pickle *pickle, const struct dt2_pickle_valu
 const char *dt2_pickle_kind_name(const struct dt2_pickle_value *value)
 {
     static const char *const names[] = {
-        [DT2_PICKLE_NOTHING] = "nothing",        [DT2_PICKLE_NONE] = "None",
-        [DT2_PICKLE_BOOL] = "a bool",            [DT2_PICKLE_INT] = "a number",
-        [DT2_PICKLE_LONG] = "a long number",     [DT2_PICKLE_FLOAT] = "a float",
-        [DT2_PICKLE_STRING] = "a string",        [DT2_PICKLE_BYTES_OBJECT] = "bytes",
-        [DT2_PICKLE_TUPLE] = "a tuple",          [DT2_PICKLE_LIST] = "a list",
-        [DT2_PICKLE_DICT] = "a dict",            [DT2_PICKLE_GLOBAL] = "a class or function",
-        [DT2_PICKLE_STORAGE] = "a bare storage", [DT2_PICKLE_TENSOR] = "a tensor",
+        [DT2_PICKLE_NOTHING] = "nothing",
+        [DT2_PICKLE_NONE] = "None",
+        [DT2_PICKLE_BOOL] = "a bool",
+        [DT2_PICKLE_INT] = "a number",
+        [DT2_PICKLE_LONG] = "a long number",
+        [DT2_PICKLE_FLOAT] = "a float",
+        [DT2_PICKLE_STRING] = "a string",
+        [DT2_PICKLE_BYTES_OBJECT] = "bytes",
+        [DT2_PICKLE_TUPLE] = "a tuple",
+        [DT2_PICKLE_LIST] = "a list",
+        [DT2_PICKLE_DICT] = "a dict",
+        [DT2_PICKLE_GLOBAL] = "a class or function",
+        [DT2_PICKLE_STORAGE] = "a bare storage",
+        [DT2_PICKLE_TENSOR] = "a tensor",
     };
     return value->kind == DT2_PICKLE_GLOBAL ? value->global->name : names[value->kind];
 }
@@ -71,8 +78,8 @@ const struct dt2_pickle_value *dt2_pickle_next(const struct dt2_pickle *pickle, 
 }
 
 /* A pair is a tuple or list of two. */
-static bool take_pair(const struct dt2_pickle *pickle, const struct dt2_pickle_value *pair, struct dt2_pickle_value *key,
-                      struct dt2_pickle_value *value)
+static bool take_pair(const struct dt2_pickle *pickle, const struct dt2_pickle_value *pair,
+                      struct dt2_pickle_value *key, struct dt2_pickle_value *value)
 {
     if (pair->kind == DT2_PICKLE_TUPLE && pair->count == 2) {
         *key = pickle->items[pair->at];

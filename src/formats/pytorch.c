@@ -86,8 +86,8 @@ static int find_arguments(struct reader *reader, const struct dt2_pickle_value *
     for (;;) {
         const struct dt2_pickle_call *call = &reader->pickle->calls[tensor->at];
         *arguments = (struct arguments){ reader->pickle->items + call->args.at, call->args.count, call->function };
-        bool parameter = call->function->kind == DT2_GLOBAL_PARAMETER ||
-                         call->function->kind == DT2_GLOBAL_REBUILD_PARAMETER;
+        bool parameter =
+            call->function->kind == DT2_GLOBAL_PARAMETER || call->function->kind == DT2_GLOBAL_REBUILD_PARAMETER;
         if (!parameter)
             return 0;
         if (arguments->count == 0 || arguments->items[0].kind != DT2_PICKLE_TENSOR)
@@ -116,8 +116,7 @@ static int check_arguments(struct reader *reader, const struct arguments *argume
     const struct dt2_pickle_value *metadata = arguments->count == least + 1 ? &items[least] : NULL;
     if (metadata && metadata->kind != DT2_PICKLE_NONE && metadata->kind != DT2_PICKLE_DICT)
         return refuse(reader, "its metadata is %s", dt2_pickle_kind_name(metadata));
-    if (metadata && metadata->kind == DT2_PICKLE_DICT &&
-        reader->pickle->containers[metadata->at].first_run != SIZE_MAX)
+    if (metadata && metadata->kind == DT2_PICKLE_DICT && reader->pickle->containers[metadata->at].first_run != SIZE_MAX)
         return refuse(reader, "its elements are to be conjugated or negated, which is not done");
     const struct dt2_global *type = has_dtype ? items[6].global : reader->pickle->storages[items[0].at].type;
     *dtype = dt2_dtype_find(type->dtype, strlen(type->dtype));
@@ -151,8 +150,7 @@ static int add_shape(struct reader *reader, const struct dt2_pickle_value *size,
 }
 
 /*
- * Puts shape and strides into `axes`, and checks that all elements are in the storage: *last is the greatest offset of an
- * element, in bytes, from the first.
+ * Puts shape and strides into `axes`. *last: how far the last element is from the first, in bytes.
  */
 static int make_axes(struct reader *reader, const struct dt2_pickle_value *stride, const struct record *record,
                      struct dt2_axis axes[RANK_MAX], uint64_t *last)
@@ -298,8 +296,8 @@ static int add_note(struct reader *reader, const struct dt2_pickle_value *key, c
 }
 
 /*
- * The dict in `dict` that holds the tensors: "state_dict"; or, when there are no tensors beside it, the only dict, or the
- * only one that has tensors. NOTHING: `dict` itself is it.
+ * The dict in `dict` that holds the tensors: "state_dict"; or, when there are no tensors beside it, the only dict, or
+ * the only one that has tensors. NOTHING: `dict` itself is it.
  */
 static struct dt2_pickle_value find_inner(const struct dt2_pickle *pickle, const struct dt2_pickle_value *dict)
 {
@@ -487,8 +485,8 @@ static int check_sum(struct reader *reader)
 {
     const struct dt2_file *file = reader->file;
     uint64_t sum = 0, most, size = file->sources[0].size;
-    bool overflows = dt2_mul_overflows(size, DT2_PYTORCH_REPEATS, &most) ||
-                     dt2_add_overflows(most, DT2_PYTORCH_SPARE, &most);
+    bool overflows =
+        dt2_mul_overflows(size, DT2_PYTORCH_REPEATS, &most) || dt2_add_overflows(most, DT2_PYTORCH_SPARE, &most);
     for (size_t i = 0; i < file->entry_count; i++)
         if (i == 0 || file->entries[i].first_piece != file->entries[i - 1].first_piece)
             overflows |= dt2_add_overflows(sum, file->entries[i].tensor.bytes, &sum);
@@ -514,8 +512,9 @@ static int take_notes(struct reader *reader)
 
 int dt2_pytorch_fill(struct dt2_file *file, struct dt2_pickle *pickle, bool big_endian, struct dt2_error *err)
 {
-    struct reader reader = { .file = file, .pickle = pickle, .path = file->sources[0].path, .err = err,
-                             .big_endian = big_endian };
+    struct reader reader = {
+        .file = file, .pickle = pickle, .path = file->sources[0].path, .err = err, .big_endian = big_endian
+    };
     int rc = read_state_dict(&reader);
     if (rc == 0)
         rc = fill(&reader);

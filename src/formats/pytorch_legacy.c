@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * PyTorch before 1.6: five pickles one after the other (a magic number, the protocol, facts about the system, the value,
- * the keys of the storages), then the storages in the order of their keys, each a number of elements and the elements.
- * Whatever the system, numbers are little-endian.
+ * PyTorch before 1.6: five pickles one after the other (a magic number, the protocol, facts about the system, the
+ * value, the keys of the storages), then the storages in the order of their keys, each a number of elements and the
+ * elements. Whatever the system, numbers are little-endian.
  */
 #include "base/alloc.h"
 #include "base/checked.h"
@@ -133,13 +133,14 @@ static int place_storage(struct reader *reader, const struct dt2_name *name, con
         count = count << 8 | count_bytes[i];
     reader->at += sizeof count_bytes;
     if (count > (size - reader->at) / element_bytes)
-        return refuse(reader, name->text, name->length, "%" PRIu64 " elements of %" PRIu64 " bytes at byte %" PRIu64
-                      " pass the end of the file", count, element_bytes, reader->at);
+        return refuse(reader, name->text, name->length,
+                      "%" PRIu64 " elements of %" PRIu64 " bytes at byte %" PRIu64 " pass the end of the file", count,
+                      element_bytes, reader->at);
     for (const struct dt2_name *same = name; same < end && dt2_name_equal(same, name); same++) {
         struct dt2_pickle_storage *storage = &storages[same->index];
         if (storage->elements != count)
-            return refuse(reader, name->text, name->length, "%" PRIu64 " elements are there, and the pickle says %" PRIu64,
-                          count, storage->elements);
+            return refuse(reader, name->text, name->length,
+                          "%" PRIu64 " elements are there, and the pickle says %" PRIu64, count, storage->elements);
         if (storage->type != first->type)
             return refuse(reader, name->text, name->length, "it is both %s and %s", first->type->name,
                           storage->type->name);

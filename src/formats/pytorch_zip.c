@@ -116,8 +116,9 @@ static int find_storages(struct reader *reader)
         uint64_t element_bytes = dt2_pytorch_element_bytes(storage->type);
         if (storage->elements > entry->bytes / element_bytes) {
             char what[128];
-            snprintf(what, sizeof what, "%" PRIu64 " elements of %" PRIu64 " bytes do not fit into its %" PRIu64
-                     " bytes", storage->elements, element_bytes, entry->bytes);
+            snprintf(what, sizeof what,
+                     "%" PRIu64 " elements of %" PRIu64 " bytes do not fit into its %" PRIu64 " bytes",
+                     storage->elements, element_bytes, entry->bytes);
             return refuse_storage(reader, storage, what);
         }
         storage->file_offset = entry->data + storage->view_offset * element_bytes;

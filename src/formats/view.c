@@ -39,8 +39,8 @@ size_t dt2_axes_join(struct dt2_axis *axes, size_t count, uint64_t element_bytes
         struct dt2_axis *outer = kept ? &axes[kept - 1] : NULL;
         if (axes[i].count == 1)
             continue;
-        bool one_walk = outer && !dt2_mul_overflows(axes[i].count, axes[i].stride_bytes, &walk) &&
-                        outer->stride_bytes == walk;
+        bool one_walk =
+            outer && !dt2_mul_overflows(axes[i].count, axes[i].stride_bytes, &walk) && outer->stride_bytes == walk;
         if (one_walk)
             *outer = (struct dt2_axis){ outer->count * axes[i].count, axes[i].stride_bytes };
         else
@@ -51,7 +51,7 @@ size_t dt2_axes_join(struct dt2_axis *axes, size_t count, uint64_t element_bytes
     return kept;
 }
 
-/* The file's bytes at `at`, `need` of them at least, and those behind them up to `want` when they must be read anyway. */
+/* The file's bytes at `at`: `need` of them, and up to `want` for later when they must be read anyway. */
 static int look_at(struct gather *gather, uint64_t at, uint64_t need, uint64_t want, const char **bytes)
 {
     if (at < gather->window_at || at + need > gather->window_at + gather->window_bytes) {
@@ -159,7 +159,7 @@ static int copy_whole(struct gather *gather, size_t level, uint64_t count, uint6
     return copy_box(gather, steps, view->axis_count - level, at, to);
 }
 
-/* Copies the elements [first, end) below one index of the axis before `level`: a broken index, whole ones, a broken one. */
+/* Copies the elements [first, end) of the axes from `level` on: a broken index, whole ones, a broken one. */
 static int copy_range(struct gather *gather, size_t level, uint64_t first, uint64_t end, uint64_t at, char *to)
 {
     uint64_t inner = gather->inner[level], stride = gather->view->axes[level].stride_bytes;

@@ -20,18 +20,18 @@ struct dt2_axis {
 struct dt2_view {
     uint64_t offset; /* of the first element in its file; all others are behind it and inside the file */
     uint32_t file;
-    uint8_t element_bytes; /* at most 16 */
-    uint8_t swap_bytes;    /* groups of so many bytes are reversed; 1: nothing is */
-    uint8_t axis_count;    /* 1 or more */
+    uint8_t element_bytes;       /* at most 16 */
+    uint8_t swap_bytes;          /* groups of so many bytes are reversed; 1: nothing is */
+    uint8_t axis_count;          /* 1 or more */
     const struct dt2_axis *axes; /* outermost first */
 };
 
-/* Joins axes that are steps of one longer walk, and leaves out those of one step; at least one remains. Returns how many. */
+/* Joins axes that are steps of one longer walk, and leaves out those of one step. Returns how many remain: 1 or more. */
 size_t dt2_axes_join(struct dt2_axis *axes, size_t count, uint64_t element_bytes);
 
 /*
- * Fills `size` bytes from byte `offset` of the contiguous tensor on, which must be inside of it. Memory: 256 KiB. Errors:
- * those of dt2_source_pread(), and DT2_ENOMEM.
+ * Fills `size` bytes from byte `offset` of the contiguous tensor on, which must be inside of it. Memory: 256 KiB.
+ * Errors: those of dt2_source_pread(), and DT2_ENOMEM.
  */
 int dt2_view_read(const struct dt2_view *view, const struct dt2_source *source, void *destination, uint64_t size,
                   uint64_t offset, struct dt2_error *err);

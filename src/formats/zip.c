@@ -59,8 +59,8 @@ static int DT2_PRINTF(2, 3) refuse(struct reader *reader, const char *format, ..
     return dt2_fail_prefix(reader->err, DT2_EFAILED, "%s: zip archive: ", reader->source->path);
 }
 
-static int DT2_PRINTF(3, 4) refuse_entry(struct reader *reader, const struct dt2_zip_entry *entry, const char *format,
-                                         ...)
+static int DT2_PRINTF(3, 4)
+    refuse_entry(struct reader *reader, const struct dt2_zip_entry *entry, const char *format, ...)
 {
     char shown[DT2_SHOWN];
     va_list args;
@@ -179,8 +179,10 @@ static int parse_central(struct reader *reader, const unsigned char *bytes, uint
     if (left < CENTRAL_BYTES || memcmp(bytes, "PK\1\2", 4) != 0)
         return refuse(reader, "its directory is broken %" PRIu64 " bytes before its end", left);
     size_t extra = u16(bytes + 30);
-    *entry = (struct dt2_zip_entry){ .name = (const char *)bytes + CENTRAL_BYTES, .name_length = u16(bytes + 28),
-                                     .flags = u16(bytes + 8), .crc = u32(bytes + 16) };
+    *entry = (struct dt2_zip_entry){ .name = (const char *)bytes + CENTRAL_BYTES,
+                                     .name_length = u16(bytes + 28),
+                                     .flags = u16(bytes + 8),
+                                     .crc = u32(bytes + 16) };
     *size = CENTRAL_BYTES + entry->name_length + extra + u16(bytes + 32);
     if (*size > left)
         return refuse(reader, "its directory is broken %" PRIu64 " bytes before its end", left);
@@ -265,7 +267,8 @@ static int check_local(struct reader *reader, const struct dt2_zip_entry *entry,
         differs = "size";
     else if (!(later && u32(bytes + 14) == 0) && u32(bytes + 14) != entry->crc)
         differs = "checksum";
-    return differs ? refuse_entry(reader, entry, "its %s in the local header is not that of the directory", differs) : 0;
+    return differs ? refuse_entry(reader, entry, "its %s in the local header is not that of the directory", differs)
+                   : 0;
 }
 
 /* Reads an entry's local header, which must end with its data before `limit`; `buffer` holds the largest. */
@@ -274,8 +277,9 @@ static int read_local(struct reader *reader, struct dt2_zip_entry *entry, uint64
     uint64_t room = dt2_sub_floor(limit, entry->header);
     uint64_t wanted = LOCAL_BYTES + (uint64_t)entry->name_length;
     if (room < wanted || room - wanted < entry->bytes)
-        return refuse_entry(reader, entry, "%" PRIu64 " bytes from byte %" PRIu64
-                            " on do not end before byte %" PRIu64 ", where something else begins",
+        return refuse_entry(reader, entry,
+                            "%" PRIu64 " bytes from byte %" PRIu64 " on do not end before byte %" PRIu64
+                            ", where something else begins",
                             entry->bytes, entry->header, limit);
     int rc = dt2_source_pread(reader->source, buffer, wanted, entry->header, reader->err);
     if (rc < 0)

@@ -6,12 +6,14 @@ if [ -z "${MEMCHECK:-}" ]; then
     echo "1..0 # SKIP only for make check-valgrind"
     exit 0
 fi
+src=${top_srcdir:?}
+build=${top_builddir:?}
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 export POCL_DEVICES='pthread basic' COMFYUI_PATH="$work/comfy"
 models=$work/comfy/models/controlnet
 mkdir -p "$models"
-"$top_builddir/tests/support/mkmodel" "$top_srcdir/tests/data/layouts/tiny.tsv" "$models/tiny.safetensors" || exit 1
+"$build/tests/support/mkmodel" "$src/tests/data/layouts/tiny.tsv" "$models/tiny.safetensors" || exit 1
 cp "$models/tiny.safetensors" "$models/second.safetensors"
 printf 'no model at all' >"$models/broken.safetensors"
 count=0
@@ -23,7 +25,7 @@ expect() {
     shift
     count=$((count + 1))
     # shellcheck disable=SC2086 # a command and its options
-    "$top_builddir/libtool" --mode=execute $MEMCHECK "$DISTORCH2" "$@" >"$work/out" 2>&1
+    "$build/libtool" --mode=execute $MEMCHECK "$DISTORCH2" "$@" >"$work/out" 2>&1
     got=$?
     if [ $got -eq "$wanted" ]; then
         echo "ok $count - distorch2 $*"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Copies and fills. When one is queued: what cannot be is refused, a pageable source is staged as the vendors do it, and
- * the source is summed. When its time has come, after a delay: the source is summed again, and the bytes move.
+ * Copies and fills. When one is queued: what cannot be is refused, a pageable source is staged as the vendors do it,
+ * and the source is summed. When its time has come, after a delay: the source is summed again, and the bytes move.
  */
 #include "engine.h"
 #include <errno.h>
@@ -26,7 +26,8 @@ static uint64_t sum_of(const void *memory, uint64_t bytes)
     }
     for (; bytes; bytes--)
         lanes[0] = (lanes[0] ^ *in++) * 0x9E3779B97F4A7C15u;
-    return lanes[0] ^ (lanes[1] << 1 | lanes[1] >> 63) ^ (lanes[2] << 2 | lanes[2] >> 62) ^ (lanes[3] << 3 | lanes[3] >> 61);
+    return lanes[0] ^ (lanes[1] << 1 | lanes[1] >> 63) ^ (lanes[2] << 2 | lanes[2] >> 62) ^
+           (lanes[3] << 3 | lanes[3] >> 61);
 }
 
 /* A device's side of a command: within one allocation, which the stream's device can reach. */
@@ -72,7 +73,8 @@ static int check(const struct sim_stream *stream, const struct sim_command *comm
     int status = SIM_OK;
     if (command->kind == SIM_FILL && !to_device)
         return SIM_INVALID_VALUE;
-    if (command->kind == SIM_COPY && (!command->to || !command->from || !direction_holds(command, to_device, from_device)))
+    if (command->kind == SIM_COPY &&
+        (!command->to || !command->from || !direction_holds(command, to_device, from_device)))
         return SIM_INVALID_VALUE;
     if (to_device)
         status = check_device_side(stream, command, command->to, command->to_device, "a write");
@@ -81,10 +83,18 @@ static int check(const struct sim_stream *stream, const struct sim_command *comm
     return status;
 }
 
+/* What is to be written to the host's memory is not there yet, and looks like it: also for who reads what was there
+ * before. */
+static void spoil(void *memory, uint64_t bytes)
+{
+    enum { SOME = 1024 };
+    memset(memory, 0xDA, bytes < SOME ? bytes : SOME);
+}
+
 static void count(struct sim_op *op, bool to_device, bool from_device)
 {
-    enum sim_copy_kind kind = to_device ? (from_device ? SIM_COUNT_D2D : SIM_COUNT_H2D)
-                                        : (from_device ? SIM_COUNT_D2H : SIM_COUNT_H2H);
+    enum sim_copy_kind kind =
+        to_device ? (from_device ? SIM_COUNT_D2D : SIM_COUNT_H2D) : (from_device ? SIM_COUNT_D2H : SIM_COUNT_H2H);
     if (op->command.direction == SIM_PEER)
         kind = SIM_COUNT_PEER;
     sim.copies[kind][op->host_kind]++;
@@ -104,6 +114,8 @@ static int prepare(struct sim_stream *stream, struct sim_op *op)
         op->host_kind = region ? region->kind : SIM_PAGEABLE;
     }
     count(op, to_device, from_device);
+    if (!to_device && !sim_pending(command->to, command->bytes, false))
+        spoil(command->to, command->bytes);
     if (from_device)
         return SIM_OK;
     bool stage = command->staged || (op->host_kind == SIM_PAGEABLE && !command->late);
@@ -223,6 +235,19 @@ static void move(struct sim_op *op, char *to, const char *from)
                  (unsigned long long)command->bytes, (const void *)from);
 }
 
+/* Whoever shares memory between streams says by an event which of them comes first. */
+static void check_order(const struct sim_stream *stream, const struct sim_op *op)
+{
+    const struct sim_op *other = sim_conflict(stream, op);
+    if (!other)
+        return;
+    sim_note(SIM_UNORDERED, "%llu bytes to %p and %llu bytes to %p, in two streams that do not wait for each other",
+             (unsigned long long)other->command.bytes, other->command.to, (unsigned long long)op->command.bytes,
+             op->command.to);
+    while ((other = sim_conflict(stream, op)) && other->running)
+        sim_wait_untouched(other->command.to, other->command.bytes);
+}
+
 static int failed_wait(const struct sim_stream *stream, const struct sim_op *op)
 {
     for (unsigned i = 0; stream->context->api == SIM_OPENCL && i < op->wait_count; i++)
@@ -248,6 +273,7 @@ int sim_execute(struct sim_stream *stream, struct sim_op *op)
         status = stream->context->sticky;
     if (status || command->kind == SIM_NOTHING)
         return status;
+    check_order(stream, op);
     char *to = resolve(stream, op, command->to, "a late write");
     const char *from = op->staged;
     if (command->kind == SIM_COPY && !from)

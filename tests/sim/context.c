@@ -47,6 +47,14 @@ void sim_free_bytes(const struct sim_device *device, uint64_t *free_bytes)
     sim_state(device)->others_bytes += device->others_grow_bytes;
 }
 
+void sim_show_bytes(const struct sim_device *device)
+{
+    if (!sim.sysfs || !device->shown[SIM_HIP] || !device->has_pci)
+        return;
+    sim_sysfs_write(device, device->memory_bytes - free_bytes_of(device));
+    sim_state(device)->others_bytes += device->others_grow_bytes; /* nobody tells when the file is read */
+}
+
 int sim_take_bytes(const struct sim_device *device, uint64_t bytes)
 {
     struct sim_state *state = sim_state(device);
@@ -55,7 +63,14 @@ int sim_take_bytes(const struct sim_device *device, uint64_t bytes)
     state->used_bytes += bytes;
     if (state->used_bytes > state->peak_bytes)
         state->peak_bytes = state->used_bytes;
+    sim_show_bytes(device);
     return SIM_OK;
+}
+
+void sim_give_bytes(const struct sim_device *device, uint64_t bytes)
+{
+    sim_state(device)->used_bytes -= bytes;
+    sim_show_bytes(device);
 }
 
 int sim_lost(const struct sim_device *device)
@@ -146,7 +161,8 @@ static void note_abandoned(const struct sim_context *context)
     const char *id = context->device->id;
     for (const struct sim_allocation *a = sim.allocations; a; a = a->next)
         if (a->context == context)
-            sim_note(SIM_ABANDONED, "%llu bytes of %s are left in a context that ends", (unsigned long long)a->bytes, id);
+            sim_note(SIM_ABANDONED, "%llu bytes of %s are left in a context that ends", (unsigned long long)a->bytes,
+                     id);
     for (const struct sim_region *region = sim.regions; region; region = region->next)
         if (region->context == context)
             sim_note(SIM_ABANDONED, "%llu bytes of the host are left pinned in a context of %s that ends",
@@ -169,7 +185,7 @@ static void destroy(struct sim_context *context)
     context->made = false;
     context->by_runtime = false;
     context->peers = 0;
-    sim_state(context->device)->used_bytes -= context->device->context_bytes;
+    sim_give_bytes(context->device, context->device->context_bytes);
 }
 
 int sim_context_release(struct sim_context *context)

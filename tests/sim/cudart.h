@@ -38,8 +38,10 @@
     X(SIM_PEER_ENABLED, cudaErrorPeerAccessAlreadyEnabled, "peer access is already enabled")                           \
     X(SIM_PEER_NOT_ENABLED, cudaErrorPeerAccessNotEnabled, "peer access has not been enabled")                         \
     X(SIM_CONTEXT_DESTROYED, cudaErrorContextIsDestroyed, "context is destroyed")                                      \
-    X(SIM_HOST_REGISTERED, cudaErrorHostMemoryAlreadyRegistered, "part or all of the requested memory range is already mapped") \
-    X(SIM_HOST_NOT_REGISTERED, cudaErrorHostMemoryNotRegistered, "pointer does not correspond to a registered memory region") \
+    X(SIM_HOST_REGISTERED, cudaErrorHostMemoryAlreadyRegistered,                                                       \
+      "part or all of the requested memory range is already mapped")                                                   \
+    X(SIM_HOST_NOT_REGISTERED, cudaErrorHostMemoryNotRegistered,                                                       \
+      "pointer does not correspond to a registered memory region")                                                     \
     X(SIM_LAUNCH_FAILURE, cudaErrorLaunchFailure, "unspecified launch failure")                                        \
     X(SIM_NOT_SUPPORTED, cudaErrorNotSupported, "operation not supported")                                             \
     X(SIM_UNKNOWN, cudaErrorUnknown, "unknown error")

@@ -73,6 +73,7 @@ static void keep_visible(enum sim_api api, const char *variable)
 static void start(void)
 {
     sim_machine_read(getenv("DISTORCH2_SIM"), &sim.machine);
+    sim.sysfs = getenv("DISTORCH2_SIM_SYSFS");
     for (unsigned i = 0; i < sim.machine.count; i++) {
         const struct sim_device *device = &sim.machine.devices[i];
         sim.states[i].others_bytes = device->others_bytes;
@@ -81,6 +82,7 @@ static void start(void)
             if (device->shown[api])
                 sim.shown[api][sim.shown_count[api]++] = i;
         }
+        sim_show_bytes(device);
     }
     keep_visible(SIM_CUDA, "CUDA_VISIBLE_DEVICES");
     keep_visible(SIM_HIP, "ROCR_VISIBLE_DEVICES");

@@ -8,6 +8,7 @@
  *     memory.c   device memory, pinned and registered memory
  *     stream.c   streams and their threads, events
  *     command.c  copies: what is refused, what is staged, what is checked
+ *     sysfs.c    the files in which amdgpu tells what memory is in use
  *     report.c   violations, the report
  */
 #ifndef DT2_TESTS_SIM_ENGINE_H
@@ -39,7 +40,8 @@ struct sim_machine {
     unsigned failure_count;
 };
 
-/* Reads the file (NULL: a machine without devices), then what the environment adds. Says what is wrong, and exits with 99. */
+/* Reads the file (NULL: a machine without devices), then what the environment adds. Says what is wrong, and exits
+ * with 99. */
 void sim_machine_read(const char *path, struct sim_machine *machine);
 
 /* -- engine.c */
@@ -59,10 +61,10 @@ struct sim_context {
     enum sim_api api;
     const struct sim_device *device;
     bool made;
-    bool by_runtime;   /* the runtime made it, and holds it until a reset */
-    unsigned retained; /* by cuDevicePrimaryCtxRetain, or a cl_context each */
-    unsigned peers;    /* bit N: access to device N is enabled */
-    int sticky;        /* the error that every call gives until a reset */
+    bool by_runtime;           /* the runtime made it, and holds it until a reset */
+    unsigned retained;         /* by cuDevicePrimaryCtxRetain, or a cl_context each */
+    unsigned peers;            /* bit N: access to device N is enabled */
+    int sticky;                /* the error that every call gives until a reset */
     struct sim_stream *legacy; /* the default stream, once it was used */
 };
 
@@ -95,6 +97,7 @@ struct sim_engine {
     uint64_t next_sequence, next_stream;
     uint64_t copies[SIM_COPY_KIND_COUNT][SIM_MEMORY_KIND_COUNT];
     uint64_t violations[SIM_VIOLATION_COUNT];
+    const char *sysfs; /* the folder for amdgpu's files, NULL: none */
 };
 extern struct sim_engine sim;
 
@@ -128,6 +131,9 @@ int sim_lost(const struct sim_device *device);
 struct sim_state *sim_state(const struct sim_device *device);
 /* Takes bytes of a device's memory; SIM_NOMEM when there are not so many. */
 int sim_take_bytes(const struct sim_device *device, uint64_t bytes);
+void sim_give_bytes(const struct sim_device *device, uint64_t bytes);
+/* Brings what the kernel tells of a device up to date. */
+void sim_show_bytes(const struct sim_device *device);
 
 /* -- memory.c; all under the lock */
 
@@ -209,9 +215,9 @@ struct sim_event {
     struct sim_event *next;
     uintptr_t id; /* 0 once it was destroyed */
     struct sim_context *context;
-    unsigned references; /* of commands, and of its handle */
+    unsigned references;          /* of commands, and of its handle */
     uint64_t recorded, completed; /* generations */
-    int status; /* of the last completed one */
+    int status;                   /* of the last completed one */
 };
 
 /* The stream behind a number, as a call in `context` means it; NULL. */
@@ -227,6 +233,9 @@ void sim_drain(struct sim_stream *stream, uint64_t sequence);
 bool sim_pending(const void *address, uint64_t bytes, bool writes);
 /* Waits until no command is touching a range at this moment. */
 void sim_wait_untouched(const void *address, uint64_t bytes);
+/* A command of another stream that is in the way of one whose time has come: that was queued before it, or is running,
+ * and writes what it reads or writes, or reads what it writes. NULL where events and waits have put them in order. */
+const struct sim_op *sim_conflict(const struct sim_stream *stream, const struct sim_op *op);
 void sim_close_streams(struct sim_context *context);
 
 /* -- command.c */
@@ -236,6 +245,10 @@ int sim_execute(struct sim_stream *stream, struct sim_op *op);
 /* How many bytes of a command cross which device's link; NULL: none. */
 const struct sim_device *sim_link_of(const struct sim_stream *stream, const struct sim_op *op);
 const struct sim_device *sim_device_of(const void *address);
+
+/* -- sysfs.c */
+
+void sim_sysfs_write(const struct sim_device *device, uint64_t used_bytes);
 
 /* -- report.c */
 

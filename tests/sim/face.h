@@ -26,8 +26,8 @@ static inline VENDOR(Error_t) leave(int status)
     return leave(cannot)
 
 /*
- * What gives something back, or waits: it does so even where it is to fail, and where the context has an error that sticks.
- * The vendors' functions, too, report here what went wrong elsewhere.
+ * What gives something back, or waits: it does so even where it is to fail, and where the context has an error that
+ * sticks. The vendors' functions, too, report here what went wrong elsewhere.
  */
 #define ENTER_REGARDLESS(context)                                                                                      \
     static struct sim_function function = { .name = __func__, .api = API };                                            \

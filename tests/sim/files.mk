@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# The simulated vendor runtimes. They are built beside one another in tests/sim/lib/.libs, which goes before the real ones in
-# the library path (tests/sim/run does that). libtool makes the vendors' sonames of the version numbers.
+# The simulated vendor runtimes. They are built beside one another in tests/sim/lib/.libs, which goes before the real
+# ones in the library path (tests/sim/run does that). libtool makes the vendors' sonames of the version numbers.
 SIM_CFLAGS = $(AM_CFLAGS) -fvisibility=default
 SIM_LDFLAGS = $(AM_LDFLAGS) -shared -rpath /nowhere -Wl,-z,defs
 SIM_FACE_LDFLAGS = $(SIM_LDFLAGS) '-Wl,-rpath,$$ORIGIN'
@@ -17,7 +17,8 @@ tests_sim_lib_libdt2sim_la_SOURCES = \
 	tests/sim/memory.c \
 	tests/sim/report.c \
 	tests/sim/sim.h \
-	tests/sim/stream.c
+	tests/sim/stream.c \
+	tests/sim/sysfs.c
 tests_sim_lib_libdt2sim_la_CFLAGS = $(SIM_CFLAGS)
 tests_sim_lib_libdt2sim_la_LDFLAGS = $(SIM_LDFLAGS) -avoid-version -Wl,-z,nodelete
 
@@ -42,7 +43,8 @@ check_PROGRAMS += tests/sim/test-sim-cuda tests/sim/test-sim-streams
 TESTS += tests/sim/test-sim-cuda tests/sim/test-sim-streams
 tests_sim_test_sim_cuda_SOURCES = tests/sim/test-sim-cuda.c tests/sim/sandbox.h tests/support/tap.h
 tests_sim_test_sim_cuda_CFLAGS = $(AM_CFLAGS) $(CUDA_CFLAGS)
-tests_sim_test_sim_cuda_LDADD = tests/sim/lib/libcudart.la tests/sim/lib/libcuda.la tests/sim/lib/libnvidia-ml.la $(SIM_ENGINE)
+tests_sim_test_sim_cuda_LDADD = tests/sim/lib/libcudart.la tests/sim/lib/libcuda.la tests/sim/lib/libnvidia-ml.la \
+	$(SIM_ENGINE)
 tests_sim_test_sim_streams_SOURCES = tests/sim/test-sim-streams.c tests/sim/sandbox.h tests/support/tap.h
 tests_sim_test_sim_streams_CFLAGS = $(AM_CFLAGS) $(CUDA_CFLAGS)
 tests_sim_test_sim_streams_LDADD = tests/sim/lib/libcudart.la $(SIM_ENGINE)
@@ -50,7 +52,12 @@ endif
 
 if WITH_HIP
 check_LTLIBRARIES += tests/sim/lib/libamdhip64.la
-tests_sim_lib_libamdhip64_la_SOURCES = tests/sim/hip.c tests/sim/runtime.c tests/sim/face.h tests/sim/hip.h tests/sim/sim.h
+tests_sim_lib_libamdhip64_la_SOURCES = \
+	tests/sim/face.h \
+	tests/sim/hip.c \
+	tests/sim/hip.h \
+	tests/sim/runtime.c \
+	tests/sim/sim.h
 tests_sim_lib_libamdhip64_la_CPPFLAGS = $(AM_CPPFLAGS) -DSIM_FACE_HIP
 tests_sim_lib_libamdhip64_la_CFLAGS = $(SIM_CFLAGS) $(HIP_CFLAGS)
 tests_sim_lib_libamdhip64_la_LDFLAGS = $(SIM_FACE_LDFLAGS) -version-info 5:0:0

@@ -32,8 +32,10 @@
     X(SIM_PEER_ENABLED, hipErrorPeerAccessAlreadyEnabled, "peer access is already enabled")                            \
     X(SIM_PEER_NOT_ENABLED, hipErrorPeerAccessNotEnabled, "peer access has not been enabled")                          \
     X(SIM_CONTEXT_DESTROYED, hipErrorContextIsDestroyed, "context is destroyed")                                       \
-    X(SIM_HOST_REGISTERED, hipErrorHostMemoryAlreadyRegistered, "part or all of the requested memory range is already mapped") \
-    X(SIM_HOST_NOT_REGISTERED, hipErrorHostMemoryNotRegistered, "pointer does not correspond to a registered memory region") \
+    X(SIM_HOST_REGISTERED, hipErrorHostMemoryAlreadyRegistered,                                                        \
+      "part or all of the requested memory range is already mapped")                                                   \
+    X(SIM_HOST_NOT_REGISTERED, hipErrorHostMemoryNotRegistered,                                                        \
+      "pointer does not correspond to a registered memory region")                                                     \
     X(SIM_LAUNCH_FAILURE, hipErrorLaunchFailure, "unspecified launch failure")                                         \
     X(SIM_NOT_SUPPORTED, hipErrorNotSupported, "operation not supported")                                              \
     X(SIM_UNKNOWN, hipErrorUnknown, "unknown error")

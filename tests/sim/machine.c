@@ -82,7 +82,8 @@ static void set_pci(const struct place *at, const char *value, struct sim_device
 {
     struct sim_pci *pci = &device->pci;
     int used = 0;
-    if (sscanf(value, "%x:%x:%x.%x%n", &pci->domain, &pci->bus, &pci->device, &pci->function, &used) != 4 || value[used])
+    if (sscanf(value, "%x:%x:%x.%x%n", &pci->domain, &pci->bus, &pci->device, &pci->function, &used) != 4 ||
+        value[used])
         wrong(at, "'%s' is no PCI address such as 0000:01:00.0", value);
     device->has_pci = true;
 }
@@ -160,8 +161,11 @@ static int code_of(const struct place *at, const char *word)
     static const struct {
         const char *word;
         int code;
-    } words[] = { { "invalid", SIM_INVALID_VALUE }, { "nomem", SIM_NOMEM },   { "illegal", SIM_ILLEGAL_ADDRESS },
-                  { "lost", SIM_LAUNCH_FAILURE },   { "unknown", SIM_UNKNOWN } };
+    } words[] = { { "invalid", SIM_INVALID_VALUE },
+                  { "nomem", SIM_NOMEM },
+                  { "illegal", SIM_ILLEGAL_ADDRESS },
+                  { "lost", SIM_LAUNCH_FAILURE },
+                  { "unknown", SIM_UNKNOWN } };
     char *end;
     long code = strtol(word, &end, 0);
     if (*word && !*end && code)
@@ -195,8 +199,8 @@ static void set_device(const struct place *at, struct reader *reader, const char
     const struct {
         const char *key;
         uint64_t *bytes;
-    } sizes[] = { { "memory", &device->memory_bytes },       { "context", &device->context_bytes },
-                  { "granule", &device->granule_bytes },     { "others", &device->others_bytes },
+    } sizes[] = { { "memory", &device->memory_bytes },           { "context", &device->context_bytes },
+                  { "granule", &device->granule_bytes },         { "others", &device->others_bytes },
                   { "others_grow", &device->others_grow_bytes }, { "max_alloc", &device->max_alloc_bytes } };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         if (strcmp(key, sizes[i].key) == 0) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Device memory: the program gets addresses out of ranges that are reserved without access, and no address a second time.
- * The bytes are elsewhere, in a shadow that only the streams' threads reach. Pinned and registered memory is remembered.
+ * Device memory: the program gets addresses out of ranges that are reserved without access, and no address a second
+ * time. The bytes are elsewhere, in a shadow that only the streams' threads reach. Pinned and registered memory is
+ * remembered.
  */
 #include "engine.h"
 #include <signal.h>
@@ -38,7 +39,8 @@ static struct sim_chunk *chunk_for(const struct sim_device *device, uint64_t byt
     if (chunk || !(chunk = malloc(sizeof *chunk)))
         return chunk;
     *chunk = (struct sim_chunk){ .device = device, .bytes = bytes > CHUNK_BYTES ? bytes : CHUNK_BYTES };
-    chunk->base = map(chunk->bytes, PROT_NONE);
+    while (!(chunk->base = map(chunk->bytes, PROT_NONE)) && chunk->bytes / 2 >= bytes)
+        chunk->bytes /= 2; /* valgrind has not so many addresses */
     if (!chunk->base) {
         free(chunk);
         return NULL;
@@ -90,7 +92,8 @@ struct sim_allocation *sim_find_range(const void *address, uint64_t bytes, const
     if (a && within(a->address, a->bytes, address, bytes))
         return a;
     if (was_freed(address))
-        sim_note(SIM_USE_AFTER_FREE, "%s of %llu bytes at %p, which was freed", what, (unsigned long long)bytes, address);
+        sim_note(SIM_USE_AFTER_FREE, "%s of %llu bytes at %p, which was freed", what, (unsigned long long)bytes,
+                 address);
     else
         sim_note(SIM_OUT_OF_RANGE, "%s of %llu bytes at %p, which is within no allocation", what,
                  (unsigned long long)bytes, address);
@@ -122,11 +125,13 @@ int sim_malloc(struct sim_context *context, uint64_t bytes, void **address)
         free(a);
         return SIM_NOMEM;
     }
-    *a = (struct sim_allocation){ .next = sim.allocations, .context = context, .bytes = bytes, .charged_bytes = charged };
+    *a = (struct sim_allocation){
+        .next = sim.allocations, .context = context, .bytes = bytes, .charged_bytes = charged
+    };
     a->address = reserve(device, bytes);
     a->shadow = a->address ? map(bytes, PROT_READ | PROT_WRITE) : NULL;
     if (!a->shadow) {
-        sim_state(device)->used_bytes -= charged;
+        sim_give_bytes(device, charged);
         free(a);
         return SIM_NOMEM;
     }
@@ -146,7 +151,7 @@ static void free_allocation(struct sim_allocation **link)
     sim.freed = a;
     sim_wait_untouched(a->address, a->bytes);
     munmap(a->shadow, a->bytes);
-    sim_state(a->context->device)->used_bytes -= a->charged_bytes;
+    sim_give_bytes(a->context->device, a->charged_bytes);
 }
 
 int sim_free(struct sim_context *context, void *address)
@@ -184,7 +189,8 @@ struct sim_region *sim_find_region(const struct sim_context *context, const void
 static bool overlaps_region(enum sim_api api, const char *address, uint64_t bytes)
 {
     for (const struct sim_region *region = sim.regions; region; region = region->next)
-        if (region->context->api == api && address < region->address + region->bytes && region->address < address + bytes)
+        if (region->context->api == api && address < region->address + region->bytes &&
+            region->address < address + bytes)
             return true;
     return false;
 }
@@ -224,7 +230,8 @@ static void drop_region(struct sim_region **link, const char *what)
 {
     struct sim_region *region = *link;
     if (sim_pending(region->address, region->bytes, false))
-        sim_note(SIM_USE_AFTER_FREE, "%llu bytes of host memory at %p are %s before the commands that use them have run",
+        sim_note(SIM_USE_AFTER_FREE,
+                 "%llu bytes of host memory at %p are %s before the commands that use them have run",
                  (unsigned long long)region->bytes, (void *)region->address, what);
     *link = region->next;
     sim_wait_untouched(region->address, region->bytes);
@@ -303,8 +310,8 @@ void sim_describe(enum sim_api api, const void *address, struct sim_pointer *poi
     }
     for (const struct sim_region *r = sim.regions; r; r = r->next)
         if (r->context->api == api && within(r->address, r->bytes, address, 1))
-            *pointer = (struct sim_pointer){ r->context->device, r->context, false, r->kind == SIM_REGISTERED,
-                                             r->address, r->bytes };
+            *pointer = (struct sim_pointer){ r->context->device,        r->context, false,
+                                             r->kind == SIM_REGISTERED, r->address, r->bytes };
 }
 
 /* -- the host's hand on device memory */

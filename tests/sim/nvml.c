@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The face of libnvidia-ml.so.1. Its header comes with no toolkit here: the declarations are ours. NVML sees all cards of
- * NVIDIA, in the order of their PCI addresses, whatever CUDA_VISIBLE_DEVICES says; a slice it knows by its UUID alone.
+ * The face of libnvidia-ml.so.1. Its header comes with no toolkit here: the declarations are ours. NVML sees all cards
+ * of NVIDIA, in the order of their PCI addresses, whatever CUDA_VISIBLE_DEVICES says; a slice it knows by its UUID
+ * alone.
  */
 #include "sim.h"
 #include <stdatomic.h>
@@ -169,7 +170,8 @@ nvmlReturn_t nvmlDeviceGetHandleByUUID(const char *text, nvmlDevice_t *handle)
         char uuid[64], *out = uuid;
         out += sprintf(out, device->mig ? "MIG-" : "GPU-");
         for (int byte = 0; byte < 16; byte++)
-            out += sprintf(out, "%s%02x", byte == 4 || byte == 6 || byte == 8 || byte == 10 ? "-" : "", device->uuid[byte]);
+            out += sprintf(out, "%s%02x", byte == 4 || byte == 6 || byte == 8 || byte == 10 ? "-" : "",
+                           device->uuid[byte]);
         if (strcasecmp(uuid, text) == 0) {
             *handle = handle_of(device, false);
             return NVML_SUCCESS;
@@ -186,7 +188,8 @@ nvmlReturn_t nvmlDeviceGetMemoryInfo(nvmlDevice_t handle, nvmlMemory_t *memory)
     *memory = (nvmlMemory_t){ 0, 0, 0 };
     for (unsigned i = 0; i < sim_machine_count(); i++) {
         const struct sim_device *device = sim_machine_device(i);
-        if (device != handle->device && !(handle->whole_card && nvidia_at(i) && same_pci(&device->pci, &handle->device->pci)))
+        if (device != handle->device &&
+            !(handle->whole_card && nvidia_at(i) && same_pci(&device->pci, &handle->device->pci)))
             continue;
         uint64_t free_bytes;
         sim_free_bytes(device, &free_bytes);

@@ -78,7 +78,8 @@ static cl_int sim_clGetPlatformIDs(cl_uint room, cl_platform_id *out, cl_uint *c
     return platform_count ? CL_SUCCESS : CL_PLATFORM_NOT_FOUND_KHR;
 }
 
-static cl_int sim_clGetPlatformInfo(cl_platform_id platform, cl_platform_info what, size_t room, void *out, size_t *given)
+static cl_int sim_clGetPlatformInfo(cl_platform_id platform, cl_platform_info what, size_t room, void *out,
+                                    size_t *given)
 {
     ENTER(clGetPlatformInfo);
     switch (what) {

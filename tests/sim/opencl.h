@@ -6,8 +6,8 @@
  *     opencl_objects.c  contexts, queues, buffers, events
  *     opencl_command.c  commands
  *
- * No function has the name of OpenCL's own, for which the loader's would be called: sim_clX is clX, and the dispatch table
- * lets the compiler compare them. What the driver of this project does not use is not there.
+ * No function has the name of OpenCL's own, for which the loader's would be called: sim_clX is clX, and the dispatch
+ * table lets the compiler compare them. What the driver of this project does not use is not there.
  */
 #ifndef DT2_TESTS_SIM_OPENCL_H
 #define DT2_TESTS_SIM_OPENCL_H
@@ -108,11 +108,12 @@ cl_context sim_clCreateContext(const cl_context_properties *properties, cl_uint 
 cl_int sim_clRetainContext(cl_context context);
 cl_int sim_clReleaseContext(cl_context context);
 cl_int sim_clGetContextInfo(cl_context context, cl_context_info what, size_t room, void *out, size_t *given);
-cl_command_queue sim_clCreateCommandQueue(cl_context context, cl_device_id device, cl_command_queue_properties properties,
-                                          cl_int *code);
+cl_command_queue sim_clCreateCommandQueue(cl_context context, cl_device_id device,
+                                          cl_command_queue_properties properties, cl_int *code);
 cl_int sim_clRetainCommandQueue(cl_command_queue queue);
 cl_int sim_clReleaseCommandQueue(cl_command_queue queue);
-cl_int sim_clGetCommandQueueInfo(cl_command_queue queue, cl_command_queue_info what, size_t room, void *out, size_t *given);
+cl_int sim_clGetCommandQueueInfo(cl_command_queue queue, cl_command_queue_info what, size_t room, void *out,
+                                 size_t *given);
 cl_mem sim_clCreateBuffer(cl_context context, cl_mem_flags flags, size_t bytes, void *host, cl_int *code);
 cl_int sim_clRetainMemObject(cl_mem mem);
 cl_int sim_clReleaseMemObject(cl_mem mem);
@@ -135,14 +136,14 @@ struct sim_cl_mapping *sim_cl_take_mapping(cl_mem mem, const void *mapped);
 
 cl_int sim_clFlush(cl_command_queue queue);
 cl_int sim_clFinish(cl_command_queue queue);
-cl_int sim_clEnqueueReadBuffer(cl_command_queue queue, cl_mem mem, cl_bool blocking, size_t offset, size_t bytes, void *to,
-                               cl_uint wait_count, const cl_event *waits, cl_event *event);
+cl_int sim_clEnqueueReadBuffer(cl_command_queue queue, cl_mem mem, cl_bool blocking, size_t offset, size_t bytes,
+                               void *to, cl_uint wait_count, const cl_event *waits, cl_event *event);
 cl_int sim_clEnqueueWriteBuffer(cl_command_queue queue, cl_mem mem, cl_bool blocking, size_t offset, size_t bytes,
                                 const void *from, cl_uint wait_count, const cl_event *waits, cl_event *event);
 cl_int sim_clEnqueueCopyBuffer(cl_command_queue queue, cl_mem from, cl_mem to, size_t from_offset, size_t to_offset,
                                size_t bytes, cl_uint wait_count, const cl_event *waits, cl_event *event);
-cl_int sim_clEnqueueFillBuffer(cl_command_queue queue, cl_mem mem, const void *pattern, size_t pattern_bytes, size_t offset,
-                               size_t bytes, cl_uint wait_count, const cl_event *waits, cl_event *event);
+cl_int sim_clEnqueueFillBuffer(cl_command_queue queue, cl_mem mem, const void *pattern, size_t pattern_bytes,
+                               size_t offset, size_t bytes, cl_uint wait_count, const cl_event *waits, cl_event *event);
 void *sim_clEnqueueMapBuffer(cl_command_queue queue, cl_mem mem, cl_bool blocking, cl_map_flags flags, size_t offset,
                              size_t bytes, cl_uint wait_count, const cl_event *waits, cl_event *event, cl_int *code);
 cl_int sim_clEnqueueUnmapMemObject(cl_command_queue queue, cl_mem mem, void *mapped, cl_uint wait_count,
@@ -150,7 +151,9 @@ cl_int sim_clEnqueueUnmapMemObject(cl_command_queue queue, cl_mem mem, void *map
 cl_int sim_clEnqueueMigrateMemObjects(cl_command_queue queue, cl_uint count, const cl_mem *mems,
                                       cl_mem_migration_flags flags, cl_uint wait_count, const cl_event *waits,
                                       cl_event *event);
-cl_int sim_clEnqueueMarkerWithWaitList(cl_command_queue queue, cl_uint wait_count, const cl_event *waits, cl_event *event);
-cl_int sim_clEnqueueBarrierWithWaitList(cl_command_queue queue, cl_uint wait_count, const cl_event *waits, cl_event *event);
+cl_int sim_clEnqueueMarkerWithWaitList(cl_command_queue queue, cl_uint wait_count, const cl_event *waits,
+                                       cl_event *event);
+cl_int sim_clEnqueueBarrierWithWaitList(cl_command_queue queue, cl_uint wait_count, const cl_event *waits,
+                                        cl_event *event);
 
 #endif

@@ -107,8 +107,8 @@ static void *at(cl_mem mem, size_t offset)
 
 /* -- commands with bytes */
 
-cl_int sim_clEnqueueReadBuffer(cl_command_queue queue, cl_mem mem, cl_bool blocking, size_t offset, size_t bytes, void *to,
-                               cl_uint wait_count, const cl_event *waits, cl_event *event)
+cl_int sim_clEnqueueReadBuffer(cl_command_queue queue, cl_mem mem, cl_bool blocking, size_t offset, size_t bytes,
+                               void *to, cl_uint wait_count, const cl_event *waits, cl_event *event)
 {
     ENTER(clEnqueueReadBuffer);
     cl_int code = check(queue, mem, offset, bytes);
@@ -140,19 +140,22 @@ cl_int sim_clEnqueueCopyBuffer(cl_command_queue queue, cl_mem from, cl_mem to, s
         return code;
     if (from == to && from_offset < to_offset + bytes && to_offset < from_offset + bytes)
         return CL_MEM_COPY_OVERLAP;
-    struct sim_command command = { .kind = SIM_COPY, .to = at(to, to_offset), .from = at(from, from_offset), .bytes = bytes };
+    struct sim_command command = {
+        .kind = SIM_COPY, .to = at(to, to_offset), .from = at(from, from_offset), .bytes = bytes
+    };
     return enqueue(queue, &command, &(struct order){ wait_count, waits, event, false });
 }
 
-cl_int sim_clEnqueueFillBuffer(cl_command_queue queue, cl_mem mem, const void *pattern, size_t pattern_bytes, size_t offset,
-                               size_t bytes, cl_uint wait_count, const cl_event *waits, cl_event *event)
+cl_int sim_clEnqueueFillBuffer(cl_command_queue queue, cl_mem mem, const void *pattern, size_t pattern_bytes,
+                               size_t offset, size_t bytes, cl_uint wait_count, const cl_event *waits, cl_event *event)
 {
     ENTER(clEnqueueFillBuffer);
     cl_int code = check(queue, mem, offset, bytes);
     if (code != CL_SUCCESS)
         return code;
     struct sim_command command = { .kind = SIM_FILL, .to = at(mem, offset), .bytes = bytes };
-    if (!pattern || pattern_bytes == 0 || pattern_bytes > sizeof command.pattern || offset % pattern_bytes || bytes % pattern_bytes)
+    if (!pattern || pattern_bytes == 0 || pattern_bytes > sizeof command.pattern || offset % pattern_bytes ||
+        bytes % pattern_bytes)
         return CL_INVALID_VALUE;
     command.pattern_bytes = (unsigned)pattern_bytes;
     memcpy(command.pattern, pattern, pattern_bytes);
@@ -170,8 +173,9 @@ static cl_int read_mapping(cl_command_queue queue, cl_mem mem, struct sim_cl_map
         return CL_OUT_OF_HOST_MEMORY;
     struct sim_command command = { .kind = SIM_NOTHING };
     if (!pinned && !(flags & CL_MAP_WRITE_INVALIDATE_REGION))
-        command = (struct sim_command){ .kind = SIM_COPY, .to = mapping->memory, .from = at(mem, mapping->offset),
-                                        .bytes = mapping->bytes };
+        command = (struct sim_command){
+            .kind = SIM_COPY, .to = mapping->memory, .from = at(mem, mapping->offset), .bytes = mapping->bytes
+        };
     cl_int code = enqueue(queue, &command, order);
     if (code != CL_SUCCESS && !pinned)
         free(mapping->memory);
@@ -217,8 +221,11 @@ cl_int sim_clEnqueueUnmapMemObject(cl_command_queue queue, cl_mem mem, void *map
     struct sim_command command = { .kind = SIM_NOTHING };
     if (mapping->memory != at(mem, mapping->offset) && mapping->writes) {
         /* the host's copy is ours again with this call, so it is read now */
-        command = (struct sim_command){ .kind = SIM_COPY, .to = at(mem, mapping->offset), .from = mapping->memory,
-                                        .bytes = mapping->bytes, .staged = true };
+        command = (struct sim_command){ .kind = SIM_COPY,
+                                        .to = at(mem, mapping->offset),
+                                        .from = mapping->memory,
+                                        .bytes = mapping->bytes,
+                                        .staged = true };
     }
     code = demanded ? demanded : enqueue(queue, &command, &(struct order){ wait_count, waits, event, false });
     drop_mapping(mem, mapping);
@@ -240,13 +247,15 @@ cl_int sim_clEnqueueMigrateMemObjects(cl_command_queue queue, cl_uint count, con
     return nothing(queue, &(struct order){ wait_count, waits, event, false });
 }
 
-cl_int sim_clEnqueueMarkerWithWaitList(cl_command_queue queue, cl_uint wait_count, const cl_event *waits, cl_event *event)
+cl_int sim_clEnqueueMarkerWithWaitList(cl_command_queue queue, cl_uint wait_count, const cl_event *waits,
+                                       cl_event *event)
 {
     ENTER(clEnqueueMarkerWithWaitList);
     return nothing(queue, &(struct order){ wait_count, waits, event, false });
 }
 
-cl_int sim_clEnqueueBarrierWithWaitList(cl_command_queue queue, cl_uint wait_count, const cl_event *waits, cl_event *event)
+cl_int sim_clEnqueueBarrierWithWaitList(cl_command_queue queue, cl_uint wait_count, const cl_event *waits,
+                                        cl_event *event)
 {
     ENTER(clEnqueueBarrierWithWaitList);
     return nothing(queue, &(struct order){ wait_count, waits, event, false });

@@ -124,8 +124,8 @@ cl_int sim_clGetContextInfo(cl_context context, cl_context_info what, size_t roo
 
 /* -- queues */
 
-cl_command_queue sim_clCreateCommandQueue(cl_context context, cl_device_id device, cl_command_queue_properties properties,
-                                          cl_int *code)
+cl_command_queue sim_clCreateCommandQueue(cl_context context, cl_device_id device,
+                                          cl_command_queue_properties properties, cl_int *code)
 {
     FUNCTION(clCreateCommandQueue);
     if (demanded || !sim_cl_is(context, SIM_CL_CONTEXT) || context->device != device)
@@ -168,7 +168,8 @@ cl_int sim_clReleaseCommandQueue(cl_command_queue queue)
     return demanded;
 }
 
-cl_int sim_clGetCommandQueueInfo(cl_command_queue queue, cl_command_queue_info what, size_t room, void *out, size_t *given)
+cl_int sim_clGetCommandQueueInfo(cl_command_queue queue, cl_command_queue_info what, size_t room, void *out,
+                                 size_t *given)
 {
     ENTER(clGetCommandQueueInfo);
     if (!sim_cl_is(queue, SIM_CL_QUEUE))

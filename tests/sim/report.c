@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 static const char *const violation_keys[SIM_VIOLATION_COUNT] = {
-    "host_touch",   "use_after_free", "overwritten_source", "wrong_device",
+    "host_touch",   "use_after_free", "overwritten_source", "unordered", "wrong_device",
     "out_of_range", "bad_handle",     "peer_access",        "abandoned",
 };
 

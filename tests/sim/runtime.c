@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The face of libcudart, and of the part of libamdhip64 that has the same shape: compiled once for each, against the vendor's
- * own header, so that a wrong signature does not compile.
+ * The face of libcudart, and of the part of libamdhip64 that has the same shape: compiled once for each, against the
+ * vendor's own header, so that a wrong signature does not compile.
  */
 #ifdef SIM_FACE_HIP
 #include "hip.h"
@@ -131,7 +131,8 @@ VENDOR(Error_t) VENDOR(DeviceGetPCIBusId)(char *text, int size, int index)
     const struct sim_device *device = sim_device_at(API, (unsigned)index);
     if (!device || !text || size < 13)
         return leave(device ? SIM_INVALID_VALUE : SIM_INVALID_DEVICE);
-    snprintf(text, (size_t)size, PCI_FORMAT, device->pci.domain, device->pci.bus, device->pci.device, device->pci.function);
+    snprintf(text, (size_t)size, PCI_FORMAT, device->pci.domain, device->pci.bus, device->pci.device,
+             device->pci.function);
     return leave(SIM_OK);
 }
 
@@ -227,7 +228,7 @@ VENDOR(Error_t) VENDOR(HostUnregister)(void *address)
 
 /* -- streams */
 
-VENDOR(Error_t) VENDOR(StreamCreateWithFlags)(VENDOR(Stream_t) *stream, unsigned flags)
+VENDOR(Error_t) VENDOR(StreamCreateWithFlags)(VENDOR(Stream_t) * stream, unsigned flags)
 {
     ENTER_CONTEXT(context);
     uintptr_t id = 0;
@@ -239,7 +240,7 @@ VENDOR(Error_t) VENDOR(StreamCreateWithFlags)(VENDOR(Stream_t) *stream, unsigned
     return leave(status);
 }
 
-VENDOR(Error_t) VENDOR(StreamCreate)(VENDOR(Stream_t) *stream)
+VENDOR(Error_t) VENDOR(StreamCreate)(VENDOR(Stream_t) * stream)
 {
     ENTER_CONTEXT(context);
     uintptr_t id = 0;
@@ -275,7 +276,7 @@ VENDOR(Error_t) VENDOR(StreamWaitEvent)(VENDOR(Stream_t) stream, VENDOR(Event_t)
 
 /* -- events */
 
-VENDOR(Error_t) VENDOR(EventCreateWithFlags)(VENDOR(Event_t) *event, unsigned flags)
+VENDOR(Error_t) VENDOR(EventCreateWithFlags)(VENDOR(Event_t) * event, unsigned flags)
 {
     ENTER_CONTEXT(context);
     uintptr_t id = 0;
@@ -322,8 +323,8 @@ static int run(struct sim_context *context, VENDOR(Stream_t) stream, const struc
     return sim_run(context, (uintptr_t)stream, command);
 }
 
-static int copy(struct sim_context *context, void *to, const void *from, size_t bytes, int kind, VENDOR(Stream_t) stream,
-                bool blocks)
+static int copy(struct sim_context *context, void *to, const void *from, size_t bytes, int kind,
+                VENDOR(Stream_t) stream, bool blocks)
 {
     static const int directions[] = { SIM_H2H, SIM_H2D, SIM_D2H, SIM_D2D, SIM_ANY };
     if (kind < 0 || kind > VENDOR(MemcpyDefault))
@@ -333,8 +334,8 @@ static int copy(struct sim_context *context, void *to, const void *from, size_t 
     return run(context, stream, &command);
 }
 
-VENDOR(Error_t) VENDOR(MemcpyAsync)(void *to, const void *from, size_t bytes, enum VENDOR(MemcpyKind) kind,
-                                    VENDOR(Stream_t) stream)
+VENDOR(Error_t)
+VENDOR(MemcpyAsync)(void *to, const void *from, size_t bytes, enum VENDOR(MemcpyKind) kind, VENDOR(Stream_t) stream)
 {
     ENTER_CONTEXT(context);
     return leave(copy(context, to, from, bytes, (int)kind, stream, false));
@@ -346,8 +347,8 @@ VENDOR(Error_t) VENDOR(Memcpy)(void *to, const void *from, size_t bytes, enum VE
     return leave(copy(context, to, from, bytes, (int)kind, NULL, true));
 }
 
-VENDOR(Error_t) VENDOR(MemcpyPeerAsync)(void *to, int to_index, const void *from, int from_index, size_t bytes,
-                                        VENDOR(Stream_t) stream)
+VENDOR(Error_t)
+VENDOR(MemcpyPeerAsync)(void *to, int to_index, const void *from, int from_index, size_t bytes, VENDOR(Stream_t) stream)
 {
     ENTER_CONTEXT(context);
     struct sim_command command = { .kind = SIM_COPY, .to = to, .from = from, .bytes = bytes, .direction = SIM_PEER };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Tests of the simulator itself: each case is a process of its own on a machine of its own, and what the simulator reports of
- * it is looked at from outside. Within a case, must() says what has to hold.
+ * Tests of the simulator itself: each case is a process of its own on a machine of its own, and what the simulator
+ * reports of it is looked at from outside. Within a case, must() says what has to hold.
  */
 #ifndef DT2_TESTS_SIM_SANDBOX_H
 #define DT2_TESTS_SIM_SANDBOX_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The engine of a simulated machine: what the vendor faces (cudart.c, hip.c, cuda.c, nvml.c, opencl*.c) and the tests see
- * of it. One engine serves all faces of a process, so one GPU that two drivers show has one memory.
+ * The engine of a simulated machine: what the vendor faces (cudart.c, hip.c, cuda.c, nvml.c, opencl*.c) and the tests
+ * see of it. One engine serves all faces of a process, so one GPU that two drivers show has one memory.
  *
  * The engine is harsher than the hardware: it runs everything late, gives addresses that the host cannot touch, and
  * writes down what a right program never does. README tells how a machine is described and what the report says.
@@ -170,7 +170,7 @@ struct sim_command {
     /* SIM_COPY: what the caller says of the two sides; by sim_peer the devices are named. */
     enum { SIM_ANY, SIM_H2H, SIM_H2D, SIM_D2H, SIM_D2D, SIM_PEER } direction;
     const struct sim_device *to_device, *from_device; /* SIM_PEER */
-    unsigned char pattern[128]; /* SIM_FILL */
+    unsigned char pattern[128];                       /* SIM_FILL */
     unsigned pattern_bytes;
     bool blocks; /* returns when it has run */
     bool staged; /* the source is read now, into the engine's own memory */
@@ -191,6 +191,7 @@ enum sim_violation {
     SIM_HOST_TOUCH,
     SIM_USE_AFTER_FREE,
     SIM_OVERWRITTEN_SOURCE,
+    SIM_UNORDERED, /* two commands on one memory, and nothing says which comes first */
     SIM_WRONG_DEVICE,
     SIM_OUT_OF_RANGE,
     SIM_BAD_HANDLE,
@@ -207,7 +208,7 @@ void sim_count_object(const char *kind, int change);
 
 /* The nth call of `function` ("*": of all) from now on fails with `code`; with `onwards` all later ones too. */
 void sim_fail(const char *function, uint64_t nth, bool onwards, int code);
-void sim_forgive(void); /* no call fails any more */
+void sim_forgive(void);                   /* no call fails any more */
 uint64_t sim_calls(const char *function); /* so far; "*": all */
 /* A number of the report as it would be now: "unfreed_bytes", "calls.cudaMalloc", ...; 0 when it is not there. */
 uint64_t sim_value(const char *key);

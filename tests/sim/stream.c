@@ -48,7 +48,8 @@ struct sim_event *sim_find_event(uintptr_t id)
 
 /* -- the life of a stream */
 
-/* Whether a command may run: after what it waits for; on the default stream after all of the blocking ones, and they after it. */
+/* Whether a command may run: after what it waits for; on the default stream after all of the blocking ones, and they
+ * after it. */
 static bool is_ready(const struct sim_stream *stream, const struct sim_op *op)
 {
     for (unsigned i = 0; i < op->wait_count; i++)
@@ -301,6 +302,22 @@ void sim_wait_untouched(const void *address, uint64_t bytes)
 {
     while (any_op(address, bytes, false, true))
         wait_for_change();
+}
+
+static bool conflicts(const struct sim_op *one, const struct sim_op *other)
+{
+    const struct sim_command *command = &one->command;
+    return (command->kind != SIM_NOTHING && touches(other, command->to, command->bytes, false)) ||
+           (command->kind == SIM_COPY && !one->staged && touches(other, command->from, command->bytes, true));
+}
+
+const struct sim_op *sim_conflict(const struct sim_stream *stream, const struct sim_op *op)
+{
+    for (const struct sim_stream *other = sim.streams; other; other = other->next)
+        for (const struct sim_op *one = other->head; one && other != stream; one = one->next)
+            if ((one->sequence < op->sequence || one->running) && conflicts(op, one))
+                return one;
+    return NULL;
 }
 
 void sim_wait_idle(const void *address, uint64_t bytes)

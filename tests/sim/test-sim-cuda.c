@@ -300,8 +300,10 @@ static void body_peers(void)
 static void body_peer_access(void)
 {
     void *here, *there;
-    must(good(cudaSetDevice(1)) && good(cudaMalloc(&there, 100)) && good(cudaSetDevice(0)) && good(cudaMalloc(&here, 100)));
-    must(good(cudaDeviceEnablePeerAccess(1, 0)) && cudaDeviceEnablePeerAccess(1, 0) == cudaErrorPeerAccessAlreadyEnabled);
+    must(good(cudaSetDevice(1)) && good(cudaMalloc(&there, 100)) && good(cudaSetDevice(0)) &&
+         good(cudaMalloc(&here, 100)));
+    must(good(cudaDeviceEnablePeerAccess(1, 0)) &&
+         cudaDeviceEnablePeerAccess(1, 0) == cudaErrorPeerAccessAlreadyEnabled);
     must(good(cudaMemcpy(here, there, 100, cudaMemcpyDeviceToDevice)) && good(cudaDeviceDisablePeerAccess(1)));
     must(cudaMemcpy(here, there, 100, cudaMemcpyDeviceToDevice) == cudaErrorPeerAccessNotEnabled);
     must(good(cudaFree(there)) && good(cudaFree(here)));
@@ -312,9 +314,19 @@ static void body_peer_access(void)
 static void check_bad_machines(void)
 {
     static const char *const bad[] = {
-        "speed = 1\n", "seed = x\n", "[gpu A B]\n", "[gpu a]\ndrivers = cuda\n", "[gpu a]\nmemory = 1GiB\n",
-        "[gpu a]\nmemory = 1TB\n", "[gpu a]\npci = 1\n", "[gpu a]\nuuid = 12\n", "fail = cudaMalloc 0 nomem\n",
-        "fail = cudaMalloc 1 0\n", "[gpu a]\ndrivers = cuda\nmemory = 1GiB\npeers = b\n", "[gpu a]\n[gpu a]\n", "nonsense\n",
+        "speed = 1\n",
+        "seed = x\n",
+        "[gpu A B]\n",
+        "[gpu a]\ndrivers = cuda\n",
+        "[gpu a]\nmemory = 1GiB\n",
+        "[gpu a]\nmemory = 1TB\n",
+        "[gpu a]\npci = 1\n",
+        "[gpu a]\nuuid = 12\n",
+        "fail = cudaMalloc 0 nomem\n",
+        "fail = cudaMalloc 1 0\n",
+        "[gpu a]\ndrivers = cuda\nmemory = 1GiB\npeers = b\n",
+        "[gpu a]\n[gpu a]\n",
+        "nonsense\n",
     };
     static struct outcome outcome;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -336,8 +348,10 @@ int main(void)
           body_slices, NULL, 0 },
         { "visibility counts", TWO, body_visible, NULL, 0 },
         { "a machine without devices", "", body_nothing, NULL, 0 },
-        { "the nth call fails", "fail = cudaMalloc 2 nomem\nfail = cudaFree 2 unknown\n" CARD("1", ""), body_nth, NULL, 0 },
-        { "the nth call of all fails, and those after it", "fail = * 3+ invalid\n" CARD("1", ""), body_nth_of_all, NULL, 0 },
+        { "the nth call fails", "fail = cudaMalloc 2 nomem\nfail = cudaFree 2 unknown\n" CARD("1", ""), body_nth, NULL,
+          0 },
+        { "the nth call of all fails, and those after it", "fail = * 3+ invalid\n" CARD("1", ""), body_nth_of_all, NULL,
+          0 },
         { "an error that sticks", TWO, body_sticky, "violations", 0 },
         { "a device that is gone", CARD("1", "") CARD("2", "lost = 8\n"), body_lost, NULL, 0 },
         { "leaks: memory", TWO, body_leaks, "unfreed_bytes", 77 },

@@ -23,7 +23,8 @@ static void body_listing(void)
     char text[64];
     size_t bytes;
     must(good(hipGetDeviceCount(&count)) && count == 2 && good(hipRuntimeGetVersion(&version)) && version > 50200000);
-    must(good(hipDeviceGet(&device, 1)) && good(hipDeviceGetName(text, sizeof text, device)) && strcmp(text, "Radeon 2") == 0);
+    must(good(hipDeviceGet(&device, 1)) && good(hipDeviceGetName(text, sizeof text, device)) &&
+         strcmp(text, "Radeon 2") == 0);
     must(good(hipDeviceGetUuid(&uuid, device)) && memcmp(uuid.bytes, "89abcdef01234562", 16) == 0);
     must(good(hipDeviceGetPCIBusId(text, sizeof text, device)) && strcmp(text, "0000:a2:00.0") == 0);
     must(good(hipDeviceTotalMem(&bytes, device)) && bytes == 64 << 20);
@@ -41,13 +42,15 @@ static void body_copy(void)
     hipStream_t stream;
     hipEvent_t event;
     must(good(hipSetDevice(1)) && good(hipMalloc((void **)&memory, BYTES)));
-    must(good(hipHostMalloc((void **)&host, BYTES, hipHostMallocPortable)) && good(hipStreamCreateWithFlags(&stream, hipStreamNonBlocking)));
+    must(good(hipHostMalloc((void **)&host, BYTES, hipHostMallocPortable)) &&
+         good(hipStreamCreateWithFlags(&stream, hipStreamNonBlocking)));
     memset(host, 9, BYTES);
     must(good(hipMemcpyAsync(memory, host, BYTES, hipMemcpyHostToDevice, stream)));
     must(good(hipEventCreateWithFlags(&event, hipEventDisableTiming)) && good(hipEventRecord(event, stream)));
     must(good(hipEventSynchronize(event)) && good(hipEventDestroy(event)));
     memset(host, 0, BYTES);
-    must(good(hipMemcpyAsync(host, memory, BYTES, hipMemcpyDeviceToHost, stream)) && good(hipStreamSynchronize(stream)));
+    must(good(hipMemcpyAsync(host, memory, BYTES, hipMemcpyDeviceToHost, stream)) &&
+         good(hipStreamSynchronize(stream)));
     must(host[0] == 9 && host[BYTES - 1] == 9 && hipGetStreamDeviceId(stream) == 1);
     must(good(hipMemGetAddressRange(&base, &size, memory + 5)) && base == memory && size == BYTES);
     must(good(hipPointerGetAttribute(&ordinal, HIP_POINTER_ATTRIBUTE_DEVICE_ORDINAL, memory)) && ordinal == 1);

@@ -115,8 +115,10 @@ static void body_limits(void)
     const char zero = 0;
     must(!clCreateBuffer(s.context, 0, 40 * MiB + 1, NULL, &code) && code == CL_INVALID_BUFFER_SIZE);
     must(!clCreateBuffer(s.context, 0, 0, NULL, &code) && code == CL_INVALID_BUFFER_SIZE);
-    cl_mem first = buffer(&s, 0, 40 * MiB), second = buffer(&s, 0, 40 * MiB); /* nobody says yet that there is no room */
-    must(clEnqueueMigrateMemObjects(s.queue, 1, &second, CL_MIGRATE_MEM_OBJECT_CONTENT_UNDEFINED, 0, NULL, &event) == CL_SUCCESS);
+    cl_mem first = buffer(&s, 0, 40 * MiB),
+           second = buffer(&s, 0, 40 * MiB); /* nobody says yet that there is no room */
+    must(clEnqueueMigrateMemObjects(s.queue, 1, &second, CL_MIGRATE_MEM_OBJECT_CONTENT_UNDEFINED, 0, NULL, &event) ==
+         CL_SUCCESS);
     must(clWaitForEvents(1, &event) == CL_SUCCESS && clReleaseEvent(event) == CL_SUCCESS);
     must(clEnqueueFillBuffer(s.queue, first, &zero, 1, 0, 1, 0, NULL, NULL) == CL_SUCCESS);
     must(clEnqueueFillBuffer(s.queue, second, &zero, 1, 0, 1, 0, NULL, NULL) == CL_MEM_OBJECT_ALLOCATION_FAILURE);
@@ -186,9 +188,11 @@ static void body_overwritten(void)
 
 static void body_leaks(void)
 {
-    struct setup s = set_up();
-    cl_mem mem = buffer(&s, CL_MEM_ALLOC_HOST_PTR, 100);
-    cl_event event;
+    static struct setup s; /* static, so that only the simulator finds leaks here */
+    static cl_mem mem;
+    static cl_event event;
+    s = set_up();
+    mem = buffer(&s, CL_MEM_ALLOC_HOST_PTR, 100);
     must(clEnqueueMarkerWithWaitList(s.queue, 0, NULL, &event) == CL_SUCCESS);
     must(clReleaseContext(s.context) == CL_SUCCESS && mem);
 }
@@ -208,19 +212,21 @@ static void body_out_of_order(void)
     struct setup s = set_up();
     cl_int code;
     cl_command_queue other = clCreateCommandQueue(s.context, s.device, 0, &code);
-    cl_mem mem = buffer(&s, 0, PIECE);
+    cl_mem first = buffer(&s, 0, PIECE), second = buffer(&s, 0, PIECE);
     cl_event events[2];
     const char zero = 0;
     int inverted = 0;
     for (int i = 0; i < ROUNDS; i++) {
-        must(clEnqueueFillBuffer(s.queue, mem, &zero, 1, 0, PIECE, 0, NULL, &events[0]) == CL_SUCCESS);
-        must(clEnqueueFillBuffer(other, mem, &zero, 1, 0, PIECE, 0, NULL, &events[1]) == CL_SUCCESS);
+        must(clEnqueueFillBuffer(s.queue, first, &zero, 1, 0, PIECE, 0, NULL, &events[0]) == CL_SUCCESS);
+        must(clEnqueueFillBuffer(other, second, &zero, 1, 0, PIECE, 0, NULL, &events[1]) == CL_SUCCESS);
         must(clWaitForEvents(1, &events[1]) == CL_SUCCESS);
         inverted += state_of(events[0]) != CL_COMPLETE;
-        must(clFinish(s.queue) == CL_SUCCESS && clReleaseEvent(events[0]) == CL_SUCCESS && clReleaseEvent(events[1]) == CL_SUCCESS);
+        must(clFinish(s.queue) == CL_SUCCESS && clReleaseEvent(events[0]) == CL_SUCCESS &&
+             clReleaseEvent(events[1]) == CL_SUCCESS);
     }
     must(inverted > 0 && inverted < ROUNDS);
-    must(clReleaseMemObject(mem) == CL_SUCCESS && clReleaseCommandQueue(other) == CL_SUCCESS);
+    must(clReleaseMemObject(first) == CL_SUCCESS && clReleaseMemObject(second) == CL_SUCCESS);
+    must(clReleaseCommandQueue(other) == CL_SUCCESS);
     tear_down(&s);
 }
 
@@ -231,7 +237,8 @@ int main(void)
         { "bytes go every way", TWO, body_copies, NULL, 0 },
         { "limits, and memory that comes late", TWO, body_limits, NULL, 0 },
         { "a command fails", TWO, body_failed, NULL, 0 },
-        { "the nth call fails", "fail = clCreateBuffer 2 nomem\nfail = clReleaseMemObject 1 -5\n" TWO, body_nth, NULL, 0 },
+        { "the nth call fails", "fail = clCreateBuffer 2 nomem\nfail = clReleaseMemObject 1 -5\n" TWO, body_nth, NULL,
+          0 },
         { "a device that is gone", CARD("1", "First", "lost = 6\n"), body_lost, NULL, 0 },
         { "a source that is overwritten", SLOW, body_overwritten, "overwritten_source", 1 },
         { "leaks: buffers", TWO, body_leaks, "unfreed_cl_mem", 1 },

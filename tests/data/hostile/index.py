@@ -10,7 +10,7 @@ import shutil
 import struct
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "index")
-INDEX = "diffusion_pytorch_model.safetensors.index.json"
+INDEX = "model.safetensors.index.json"  # tar keeps paths of up to 99 bytes
 
 
 def shard(*names):
@@ -78,10 +78,10 @@ CASES = {
     "folder_empty": ({"README": "nothing"}, "no model in the folder"),
     "folder_pickle": ({"diffusion_pytorch_model.bin": b"x"}, "no model in the folder"),
     "folder_several": (
-        {"diffusion_pytorch_model.fp16.safetensors": shard("a"), "diffusion_pytorch_model.fp32.safetensors": shard("a")},
+        {"diffusion_pytorch_model.16.safetensors": shard("a"), "diffusion_pytorch_model.32.safetensors": shard("a")},
         "2 files of weights"),
-    "folder_shards_alone": (
-        {f"diffusion_pytorch_model-0000{i}-of-00009.safetensors": shard(f"t{i}") for i in range(1, 10)}, "and 1 more"),
+    "folder_shards": (
+        {f"diffusion_pytorch_model-{i}.safetensors": shard(f"t{i}") for i in range(1, 10)}, "and 1 more"),
     "folder_bad_file": ({"diffusion_pytorch_model.safetensors": b"no model at all"}, "not a model file"),
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Writes hand-*.pth of this folder: what torch writes on other machines, wrote long ago, or writes of sizes that are not
-kept here; beside each a .safetensors of what must be read out of it."""
+"""Writes hand-*.pth of this folder: what torch writes on other machines, wrote long ago, or writes of sizes that are
+not kept here; beside each a .safetensors of what must be read out of it."""
 import os
 import struct
 import sys
@@ -25,7 +25,8 @@ def save(label, data, expected):
 
 def big_endian():
     """Elements are swapped in groups: a complex number is two."""
-    formats = {"F16": "e", "BF16": "H", "F32": "f", "F64": "d", "I16": "h", "I32": "i", "I64": "q", "U8": "B", "BOOL": "?"}
+    formats = {"F16": "e", "BF16": "H", "F32": "f", "F64": "d", "I16": "h", "I32": "i", "I64": "q", "U8": "B",
+               "BOOL": "?"}
     items, storages, expected = [], {}, {}
     for i, (dtype, code) in enumerate(formats.items()):
         values = [n % 2 if dtype == "BOOL" else n * 3 + i for n in range(6)]
@@ -47,7 +48,8 @@ def archives():
     save("no-byteorder", archive([pickled, data]), PLAIN)
     save("no-zip64", archive([pickled, data], zip64=False), PLAIN)
     save("zip64", archive([pickled, Entry("m/data/0", FLOATS, central_size=0xffffffff, central_extra=wide)]), PLAIN)
-    save("zip64-local", archive([pickled, Entry("m/data/0", FLOATS, flags=0, central_size=0xffffffff, central_extra=wide,
+    save("zip64-local",
+         archive([pickled, Entry("m/data/0", FLOATS, flags=0, central_size=0xffffffff, central_extra=wide,
                                                 local_size=0xffffffff, local_extra=wide)]), PLAIN)
     save("order", archive([Entry("m/.data/x", b"y"), data, Entry("m/data/1", b"unused"), pickled]), PLAIN)
     save("folder", archive([Entry("m/", b""), Entry("m/data/", b""), pickled, data]), PLAIN)
@@ -63,8 +65,9 @@ def python2(string):
 
 
 def old():
-    """Python 2 has short strings, and makes an OrderedDict of a list of pairs; the oldest tensors have four arguments."""
-    where = tuple_of(python2("storage"), name("torch", "FloatStorage"), python2("5"), python2("cpu"), number(6), b"N") + b"Q"
+    """Python 2 has short strings, and makes an OrderedDict of a list of pairs; old tensors have four arguments."""
+    where = tuple_of(python2("storage"), name("torch", "FloatStorage"), python2("5"), python2("cpu"), number(6),
+                     b"N") + b"Q"
     w = name("torch._utils", "_rebuild_tensor") + tuple_of(where, b"M\0\0", numbers([2, 3]), numbers([3, 1])) + b"R"
     pairs = b"]q\1(" + b"](" + python2("w") + w + b"e" + b"](" + python2("n") + b"Ne" + b"e"
     whole = name("collections", "OrderedDict") + b"q\0" + pairs + b"\x85Rq\2"
@@ -91,9 +94,10 @@ def old():
     save("size", model(pickle(dict_of([("w", sized)])), {"0": FLOATS}), PLAIN)
     sets = b"\x8f(" + text("a") + b"\x90"
     frozen = b"(" + text("a") + b"\x91"
+    array = b"\x96" + struct.pack("<Q", 2) + b"xy"
     other = dict_of([("w", tensor(storage("0", 6), [2, 3])), ("set", sets), ("frozen", frozen), ("bytes", b"C\3abc"),
-                     ("list", b"(NNl"), ("dict", b"(NNd"), ("float", b"G" + struct.pack(">d", 0.5)), ("array", b"\x96" + struct.pack("<Q", 2) + b"xy"),
-                     ("dtype", name("torch", "float16")), (number(7), text("a number as key"))])
+                     ("list", b"(NNl"), ("dict", b"(NNd"), ("float", b"G" + struct.pack(">d", 0.5)),
+                     ("array", array), ("dtype", name("torch", "float16")), (number(7), text("a number as key"))])
     save("values", model(pickle(other, 5), {"0": FLOATS}), PLAIN)
 
 

@@ -41,13 +41,16 @@ def call(module, attribute, *args):
 # -- what would run code ------------------------------------------------------------------------------------------
 
 def code():
-    value("os-system", call("os", "system", text("id")), CODE + "os.system (opcode GLOBAL at byte 2 of archive/data.pkl)")
+    value("os-system", call("os", "system", text("id")),
+          CODE + "os.system (opcode GLOBAL at byte 2 of archive/data.pkl)")
     value("posix-system", call("posix", "system", text("id")), CODE + "posix.system")
     value("builtins-eval", call("builtins", "eval", text("1")), CODE + "builtins.eval")
     value("python2-eval", call("__builtin__", "eval", text("1")), CODE + "__builtin__.eval")
     value("getattr", call("builtins", "getattr", name("torch", "Size"), text("x")), CODE + "builtins.getattr")
-    value("copyreg", call("copyreg", "_reconstructor", name("collections", "OrderedDict")), CODE + "copyreg._reconstructor")
-    value("load-from-bytes", call("torch.storage", "_load_from_bytes", b"C\1x"), CODE + "torch.storage._load_from_bytes")
+    value("copyreg", call("copyreg", "_reconstructor", name("collections", "OrderedDict")),
+          CODE + "copyreg._reconstructor")
+    value("load-from-bytes", call("torch.storage", "_load_from_bytes", b"C\1x"),
+          CODE + "torch.storage._load_from_bytes")
     value("numpy", call("numpy.core.multiarray", "scalar"), CODE + "numpy.core.multiarray.scalar")
     value("module", call("torch.nn.modules.conv", "Conv2d"), CODE + "torch.nn.modules.conv.Conv2d")
     value("in-dict", dict_of([("good", GOOD), ("bad", call("os", "system", text("id")))]),
@@ -88,9 +91,11 @@ def broken():
     value("protocol-0", b"N", "a pickle of protocol 0; 2 to 5 are read", 0)
     value("protocol-1", b"N", "a pickle of protocol 1", 1)
     value("protocol-6", b"N", "a pickle of protocol 6", 6)
-    add("value-no-protocol.pth", model(b"cos\nsystem\n)R.", {}), "not a pickle of protocol 2 or later (opcode GLOBAL at byte 0")
+    add("value-no-protocol.pth", model(b"cos\nsystem\n)R.", {}),
+        "not a pickle of protocol 2 or later (opcode GLOBAL at byte 0")
     add("value-empty.pth", model(b"", {}), "the pickle ends too early")
-    add("value-no-stop.pth", model(b"\x80\2}", {}), "the pickle ends too early: 1 bytes are wanted, and 0 are left (opcode STOP at byte 3")
+    add("value-no-stop.pth", model(b"\x80\2}", {}),
+        "the pickle ends too early: 1 bytes are wanted, and 0 are left (opcode STOP at byte 3")
     value("underflow-reduce", b"R", "the stack has no value left that it wants (opcode REDUCE at byte 2")
     value("underflow-setitem", b"}Ns", "opcode SETITEM")
     value("underflow-pop", b"0", "opcode POP at byte 2")
@@ -107,7 +112,8 @@ def broken():
     value("append-to-none", b"NNa", "adds to None")
     value("setitems-to-list", b"](NNu", "adds to a list (opcode SETITEMS")
     value("odd-dict", b"}(Nu", "a key without a value")
-    value("string-beyond", b"X\xff\xff\xff\x7fab", "2147483647 bytes are wanted, and 3 are left (opcode BINUNICODE at byte 2")
+    value("string-beyond", b"X\xff\xff\xff\x7fab",
+          "2147483647 bytes are wanted, and 3 are left (opcode BINUNICODE at byte 2")
     value("string8-beyond", b"\x8d" + struct.pack("<Q", 2**64 - 1), "18446744073709551615 bytes are wanted", 4)
     value("bytes-beyond", b"B\xff\xff\xff\xff", "opcode BINBYTES")
     value("long-beyond", b"\x8b\xff\xff\xff\xff", "opcode LONG4")
@@ -146,19 +152,26 @@ def tensors():
     value("name-not-utf8", dict_of([(text(b"\xed\xa0\x80"), GOOD)]), "its name is not valid UTF-8")
     value("name-number", dict_of([(number(1), GOOD)]), "the name of a tensor is a number, not a string")
     value("pid-text", text("storage") + b"Q", "no storage of tensors (opcode BINPERSID at byte")
-    value("pid-module", tuple_of(text("module"), number(1), number(2), number(3), number(4)) + b"Q", "no storage of tensors")
+    value("pid-module", tuple_of(text("module"), number(1), number(2), number(3), number(4)) + b"Q",
+          "no storage of tensors")
     value("pid-class", storage("0", 6, cls=name("torch", "float32")), "the class of a storage is torch.float32")
     value("pid-class-code", storage("0", 6, cls=name("os", "system")), CODE + "os.system")
     value("pid-negative", storage("0", -1), "with a negative number of elements")
     value("pid-long", storage("0", 1 << 70), "with a long number of elements")
-    value("pid-part", storage("0", 6, extra=tuple_of(text("v"), number(3), number(4))), "a part of a storage that is not inside of it")
+    value("pid-part", storage("0", 6, extra=tuple_of(text("v"), number(3), number(4))),
+          "a part of a storage that is not inside of it")
     value("quantised", dict_of([("conv.weight", name("torch._utils", "_rebuild_qtensor"))]),
-          "quantised tensors of PyTorch cannot be loaded: torch._utils._rebuild_qtensor (opcode GLOBAL at byte 46 of archive/data.pkl, for 'conv.weight')")
-    value("quantised-storage", storage("0", 6, cls=name("torch", "QInt8Storage")), "quantised tensors of PyTorch cannot be loaded: torch.QInt8Storage")
-    value("complex128", storage("0", 3, cls=name("torch", "ComplexDoubleStorage")), "elements of this type cannot be loaded: torch.ComplexDoubleStorage")
+          "quantised tensors of PyTorch cannot be loaded: torch._utils._rebuild_qtensor "
+          "(opcode GLOBAL at byte 46 of archive/data.pkl, for 'conv.weight')")
+    value("quantised-storage", storage("0", 6, cls=name("torch", "QInt8Storage")),
+          "quantised tensors of PyTorch cannot be loaded: torch.QInt8Storage")
+    value("complex128", storage("0", 3, cls=name("torch", "ComplexDoubleStorage")),
+          "elements of this type cannot be loaded: torch.ComplexDoubleStorage")
     weight("storage-absent", tensor(storage("7", 6), [6]), "storage '7': the archive has no such entry")
-    weight("storage-outside", tensor(storage("../../etc/passwd", 6), [6]), "storage '../../etc/passwd': the archive has no such entry")
-    weight("storage-short", tensor(storage("0", 7), [7]), "storage '0': 7 elements of 4 bytes do not fit into its 24 bytes")
+    weight("storage-outside", tensor(storage("../../etc/passwd", 6), [6]),
+           "storage '../../etc/passwd': the archive has no such entry")
+    weight("storage-short", tensor(storage("0", 7), [7]),
+           "storage '0': 7 elements of 4 bytes do not fit into its 24 bytes")
     weight("storage-huge", tensor(storage("0", 2**62), [6]), "do not fit into its 24 bytes")
     does_not_fit = "tensor 'w': offset, shape and strides do not fit into its storage of 24 bytes"
     weight("shape-long", tensor(at, [7]), does_not_fit)
@@ -166,7 +179,9 @@ def tensors():
     weight("offset-huge", tensor(at, [1], offset=2**62), does_not_fit)
     weight("empty-outside", tensor(at, [0], offset=7), does_not_fit)
     weight("stride-long", tensor(at, [2, 3], [4, 1]), does_not_fit)
-    weight("dtype-wide", tensor(at, [6], function="_rebuild_tensor_v3", tail=b"\x89" + ORDERED_DICT + name("torch", "float64")), does_not_fit)
+    weight("dtype-wide",
+           tensor(at, [6], function="_rebuild_tensor_v3",
+                  tail=b"\x89" + ORDERED_DICT + name("torch", "float64")), does_not_fit)
     weight("stride-negative", tensor(at, [6], [-1], offset=5), "tensor 'w': stride 0 is negative")
     weight("stride-negative-unused", tensor(at, [1, 6], [-1, 1]), "tensor 'w': stride 0 is negative")
     weight("size-negative", tensor(at, [-6], [1]), "tensor 'w': dimension 0 is negative")
@@ -216,15 +231,18 @@ def zips():
     zipped("same-place", [head, data, Entry("m/extra", DATA, header=0)], "entry 'm/")
     overlap = archive([head, data])
     at = overlap.index(b"PK\3\4", 4)
-    zipped("overlap", [head, Entry("m/data/0", DATA), Entry("m/inside", b"", header=at + 8)], "where something else begins")
+    zipped("overlap", [head, Entry("m/data/0", DATA), Entry("m/inside", b"", header=at + 8)],
+           "where something else begins")
     zipped("too-long", [head, Entry("m/data/0", DATA, central_size=10000)], "entry 'm/data/0': 10000 bytes from byte")
-    zipped("behind-directory", [head, data, Entry("m/extra", b"", header=10**6)], "entry 'm/extra': 0 bytes from byte 1000000 on do not end before byte")
+    zipped("behind-directory", [head, data, Entry("m/extra", b"", header=10**6)],
+           "entry 'm/extra': 0 bytes from byte 1000000 on do not end before byte")
     zipped("no-local-header", [head, data, Entry("m/extra", b"", header=8)], "entry 'm/")
     zipped("local-name", [head, data, extra(central_name=b"m/other")], "entry 'm/other': its name in the local header")
     zipped("local-flags", [head, data, extra(central_flags=0)], "entry 'm/extra': its flags in the local header")
     zipped("local-size", [head, data, extra(flags=0, local_size=7)], "entry 'm/extra': its size in the local header")
     zipped("local-size-descriptor", [head, data, extra(local_size=7)], "entry 'm/extra': its size in the local header")
-    zipped("local-checksum", [head, data, extra(flags=0, local_crc=7)], "entry 'm/extra': its checksum in the local header")
+    zipped("local-checksum", [head, data, extra(flags=0, local_crc=7)],
+           "entry 'm/extra': its checksum in the local header")
     zipped("name-up", [head, data, Entry("m/../../x", b"")], "entry 'm/../../x': its name leads out of the archive")
     zipped("name-absolute", [head, data, Entry("/etc/x", b"")], "entry '/etc/x': its name is no relative path")
     zipped("name-backslash", [head, data, Entry("m\\x", b"")], "its name is no relative path")
@@ -234,9 +252,11 @@ def zips():
     zipped("zip64-missing", [head, data, extra(central_size=2**32 - 1)], "entry 'm/extra': its zip64 field is missing")
     zipped("zip64-short", [head, data, extra(central_size=2**32 - 1, central_extra=struct.pack("<HHQ", 1, 8, 8))],
            "entry 'm/extra': its zip64 field is missing, or wrong")
-    zipped("zip64-twice", [head, data, extra(central_size=2**32 - 1, central_extra=struct.pack("<HHQQ", 1, 16, 8, 8) * 2)],
+    zipped("zip64-twice",
+           [head, data, extra(central_size=2**32 - 1, central_extra=struct.pack("<HHQQ", 1, 16, 8, 8) * 2)],
            "entry 'm/extra': its zip64 field is missing, or wrong")
-    zipped("zip64-huge", [head, data, extra(central_size=2**32 - 1, central_extra=struct.pack("<HHQQ", 1, 16, 2**63, 2**63))],
+    zipped("zip64-huge",
+           [head, data, extra(central_size=2**32 - 1, central_extra=struct.pack("<HHQQ", 1, 16, 2**63, 2**63))],
            "entry 'm/extra': 9223372036854775808 bytes from byte")
     zipped("zip64-local", [head, data, extra(flags=0, local_size=2**32 - 1)],
            "entry 'm/extra': the zip64 field of its local header is missing")
@@ -257,7 +277,8 @@ def zips():
     zipped("no-pickle", [Entry("m/weights.npy", DATA)], "it has no NAME/data.pkl")
     zipped("pickle-deeper", [Entry("a/b/data.pkl", good), data], "it has no NAME/data.pkl")
     zipped("two-pickles", [head, data, Entry("n/data.pkl", good)], "more than one data.pkl")
-    zipped("script", [head, data, Entry("m/constants.pkl", b""), Entry("m/code/x.py", b"")], CODE + "it is a TorchScript program")
+    zipped("script", [head, data, Entry("m/constants.pkl", b""), Entry("m/code/x.py", b"")],
+           CODE + "it is a TorchScript program")
     zipped("byteorder", [head, data, Entry("m/byteorder", b"middle")], "its byteorder is neither little nor big")
     zipped("byteorder-long", [head, data, Entry("m/byteorder", b"little" * 9)], "its byteorder is neither")
 
@@ -270,29 +291,38 @@ def legacies():
     good = {"5": (6, DATA)}
     add("legacy-os-system.pth", pickle(call("os", "system", text("id"))), CODE + "os.system (opcode GLOBAL at byte 2)")
     add("legacy-os-system-value.pth", legacy(pickle(call("os", "system", text("id"))), {}), CODE + "os.system")
-    add("legacy-os-system-keys.pth", legacy(w(), good, keys=pickle(call("os", "system", text("id")))), CODE + "os.system")
-    add("legacy-pickle.pth", pickle(dict_of([("w", number(1))])), "not a model file: a pickle, but not of PyTorch: it is a dict")
+    add("legacy-os-system-keys.pth", legacy(w(), good, keys=pickle(call("os", "system", text("id")))),
+        CODE + "os.system")
+    add("legacy-pickle.pth", pickle(dict_of([("w", number(1))])),
+        "not a model file: a pickle, but not of PyTorch: it is a dict")
     add("legacy-magic.pth", legacy(w(), good, magic=pickle(number(1 << 70))), "but not of PyTorch")
     add("legacy-protocol.pth", legacy(w(), good, protocol=pickle(number(1002))), "the protocol of its file is not 1001")
     add("legacy-magic-alone.pth", MAGIC, "the pickle ends too early")
-    add("legacy-count.pth", legacy(w(), {"5": (5, DATA[:20])}), "storage '5': 5 elements are there, and the pickle says 6")
+    add("legacy-count.pth", legacy(w(), {"5": (5, DATA[:20])}),
+        "storage '5': 5 elements are there, and the pickle says 6")
     add("legacy-short.pth", legacy(w(), good)[:-1], "storage '5': 6 elements of 4 bytes at byte")
-    add("legacy-no-storage.pth", legacy(w(), {}, keys=pickle(b"](" + text("5") + b"e")), "storage '5': the file ends before it")
+    add("legacy-no-storage.pth", legacy(w(), {}, keys=pickle(b"](" + text("5") + b"e")),
+        "storage '5': the file ends before it")
     add("legacy-count-huge.pth", legacy(w(), {"5": (2**64 - 1, DATA)}), "storage '5': 18446744073709551615 elements")
     add("legacy-key-absent.pth", legacy(w(), {}), "storage '5': it is not among those of the file")
     add("legacy-key-unknown.pth", legacy(w(), {"6": (6, DATA), "5": (6, DATA)}), "storage '6': no tensor has it")
-    add("legacy-key-twice.pth", legacy(w(), good, keys=pickle(b"](" + text("5") + text("5") + b"e")) + struct.pack("<Q", 6) + DATA,
+    add("legacy-key-twice.pth",
+        legacy(w(), good, keys=pickle(b"](" + text("5") + text("5") + b"e")) + struct.pack("<Q", 6) + DATA,
         "storage '5': its key is there twice")
-    add("legacy-key-number.pth", legacy(w(), good, keys=pickle(b"](" + number(5) + b"e")), "the key of a storage is a number")
+    add("legacy-key-number.pth", legacy(w(), good, keys=pickle(b"](" + number(5) + b"e")),
+        "the key of a storage is a number")
     add("legacy-keys-dict.pth", legacy(w(), good, keys=pickle(b"}")), "the keys of its storages are a dict, not a list")
     both = dict_of([("a", tensor(storage("5", 6), [6])), ("b", tensor(storage("5", 6, "I32"), [6]))])
-    add("legacy-two-types.pth", legacy(pickle(both), good), "storage '5': it is both torch.FloatStorage and torch.IntStorage")
+    add("legacy-two-types.pth", legacy(pickle(both), good),
+        "storage '5': it is both torch.FloatStorage and torch.IntStorage")
     part = storage("5", 6, extra=tuple_of(text("v"), number(2), number(3)))
-    add("legacy-part.pth", legacy(pickle(dict_of([("w", tensor(part, [4]))])), good), "do not fit into its storage of 12 bytes")
+    add("legacy-part.pth", legacy(pickle(dict_of([("w", tensor(part, [4]))])), good),
+        "do not fit into its storage of 12 bytes")
     add("legacy-protocol-byte.pth", b"\x80\7N.0123456", "a pickle of protocol 7")
     header = bytearray(512)
     header[0:8], header[257:262] = b"sys_info", b"ustar"
-    add("legacy-tar.pth", bytes(header) + bytes(1024), "a tar archive, as the first versions of PyTorch wrote, is not read")
+    add("legacy-tar.pth", bytes(header) + bytes(1024),
+        "a tar archive, as the first versions of PyTorch wrote, is not read")
 
 
 def main():

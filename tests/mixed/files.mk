@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Drivers of all makers in one process, on simulated machines.
+check_PROGRAMS += tests/mixed/test-mixed
+TESTS += tests/mixed/test-mixed
+tests_mixed_test_mixed_SOURCES = \
+	tests/mixed/simulated.h \
+	tests/mixed/source.h \
+	tests/mixed/test-mixed.c \
+	tests/support/layout.h \
+	tests/support/scratch.h \
+	tests/support/tap.h
+tests_mixed_test_mixed_LDADD = $(TEST_LIBS) $(LIBADD_DLOPEN)
+
+TESTS += tests/mixed/conformance.sh tests/mixed/mixed.bats
+EXTRA_DIST += tests/mixed/conformance.sh tests/mixed/mixed.bats
+
+# The SDXL layout in its real size: 2.5 GB in the folder of temporary files, and as much memory again.
+check-mixed-full: all
+	@$(MAKE) -s --no-print-directory $(AM_MAKEFLAGS) $(check_PROGRAMS) $(check_LTLIBRARIES)
+	@$(AM_TESTS_ENVIRONMENT) DT2_MIXED_DIVIDE=1 $(BATS) --filter 'three makers and the host' $(top_srcdir)/tests/mixed/mixed.bats
+.PHONY: check-mixed-full
+
+check_PROGRAMS += tests/mixed/test-lasting
+TESTS += tests/mixed/test-lasting
+tests_mixed_test_lasting_SOURCES = \
+	tests/mixed/simulated.h \
+	tests/mixed/source.h \
+	tests/mixed/test-lasting.c \
+	tests/support/layout.h \
+	tests/support/scratch.h \
+	tests/support/tap.h
+tests_mixed_test_lasting_LDADD = $(TEST_LIBS) $(LIBADD_DLOPEN)
+
+check_PROGRAMS += tests/mixed/test-runtimes
+TESTS += tests/mixed/test-runtimes
+tests_mixed_test_runtimes_SOURCES = \
+	tests/mixed/simulated.h \
+	tests/mixed/source.h \
+	tests/mixed/test-runtimes.c \
+	tests/support/layout.h \
+	tests/support/scratch.h \
+	tests/support/tap.h
+tests_mixed_test_runtimes_LDADD = $(TEST_LIBS) $(LIBADD_DLOPEN)

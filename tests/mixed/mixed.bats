@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# The command line on machines with cards of several makers.
+load ../support/cli
+
+setup()
+{
+    for driver in cuda hip opencl; do
+        [ -f "$top_builddir/.libs/dt2-$driver.so" ] || skip "the $driver driver was not built"
+    done
+    report=$BATS_TEST_TMPDIR/report
+    machine=$BATS_TEST_TMPDIR/machine.sim
+    export DISTORCH2_SIM_REPORT=$report
+}
+
+# distorch2 on a simulated machine: its name, or the path of its file; any violation fails.
+simulate()
+{
+    local file=$1
+    shift
+    [ -f "$file" ] || file=$top_srcdir/tests/data/machines/$file.sim
+    run bash -c '"$@" 2>"$0"' "$BATS_TEST_TMPDIR/errors" "$top_srcdir/tests/sim/run" "$file" "$DISTORCH2" "$@"
+    errors=$(cat "$BATS_TEST_TMPDIR/errors")
+    reports violations=0
+}
+
+reports()
+{
+    grep -x "$1" "$report" || { sed 's/^/report: /' "$report" && false; }
+}
+
+# A card for a machine file: ID, drivers, PCI address, UUID, further lines.
+card()
+{
+    printf '[gpu %s]\ndrivers = %s\nname = Card\nmemory = 1GiB\npci = %s\nuuid = %032x\n' "$1" "$2" "$3" "$4"
+    shift 4
+    printf '%s\n' "$@"
+}
+
+names='[d["name"] for d in doc["devices"] if d["kind"] == "gpu"]'
+aliases='{d["name"]: d["aliases"] for d in doc["devices"] if d["aliases"] and d["kind"] == "gpu"}'
+
+make_model()
+{
+    local layout=$BATS_FILE_TMPDIR/sdxl.tsv
+    model=$BATS_FILE_TMPDIR/sdxl.safetensors
+    # each dimension of the layout divided, so that the parts keep their proportions; by 1 it is the real one, of 2.5 GB
+    [ -f "$model" ] || {
+        awk -v by="${DT2_MIXED_DIVIDE:-8}" 'BEGIN { FS = OFS = "\t" } {
+            n = split($3, d, ","); shape = ""
+            for (i = 1; i <= n; i++)
+                shape = shape (i > 1 ? "," : "") (d[i] >= 2 * by ? int(d[i] / by) : d[i])
+            print $1, $2, shape
+        }' "$top_srcdir/tests/data/layouts/diffusers_sdxl_canny_fp16.tsv" >"$layout"
+        "$top_builddir/tests/support/mkmodel" "$layout" "$model"
+    }
+}
+
+@test "devices of three makers: one row each, aliases, free memory, and no context" {
+    simulate mixed devices
+    expect_status 0
+    [ -z "$errors" ]
+    [ "$(grep -c '^cuda:\|^hip:\|^opencl:' <<<"$output")" = 5 ]
+    [ "$(grep -c 'RTX 4090' <<<"$output")" = 1 ]
+    [ "$(grep -c 'RX 7900' <<<"$output")" = 1 ]
+    reports contexts=0
+    simulate mixed devices --json
+    expect_status 0
+    json "$names == ['cuda:0', 'cuda:1', 'hip:0', 'hip:1', 'opencl:0']"
+    json "$aliases == {'cuda:0': ['opencl:1'], 'hip:0': ['opencl:2']}"
+    json '{d["name"]: d["free_bytes"] for d in doc["devices"] if d["kind"] == "gpu"} == {
+        "cuda:0": (24 << 30) - (700 << 20), "cuda:1": 16 << 30,
+        "hip:0": (24 << 30) - (300 << 20), "hip:1": 16 << 30, "opencl:0": None}'
+    reports contexts=0
+}
+
+@test "slices of one card are two devices, and the card beside them a third" {
+    simulate mig devices --json
+    expect_status 0
+    json "$names == ['cuda:0', 'cuda:1', 'cuda:2'] and $aliases == {}"
+    json 'doc["devices"][-3]["pci"] == doc["devices"][-2]["pci"] != doc["devices"][-1]["pci"]'
+    json 'len({d["uuid"] for d in doc["devices"][-3:]}) == 3'
+    json 'all(d["free_bytes"] is not None for d in doc["devices"])'
+}
+
+@test "two equal cards are two devices" {
+    { card a cuda 0000:01:00.0 1 && card b cuda 0000:02:00.0 2 && card c hip 0000:03:00.0 3 &&
+        card d hip 0000:04:00.0 4; } >"$machine"
+    simulate "$machine" devices --json
+    json "$names == ['cuda:0', 'cuda:1', 'hip:0', 'hip:1'] and $aliases == {}"
+}
+
+@test "one driver's devices are never one, whatever they say" {
+    { card a cuda 0000:01:00.0 7 && card b cuda 0000:01:00.0 7; } >"$machine"
+    simulate "$machine" devices --json
+    json "$names == ['cuda:0', 'cuda:1'] and $aliases == {}"
+    { card a opencl 0000:01:00.0 7 'platform = P' && card b opencl 0000:01:00.0 7 'platform = P'; } >"$machine"
+    simulate "$machine" devices --json
+    json "$names == ['opencl:0', 'opencl:1'] and $aliases == {}"
+}
+
+@test "one card by two OpenCL platforms is one device, under its maker's name" {
+    # a platform's vendor is that of its first device
+    { card x opencl 0000:09:00.0 9 'platform = Rusticl' 'vendor = Mesa' &&
+        card a opencl 0000:01:00.0 1 'platform = Rusticl' 'vendor = Intel(R) Corporation' &&
+        card b opencl 0000:01:00.0 1 'platform = Intel(R) OpenCL Graphics' 'vendor = Intel(R) Corporation'; } >"$machine"
+    simulate "$machine" devices --json
+    json "$names == ['opencl:0', 'opencl:2'] and $aliases == {'opencl:2': ['opencl:1']}"
+}
+
+@test "by address alone: one card on each side is one device, two slices on a side are none" {
+    { card a cuda 0000:01:00.0 1 && card b opencl 0000:01:00.0 2; } >"$machine"
+    simulate "$machine" devices --json
+    json "$names == ['cuda:0'] and $aliases == {'cuda:0': ['opencl:0']}"
+    { card a cuda 0000:01:00.0 1 'mig = yes' && card b cuda 0000:01:00.0 2 'mig = yes' &&
+        card c opencl 0000:01:00.0 3; } >"$machine"
+    simulate "$machine" devices --json
+    json "$names == ['cuda:0', 'cuda:1', 'opencl:0'] and $aliases == {}"
+}
+
+@test "an alias, an address and a UUID name the card" {
+    make_model
+    for name in opencl:1 pci:0000:41:00.0 uuid:1c6d9d3e-5a1f-4c7b-8e0a-0123456789ab; do
+        simulate mixed plan "$model" --compute-device "$name" --virtual-vram-gb 0 --json
+        expect_status 0
+        json 'doc["compute_device"] == "cuda:0"'
+    done
+}
+
+@test "without the simulator and without a GPU: nothing but the host, and not a word" {
+    run_split devices
+    [[ $output != *gpu* ]] || skip 'there is a GPU'
+    expect_status 0
+    [ -z "$errors" ]
+    OCL_ICD_VENDORS=$BATS_TEST_TMPDIR run_split devices
+    expect_status 0
+    [ -z "$errors" ]
+    [ "$(cut -d' ' -f1 <<<"$output")" = $'NAME\ncpu' ]
+}
+
+@test "a model over cards of three makers and the host, every byte verified" {
+    make_model
+    simulate mixed load "$model" --compute-device cuda:0 --verify --json \
+        --expert-mode-allocations 'cuda:0,30%;cuda:1,20%;hip:0,20%;opencl:0,10%;cpu,*'
+    expect_status 0
+    json 'doc["loads"][0]["verified_bytes"] == doc["loads"][0]["bytes"] == doc["loads"][0]["plan"]["model"]["total_bytes"]'
+    json '[d["device"] for d in doc["loads"][0]["devices"]] == ["cuda:0", "cuda:1", "hip:0", "opencl:0", "cpu"]'
+    json 'all(d["bytes"] > 0 for d in doc["loads"][0]["devices"])'
+    reports contexts=4
+    reports contexts.vega=0
+    reports copies.h2d.pageable=0
+}
+
+@test "a card that is lost in the middle is named, and all is given back" {
+    make_model
+    simulate lost load "$model" --compute-device cuda:0 --verify --json \
+        --expert-mode-allocations 'cuda:0,30%;cuda:1,30%;hip:0,*'
+    expect_status 1
+    json '"cuda:1" in doc["error"]["message"] and doc["loaded"] == []'
+}
+
+@test "memory that shrinks after the plan was made: does not fit, with numbers, and all is given back" {
+    make_model
+    sed 's/^others_grow.*/others_grow = 220MiB/' "$top_srcdir/tests/data/machines/growing.sim" >"$machine"
+    for device in cuda:0 hip:0; do
+        simulate "$machine" load "$model" --compute-device $device --virtual-vram-gb 0 --reserve $device=0B --verify --json
+        echo "$device"
+        expect_status 3
+        json '__import__("re").search("[0-9]{6}", doc["error"]["message"]) and doc["loaded"] == []'
+        json "'$device' in doc['error']['message']"
+    done
+}

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Mutants of the drivers and of the loader: each patch is one mistake, made in a copy of one source file when the test runs,
+# and must be caught by the report that it names.
+mutants = \
+	tests/mutants/cl-buffer-kept-on-failure.patch \
+	tests/mutants/cl-event-kept.patch \
+	tests/mutants/cl-marker-not-awaited.patch \
+	tests/mutants/context-kept-on-failure.patch \
+	tests/mutants/event-kept.patch \
+	tests/mutants/event-kept-on-failure.patch \
+	tests/mutants/event-not-recorded.patch \
+	tests/mutants/memory-kept-on-failure.patch \
+	tests/mutants/queue-kept.patch \
+	tests/mutants/queue-not-awaited.patch \
+	tests/mutants/slot-event-kept.patch \
+	tests/mutants/slot-reused-early.patch \
+	tests/mutants/slots-freed-early.patch \
+	tests/mutants/touches-memory.patch \
+	tests/mutants/wrong-device-copies.patch \
+	tests/mutants/wrong-device-events.patch
+EXTRA_DIST += $(mutants) tests/mutants/mutants.sh
+TESTS += tests/mutants/mutants.sh
+check_PROGRAMS += tests/mutants/subject
+tests_mutants_subject_SOURCES = tests/mutants/subject.c tests/failing/work.c tests/failing/work.h tests/support/tap.h
+tests_mutants_subject_LDADD = $(TEST_LIBS)
+
+# How one source file is compiled, and what is made of it: shell functions, since only make knows the flags.
+mutant_cc = $(CC) $(DEFS) $(DEFAULT_INCLUDES)
+mutant_cflags = $(CPPFLAGS) $(AM_CFLAGS) $(CFLAGS) -w -fPIC -c "$$@"
+check_DATA = tests/mutants/build.env
+CLEANFILES += tests/mutants/build.env
+tests/mutants/build.env: Makefile
+	@$(MKDIR_P) tests/mutants
+	$(AM_V_GEN)$(file >$@,compile_cuda() { $(mutant_cc) $(CUDA_CPPFLAGS) $(mutant_cflags); })
+	@$(file >>$@,compile_hip() { $(mutant_cc) $(HIP_CPPFLAGS) $(mutant_cflags); })
+	@$(file >>$@,compile_opencl() { $(mutant_cc) $(AM_CPPFLAGS) -iquote $(top_srcdir)/backends/opencl $(OPENCL_CFLAGS) $(mutant_cflags); })
+	@$(file >>$@,compile_core() { $(mutant_cc) $(AM_CPPFLAGS) $(libdistorch2_core_la_CFLAGS) $(mutant_cflags); })
+	@$(file >>$@,link_module() { $(CC) $(CFLAGS) -shared $(LDFLAGS) "$$@" $(OPENCL_LIBS) $(LIBS); })
+	@$(file >>$@,link_subject() { $(CC) $(CFLAGS) $(AM_LDFLAGS) $(LDFLAGS) "$$@" $(libdistorch2_core_la_LIBADD) $(LIBS); })
+	@touch $@

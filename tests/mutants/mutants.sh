@@ -1,0 +1,92 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# Each mutant on a simulated machine, which is to catch it by the report that its patch names. The same run without the mutant
+# must be clean, whatever fails in it.
+set -u
+src=${top_srcdir:-.}
+build=${top_builddir:-.}
+src=$(cd "$src" && pwd)
+cd "$build" || exit 1
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+count=0
+failed=0
+
+result() { # WHAT, TRUE OR FALSE
+    count=$((count + 1))
+    if [ "$2" = 0 ]; then
+        echo "ok $count - $1"
+    else
+        failed=$((failed + 1))
+        echo "not ok $count - $1"
+        sed 's/^/# /' "$work/log"
+    fi
+}
+
+field() { # NAME
+    sed -n "s/^$1: //p" "$patch"
+}
+
+# Runs a subject with the modules of a folder before ours; the report is in $work/report.
+run() { # SUBJECT, FOLDER
+    : >"$work/report"
+    DISTORCH2_SIM_FAIL=$(field Failing) DISTORCH2_BACKEND_PATH=$2:$PWD/.libs DISTORCH2_SIM_REPORT=$work/report \
+        "$src/tests/sim/run" "$work/slow.sim" "$1" cuda:0 \
+        'cuda:0,22%;cuda:1,22%;hip:0,10%;hip:1,10%;opencl:0,22%;cpu,*' >>"$work/log" 2>&1
+}
+
+# The module or the subject with the mistake of a patch, in $work/mutant.
+make_mutant() {
+    mkdir "$work/mutant"
+    file=$(sed -n 's/^--- a\///p' "$patch")
+    name=$(basename "$file" .c)
+    cp "$src/$file" "$work/mutant/$name.c"
+    patch --batch --fuzz=0 "$work/mutant/$name.c" "$patch" || return 1
+    "compile_$module" -o "$work/mutant/$name.o" -iquote "$src/$(dirname "$file")" "$work/mutant/$name.c" || return 1
+    if [ "$module" = core ]; then
+        link_subject -o "$work/mutant/subject" tests/mutants/subject.o tests/failing/work.o "$work/mutant/$name.o" \
+            .libs/libdistorch2-core.a
+    else
+        others=$(ls backends/*/.libs/dt2_"$module"_la-*.o | grep -v "/dt2_${module}_la-$name.o")
+        # shellcheck disable=SC2086
+        link_module -o "$work/mutant/dt2-$module.so" "$work/mutant/$name.o" $others
+    fi
+}
+
+for module in cuda hip opencl; do
+    if [ ! -f ".libs/dt2-$module.so" ]; then
+        echo "1..0 # SKIP the driver $module was not built"
+        exit 0
+    fi
+done
+if ! command -v patch >/dev/null; then
+    echo "1..0 # SKIP there is no patch"
+    exit 0
+fi
+. tests/mutants/build.env
+# late enough that what is done too early is seen
+sed 's/^delay_us = .*/delay_us = 5000/' "$src/tests/data/machines/small.sim" >"$work/slow.sim"
+
+for patch in "$src"/tests/mutants/*.patch; do
+    mutant=$(basename "$patch" .patch)
+    module=$(field Module)
+    key=$(field Caught)
+    : >"$work/log"
+    if ! make_mutant >>"$work/log" 2>&1; then
+        result "$mutant: it can be made" 1
+    else
+        subject=$work/mutant/subject
+        [ -f "$subject" ] || subject=tests/mutants/subject
+        run "$subject" "$work/mutant"
+        grep -q "^$key=[1-9]" "$work/report"
+        caught=$?
+        run tests/mutants/subject "$PWD/.libs"
+        grep -q '^violations=0$' "$work/report"
+        clean=$?
+        result "$mutant: caught by $key; nothing without it" $((caught + clean))
+    fi
+    rm -rf "$work/mutant"
+done
+echo "1..$count"
+echo "# $((count - failed)) mutants caught"
+[ $failed = 0 ]
