@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# What the CUDA and HIP modules ask of a vendor: no library when they load, and when they open what backends/gpu/entries.h
-# lists.
+# What the CUDA and HIP modules ask of a vendor: no library when they load, and when they open what is listed in
+# backends/gpu/entries.h.
 set -u
 list=${top_srcdir:-.}/backends/gpu/entries.h
 modules=${top_builddir:-.}/.libs

@@ -136,7 +136,7 @@ static void body_listing(void)
 
 static void body_current(void)
 {
-    void *memory;
+    void *memory = NULL;
     open_driver();
     chosen = 1;
     must(GPU(SetDevice)(1) == GPU(Success) && GPU(Malloc)(&memory, 100) == GPU(Success));
@@ -169,7 +169,7 @@ static void body_nothing_current(void)
 
 static void body_last_error(void)
 {
-    dt2_handle device, queue, buffer, more = 0;
+    dt2_handle device, queue = 0, buffer = 0, more = 0;
     open_driver();
     device = opened(0);
     must(good(CALL(queue_create, device, &queue)) && good(CALL(buffer_alloc, device, 200 * MiB, &buffer)));
@@ -232,7 +232,7 @@ static void body_each_fails(void)
 static void body_lost(void)
 {
     static char memory[4096];
-    dt2_handle device, buffer, queue, event, more;
+    dt2_handle device, buffer = 0, queue = 0, event = 0, more;
     open_driver();
     device = opened(0);
     must(good(CALL(buffer_alloc, device, 4096, &buffer)) && good(CALL(queue_create, device, &queue)));
@@ -268,7 +268,7 @@ static void body_streams(void)
 {
     static char memory[4096];
     GPU(Stream_t) own = NULL, foreign = NULL;
-    dt2_handle device, buffer, queue = 0;
+    dt2_handle device, buffer = 0, queue = 0;
     open_driver();
     must(GPU(SetDevice)(1) == GPU(Success) && GPU(StreamCreate)(&foreign) == GPU(Success));
     must(GPU(SetDevice)(0) == GPU(Success) && GPU(StreamCreate)(&own) == GPU(Success));
@@ -291,7 +291,7 @@ static void body_streams(void)
 
 static void body_memory(void)
 {
-    void *own, *foreign, *pinned;
+    void *own = NULL, *foreign = NULL, *pinned = NULL;
     dt2_handle device, buffer = 0;
     open_driver();
     must(GPU(SetDevice)(1) == GPU(Success) && GPU(Malloc)(&foreign, 1000) == GPU(Success));
@@ -333,7 +333,7 @@ static void body_memory(void)
 static void copy_across(uint32_t to, uint32_t from)
 {
     char memory[4096], back[4096] = { 0 };
-    dt2_handle devices[2] = { opened(to), opened(from) }, buffers[2], queues[2], event;
+    dt2_handle devices[2] = { opened(to), opened(from) }, buffers[2], queues[2], event = 0;
     memset(memory, 9, sizeof memory);
     for (int i = 0; i < 2; i++)
         must(good(CALL(buffer_alloc, devices[i], 4096, &buffers[i])) &&
