@@ -6,7 +6,8 @@ AC_DEFUN([DT2_DRIVER_ARG], [
   AC_ARG_WITH([$1], [AS_HELP_STRING([--with-$1@<:@=DIR@:>@], [$2 @<:@detect@:>@])], [], [with_$1=auto])
 ])
 
-dnl DT2_DRIVER_RESULT(NAME, FOUND, VERSION, WHAT WOULD HELP): the verdict, the conditional and the line of the summary.
+dnl DT2_DRIVER_RESULT(NAME, FOUND, VERSION, WHAT WOULD HELP): the verdict, the conditional and the line of the
+dnl summary.
 AC_DEFUN([DT2_DRIVER_RESULT], [
   AS_IF([test "x$2" = xno && test "x$with_$1" != xauto && test "x$with_$1" != xno],
     [AC_MSG_ERROR([--with-$1 was asked for, and was not found: $4])])
@@ -37,4 +38,91 @@ AC_DEFUN([DT2_DRIVER_OPENCL], [
       LDFLAGS=$dt2_save_LDFLAGS])
   DT2_DRIVER_RESULT([opencl], [$dt2_found], [$dt2_version],
     [install the OpenCL headers and an ICD loader: opencl-headers and ocl-icd-opencl-dev on Debian])
+])
+
+dnl DT2_DRIVER_SDK(NAME, WITH, CFLAGS, HEADER, INCLUDES AND CHECKS, FOLDERS): looks for an SDK's headers, which are
+dnl all that a build needs: the driver finds the library when it runs. Tries FOLDERS in order ("compiler": where
+dnl that looks anyway), or the one folder of --with-NAME=DIR, which must have include/HEADER; sets dt2_found, and
+dnl the flags in NAME_CFLAGS. CPPFLAGS stay set for more checks; they are to be restored from dt2_save_CPPFLAGS.
+AC_DEFUN([DT2_DRIVER_SDK], [
+  dt2_found=no
+  AS_CASE([$2], [no], [dt2_folders=], [yes|auto], [dt2_folders="$6"], [dt2_folders=$2])
+  dt2_save_CPPFLAGS=$CPPFLAGS
+  for dt2_folder in $dt2_folders; do
+    AS_CASE([$dt2_folder], [compiler|/usr], [dt2_flags="$3"], [dt2_flags="-isystem $dt2_folder/include $3"])
+    AC_MSG_CHECKING([for the headers of $1 ($dt2_folder)])
+    CPPFLAGS="$dt2_save_CPPFLAGS $dt2_flags"
+    AS_IF([test "$dt2_folder" = compiler || test -f "$dt2_folder/include/$4"],
+      [AC_COMPILE_IFELSE([AC_LANG_PROGRAM([$5])], [dt2_found=yes])])
+    AC_MSG_RESULT([$dt2_found])
+    AS_IF([test $dt2_found = yes], [break])
+  done
+  AS_IF([test $dt2_found = yes], [m4_toupper([$1])_CFLAGS=$dt2_flags], [m4_toupper([$1])_CFLAGS=])
+  AC_SUBST(m4_toupper([$1])[_CFLAGS])
+])
+
+AC_DEFUN([DT2_DRIVER_CUDA], [
+  DT2_DRIVER_ARG([cuda], [CUDA driver for NVIDIA GPUs; needs the headers of CUDA 11 or newer alone])
+  dt2_version=
+  DT2_DRIVER_SDK([cuda], [$with_cuda], [], [cuda_runtime_api.h], [[
+    #include <cuda.h>
+    #include <cuda_runtime_api.h>
+    #if CUDA_VERSION < 11000
+    #error "too old"
+    #endif]],
+    [compiler $CUDA_PATH $CUDA_HOME /usr/local/cuda /opt/cuda])
+  AS_IF([test $dt2_found = yes], [
+    AC_COMPUTE_INT([dt2_major], [CUDA_VERSION / 1000], [#include <cuda.h>])
+    AC_COMPUTE_INT([dt2_minor], [CUDA_VERSION % 1000 / 10], [#include <cuda.h>])
+    dt2_version="headers of CUDA $dt2_major.$dt2_minor"])
+  CPPFLAGS=$dt2_save_CPPFLAGS
+  DT2_DRIVER_RESULT([cuda], [$dt2_found], [$dt2_version],
+    [install the headers of the CUDA toolkit (nvidia-cuda-dev on Debian, in non-free), or say --with-cuda=DIR])
+])
+
+AC_DEFUN([DT2_DRIVER_HIP], [
+  DT2_DRIVER_ARG([hip], [HIP driver for AMD GPUs; needs the headers of ROCm 5.2 or newer alone])
+  dt2_version=
+  DT2_DRIVER_SDK([hip], [$with_hip], [-D__HIP_PLATFORM_AMD__], [hip/hip_runtime_api.h], [[
+    #include <hip/hip_runtime_api.h>
+    #if HIP_VERSION < 50200000
+    #error "too old"
+    #endif]],
+    [compiler $ROCM_PATH /opt/rocm])
+  AS_IF([test $dt2_found = yes], [
+    AC_COMPUTE_INT([dt2_major], [HIP_VERSION_MAJOR], [#include <hip/hip_version.h>])
+    AC_COMPUTE_INT([dt2_minor], [HIP_VERSION_MINOR], [#include <hip/hip_version.h>])
+    dt2_version="headers of HIP $dt2_major.$dt2_minor"])
+  CPPFLAGS=$dt2_save_CPPFLAGS
+  DT2_DRIVER_RESULT([hip], [$dt2_found], [$dt2_version],
+    [install the headers of HIP (libamdhip64-dev on Debian), or say --with-hip=DIR])
+])
+
+dnl DT2_NVML: the driver declares the little of NVML that it uses itself; where the real header is, a test compares
+dnl the two.
+AC_DEFUN([DT2_NVML], [
+  AC_ARG_WITH([nvml], [AS_HELP_STRING([--with-nvml@<:@=DIR@:>@],
+    [compare our declarations of NVML with DIR/nvml.h or DIR/include/nvml.h, in a test @<:@detect@:>@])],
+    [], [with_nvml=auto])
+  NVML_CFLAGS=
+  dt2_found=no
+  AS_CASE([$with_nvml], [no], [dt2_folders=],
+    [yes|auto], [dt2_folders="compiler $CUDA_PATH/include $CUDA_HOME/include /usr/local/cuda/include"],
+    [dt2_folders="$with_nvml $with_nvml/include"])
+  dt2_save_CPPFLAGS=$CPPFLAGS
+  for dt2_folder in $dt2_folders; do
+    AS_CASE([$dt2_folder], [compiler], [dt2_flags=], [dt2_flags="-isystem $dt2_folder"])
+    AC_MSG_CHECKING([for nvml.h ($dt2_folder)])
+    CPPFLAGS="$dt2_save_CPPFLAGS $dt2_flags"
+    AS_IF([test "$dt2_folder" = compiler || test -f "$dt2_folder/nvml.h"],
+      [AC_COMPILE_IFELSE([AC_LANG_PROGRAM([[#include <nvml.h>]])], [dt2_found=yes])])
+    AC_MSG_RESULT([$dt2_found])
+    AS_IF([test $dt2_found = yes], [NVML_CFLAGS=$dt2_flags; break])
+  done
+  CPPFLAGS=$dt2_save_CPPFLAGS
+  AS_IF([test $dt2_found = no && test "x$with_nvml" != xauto && test "x$with_nvml" != xno],
+    [AC_MSG_ERROR([--with-nvml was asked for, and found no nvml.h: the Python package nvidia-nvml-dev has it])])
+  AS_IF([test $dt2_found = yes], [dt2_nvml=yes], [dt2_nvml="no (one test will skip)"])
+  AM_CONDITIONAL([WITH_NVML], [test $dt2_found = yes])
+  AC_SUBST([NVML_CFLAGS])
 ])

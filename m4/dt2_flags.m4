@@ -44,3 +44,10 @@ AC_DEFUN([DT2_HARDENING], [
   AC_SUBST([DT2_HARDEN_CFLAGS])
   AC_SUBST([DT2_HARDEN_LDFLAGS])
 ])
+
+dnl DT2_LINK_DEFS (a macro must not have the name of the variable that it sets): a library that lacks a symbol does not link. Sanitized ones do lack some: clang keeps its runtime in the
+dnl program.
+AC_DEFUN([DT2_LINK_DEFS], [
+  AS_CASE([" $CFLAGS $LDFLAGS "], [*-fsanitize*], [DT2_NO_UNDEFINED=], [DT2_NO_UNDEFINED=-Wl,-z,defs])
+  AC_SUBST([DT2_NO_UNDEFINED])
+])

@@ -21,17 +21,20 @@ AC_DEFUN([DT2_C11], [
   ]])], [], [AC_MSG_ERROR([gcc or clang for a 64-bit little-endian machine is needed])])
 ])
 
-dnl DT2_CXX17: only a test needs C++ (every public header compiles in it).
-AC_DEFUN([DT2_CXX17], [
+dnl DT2_TEST_TOOL(VARIABLE, PROGRAMS, WHAT IT DOES): found in PATH, unless it is given; an empty one is none.
+AC_DEFUN([DT2_TEST_TOOL], [
+  AC_ARG_VAR([$1], [$3])
+  AS_IF([test "x${$1+set}" = xset], [AS_IF([test "x$$1" = xno], [$1=])], [AC_CHECK_PROGS([$1], [$2])])
+])
+
+dnl DT2_PROG_CXX17: only a test needs C++ (every public header compiles in it). AC_PROG_CXX would have libtool learn the language.
+AC_DEFUN([DT2_PROG_CXX17], [
+  DT2_TEST_TOOL([CXX], [g++ c++ clang++], [C++17 compiler, for a test of the headers])
   AC_MSG_CHECKING([for a C++17 compiler])
-  AC_LANG_PUSH([C++])
-  dt2_save_CXXFLAGS=$CXXFLAGS
-  CXXFLAGS="$CXXFLAGS -std=c++17"
-  AC_COMPILE_IFELSE([AC_LANG_PROGRAM()], [have_cxx17=yes], [have_cxx17=no])
-  CXXFLAGS=$dt2_save_CXXFLAGS
-  AC_LANG_POP
-  AC_MSG_RESULT([$have_cxx17])
-  AS_IF([test $have_cxx17 = no], [CXX=])
+  AS_ECHO(['static_assert(__cplusplus >= 201703L);']) > conftest.cc
+  AS_IF([$CXX -std=c++17 -fsyntax-only conftest.cc >&AS_MESSAGE_LOG_FD 2>&1], [], [CXX=])
+  rm -f conftest.cc
+  AC_MSG_RESULT([${CXX:-no}])
 ])
 
 dnl DT2_NO_RPATH: the dynamic linker's own configuration finds the library; distributions refuse an rpath.

@@ -3,7 +3,7 @@ dnl SPDX-License-Identifier: BSD-3-Clause
 dnl DT2_SUMMARY: the table that ends configure.
 AC_DEFUN([DT2_SUMMARY], [
   dt2_compiler=$($CC --version | head -n 1)
-  cat <<EOF
+  test "x$silent" = xyes || cat <<EOF
 
 distorch2 $PACKAGE_VERSION
 
@@ -19,6 +19,8 @@ distorch2 $PACKAGE_VERSION
 
   drivers
     host       yes (built in)
+    CUDA       $dt2_driver_cuda
+    HIP        $dt2_driver_hip
     OpenCL     $dt2_driver_opencl
 
   tests
@@ -26,6 +28,7 @@ distorch2 $PACKAGE_VERSION
     prove      ${PROVE:-no (make prove will not work)}
     valgrind   ${VALGRIND:-no (make check-valgrind will not work)}
     C++17      ${CXX:-no (one test will skip)}
+    nvml.h     $dt2_nvml
     python3    ${PYTHON3:-no (some tests of JSON output will skip)}
 
 EOF

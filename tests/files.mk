@@ -2,6 +2,7 @@
 # Tests that belong to no single room, and what all tests share.
 EXTRA_DIST += \
 	tests/support/bats.sh \
+	tests/support/run.sh \
 	tests/support/tap.h
 
 # The driver conformance suite: every device of every driver that is found.
@@ -16,10 +17,6 @@ tests_driver_conformance_SOURCES = \
 	tests/driver/subject.h \
 	tests/support/tap.h
 tests_driver_conformance_LDADD = $(TEST_LIBS)
-
-# The house: arrows between rooms, what is exported, what is public.
-TESTS += tests/house/arrows.sh tests/house/symbols.sh
-EXTRA_DIST += tests/house/arrows.sh tests/house/symbols.sh
 
 # What is OpenCL's own: platforms that no machine at hand has, and things of the caller's that are adopted.
 if WITH_OPENCL
@@ -43,3 +40,18 @@ tests_driver_test_opencl_adopt_SOURCES = \
 tests_driver_test_opencl_adopt_CFLAGS = $(AM_CFLAGS) $(OPENCL_CFLAGS)
 tests_driver_test_opencl_adopt_LDADD = $(TEST_LIBS) $(OPENCL_LIBS)
 endif
+
+# The house: arrows between rooms, what is exported, what is public, what is installed.
+house_tests = tests/house/arrows.sh tests/house/install.sh tests/house/symbols.sh
+TESTS += $(house_tests)
+EXTRA_DIST += $(house_tests)
+
+# All tests once more, with a line for each file instead of one for each check.
+prove:
+	@test -n '$(PROVE)' || { echo 'prove was not found by configure: it comes with perl' >&2; exit 1; }
+	@$(MAKE) -s --no-print-directory $(AM_MAKEFLAGS) all $(check_PROGRAMS) $(check_LTLIBRARIES)
+	@$(AM_TESTS_ENVIRONMENT) \
+	for test in $(TESTS); do \
+		if test -f "$$test"; then echo "$$test"; else echo "$(srcdir)/$$test"; fi; \
+	done | $(PROVE) --jobs "$$(nproc)" --exec '$(SHELL) $(top_srcdir)/tests/support/run.sh' $(PROVEFLAGS) -
+.PHONY: prove

@@ -35,16 +35,19 @@ int dt2_cl_event_record(void *self, dt2_handle queue_handle, dt2_handle *handle,
     if (!event)
         return dt2_cl_fail_bookkeeping(driver, err);
     int status = mark(queue, err);
+    cl_int code = status == DT2_BACKEND_OK ? clRetainEvent(queue->last) : CL_SUCCESS;
+    if (code != CL_SUCCESS)
+        status = dt2_cl_fail(driver, err, code, "cannot hold an event");
     if (status == DT2_BACKEND_OK) {
         *event = (struct dt2_cl_event){ .device = queue->device, .event = queue->last };
         dt2_handle made = driver->services->handle_new(driver->services->core, DT2_HANDLE_EVENT, event);
         if (made) {
-            clRetainEvent(event->event);
             dt2_cl_hold_again(event->device);
             *handle = made;
             return DT2_BACKEND_OK;
         }
         status = dt2_cl_fail_bookkeeping(driver, err);
+        clReleaseEvent(event->event);
     }
     dt2_cl_release(driver, event);
     return status;

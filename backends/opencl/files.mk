@@ -10,6 +10,6 @@ dt2_opencl_la_SOURCES = \
 	backends/opencl/opencl.h \
 	backends/opencl/queue.c
 dt2_opencl_la_CFLAGS = $(AM_CFLAGS) $(OPENCL_CFLAGS)
-dt2_opencl_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -Wl,-z,defs
+dt2_opencl_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared $(DT2_NO_UNDEFINED)
 dt2_opencl_la_LIBADD = $(OPENCL_LIBS)
 endif

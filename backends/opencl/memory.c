@@ -199,7 +199,10 @@ static struct dt2_cl_mapping *take_mapping(struct dt2_cl_device *device, const s
 static void unmap_now(struct dt2_cl_device *device, struct dt2_cl_mapping *mapping)
 {
     cl_event event;
-    if (clEnqueueUnmapMemObject(device->own, mapping->mem, mapping->mapped, 0, NULL, &event) == CL_SUCCESS) {
+    cl_int code = CL_INVALID_VALUE;
+    for (int i = 0; i < 2 && code != CL_SUCCESS; i++) /* memory that stays mapped would stay for good */
+        code = clEnqueueUnmapMemObject(device->own, mapping->mem, mapping->mapped, 0, NULL, &event);
+    if (code == CL_SUCCESS) {
         dt2_cl_finish(event);
         clReleaseEvent(event);
     }

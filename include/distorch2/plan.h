@@ -43,8 +43,19 @@ DT2_PUBLIC const struct dt2_block *dt2_blocks_array(const struct dt2_blocks *blo
 DT2_PUBLIC const char *dt2_blocks_family(const struct dt2_blocks *blocks);
 /* "cldm", ...; NULL when unknown: the blocks are then in file order. */
 DT2_PUBLIC const char *dt2_blocks_variant(const struct dt2_blocks *blocks);
-/* Whether the network takes further weights from the base model at run time (a Control-LoRA does). */
+/* Whether the network takes further weights from the base model (a Control-LoRA, a model of differences). */
 DT2_PUBLIC bool dt2_blocks_needs_base(const struct dt2_blocks *blocks);
+
+/* What else names and shapes tell of a network. */
+struct dt2_traits {
+    bool needs_base;        /* as dt2_blocks_needs_base() */
+    bool differences;       /* its weights are to be added to those of the base model */
+    bool inpaint;           /* a mask is among the channels of its hint */
+    uint64_t hint_channels; /* as the network takes them: of pixels, of a latent, of a latent's patches; 0: unknown */
+    uint64_t union_types;   /* how many kinds of hints a union model takes; 0: it is none */
+};
+/* Valid as long as the blocks are. */
+DT2_PUBLIC const struct dt2_traits *dt2_blocks_traits(const struct dt2_blocks *blocks);
 
 /* -- Requests ----------------------------------------------------------------------------------------- */
 

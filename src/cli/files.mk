@@ -4,6 +4,10 @@ distorch2_SOURCES = \
 	src/cli/commands.h \
 	src/cli/devices.c \
 	src/cli/inspect.c \
+	src/cli/inspect.h \
+	src/cli/inspect_facts.c \
+	src/cli/inspect_json.c \
+	src/cli/inspect_page.c \
 	src/cli/json.c \
 	src/cli/json.h \
 	src/cli/load.c \
@@ -41,6 +45,7 @@ CLEANFILES += docs/completion/distorch2
 TESTS += \
 	tests/cli/catalogue.bats \
 	tests/cli/examples.bats \
+	tests/cli/formats.bats \
 	tests/cli/load.bats \
 	tests/cli/output.bats \
 	tests/cli/plan.bats \
@@ -49,6 +54,7 @@ EXTRA_DIST += \
 	docs/completion/distorch2.bash \
 	tests/cli/catalogue.bats \
 	tests/cli/examples.bats \
+	tests/cli/formats.bats \
 	tests/cli/load.bats \
 	tests/cli/output.bats \
 	tests/cli/plan.bats \

@@ -59,11 +59,17 @@ json_t *cli_json_error(const struct dt2_error *err)
     return error;
 }
 
+void cli_json_print_part(json_t *value)
+{
+    char *text = json_dumps(value, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+    json_decref(value);
+    need(text != NULL);
+    fputs(text, stdout);
+    free(text);
+}
+
 void cli_json_print(json_t *document)
 {
-    char *text = json_dumps(document, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-    json_decref(document);
-    need(text != NULL);
-    puts(text);
-    free(text);
+    cli_json_print_part(document);
+    putchar('\n');
 }

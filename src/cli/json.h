@@ -21,5 +21,7 @@ json_t *cli_json_error(const struct dt2_error *err);
 
 /* Prints a document to standard output, and lets go of it. */
 void cli_json_print(json_t *document);
+/* The same without the newline: for documents that are too large to be held as one. */
+void cli_json_print_part(json_t *value);
 
 #endif

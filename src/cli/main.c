@@ -86,7 +86,7 @@ static int refuse_word(const char *word, struct dt2_error *err)
 
 static int check_arguments(const struct command *command, const struct cli_options *options, struct dt2_error *err)
 {
-    if (options->argument_count < command->least_arguments)
+    if (options->argument_count < command->least_arguments && !options->all)
         cli_fail(err, DT2_EUSAGE, "%s needs a model", command->name);
     else if (options->argument_count > command->most_arguments)
         cli_fail(err, DT2_EUSAGE, "'%s' is one argument too many for %s", options->arguments[command->most_arguments],

@@ -38,6 +38,7 @@ static const struct option_entry table[] = {
     { "free", NULL, "free bytes also where that takes a GPU context", KIND_FLAG, CLI_DEVICES, AT(free) },
     { "measure", NULL, "measure copy speeds (takes a second or so)", KIND_FLAG, CLI_DEVICES, AT(measure) },
     { "long", NULL, "open each file: its format, family and variant", KIND_FLAG, CLI_MODELS, AT(details) },
+    { "all", NULL, "every model of the catalogue, a line each", KIND_FLAG, CLI_INSPECT, AT(all) },
     { "tensors", NULL, "list the tensors too", KIND_FLAG, CLI_INSPECT, AT(tensors) },
     { "compute-device", "D", "where the model computes [first GPU, else cpu]", KIND_TEXT, REQUEST,
       AT(request.compute_device) },

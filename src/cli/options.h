@@ -36,7 +36,7 @@ struct cli_options {
     /* of single commands */
     bool free, measure;  /* devices */
     bool details;        /* models */
-    bool tensors;        /* inspect */
+    bool all, tensors;   /* inspect */
     const char *machine; /* plan */
     bool verify;         /* load */
     /* what is no option */

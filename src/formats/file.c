@@ -5,6 +5,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "formats/folder.h"
 #include "formats/format.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,11 +13,13 @@
 #define XXH_STATIC_LINKING_ONLY /* a state on the stack: hashing then needs no memory */
 #include <xxhash.h>
 
-/* Every format, in the order in which the content is tried: a length of safetensors can look like a pickle. */
+/* Every format, in the order in which the content is tried: safetensors, which has no magic number, comes last. */
 #define FORMATS(FORMAT)                \
-    FORMAT(dt2_format_safetensors)     \
+    FORMAT(dt2_format_gguf)            \
+    FORMAT(dt2_format_index)           \
     FORMAT(dt2_format_pytorch_zip)     \
-    FORMAT(dt2_format_pytorch_legacy)
+    FORMAT(dt2_format_pytorch_legacy)  \
+    FORMAT(dt2_format_safetensors)
 
 #define DECLARE(format) extern const struct dt2_format format;
 #define ADDRESS(format) &format,
@@ -125,14 +128,14 @@ static int open_first(struct dt2_file *file, const char *path, struct dt2_error 
     return rc;
 }
 
-int dt2_file_open(const char *path, struct dt2_file **out, struct dt2_error *err)
+int dt2_file_open_as(const char *path, const struct dt2_format *format, struct dt2_file **out, struct dt2_error *err)
 {
-    DT2_KEEP_ERRNO;
     struct dt2_file *file = dt2_alloc(1, sizeof *file);
     if (!file)
         return dt2_fail_nomem(err);
+    file->format = format;
     int rc = open_first(file, path, err);
-    if (rc == 0)
+    if (rc == 0 && !format)
         rc = recognise(file, err);
     if (rc == 0)
         rc = file->format->read(file, err);
@@ -143,6 +146,27 @@ int dt2_file_open(const char *path, struct dt2_file **out, struct dt2_error *err
     else
         *out = file;
     return rc;
+}
+
+static int open_folder(const char *folder, struct dt2_file **out, struct dt2_error *err)
+{
+    DT2_AUTO char *path = NULL, *kept = dt2_strdup(folder);
+    if (!kept)
+        return dt2_fail_nomem(err);
+    int rc = dt2_folder_model(folder, &path, err);
+    if (rc == 0)
+        rc = dt2_file_open_as(path, NULL, out, err);
+    if (rc == DT2_ENOENT)
+        return dt2_fail(err, DT2_EFAILED, "%s: is a link that leads nowhere", path);
+    if (rc == 0)
+        (*out)->folder = DT2_TAKE(kept);
+    return rc;
+}
+
+int dt2_file_open(const char *path, struct dt2_file **out, struct dt2_error *err)
+{
+    DT2_KEEP_ERRNO;
+    return dt2_folder_is(path) ? open_folder(path, out, err) : dt2_file_open_as(path, NULL, out, err);
 }
 
 void dt2_file_free(struct dt2_file *file)
@@ -161,6 +185,10 @@ void dt2_file_free(struct dt2_file *file)
     dt2_release(file->metadata);
     dt2_release(file->text);
     dt2_release(file->names);
+    dt2_release(file->folder);
+    for (size_t i = 0; i < file->part_count; i++)
+        dt2_file_free(file->parts[i]);
+    dt2_release(file->parts);
     dt2_release(file);
 }
 
@@ -168,12 +196,12 @@ void dt2_file_free(struct dt2_file *file)
 
 const char *dt2_file_path(const struct dt2_file *file)
 {
-    return file->sources[0].path;
+    return file->folder ? file->folder : file->sources[0].path;
 }
 
 const char *dt2_file_format(const struct dt2_file *file)
 {
-    return file->format->name;
+    return file->folder ? DT2_FOLDER_FORMAT : file->format->name;
 }
 
 uint64_t dt2_file_total_bytes(const struct dt2_file *file)

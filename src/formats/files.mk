@@ -4,8 +4,16 @@ libdistorch2_core_la_SOURCES += \
 	src/formats/dtype.h \
 	src/formats/file.c \
 	src/formats/file.h \
+	src/formats/folder.c \
+	src/formats/folder.h \
 	src/formats/format.c \
 	src/formats/format.h \
+	src/formats/gguf.c \
+	src/formats/gguf.h \
+	src/formats/gguf_cursor.c \
+	src/formats/gguf_pairs.c \
+	src/formats/gguf_types.c \
+	src/formats/index.c \
 	src/formats/json_scan.c \
 	src/formats/json_scan.h \
 	src/formats/names.c \
@@ -54,6 +62,25 @@ tests_unit_test_json_scan_LDADD = $(TEST_LIBS)
 tests_unit_test_safetensors_SOURCES = tests/unit/test-safetensors.c tests/support/layout.h tests/support/scratch.h
 tests_unit_test_safetensors_LDADD = $(TEST_LIBS)
 
+check_PROGRAMS += tests/unit/test-gguf tests/unit/test-hostile tests/unit/test-shards
+TESTS += tests/unit/test-gguf tests/unit/test-hostile tests/unit/test-shards
+tests_unit_test_gguf_SOURCES = tests/unit/test-gguf.c tests/support/scratch.h
+tests_unit_test_gguf_LDADD = $(TEST_LIBS)
+tests_unit_test_hostile_SOURCES = tests/unit/test-hostile.c tests/support/scratch.h
+tests_unit_test_hostile_LDADD = $(TEST_LIBS)
+tests_unit_test_shards_SOURCES = tests/unit/test-shards.c tests/support/scratch.h
+tests_unit_test_shards_LDADD = $(TEST_LIBS)
+
+# Whole folders: what is in them, a script made.
+EXTRA_DIST += \
+	tests/data/gguf \
+	tests/data/hostile/gguf \
+	tests/data/hostile/gguf.py \
+	tests/data/hostile/gguf.tsv \
+	tests/data/hostile/index \
+	tests/data/hostile/index.py \
+	tests/data/hostile/index.tsv
+
 pytorch_tests = tests/unit/test-pytorch tests/unit/test-pytorch-large tests/unit/test-view
 check_PROGRAMS += $(pytorch_tests)
 TESTS += $(pytorch_tests)
@@ -69,7 +96,7 @@ EXTRA_DIST += \
 	tests/fuzz/fuzz-legacy.c \
 	tests/fuzz/fuzz-pickle.c \
 	tests/fuzz/fuzz-zip.c \
-	tests/fuzz/model.h \
+	tests/fuzz/any_model.h \
 	tests/fuzz/pickle.dict \
 	tests/fuzz/seeds/pickle \
 	tests/fuzz/zip.dict \

@@ -57,13 +57,18 @@ struct dt2_file {
     struct dt2_metadata *metadata;
     size_t metadata_count;
     char *text;
+    struct dt2_file **parts; /* of a sharded model: its files as each was read; names and shapes point into them */
+    size_t part_count;
 
     const struct dt2_format *format; /* the file does the rest */
+    char *folder;                    /* the model was given as this folder; NULL: as its first source */
     struct dt2_name *names;          /* sorted; dt2_file_index_names() */
     uint64_t total_bytes;
     char fingerprint[33];
 };
 
+/* Opens a file that must be of that format, or, with NULL, that its content tells. Errors: as dt2_file_open(). */
+int dt2_file_open_as(const char *path, const struct dt2_format *format, struct dt2_file **out, struct dt2_error *err);
 /* Room for `tensors` tensors and `pieces` pieces, zeroed. Errors: DT2_ENOMEM. */
 int dt2_file_reserve(struct dt2_file *file, size_t tensors, size_t pieces, struct dt2_error *err);
 /*

@@ -34,9 +34,16 @@ static bool is_tar(const unsigned char *bytes, size_t length)
 }
 
 /* Any pickle: the reader says what is wrong with it. */
+/* The length of a safetensors header may begin as a pickle does; it goes on with zeros, which are no opcodes, and then text. */
+static bool is_length_of_text(const struct dt2_head *head)
+{
+    static const unsigned char zeros[4];
+    return head->length > 8 && memcmp(head->bytes + 4, zeros, sizeof zeros) == 0 && head->bytes[8] >= '\t';
+}
+
 static bool probe(const struct dt2_head *head)
 {
-    bool pickle = head->length >= 2 && head->bytes[0] == 0x80 && head->bytes[1] < 16;
+    bool pickle = head->length >= 2 && head->bytes[0] == 0x80 && head->bytes[1] < 16 && !is_length_of_text(head);
     return pickle || is_tar(head->bytes, head->length);
 }
 

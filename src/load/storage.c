@@ -3,26 +3,44 @@
 #include "base/alloc.h"
 #include "base/checked.h"
 #include "base/error.h"
+#include "load/crew.h"
 #include <inttypes.h>
 
 #define WRAP_GRANULE 64 /* of buffer_wrap's size */
 
+/* What the threads that open devices need. */
+struct opener {
+    struct dt2_storage *storage;
+    const struct dt2_plan *plan;
+};
+
+static int open_one(void *data, unsigned worker, size_t share, size_t item, struct dt2_error *err)
+{
+    const struct opener *opener = data;
+    (void)worker, (void)item;
+    return dt2_machine_open(opener->storage->machine, dt2_plan_share(opener->plan, share)->device,
+                            &opener->storage->stores[share].opened, err);
+}
+
+/* Each device has a thread of its own: making a context takes a GPU as long as reading a small model. */
 int dt2_storage_open(struct dt2_machine *machine, const struct dt2_plan *plan, struct dt2_storage *storage,
                      struct dt2_error *err)
 {
     size_t count = dt2_plan_share_count(plan);
     struct dt2_storage made = { machine, dt2_alloc(count, sizeof *made.stores), count };
-    if (!made.stores)
+    DT2_AUTO size_t *lanes = dt2_alloc(count, sizeof *lanes);
+    if (!made.stores || !lanes) {
+        dt2_storage_clear(&made);
         return dt2_fail_nomem(err);
-    for (size_t i = 0; i < count; i++) {
-        const struct dt2_share *share = dt2_plan_share(plan, i);
-        if (share->bytes == 0)
-            continue;
-        int rc = dt2_machine_open(machine, share->device, &made.stores[i].opened, err);
-        if (rc < 0) {
-            dt2_storage_clear(&made);
-            return rc;
-        }
+    }
+    for (size_t i = 0; i < count; i++)
+        lanes[i] = dt2_plan_share(plan, i)->bytes > 0;
+    struct opener opener = { &made, plan };
+    const struct dt2_crew crew = { .items = lanes, .lanes = count, .work = open_one, .data = &opener };
+    int rc = dt2_crew_run(&crew, err);
+    if (rc < 0) {
+        dt2_storage_clear(&made);
+        return rc;
     }
     *storage = made;
     return 0;

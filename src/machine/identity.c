@@ -26,6 +26,10 @@ int dt2_views_collect(const struct dt2_modules *modules, const struct dt2_log *l
             }
             made[n] = (struct dt2_view){ .driver = driver, .index = index, .info.struct_size = sizeof made[n].info };
             if (driver->backend->device_info(driver->self, index, &made[n].info, &failure) < 0) {
+                if (dt2_lacks_bookkeeping(&failure)) {
+                    dt2_release(made);
+                    return dt2_fail_nomem(err);
+                }
                 dt2_log_line(log, DT2_LOG_WARNING, "%s:%u: %s", driver->name, (unsigned)index, failure.text);
                 continue;
             }

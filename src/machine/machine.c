@@ -10,19 +10,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* An open device and how many opened it. */
+/* A device that is open, opened or closed just now, and how many opened it. */
 struct opening {
     struct dt2_opened opened; /* first: what callers hold */
     char name[64];
     size_t users;
+    bool busy; /* being opened or closed, by one thread and without the lock; others wait for `settled` */
     struct opening *next;
 };
 
 struct dt2_machine {
     const struct dt2_log *log;
     char *backend_path; /* NULL: the default places */
-    pthread_mutex_t
-        lock; /* held while a part is made, and over `openings`; the parts are only read once they are there */
+    /* held while a part is made, and over `openings`; the parts are only read once they are there */
+    pthread_mutex_t lock;
+    pthread_cond_t settled; /* an opening is no longer busy, or gone */
     struct dt2_topology *topology;
     struct dt2_topology *with_io;  /* may be the same */
     struct dt2_services *services; /* of the host driver */
@@ -43,11 +45,12 @@ int dt2_machine_create(const struct dt2_log *log, const char *backend_path, stru
         return dt2_fail_nomem(err);
     made->log = log;
     made->backend_path = dt2_strdup(backend_path);
-    if ((backend_path && !made->backend_path) || pthread_mutex_init(&made->lock, NULL) != 0) {
-        dt2_release(made->backend_path);
+    if (backend_path && !made->backend_path) {
         dt2_release(made);
         return dt2_fail_nomem(err);
     }
+    pthread_mutex_init(&made->lock, NULL); /* of the default kind: cannot fail */
+    pthread_cond_init(&made->settled, NULL);
     *machine = made;
     return 0;
 }
@@ -248,24 +251,60 @@ static int resolve(const struct dt2_parts *parts, const char *name, struct openi
     return 0;
 }
 
-/* Opens a device that nobody has open, under the lock. */
+/* The opening of a name, once nobody is at work on it; NULL when there is none. Under the lock. */
+static struct opening *settled_opening(struct dt2_machine *machine, const char *name)
+{
+    for (struct opening *opening = machine->openings; opening;) {
+        if (strcmp(opening->name, name) != 0) {
+            opening = opening->next;
+        } else if (opening->busy) {
+            pthread_cond_wait(&machine->settled, &machine->lock);
+            opening = machine->openings; /* the list may be another one now */
+        } else {
+            return opening;
+        }
+    }
+    return NULL;
+}
+
+/* Takes an opening out of the list. Under the lock. */
+static void remove_opening(struct dt2_machine *machine, struct opening *opening)
+{
+    struct opening **link = &machine->openings;
+    while (*link != opening)
+        link = &(*link)->next;
+    *link = opening->next;
+    dt2_release(opening);
+}
+
+/* Opens a device that nobody has open. Under the lock, but not while the driver is at it: devices open side by side. */
 static int open_first(struct dt2_machine *machine, const struct dt2_parts *parts, const char *name,
                       struct opening **opening, struct dt2_error *err)
 {
-    DT2_AUTO struct opening *made = dt2_alloc(1, sizeof *made);
+    struct opening *made = dt2_alloc(1, sizeof *made);
     struct dt2_backend_error failure = { 0 };
     uint32_t index = 0;
     if (!made)
         return dt2_fail_nomem(err);
     int rc = resolve(parts, name, made, &index, err);
-    if (rc < 0)
+    if (rc < 0) {
+        dt2_release(made);
         return rc;
+    }
     struct dt2_opened *opened = &made->opened;
-    if (opened->backend->device_open(opened->driver, index, NULL, &opened->device, &failure) < 0)
-        return dt2_fail_driver(err, name, &failure);
+    made->busy = true;
     made->next = machine->openings;
     machine->openings = made;
-    *opening = DT2_TAKE(made);
+    pthread_mutex_unlock(&machine->lock);
+    int status = opened->backend->device_open(opened->driver, index, NULL, &opened->device, &failure);
+    pthread_mutex_lock(&machine->lock);
+    made->busy = false;
+    pthread_cond_broadcast(&machine->settled);
+    if (status < 0) {
+        remove_opening(machine, made);
+        return dt2_fail_driver(err, name, &failure);
+    }
+    *opening = made;
     return 0;
 }
 
@@ -276,9 +315,7 @@ int dt2_machine_open(struct dt2_machine *machine, const char *name, struct dt2_o
     if (rc < 0)
         return rc;
     pthread_mutex_lock(&machine->lock);
-    struct opening *opening = machine->openings;
-    while (opening && strcmp(opening->name, name) != 0)
-        opening = opening->next;
+    struct opening *opening = settled_opening(machine, name);
     if (!opening)
         rc = open_first(machine, &parts, name, &opening, err);
     if (rc == 0) {
@@ -290,17 +327,20 @@ int dt2_machine_open(struct dt2_machine *machine, const char *name, struct dt2_o
 }
 
 /* Closes what the last user gave back. A device that refuses stays in the list, to be used again by the next open. */
-static void close_last(struct dt2_machine *machine, struct opening **link)
+static void close_last(struct dt2_machine *machine, struct opening *opening)
 {
-    struct opening *opening = *link;
     struct dt2_opened *opened = &opening->opened;
     struct dt2_backend_error failure = { 0 };
-    if (opened->backend->device_close(opened->driver, opened->device, &failure) < 0) {
+    opening->busy = true;
+    pthread_mutex_unlock(&machine->lock);
+    int status = opened->backend->device_close(opened->driver, opened->device, &failure);
+    if (status < 0)
         dt2_log_line(machine->log, DT2_LOG_WARNING, "%s: cannot be closed: %s", opening->name, failure.text);
-        return;
-    }
-    *link = opening->next;
-    dt2_release(opening);
+    pthread_mutex_lock(&machine->lock);
+    opening->busy = false;
+    pthread_cond_broadcast(&machine->settled);
+    if (status == 0)
+        remove_opening(machine, opening);
 }
 
 void dt2_machine_close(struct dt2_machine *machine, struct dt2_opened *opened)
@@ -308,11 +348,11 @@ void dt2_machine_close(struct dt2_machine *machine, struct dt2_opened *opened)
     if (!opened)
         return;
     pthread_mutex_lock(&machine->lock);
-    struct opening **link = &machine->openings;
-    while (*link && &(*link)->opened != opened)
-        link = &(*link)->next;
-    if (*link && (*link)->users > 0 && --(*link)->users == 0)
-        close_last(machine, link);
+    struct opening *opening = machine->openings;
+    while (opening && &opening->opened != opened)
+        opening = opening->next;
+    if (opening && opening->users > 0 && --opening->users == 0)
+        close_last(machine, opening);
     pthread_mutex_unlock(&machine->lock);
 }
 
@@ -334,6 +374,7 @@ void dt2_machine_destroy(struct dt2_machine *machine)
     if (machine->with_io != machine->topology)
         dt2_topology_free(machine->with_io);
     dt2_topology_free(machine->topology);
+    pthread_cond_destroy(&machine->settled);
     pthread_mutex_destroy(&machine->lock);
     dt2_release(machine->backend_path);
     dt2_release(machine);

@@ -29,7 +29,10 @@ struct dt2_opened {
     int numa_node;            /* nearest to the device, or where it lies; -1: unknown */
 };
 
-/* Opens a device by its listed name. Errors: DT2_ENOENT; what the driver says. */
+/*
+ * Opens a device by its listed name. Several threads open several devices at the same time; a second open of one device
+ * waits for the first. Errors: DT2_ENOENT; what the driver says.
+ */
 int dt2_machine_open(struct dt2_machine *machine, const char *name, struct dt2_opened **opened, struct dt2_error *err);
 void dt2_machine_close(struct dt2_machine *machine, struct dt2_opened *opened); /* NULL is fine */
 

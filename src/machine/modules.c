@@ -257,7 +257,7 @@ static const struct dt2_backend *backend_of(void *library, const char *name, str
 
 /* Opens a driver and counts its devices: 0 or a negative dt2_backend_status with the reason. */
 static int start(const struct dt2_backend *backend, struct dt2_services *services, struct dt2_driver *driver,
-                 struct reason *reason)
+                 bool *nomem, struct reason *reason)
 {
     struct dt2_backend_error failure = { .text = "" };
     *driver = (struct dt2_driver){ .name = backend->name, .backend = backend };
@@ -273,6 +273,7 @@ static int start(const struct dt2_backend *backend, struct dt2_services *service
     }
     if (status != DT2_BACKEND_OK)
         explain(reason, failure.vendor_name[0] ? "%s (%s)" : "%s", failure.text, failure.vendor_name);
+    *nomem = status != DT2_BACKEND_OK && dt2_lacks_bookkeeping(&failure);
     return status;
 }
 
@@ -295,6 +296,7 @@ static int open_candidate(struct search *search, const struct candidate *candida
 {
     struct dt2_modules *modules = search->modules;
     struct reason reason = { "" };
+    bool nomem = false;
     if (!DT2_GROW(modules->drivers, modules->count, search->driver_capacity) ||
         !DT2_GROW(modules->libraries, modules->count, search->library_capacity))
         return DT2_ENOMEM;
@@ -304,10 +306,12 @@ static int open_candidate(struct search *search, const struct candidate *candida
         return add_missing(search, candidate, absent ? DT2_BACKEND_ABSENT : DT2_BACKEND_FAILED, reason.text);
     }
     const struct dt2_backend *backend = backend_of(library, candidate->name, &reason);
-    int status = backend ? start(backend, modules->services, &modules->drivers[modules->count], &reason)
+    int status = backend ? start(backend, modules->services, &modules->drivers[modules->count], &nomem, &reason)
                          : DT2_BACKEND_FAILED;
     if (status != DT2_BACKEND_OK) {
         dlclose(library);
+        if (nomem) /* a driver is not missing for good because memory was short for a moment */
+            return DT2_ENOMEM;
         return add_missing(search, candidate, status, reason.text);
     }
     dt2_log_line(search->log, DT2_LOG_DEBUG, "driver %s (%s): %u devices", candidate->name, candidate->path,

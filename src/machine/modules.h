@@ -14,6 +14,12 @@ struct dt2_driver {
     uint32_t device_count;
 };
 
+/* Whether a driver had no memory for its own bookkeeping: no want of a device's, which goes by the vendor's name. */
+static inline bool dt2_lacks_bookkeeping(const struct dt2_backend_error *failure)
+{
+    return failure->status == DT2_BACKEND_NOMEM && !failure->vendor_name[0];
+}
+
 /* A driver that is not: why, in words (ABSENT: what was not found; otherwise what is broken). */
 struct dt2_driver_missing {
     char name[32];

@@ -248,5 +248,10 @@ const char *dt2_blocks_variant(const struct dt2_blocks *blocks)
 
 bool dt2_blocks_needs_base(const struct dt2_blocks *blocks)
 {
-    return blocks->network.needs_base;
+    return blocks->network.traits.needs_base;
+}
+
+const struct dt2_traits *dt2_blocks_traits(const struct dt2_blocks *blocks)
+{
+    return &blocks->network.traits;
 }

@@ -4,14 +4,13 @@
 #define DT2_PLAN_RECOGNISE_H
 
 #include "plan/order.h"
-#include <distorch2/file.h>
-
+#include <distorch2/plan.h>
 
 struct dt2_network {
     const char *variant; /* NULL: not recognised */
     const char *family;  /* NULL: unknown */
     enum dt2_ordering ordering;
-    bool needs_base; /* takes further weights from the base model at run time */
+    struct dt2_traits traits;
 };
 
 /* Depends on names and shapes alone, not on their order. */

@@ -151,6 +151,15 @@ static void test_failures(struct subject *s, const long *live)
     is_int(*live, 0, "the runtime has all back");
 }
 
+/* Whether a driver is absent, and says so in these words. */
+static bool is_absent(const struct dt2_modules *modules, const char *name, const char *words)
+{
+    for (size_t i = 0; i < modules->missing_count; i++)
+        if (strcmp(modules->missing[i].name, name) == 0)
+            return modules->missing[i].status == DT2_BACKEND_ABSENT && strstr(modules->missing[i].reason, words);
+    return false;
+}
+
 /* In a process of its own, since the loader looks for drivers once: an OpenCL that is not there is silence. */
 static void test_absence(const char *path, const char *folder, const char *library)
 {
@@ -161,9 +170,8 @@ static void test_absence(const char *path, const char *folder, const char *libra
         struct dt2_log log = { keep_warning, NULL };
         struct dt2_modules modules;
         make_vendors(folder, library);
-        bool absent = dt2_modules_open(path, &log, &modules, NULL) == 0 && modules.count == 0 &&
-                      modules.missing_count == 1 && modules.missing[0].status == DT2_BACKEND_ABSENT &&
-                      strstr(modules.missing[0].reason, "no OpenCL platform") && warning_count == 0;
+        bool absent = dt2_modules_open(path, &log, &modules, NULL) == 0 &&
+                      is_absent(&modules, "opencl", "no OpenCL platform") && warning_count == 0;
         _exit(absent ? 0 : 1);
     }
     ok(child > 0 && waitpid(child, &result, 0) == child && result == 0, "%s: absent, in silence",
@@ -177,12 +185,13 @@ static void test_driver(const char *path, const char *folder, const char *librar
     void *fake = dlopen(library, RTLD_NOW);
     const long *live = fake ? dlsym(fake, "fake_icd_live") : NULL;
     make_vendors(folder, library);
-    if (!ok(live && dt2_modules_open(path, &log, &modules, NULL) == 0 && modules.count == 1, "the driver opens"))
+    if (!ok(live && dt2_modules_open(path, &log, &modules, NULL) == 0 && modules.count > 0, "the driver opens"))
         return;
-    struct subject s = { .backend = modules.drivers[0].backend,
-                         .driver = modules.drivers[0].self,
+    const struct dt2_driver *driver = &modules.drivers[modules.count - 1]; /* after those of GPUs that are really there */
+    struct subject s = { .backend = driver->backend,
+                         .driver = driver->self,
                          .services = modules.services,
-                         .device_count = modules.drivers[0].device_count,
+                         .device_count = driver->device_count,
                          .name = "opencl" };
     is_u64(s.device_count, DEVICES, "each device that can be used is one");
     test_identity(&s);

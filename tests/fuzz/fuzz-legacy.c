@@ -6,7 +6,7 @@
  *       tests/fuzz/fuzz-legacy.c THE-LIBRARY-BUILT-LIKEWISE -o fuzz-legacy
  *   ./fuzz-legacy -dict=tests/fuzz/pickle.dict CORPUS tests/data/pytorch tests/data/hostile/pytorch
  */
-#include "fuzz/model.h"
+#include "fuzz/any_model.h"
 
 #define INPUT_MOST (1 << 20)
 

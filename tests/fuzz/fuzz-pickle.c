@@ -6,7 +6,7 @@
  *       tests/fuzz/fuzz-pickle.c THE-LIBRARY-BUILT-LIKEWISE -o fuzz-pickle
  *   ./fuzz-pickle -dict=tests/fuzz/pickle.dict CORPUS tests/fuzz/seeds/pickle
  */
-#include "fuzz/model.h"
+#include "fuzz/any_model.h"
 
 #define INPUT_MOST (1 << 20)
 #define STORAGES 8

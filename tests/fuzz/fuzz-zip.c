@@ -7,7 +7,7 @@
  *   ./fuzz-zip -dict=tests/fuzz/zip.dict CORPUS tests/data/pytorch tests/data/hostile/pytorch
  */
 #include "formats/zip.h"
-#include "fuzz/model.h"
+#include "fuzz/any_model.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

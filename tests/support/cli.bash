@@ -52,7 +52,7 @@ expect_status()
 
 need_python()
 {
-    [ -n "${PYTHON3:=$(command -v python3)}" ] || skip 'python3 is not installed'
+    [ -n "${PYTHON3=$(command -v python3)}" ] || skip 'python3 is not installed'
 }
 
 # Evaluates a Python expression over `doc`, the JSON document in $output; fails unless it is true.

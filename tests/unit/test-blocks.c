@@ -315,17 +315,18 @@ static void test_layouts(void)
 {
     static const struct {
         const char *layout, *variant, *family;
+        uint64_t hint_channels;
     } cases[] = {
-        { "control_v11p_sd15_canny_fp16", "cldm", "sd1" },
-        { "sdxl_controlnet_cldm_fp16", "cldm", "sdxl" },
-        { "diffusers_sd15_canny", "diffusers", "sd1" },
-        { "diffusers_sdxl_canny_fp16", "diffusers", "sdxl" },
-        { "diffusers_flux_instantx_canny", "instantx", "flux" },
-        { "diffusers_qwen_instantx_union", "instantx", "qwen-image" },
-        { "diffusers_sd3_instantx_canny", "native", "sd3" },
-        { "hunyuandit_canny", "native", "hunyuandit" },
-        { "xlabs_flux_canny_v3", "xlabs", "flux" },
-        { "t2iadapter_canny_sd15v2", "t2i-adapter-full", NULL },
+        { "control_v11p_sd15_canny_fp16", "cldm", "sd1", 3 },
+        { "sdxl_controlnet_cldm_fp16", "cldm", "sdxl", 3 },
+        { "diffusers_sd15_canny", "diffusers", "sd1", 3 },
+        { "diffusers_sdxl_canny_fp16", "diffusers", "sdxl", 3 },
+        { "diffusers_flux_instantx_canny", "instantx", "flux", 64 },
+        { "diffusers_qwen_instantx_union", "instantx", "qwen-image", 64 },
+        { "diffusers_sd3_instantx_canny", "native", "sd3", 16 },
+        { "hunyuandit_canny", "native", "hunyuandit", 0 },
+        { "xlabs_flux_canny_v3", "xlabs", "flux", 3 },
+        { "t2iadapter_canny_sd15v2", "t2i-adapter-full", "sd1", 64 },
     };
     for (size_t i = 0; i < DT2_COUNT(cases); i++) {
         char *text;
@@ -335,6 +336,10 @@ static void test_layouts(void)
         is_str(dt2_blocks_variant(blocks), cases[i].variant, "%s: variant", cases[i].layout);
         is_str(dt2_blocks_family(blocks), cases[i].family, "%s: family", cases[i].layout);
         ok(!dt2_blocks_needs_base(blocks), "%s: needs no base", cases[i].layout);
+        const struct dt2_traits *traits = dt2_blocks_traits(blocks);
+        is_u64(traits->hint_channels, cases[i].hint_channels, "%s: channels of the hint", cases[i].layout);
+        ok(!traits->inpaint && !traits->differences && !traits->needs_base && traits->union_types == 0,
+           "%s: nothing else", cases[i].layout);
         dt2_blocks_free(blocks);
         dt2_file_free(file);
         free(layout.tensors);
@@ -342,56 +347,111 @@ static void test_layouts(void)
     }
 }
 
+/* A file of these tensors, "NAME=SHAPE" with "2,2" as the shape where none is said. */
+static struct dt2_blocks *blocks_of_words(const char *words)
+{
+    char *copy = strdup(words);
+    struct layout layout = { 0 };
+    for (char *word = strtok(copy, " "); word; word = strtok(NULL, " ")) {
+        char *shape = strchr(word, '=');
+        if (shape)
+            *shape++ = '\0';
+        layout_add(&layout, word, "F16", shape ? shape : "2,2");
+    }
+    struct dt2_file *file;
+    struct dt2_blocks *blocks = blocks_of(&layout, &file);
+    dt2_file_free(file);
+    free(layout.tensors);
+    free(copy);
+    return blocks;
+}
+
 static void test_rules(void)
 {
     static const struct {
-        const char *names, *variant, *family;
-        bool needs_base;
+        const char *tensors, *variant, *family;
     } cases[] = {
-        { "zero_convs.0.0.weight", "cldm", NULL, false },
-        { "zero_convs.0.0.weight x.attn2.to_k.weight=768", "cldm", "sd1", false },
-        { "control_model.zero_convs.0.0.weight x.attn2.to_k.weight=1024 difference", "cldm", "sd2", false },
-        { "zero_convs.0.0.weight x.attn2.to_k.weight=2048", "cldm", "sdxl", false },
-        { "zero_convs.0.0.weight x.attn2.to_k.weight=1280", "cldm", NULL, false },
-        { "zero_convs.0.0.weight x.attn2.to_k.weight=768 y.attn2.to_k.weight=2048", "cldm", NULL, false },
-        { "zero_convs.0.0.weight lora_controlnet x.attn2.to_k.down=2048", "control-lora", "sdxl", true },
-        { "controlnet_cond_embedding.conv_in.weight x.attn2.to_k.weight=1024", "diffusers", "sd2", false },
-        { "controlnet_cond_embedding.conv_in.weight control_add_embedding.linear_1.bias x.attn2.to_k.weight=2048",
-          "diffusers-union", "sdxl", false },
-        { "controlnet_blocks.0.weight", NULL, NULL, false },
+        { "after_proj_list.18.bias controlnet_cond_embedding.conv_in.weight", "native", "hunyuandit" },
+        { "after_proj_list.17.bias", NULL, NULL },
+        { "zero_convs.0.0.weight", "cldm", NULL },
+        { "zero_convs.0.0.weight x.attn2.to_k.weight=320,768", "cldm", "sd1" },
+        { "control_model.zero_convs.0.0.weight x.attn2.to_k.weight=320,1024 difference=0", "cldm", "sd2" },
+        { "zero_convs.0.0.weight x.attn2.to_k.weight=640,2048", "cldm", "sdxl" },
+        { "zero_convs.0.0.weight x.attn2.to_k.weight=768,1280", "cldm", NULL },
+        { "zero_convs.0.0.weight x.attn2.to_k.weight=768", "cldm", NULL },
+        { "zero_convs.0.0.weight x.attn2.to_k.weight=2,768 y.attn2.to_k.weight=2,2048", "cldm", NULL },
+        { "zero_convs.0.0.weight lora_controlnet=0 x.attn2.to_k.down=128,2048", "control-lora", "sdxl" },
+        { "controlnet_cond_embedding.conv_in.weight x.attn2.to_k.weight=2,1024", "diffusers", "sd2" },
+        { "controlnet_cond_embedding.conv_in.weight conv_in.weight zero_convs.0.0.weight", "diffusers", NULL },
+        { "controlnet_cond_embedding.conv_in.weight control_add_embedding.linear_1.bias x.attn2.to_k.weight=2,2048",
+          "diffusers-union", "sdxl" },
+        { "controlnet_blocks.0.weight", NULL, NULL },
+        { "controlnet_blocks.0.weight double_blocks.0.img_attn.norm.key_norm.scale=128", "xlabs", "flux" },
+        { "double_blocks.0.img_attn.norm.key_norm.scale=128", NULL, NULL },
         { "controlnet_blocks.0.weight pos_embed_input.proj.weight transformer_blocks.0.adaLN_modulation.1.bias",
-          "native", "sd35", false },
+          "native", "sd35" },
+        { "controlnet_blocks.0.weight pos_embed_input.proj.weight=2,16,2,2", "native", "sd3" },
+        { "controlnet_blocks.0.weight transformer_blocks.0.img_mlp.net.0.proj.weight controlnet_x_embedder.weight",
+          "instantx", "qwen-image" },
+        { "controlnet_blocks.0.weight controlnet_x_embedder.weight", "instantx", "flux" },
         { "controlnet_blocks.0.weight controlnet_x_embedder.weight controlnet_mode_embedder.weight", "instantx-union",
-          "flux", false },
-        { "control_blocks.0.after_proj.weight control_img_in.weight", "fun", "qwen-image", false },
-        { "controlnet_blocks.0.linear.weight", "mistoline", "flux", false },
-        { "body.0.in_conv.weight", "t2i-adapter-light", NULL, false },
-        { "adapter.body.0.resnets.0.block1.weight", "t2i-adapter-diffusers", NULL, false },
-        { "adapte.body.0.resnets.0.block1.weight", NULL, NULL, false },
-        { "backbone.0.0.weight", "native", "stable-cascade", false },
-        { "backbone.10.blocks.0.weight", "native", "stable-cascade", false },
-        { "model.zero_convs.0.0.weight", NULL, NULL, false },
+          "flux" },
+        { "control_blocks.0.after_proj.weight control_img_in.weight", "fun", "qwen-image" },
+        { "control_blocks.0.after_proj.weight", NULL, NULL },
+        { "controlnet_blocks.0.linear.weight", "mistoline", "flux" },
+        { "body.0.in_conv.weight=2,192,1,1", "t2i-adapter-light", "sd1" },
+        { "body.0.in_conv.weight=2,100,1,1", "t2i-adapter-light", NULL },
+        { "conv_in.weight=320,64,3,3", "t2i-adapter-full", "sd1" },
+        { "conv_in.weight=320,768,3,3", "t2i-adapter-full", "sdxl" },
+        { "adapter.body.0.in_conv.weight adapter.conv_in.weight=320,256,3,3", "t2i-adapter-diffusers", "sdxl" },
+        { "adapter.body.0.resnets.0.block1.weight", "t2i-adapter-diffusers", NULL },
+        { "adapte.body.0.resnets.0.block1.weight", NULL, NULL },
+        { "backbone.0.0.weight", "native", "stable-cascade" },
+        { "backbone.10.blocks.0.weight", "native", "stable-cascade" },
+        { "model.zero_convs.0.0.weight", NULL, NULL },
     };
     for (size_t i = 0; i < DT2_COUNT(cases); i++) {
-        char *names = strdup(cases[i].names), shapes[8][16];
-        struct layout layout = { 0 };
-        for (char *word = strtok(names, " "); word; word = strtok(NULL, " ")) {
-            char *width = strchr(word, '=');
-            if (width)
-                *width++ = '\0';
-            char *shape = shapes[layout.count];
-            snprintf(shape, sizeof shapes[0], "2,%s", width ? width : "2");
-            layout_add(&layout, word, "F16", shape);
-        }
-        struct dt2_file *file;
-        struct dt2_blocks *blocks = blocks_of(&layout, &file);
-        is_str(dt2_blocks_variant(blocks), cases[i].variant, "%s: variant", cases[i].names);
-        is_str(dt2_blocks_family(blocks), cases[i].family, "%s: family", cases[i].names);
-        ok(dt2_blocks_needs_base(blocks) == cases[i].needs_base, "%s: base", cases[i].names);
+        struct dt2_blocks *blocks = blocks_of_words(cases[i].tensors);
+        is_str(dt2_blocks_variant(blocks), cases[i].variant, "%s: variant", cases[i].tensors);
+        is_str(dt2_blocks_family(blocks), cases[i].family, "%s: family", cases[i].tensors);
         dt2_blocks_free(blocks);
-        dt2_file_free(file);
-        free(layout.tensors);
-        free(names);
+    }
+}
+
+static void test_traits(void)
+{
+    static const struct {
+        const char *tensors;
+        struct dt2_traits traits; /* needs_base, differences, inpaint, hint_channels, union_types */
+    } cases[] = {
+        { "lora_controlnet=0 input_hint_block.0.weight=16,3,3,3", { true, false, false, 3, 0 } },
+        { "control_model.zero_convs.0.0.weight control_model.input_hint_block.0.weight=16,3,3,3 difference=0",
+          { true, true, false, 3, 0 } },
+        { "zero_convs.0.0.weight difference=0", { false, false, false, 0, 0 } },
+        { "controlnet_cond_embedding.conv_in.weight=16,3,3,3 control_add_embedding.linear_1.bias task_embedding=6,320",
+          { false, false, false, 3, 6 } },
+        { "controlnet_cond_embedding.conv_in.weight=16,3,3,3 task_embedding=6,320", { false, false, false, 3, 0 } },
+        { "controlnet_blocks.0.weight pos_embed_input.proj.weight=1536,17,2,2", { false, false, true, 17, 0 } },
+        { "controlnet_blocks.0.weight pos_embed_input.proj.weight=1536,16,2,2", { false, false, false, 16, 0 } },
+        { "controlnet_blocks.0.weight transformer_blocks.0.img_mlp.net.0.proj.weight controlnet_x_embedder.weight=2,68",
+          { false, false, true, 68, 0 } },
+        { "controlnet_blocks.0.weight controlnet_x_embedder.weight=3072,68", { false, false, true, 68, 0 } },
+        { "controlnet_blocks.0.weight controlnet_x_embedder.weight=3072,64 controlnet_mode_embedder.weight=10,3072",
+          { false, false, false, 64, 10 } },
+        { "controlnet_blocks.0.weight controlnet_x_embedder.weight=3072", { false, false, false, 0, 0 } },
+        { "control_blocks.0.after_proj.weight control_img_in.weight=3072,132", { false, false, false, 132, 0 } },
+        { "nothing.known", { false, false, false, 0, 0 } },
+    };
+    for (size_t i = 0; i < DT2_COUNT(cases); i++) {
+        struct dt2_blocks *blocks = blocks_of_words(cases[i].tensors);
+        const struct dt2_traits *got = dt2_blocks_traits(blocks), *expected = &cases[i].traits;
+        ok(got->needs_base == expected->needs_base && got->differences == expected->differences, "%s: base",
+           cases[i].tensors);
+        ok(dt2_blocks_needs_base(blocks) == got->needs_base, "%s: said twice alike", cases[i].tensors);
+        ok(got->inpaint == expected->inpaint, "%s: inpaint", cases[i].tensors);
+        is_u64(got->hint_channels, expected->hint_channels, "%s: channels of the hint", cases[i].tensors);
+        is_u64(got->union_types, expected->union_types, "%s: kinds of hints", cases[i].tensors);
+        dt2_blocks_free(blocks);
     }
 }
 
@@ -417,8 +477,12 @@ int main(void)
     test_permutations("xlabs_flux_canny_v3", "");
     test_permutations("diffusers_qwen_instantx_union", "");
     test_permutations("t2iadapter_canny_sd15v2", "");
+    test_permutations("diffusers_sd15_canny", "");
+    test_permutations("diffusers_flux_instantx_canny", "");
+    test_permutations("diffusers_sd3_instantx_canny", "");
     test_file_order();
     test_layouts();
     test_rules();
+    test_traits();
     return done_testing();
 }

@@ -194,7 +194,7 @@ static void expect_refusal(const char *path, int code, const char *words)
 static void test_refusals(void)
 {
     mkdir(scratch("folder"), 0700);
-    expect_refusal(scratch("folder"), DT2_EFAILED, "is a directory");
+    expect_refusal(scratch("folder"), DT2_EFAILED, "no model in the folder");
     mkfifo(scratch("fifo"), 0600);
     alarm(20); /* a reader that waits for a writer ends here */
     expect_refusal(scratch("fifo"), DT2_EFAILED, "is a pipe");

@@ -7,6 +7,7 @@
 #include "support/scratch.h"
 #include "support/tap.h"
 #include <distorch2.h>
+#include <sys/stat.h>
 #include <malloc.h>
 
 /* The linker leads the library's calls here. Negative: all succeed. */
@@ -138,6 +139,15 @@ int main(void)
     char *header = layout_header(&layout, &size);
     test_file(scratch_file("model", header, size, layout.bytes), 0);
     test_file(scratch_file("short", header, size, 0), DT2_EFAILED);
+    char path[PATH_MAX];
+    test_file(data_path("gguf/metadata.gguf"), 0);
+    test_file(data_path("hostile/gguf/name_twice.gguf"), DT2_EFAILED);
+    test_file(data_path("hostile/index/tensor_elsewhere/model.safetensors.index.json"), DT2_EFAILED);
+    test_file(data_path("hostile/index/tensor_missing/model.safetensors.index.json"), DT2_EFAILED);
+    test_file(data_path("hostile/index/folder_several"), DT2_EFAILED);
+    snprintf(path, sizeof path, "%s", scratch("folder"));
+    mkdir(path, 0700);
+    test_file((scratch_file("folder/diffusion_pytorch_model.safetensors", header, size, layout.bytes), path), 0);
     test_file(data_path("pytorch/torch-zip.pth"), 0);
     test_file(data_path("pytorch/torch-legacy.pth"), 0);
     test_file(data_path("pytorch/hand-big-endian.pth"), 0);

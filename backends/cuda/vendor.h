@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the shared source calls things, for CUDA. */
+#ifndef DT2_CUDA_VENDOR_H
+#define DT2_CUDA_VENDOR_H
+
+#include <cuda.h>
+#include <cuda_runtime_api.h>
+#include <pthread.h>
+
+#include "entries.h"
+#include "nvml_decl.h"
+
+#ifdef CUDA_API_PER_THREAD_DEFAULT_STREAM
+#error "the plain entry points are looked up, not those for a default stream of each thread"
+#endif
+
+#define GPU_DRIVER_NAME "cuda"
+#define GPU_VENDOR_TEXT "NVIDIA Corporation"
+#define GPU_VARIABLE "CUDA"
+#define GPU_PICK(cuda, hip) cuda
+#define GPU(name) cuda##name
+
+#define GPU_Integrated cudaDevAttrIntegrated
+#define GPU_HostAllocPortable cudaHostAllocPortable
+/* Codes after which a context is of no use any more. */
+#define GPU_LOST_CODES                                                                                                 \
+    cudaErrorCudartUnloading, cudaErrorNoDevice, cudaErrorECCUncorrectable, cudaErrorNvlinkUncorrectable,              \
+        cudaErrorIllegalAddress, cudaErrorLaunchTimeout, cudaErrorContextIsDestroyed, cudaErrorAssert,                 \
+        cudaErrorHardwareStackError, cudaErrorIllegalInstruction, cudaErrorMisalignedAddress,                          \
+        cudaErrorInvalidAddressSpace, cudaErrorInvalidPc, cudaErrorLaunchFailure
+
+/*
+ * The members have the symbols' names, or where the header has a macro for one, what that says: with a header of
+ * CUDA 13 cuDeviceGetUuid is the member cuDeviceGetUuid_v2, which is the same to whoever writes cuDeviceGetUuid.
+ */
+struct dt2_cuda_driver_entries {
+#define DT2_CUDA_MEMBER(symbol) __typeof__(&symbol) symbol;
+    DT2_CUDA_DRIVER_ENTRIES(DT2_CUDA_MEMBER)
+#undef DT2_CUDA_MEMBER
+};
+
+struct dt2_gpu_vendor {
+    struct dt2_cuda_driver_entries cu;
+    void *libcuda;
+    int driver_version; /* 12040: CUDA 12.4 */
+    struct dt2_nvml nvml;
+};
+
+#endif

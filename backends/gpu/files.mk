@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# One source, compiled for CUDA and for HIP; backends/cuda and backends/hip are what differs. No vendor library is
+# linked.
+gpu_sources = \
+	backends/gpu/device.c \
+	backends/gpu/driver.c \
+	backends/gpu/entries.h \
+	backends/gpu/error.c \
+	backends/gpu/event.c \
+	backends/gpu/gpu.h \
+	backends/gpu/library.c \
+	backends/gpu/memory.c \
+	backends/gpu/peer.c \
+	backends/gpu/queue.c
+cuda_sources = $(gpu_sources) \
+	backends/cuda/nvml.c \
+	backends/cuda/nvml.h \
+	backends/cuda/nvml_decl.h \
+	backends/cuda/vendor.c \
+	backends/cuda/vendor.h
+hip_sources = $(gpu_sources) \
+	backends/hip/sysfs.c \
+	backends/hip/sysfs.h \
+	backends/hip/vendor.c \
+	backends/hip/vendor.h
+# Ours are found in quotes alone: a vendor's header may have the name of one of them.
+GPU_INCLUDES = -iquote $(top_srcdir)/backends/gpu
+CUDA_CPPFLAGS = $(AM_CPPFLAGS) $(GPU_INCLUDES) -iquote $(top_srcdir)/backends/cuda $(CUDA_CFLAGS)
+HIP_CPPFLAGS = $(AM_CPPFLAGS) $(GPU_INCLUDES) -iquote $(top_srcdir)/backends/hip $(HIP_CFLAGS)
+GPU_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -Wl,-z,defs
+
+if WITH_CUDA
+backend_LTLIBRARIES += dt2-cuda.la
+dt2_cuda_la_SOURCES = $(cuda_sources)
+dt2_cuda_la_CPPFLAGS = $(CUDA_CPPFLAGS)
+dt2_cuda_la_LDFLAGS = $(GPU_LDFLAGS)
+dt2_cuda_la_LIBADD = $(LIBADD_DLOPEN)
+endif
+
+if WITH_HIP
+backend_LTLIBRARIES += dt2-hip.la
+dt2_hip_la_SOURCES = $(hip_sources)
+dt2_hip_la_CPPFLAGS = $(HIP_CPPFLAGS)
+dt2_hip_la_LDFLAGS = $(GPU_LDFLAGS)
+dt2_hip_la_LIBADD = $(LIBADD_DLOPEN)
+endif

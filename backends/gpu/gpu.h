@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The one driver for CUDA and for HIP, from the inside: its source is compiled twice, each time with the "vendor.h"
+ * of backends/cuda or backends/hip, which includes the vendor's real headers and says what the shared source calls
+ * things.
+ *
+ *     entries.h   every entry point that is looked up
+ *     library.c   finding a vendor's library in the process or on the system
+ *     driver.c    the table, opening and closing
+ *     device.c    what a device is, opening and closing one
+ *     memory.c    buffers, staging memory, registered memory
+ *     queue.c     queues and copies
+ *     peer.c      copies between devices
+ *     event.c     events
+ *     error.c     codes in words
+ *
+ * and in the vendor's folder, behind the functions at the end of this header:
+ *
+ *     vendor.h    names and types
+ *     vendor.c    its libraries, identity, contexts, whose memory and whose stream something is
+ *     ...         free memory without a context
+ */
+#ifndef DT2_GPU_H
+#define DT2_GPU_H
+
+#include <distorch2/backend.h>
+#include <errno.h>
+#include <pthread.h>
+
+#include "entries.h"
+#include "vendor.h"
+
+/* The function pointers have the types that the vendor's headers declare: a wrong signature does not compile. */
+struct dt2_gpu_runtime {
+#define DT2_GPU_MEMBER(member, cuda, hip) __typeof__(&GPU_PICK(cuda, hip)) member;
+    DT2_GPU_RUNTIME_ENTRIES(DT2_GPU_MEMBER)
+#undef DT2_GPU_MEMBER
+};
+
+/* Whether a device may read another's memory directly, as far as this driver has asked for it. */
+enum dt2_gpu_access {
+    DT2_GPU_ACCESS_UNTRIED,
+    DT2_GPU_ACCESS_OURS, /* switched on by us, to be switched off again */
+    DT2_GPU_ACCESS_LEFT, /* cannot be, or was on already: not ours to touch */
+};
+
+struct dt2_gpu_driver {
+    const struct dt2_backend_services *services;
+    struct dt2_gpu_runtime runtime;
+    void *library; /* of the runtime */
+    struct dt2_gpu_vendor vendor;
+    uint32_t count; /* devices */
+    pthread_mutex_t lock; /* guards what follows, and what stands below `lock` in every device */
+    unsigned *opens;       /* handles of each device */
+    unsigned char *access; /* enum dt2_gpu_access; from a device, to another: [from * count + to] */
+};
+
+/* Host memory that the driver has pinned: staging memory, or the caller's. */
+struct dt2_gpu_pinned {
+    struct dt2_gpu_pinned *next;
+    void *memory;
+    bool registered; /* the caller's */
+};
+
+struct dt2_gpu_device {
+    struct dt2_gpu_driver *driver;
+    uint32_t index;
+    void *context; /* CUDA: the primary context, held; HIP: NULL */
+    uint64_t total_bytes;
+    /* -- under driver->lock */
+    size_t live; /* buffers, queues, events, pinned memory */
+    struct dt2_gpu_pinned *pinned;
+};
+
+struct dt2_gpu_buffer {
+    struct dt2_gpu_device *device;
+    unsigned char *address; /* on the device: not to be touched by the host */
+    uint64_t bytes;
+    bool adopted;
+};
+
+struct dt2_gpu_queue {
+    struct dt2_gpu_device *device;
+    GPU(Stream_t) stream;
+    bool adopted;
+};
+
+struct dt2_gpu_event {
+    struct dt2_gpu_device *device;
+    GPU(Event_t) event;
+};
+
+#define DT2_GPU_LOG(driver, level, ...) (driver)->services->log((driver)->services->core, (level), __VA_ARGS__)
+enum { DT2_GPU_WARNING = 1, DT2_GPU_DEBUG = 3 }; /* of enum dt2_log_level */
+
+/* Every entry begins with this: runtimes leave all sorts of things in errno. */
+static inline void dt2_gpu_restore_errno(const int *saved)
+{
+    errno = *saved;
+}
+#define DT2_GPU_KEEP_ERRNO int dt2_gpu_errno __attribute__((cleanup(dt2_gpu_restore_errno), unused)) = errno
+
+/* -- error.c */
+
+/* The status of the contract that a vendor's code stands for. */
+int dt2_gpu_status(int code);
+/*
+ * A call of the runtime has failed: its name and code go into *err, and the thread's last error, which the runtime
+ * keeps for whoever asks next, is cleared: that would be the caller's program.
+ */
+int dt2_gpu_fail(const struct dt2_gpu_driver *driver, struct dt2_backend_error *err, GPU(Error_t) code,
+                 const char *format, ...) DT2_PRINTF(4, 5);
+/* Forgets a code that is no failure of the call's. */
+void dt2_gpu_forget(const struct dt2_gpu_driver *driver);
+/* The caller's mistake. */
+#define DT2_GPU_INVALID(driver, err, ...)                                                                              \
+    (driver)->services->fail((driver)->services->core, (err), DT2_BACKEND_INVALID, 0, NULL, __VA_ARGS__)
+/* Nothing to drive here, or nothing that can be. */
+#define DT2_GPU_REFUSE(driver, err, status, ...)                                                                       \
+    (driver)->services->fail((driver)->services->core, (err), (status), 0, NULL, __VA_ARGS__)
+/* No memory for our own bookkeeping. */
+int dt2_gpu_fail_bookkeeping(const struct dt2_gpu_driver *driver, struct dt2_backend_error *err);
+
+/* -- library.c */
+
+struct dt2_gpu_symbol {
+    const char *name;
+    void *slot; /* where the function pointer goes */
+};
+
+/* A library to look for. */
+struct dt2_gpu_search {
+    const char *base;           /* "libcudart": the base name, without version */
+    const char *const *sonames; /* to try in this order; NULL ends them */
+    const struct dt2_gpu_symbol *symbols; /* all are needed */
+    size_t symbol_count;
+    /* Whether a library that has the symbols, which are bound, will do; else why not. NULL: it will. */
+    bool (*accept)(void *data, char *why, size_t size);
+    void *data;
+};
+
+/*
+ * Binds a library: the copy that the process holds already, when there is one, and no other then; else the first of
+ * the sonames that will do. Gives the handle, and its name in `text`; or NULL, and there why none will do. *present
+ * (NULL is fine) tells whether there was one at all.
+ */
+void *dt2_gpu_find_library(const struct dt2_gpu_search *search, bool *present, char *text, size_t size);
+void dt2_gpu_close_library(void *library); /* NULL is fine; what was loaded stays loaded */
+/* A symbol into a slot; false, and the slot as it was, when the library lacks it. */
+bool dt2_gpu_bind(void *library, const struct dt2_gpu_symbol *symbol);
+/*
+ * Whether a path names the library `base`, with whatever version: "/x/libcudart.so.12.8",
+ * "/x/libcudart-d0da41ae.so.11.0".
+ */
+bool dt2_gpu_is_copy_of(const char *path, const char *base);
+/* The same search for the runtime itself: its symbols are those of `driver->runtime`. */
+void *dt2_gpu_find_runtime(struct dt2_gpu_driver *driver, const char *base, const char *const *sonames,
+                           bool (*accept)(void *data, char *why, size_t size), bool *present, char *text, size_t size);
+
+/* -- driver.c */
+
+void *dt2_gpu_alloc(const struct dt2_gpu_driver *driver, size_t bytes);
+void dt2_gpu_release(const struct dt2_gpu_driver *driver, void *memory);
+/* The object behind a handle, NULL with *err filled. `what` names the kind in words. */
+void *dt2_gpu_get(const struct dt2_gpu_driver *driver, enum dt2_handle_kind kind, dt2_handle handle, const char *what,
+                  struct dt2_backend_error *err);
+/* The same, and the handle is invalid from now on. */
+void *dt2_gpu_take(const struct dt2_gpu_driver *driver, enum dt2_handle_kind kind, dt2_handle handle, const char *what,
+                   struct dt2_backend_error *err);
+/* A handle for an object, 0 with *err filled. */
+dt2_handle dt2_gpu_new(const struct dt2_gpu_driver *driver, enum dt2_handle_kind kind, void *object,
+                       struct dt2_backend_error *err);
+
+/* -- device.c */
+
+/*
+ * The texts of a device's identity, in the forms of dt2_backend_device_info. A PCI address that is none, a UUID of
+ * zeros: "".
+ */
+void dt2_gpu_pci_text(const char *vendors, char pci[16]);
+void dt2_gpu_uuid_text(const void *bytes16, char uuid[64]);
+
+int dt2_gpu_device_info(void *self, uint32_t index, struct dt2_backend_device_info *info,
+                        struct dt2_backend_error *err);
+int dt2_gpu_device_free_bytes(void *self, uint32_t index, bool may_open, uint64_t *free_bytes,
+                              struct dt2_backend_error *err);
+int dt2_gpu_device_open(void *self, uint32_t index, void *native_context, dt2_handle *device,
+                        struct dt2_backend_error *err);
+int dt2_gpu_device_close(void *self, dt2_handle device, struct dt2_backend_error *err);
+int dt2_gpu_check_index(const struct dt2_gpu_driver *driver, uint32_t index, struct dt2_backend_error *err);
+/* A device, kept from being closed until dt2_gpu_drop(): each object holds its device. */
+struct dt2_gpu_device *dt2_gpu_hold(struct dt2_gpu_driver *driver, dt2_handle handle, struct dt2_backend_error *err);
+void dt2_gpu_hold_again(struct dt2_gpu_device *device);
+void dt2_gpu_drop(struct dt2_gpu_device *device);
+
+/* -- memory.c */
+
+int dt2_gpu_buffer_alloc(void *self, dt2_handle device, uint64_t bytes, dt2_handle *buffer,
+                         struct dt2_backend_error *err);
+int dt2_gpu_buffer_adopt(void *self, dt2_handle device, void *native, uint64_t bytes, dt2_handle *buffer,
+                         struct dt2_backend_error *err);
+int dt2_gpu_buffer_free(void *self, dt2_handle buffer, struct dt2_backend_error *err);
+int dt2_gpu_buffer_native(void *self, dt2_handle buffer, struct dt2_backend_native *native,
+                          struct dt2_backend_error *err);
+int dt2_gpu_host_alloc(void *self, dt2_handle device, uint64_t bytes, void **memory, struct dt2_backend_error *err);
+int dt2_gpu_host_free(void *self, dt2_handle device, void *memory, struct dt2_backend_error *err);
+int dt2_gpu_host_register(void *self, dt2_handle device, void *memory, uint64_t bytes, struct dt2_backend_error *err);
+int dt2_gpu_host_unregister(void *self, dt2_handle device, void *memory, struct dt2_backend_error *err);
+
+/* -- queue.c */
+
+int dt2_gpu_queue_create(void *self, dt2_handle device, dt2_handle *queue, struct dt2_backend_error *err);
+int dt2_gpu_queue_adopt(void *self, dt2_handle device, void *native, dt2_handle *queue, struct dt2_backend_error *err);
+int dt2_gpu_queue_destroy(void *self, dt2_handle queue, struct dt2_backend_error *err);
+int dt2_gpu_queue_wait(void *self, dt2_handle queue, struct dt2_backend_error *err);
+int dt2_gpu_copy_h2d(void *self, dt2_handle queue, dt2_handle buffer, uint64_t offset, const void *source,
+                     uint64_t bytes, struct dt2_backend_error *err);
+int dt2_gpu_copy_d2h(void *self, dt2_handle queue, dt2_handle buffer, uint64_t offset, void *destination,
+                     uint64_t bytes, struct dt2_backend_error *err);
+int dt2_gpu_copy_d2d(void *self, dt2_handle queue, dt2_handle destination, uint64_t destination_offset,
+                     dt2_handle source, uint64_t source_offset, uint64_t bytes, struct dt2_backend_error *err);
+/* A buffer, and a range that lies within it; INVALID otherwise. */
+int dt2_gpu_check_range(const struct dt2_gpu_driver *driver, dt2_handle handle, uint64_t offset, uint64_t bytes,
+                        struct dt2_gpu_buffer **buffer, struct dt2_backend_error *err);
+/* The same, and a queue of the buffer's device. */
+int dt2_gpu_check_copy(const struct dt2_gpu_driver *driver, dt2_handle queue_handle, dt2_handle buffer_handle,
+                       uint64_t offset, uint64_t bytes, struct dt2_gpu_queue **queue, struct dt2_gpu_buffer **buffer,
+                       struct dt2_backend_error *err);
+
+/* -- peer.c */
+
+int dt2_gpu_copy_peer(void *self, dt2_handle queue, dt2_handle destination, uint64_t destination_offset,
+                      dt2_handle source, uint64_t source_offset, uint64_t bytes, struct dt2_backend_error *err);
+int dt2_gpu_peer_query(void *self, uint32_t index, uint32_t peer, bool *reachable, struct dt2_backend_error *err);
+/* Before the last handle of a device goes: takes back what access to and from it was switched on. */
+void dt2_gpu_peers_forget(struct dt2_gpu_device *device);
+
+/* -- event.c */
+
+int dt2_gpu_event_record(void *self, dt2_handle queue, dt2_handle *event, struct dt2_backend_error *err);
+int dt2_gpu_event_query(void *self, dt2_handle event, bool *done, struct dt2_backend_error *err);
+int dt2_gpu_event_wait(void *self, dt2_handle event, struct dt2_backend_error *err);
+int dt2_gpu_queue_wait_event(void *self, dt2_handle queue, dt2_handle event, struct dt2_backend_error *err);
+int dt2_gpu_event_free(void *self, dt2_handle event, struct dt2_backend_error *err);
+
+/* -- vendor.c, one in each vendor's folder */
+
+/*
+ * Binds the vendor's libraries, driver->runtime among them; ABSENT or FAILED with the reason. What was bound stays
+ * for close.
+ */
+int dt2_gpu_vendor_open(struct dt2_gpu_driver *driver, struct dt2_backend_error *err);
+void dt2_gpu_vendor_close(struct dt2_gpu_driver *driver);
+/* Name, UUID, PCI address and memory of a device; makes no context. */
+int dt2_gpu_identify(const struct dt2_gpu_driver *driver, uint32_t index, struct dt2_backend_device_info *info,
+                     struct dt2_backend_error *err);
+/* Free bytes of a device, by whatever tells without a context; DT2_UNKNOWN when nothing does. */
+uint64_t dt2_gpu_free_bytes(struct dt2_gpu_driver *driver, uint32_t index);
+/* Whether the process has a context on a device, whoever made it. */
+bool dt2_gpu_has_context(const struct dt2_gpu_driver *driver, uint32_t index);
+/* The context in which the runtime works on a device: it is there until it is dropped as often as it was taken. */
+int dt2_gpu_context_take(const struct dt2_gpu_driver *driver, uint32_t index, void **context,
+                         struct dt2_backend_error *err);
+void dt2_gpu_context_drop(const struct dt2_gpu_driver *driver, uint32_t index);
+/* INVALID unless `bytes` from `address` are the device's own memory, of its context. Within a scope. */
+int dt2_gpu_check_memory(const struct dt2_gpu_device *device, void *address, uint64_t bytes,
+                         struct dt2_backend_error *err);
+/* INVALID unless a stream is the device's own, of its context. Within a scope. */
+int dt2_gpu_check_stream(const struct dt2_gpu_device *device, GPU(Stream_t) stream, struct dt2_backend_error *err);
+
+/*
+ * A scope in which a device is the thread's current one. On leaving it the thread's context, or choice of a device,
+ * is what it was; on no other device one is made meanwhile.
+ *
+ *     struct dt2_gpu_scope scope DT2_GPU_SCOPE;
+ *     int status = dt2_gpu_enter(device, &scope, err);
+ */
+struct dt2_gpu_scope {
+    const struct dt2_gpu_driver *driver; /* NULL: not entered */
+    int previous;
+};
+#define DT2_GPU_SCOPE __attribute__((cleanup(dt2_gpu_leave))) = { 0 }
+int dt2_gpu_enter(const struct dt2_gpu_device *device, struct dt2_gpu_scope *scope, struct dt2_backend_error *err);
+void dt2_gpu_leave(struct dt2_gpu_scope *scope);
+/* The same, to give something back: a code that tells of earlier work must not keep it, so it is tried twice. */
+static inline int dt2_gpu_enter_to_free(const struct dt2_gpu_device *device, struct dt2_gpu_scope *scope,
+                                        struct dt2_backend_error *err)
+{
+    int status = dt2_gpu_enter(device, scope, NULL);
+    return status == DT2_BACKEND_OK ? status : dt2_gpu_enter(device, scope, err);
+}
+
+#endif

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Every call failing once: of the library's own objects by the linker's --wrap, of the drivers' runtimes by the simulator.
+FAILING_WRAPS = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free,--wrap=mmap,--wrap=munmap,--wrap=preadv \
+	-Wl,--wrap=pthread_create,--wrap=open,--wrap=fopen,--wrap=opendir
+
+check_PROGRAMS += tests/failing/test-failing
+TESTS += tests/failing/test-failing
+tests_failing_test_failing_SOURCES = \
+	tests/failing/test-failing.c \
+	tests/failing/work.c \
+	tests/failing/work.h \
+	tests/failing/wrap.c \
+	tests/failing/wrap.h \
+	tests/support/tap.h
+tests_failing_test_failing_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+tests_failing_test_failing_LDFLAGS = $(AM_LDFLAGS) $(FAILING_WRAPS)
+tests_failing_test_failing_LDADD = $(TEST_LIBS) $(SIM_ENGINE) $(JANSSON_LIBS)

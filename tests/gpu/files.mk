@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# The CUDA and HIP drivers where there is no GPU.
+check_PROGRAMS += tests/gpu/test-nvml
+TESTS += tests/gpu/test-nvml
+tests_gpu_test_nvml_SOURCES = tests/gpu/test-nvml.c tests/support/tap.h
+tests_gpu_test_nvml_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/backends/gpu -iquote $(top_srcdir)/backends/cuda
+if WITH_NVML
+tests_gpu_test_nvml_CPPFLAGS += -DREAL_NVML $(NVML_CFLAGS)
+endif
+
+if WITH_HIP
+check_LTLIBRARIES += tests/gpu/fake-library.la
+tests_gpu_fake_library_la_SOURCES = tests/gpu/fake-library.c
+tests_gpu_fake_library_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
+check_PROGRAMS += tests/gpu/test-gpu
+TESTS += tests/gpu/test-gpu
+tests_gpu_test_gpu_SOURCES = tests/gpu/test-gpu.c tests/support/tap.h $(hip_sources)
+tests_gpu_test_gpu_CPPFLAGS = $(HIP_CPPFLAGS)
+tests_gpu_test_gpu_LDADD = $(LIBADD_DLOPEN)
+endif
+
+# Beside a program that uses the runtime itself, on the simulated machine.
+if WITH_CUDA
+check_PROGRAMS += tests/gpu/test-cuda-caller
+TESTS += tests/gpu/test-cuda-caller
+tests_gpu_test_cuda_caller_SOURCES = tests/gpu/test-caller.c tests/sim/sandbox.h tests/support/tap.h
+tests_gpu_test_cuda_caller_CPPFLAGS = $(CUDA_CPPFLAGS)
+tests_gpu_test_cuda_caller_LDADD = $(TEST_LIBS) tests/sim/lib/libcudart.la tests/sim/lib/libcuda.la \
+	tests/sim/lib/libnvidia-ml.la $(SIM_ENGINE)
+endif
+if WITH_HIP
+check_PROGRAMS += tests/gpu/test-hip-caller
+TESTS += tests/gpu/test-hip-caller
+tests_gpu_test_hip_caller_SOURCES = tests/gpu/test-caller.c tests/sim/sandbox.h tests/support/tap.h
+tests_gpu_test_hip_caller_CPPFLAGS = $(HIP_CPPFLAGS) -DGPU_IS_HIP=1
+tests_gpu_test_hip_caller_LDADD = $(TEST_LIBS) tests/sim/lib/libamdhip64.la $(SIM_ENGINE)
+endif

@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The CUDA and the HIP driver beside a program that uses the runtime itself, on the simulated machine: compiled for
+ * each, by the names of the driver's own vendor.h. What the program has current stays so, nothing leaks into it,
+ * what is its own is adopted or refused, and no context is made where no bytes go.
+ */
+#include "machine/modules.h"
+#include "sim/sandbox.h"
+#include "vendor.h"
+#include <dlfcn.h>
+#include <limits.h>
+#include <pthread.h>
+#include <sys/stat.h>
+
+#ifndef GPU_IS_HIP
+#define GPU_IS_HIP 0
+#endif
+
+#define MiB ((uint64_t)1 << 20)
+#define CARD(id, more)                                                                                                 \
+    "[gpu " id "]\ndrivers = " GPU_DRIVER_NAME "\nmemory = 256MiB\ncontext = 10MiB\npci = 0000:0" id ":00.0\n"         \
+    "uuid = 0000000" id "123441238def0123456789ab\n" more
+#define PAIR CARD("1", "peers = 2\n") CARD("2", "peers = 1\n")
+#define APART CARD("1", "") CARD("2", "")
+
+/* -- the driver */
+
+static const struct dt2_backend *backend;
+static struct dt2_services *services;
+static void *driver;
+static struct dt2_backend_error failure;
+
+static void open_driver(void)
+{
+    const char *build = getenv("top_builddir");
+    char path[PATH_MAX];
+    struct dt2_error err;
+    snprintf(path, sizeof path, "%s/.libs/dt2-" GPU_DRIVER_NAME ".so", build ? build : ".");
+    void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    void *symbol = module ? dlsym(module, "dt2_backend_entry") : NULL;
+    backend = symbol ? (__extension__(dt2_backend_entry_fn *)symbol)(DT2_BACKEND_ABI) : NULL;
+    if (!backend || dt2_services_create(NULL, &services, &err) < 0 ||
+        backend->open(dt2_services_table(services), &driver, &failure) < 0) {
+        diag("%s: %s", path, backend ? failure.text : "no module");
+        exit(2);
+    }
+}
+
+static void close_driver(void)
+{
+    must(dt2_services_live(services) == 0);
+    backend->close(driver);
+    dt2_services_destroy(services);
+}
+
+static bool good(int status)
+{
+    if (status != DT2_BACKEND_OK)
+        diag("status %d: %s (%s, %lld)", status, failure.text, failure.vendor_name, (long long)failure.vendor_code);
+    return status == DT2_BACKEND_OK;
+}
+
+#define CALL(entry, ...) backend->entry(driver, __VA_ARGS__, &failure)
+
+static dt2_handle opened(uint32_t index)
+{
+    dt2_handle device = 0;
+    must(good(CALL(device_open, index, NULL, &device)));
+    return device;
+}
+
+#define STEP(call)                                                                                                     \
+    do {                                                                                                               \
+        must(good(call));                                                                                              \
+        look();                                                                                                        \
+    } while (0)
+
+/* Everything that a load does on a device, with `look` after each call. */
+static void work(uint32_t index, void (*look)(void))
+{
+    dt2_handle device = 0, buffer = 0, queue = 0, event = 0;
+    void *staging = NULL;
+    char *registered = aligned_alloc(4096, 4096), back[4096];
+    bool done;
+    STEP(CALL(device_open, index, NULL, &device));
+    STEP(CALL(buffer_alloc, device, 1 * MiB, &buffer));
+    STEP(CALL(queue_create, device, &queue));
+    STEP(CALL(host_alloc, device, 4096, &staging));
+    STEP(CALL(host_register, device, registered, 4096));
+    memset(staging, 7, 4096);
+    memset(registered, 8, 4096);
+    STEP(CALL(copy_h2d, queue, buffer, 0, staging, 4096));
+    STEP(CALL(copy_h2d, queue, buffer, 4096, registered, 4096));
+    STEP(CALL(copy_d2d, queue, buffer, 8192, buffer, 4096, 4096));
+    STEP(CALL(event_record, queue, &event));
+    STEP(CALL(event_query, event, &done));
+    STEP(CALL(queue_wait_event, queue, event));
+    STEP(CALL(event_wait, event));
+    STEP(CALL(copy_d2h, queue, buffer, 8192, back, 4096));
+    STEP(CALL(queue_wait, queue));
+    must(back[0] == 8 && back[4095] == 8);
+    STEP(CALL(event_free, event));
+    STEP(CALL(queue_destroy, queue));
+    STEP(CALL(host_unregister, device, registered));
+    STEP(CALL(host_free, device, staging));
+    STEP(CALL(buffer_free, buffer));
+    STEP(CALL(device_close, device));
+    free(registered);
+}
+
+/* -- what is current */
+
+static int chosen;
+
+static void still_chosen(void)
+{
+    int now = -1;
+    must(GPU(GetDevice)(&now) == GPU(Success) && now == chosen);
+    must(GPU(PeekAtLastError)() == GPU(Success));
+}
+
+static void body_listing(void)
+{
+    struct dt2_backend_device_info info = { .struct_size = sizeof info };
+    uint64_t free_bytes;
+    bool reachable;
+    open_driver();
+    for (uint32_t i = 0; i < 2; i++)
+        must(good(CALL(device_info, i, &info)) && good(CALL(device_free_bytes, i, false, &free_bytes)) &&
+             good(CALL(peer_query, i, 1 - i, &reachable)));
+    must(strcmp(info.uuid, "00000002-1234-4123-8def-0123456789ab") == 0 && strcmp(info.pci, "0000:02:00.0") == 0);
+    must(info.total_bytes == 256 * MiB && info.fixed_bytes == 8 * MiB && !info.flags && strcmp(info.kind, "gpu") == 0);
+    close_driver();
+    must(sim_value("contexts") == 0);
+}
+
+static void body_current(void)
+{
+    void *memory;
+    open_driver();
+    chosen = 1;
+    must(GPU(SetDevice)(1) == GPU(Success) && GPU(Malloc)(&memory, 100) == GPU(Success));
+    work(0, still_chosen);
+    work(1, still_chosen);
+    must(GPU(Free)(memory) == GPU(Success));
+    close_driver();
+}
+
+/* A thread that has nothing current has nothing current afterwards. */
+static void nothing_current(void)
+{
+#if !GPU_IS_HIP
+    CUcontext current = (CUcontext)&current;
+    must(cuCtxGetCurrent(&current) == CUDA_SUCCESS && !current);
+#endif
+    int now = -1;
+    must(GPU(GetDevice)(&now) == GPU(Success) && now == 0);
+}
+
+static void body_nothing_current(void)
+{
+    open_driver();
+    work(1, nothing_current);
+    must(sim_value("contexts.1") == 0 && sim_value("contexts.2") == 1);
+    close_driver();
+}
+
+/* -- errors */
+
+static void body_last_error(void)
+{
+    dt2_handle device, queue, buffer, more = 0;
+    open_driver();
+    device = opened(0);
+    must(good(CALL(queue_create, device, &queue)) && good(CALL(buffer_alloc, device, 200 * MiB, &buffer)));
+    must(CALL(buffer_alloc, device, 100 * MiB, &more) == DT2_BACKEND_NOMEM && !more);
+    must(failure.vendor_code == 2 && strstr(failure.vendor_name, "Memory"));
+    must(strstr(failure.text, "104857600"));
+    must(GPU(GetLastError)() == GPU(Success));
+    must(CALL(buffer_alloc, device, 256 * MiB + 1, &more) == DT2_BACKEND_INVALID);
+    must(good(CALL(buffer_free, buffer)) && good(CALL(queue_destroy, queue)) && good(CALL(device_close, device)));
+    close_driver();
+}
+
+/* Each runtime function fails once; whatever the driver says, nothing is left in the thread and all is given back. */
+static void body_each_fails(void)
+{
+    static const char *const functions[] = { "Malloc", "MemcpyAsync", "StreamCreateWithFlags", "EventCreateWithFlags",
+                                             "EventRecord", "EventQuery", "EventSynchronize", "StreamSynchronize",
+                                             "StreamWaitEvent", "HostRegister", "StreamDestroy", "EventDestroy" };
+    open_driver();
+    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
+        char name[64];
+        char *memory = aligned_alloc(4096, 4096);
+        dt2_handle device = opened(0), buffer = 0, queue = 0, event = 0;
+        int bad = 0;
+        bool done;
+        snprintf(name, sizeof name, GPU_DRIVER_NAME "%s", functions[i]);
+        sim_fail(name, 1, false, GPU(ErrorInvalidValue));
+        for (int round = 0; round < 2; round++) { /* in the second all is well, and completes what is lacking */
+            memset(&failure, 0, sizeof failure);
+            bad += !buffer && CALL(buffer_alloc, device, 4096, &buffer) < 0;
+            bad += !queue && CALL(queue_create, device, &queue) < 0;
+            bad += buffer && queue && CALL(copy_h2d, queue, buffer, 0, memory, 4096) < 0;
+            bad += queue && !event && CALL(event_record, queue, &event) < 0;
+            bad += event && CALL(event_query, event, &done) < 0;
+            bad += event && CALL(queue_wait_event, queue, event) < 0;
+            bad += event && CALL(event_wait, event) < 0;
+            bad += queue && CALL(queue_wait, queue) < 0;
+            if (CALL(host_register, device, memory, 4096) < 0)
+                bad++;
+            else
+                must(good(CALL(host_unregister, device, memory)));
+            must(GPU(PeekAtLastError)() == GPU(Success));
+            must(bad == (i < 10)); /* the last two are called by what comes now */
+            must(!bad || round == 1 || failure.vendor_code == GPU(ErrorInvalidValue));
+            must(!bad || round == 1 || strstr(failure.vendor_name, "ErrorInvalidValue"));
+        }
+        must(good(CALL(event_free, event)) && good(CALL(queue_destroy, queue)) && good(CALL(buffer_free, buffer)) &&
+             good(CALL(device_close, device)));
+        must(GPU(PeekAtLastError)() == GPU(Success));
+        sim_forgive();
+        free(memory);
+    }
+    close_driver();
+}
+
+/*
+ * A context is lost in the middle of the work: it is said so, by every call from then on, and all can be given
+ * back.
+ */
+static void body_lost(void)
+{
+    static char memory[4096];
+    dt2_handle device, buffer, queue, event, more;
+    open_driver();
+    device = opened(0);
+    must(good(CALL(buffer_alloc, device, 4096, &buffer)) && good(CALL(queue_create, device, &queue)));
+    sim_fail("execute", 1, false, GPU(ErrorLaunchFailure));
+    must(good(CALL(copy_h2d, queue, buffer, 0, memory, 4096)) && good(CALL(event_record, queue, &event)));
+    must(CALL(event_wait, event) == DT2_BACKEND_LOST && strstr(failure.vendor_name, "LaunchFailure"));
+    must(CALL(buffer_alloc, device, 4096, &more) == DT2_BACKEND_LOST);
+    must(CALL(queue_create, device, &more) == DT2_BACKEND_LOST);
+    must(CALL(queue_wait, queue) == DT2_BACKEND_LOST);
+    CALL(event_free, event);
+    CALL(queue_destroy, queue);
+    CALL(buffer_free, buffer);
+    must(good(CALL(device_close, device)));
+    close_driver();
+}
+
+/* One device that cannot be opened does not stop the other. */
+static void body_one_fails(void)
+{
+    dt2_handle device = 0, other;
+    open_driver();
+    sim_fail(GPU_IS_HIP ? "hipFree" : "cuDevicePrimaryCtxRetain", 1, false, GPU(ErrorMemoryAllocation));
+    must(CALL(device_open, 0, NULL, &device) == DT2_BACKEND_NOMEM && !device && failure.vendor_code == 2);
+    other = opened(1);
+    must(good(CALL(device_close, other)));
+    must(CALL(device_open, 0, &other, &device) == DT2_BACKEND_INVALID);
+    close_driver();
+}
+
+/* -- what is the program's own */
+
+static void body_streams(void)
+{
+    static char memory[4096];
+    GPU(Stream_t) own = NULL, foreign = NULL;
+    dt2_handle device, buffer, queue = 0;
+    open_driver();
+    must(GPU(SetDevice)(1) == GPU(Success) && GPU(StreamCreate)(&foreign) == GPU(Success));
+    must(GPU(SetDevice)(0) == GPU(Success) && GPU(StreamCreate)(&own) == GPU(Success));
+    device = opened(0);
+    must(good(CALL(buffer_alloc, device, 4096, &buffer)));
+    must(CALL(queue_adopt, device, foreign, &queue) == DT2_BACKEND_INVALID && !queue);
+    must(CALL(queue_adopt, device, GPU(StreamPerThread), &queue) == DT2_BACKEND_INVALID && !queue);
+    GPU(Stream_t) streams[] = { own, NULL };
+    for (int i = 0; i < 2; i++) {
+        must(good(CALL(queue_adopt, device, streams[i], &queue)));
+        must(good(CALL(copy_h2d, queue, buffer, 0, memory, 4096)) && good(CALL(queue_wait, queue)));
+        must(CALL(device_close, device) == DT2_BACKEND_BUSY);
+        must(good(CALL(queue_destroy, queue)));
+    }
+    must(GPU(StreamQuery)(own) == GPU(Success)); /* it is still there */
+    must(good(CALL(buffer_free, buffer)) && good(CALL(device_close, device)));
+    must(GPU(StreamDestroy)(own) == GPU(Success) && GPU(StreamDestroy)(foreign) == GPU(Success));
+    close_driver();
+}
+
+static void body_memory(void)
+{
+    void *own, *foreign, *pinned;
+    dt2_handle device, buffer = 0;
+    open_driver();
+    must(GPU(SetDevice)(1) == GPU(Success) && GPU(Malloc)(&foreign, 1000) == GPU(Success));
+    must(GPU(SetDevice)(0) == GPU(Success) && GPU(Malloc)(&own, 1000) == GPU(Success));
+    device = opened(0);
+    must(good(CALL(host_alloc, device, 4096, &pinned)));
+    const struct {
+        void *memory;
+        uint64_t bytes;
+        int status;
+    } cases[] = {
+        { own, 1000, DT2_BACKEND_OK },
+        { (char *)own + 400, 600, DT2_BACKEND_OK },
+        { own, 1001, DT2_BACKEND_INVALID },
+        { (char *)own + 400, 601, DT2_BACKEND_INVALID },
+        { own, UINT64_MAX, DT2_BACKEND_INVALID },
+        { foreign, 1000, DT2_BACKEND_INVALID },
+        { pinned, 1000, DT2_BACKEND_INVALID },
+        { driver, 100, DT2_BACKEND_INVALID },
+        { NULL, 100, DT2_BACKEND_INVALID },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct dt2_backend_native native = { .struct_size = sizeof native };
+        int status = CALL(buffer_adopt, device, cases[i].memory, cases[i].bytes, &buffer);
+        if (status != cases[i].status)
+            diag("case %zu: %d, %s", i, status, failure.text);
+        must(status == cases[i].status && GPU(PeekAtLastError)() == GPU(Success));
+        if (status == DT2_BACKEND_OK)
+            must(good(CALL(buffer_native, buffer, &native)) && native.handle == cases[i].memory && native.is_address &&
+                 good(CALL(buffer_free, buffer)));
+    }
+    must(good(CALL(host_free, device, pinned)) && good(CALL(device_close, device)));
+    must(GPU(Free)(own) == GPU(Success) && GPU(SetDevice)(1) == GPU(Success) && GPU(Free)(foreign) == GPU(Success));
+    close_driver();
+}
+
+/* -- two devices */
+
+static void copy_across(uint32_t to, uint32_t from)
+{
+    char memory[4096], back[4096] = { 0 };
+    dt2_handle devices[2] = { opened(to), opened(from) }, buffers[2], queues[2], event;
+    memset(memory, 9, sizeof memory);
+    for (int i = 0; i < 2; i++)
+        must(good(CALL(buffer_alloc, devices[i], 4096, &buffers[i])) &&
+             good(CALL(queue_create, devices[i], &queues[i])));
+    must(good(CALL(copy_h2d, queues[1], buffers[1], 0, memory, 4096)) && good(CALL(queue_wait, queues[1])));
+    for (int i = 0; i < 2; i++)
+        must(good(CALL(copy_peer, queues[0], buffers[0], 0, buffers[1], 0, 4096)));
+    must(good(CALL(event_record, queues[0], &event)) && good(CALL(event_wait, event)) && good(CALL(event_free, event)));
+    must(good(CALL(copy_d2h, queues[0], buffers[0], 0, back, 4096)) && good(CALL(queue_wait, queues[0])));
+    must(memcmp(memory, back, sizeof back) == 0);
+    for (int i = 0; i < 2; i++)
+        must(good(CALL(buffer_free, buffers[i])) && good(CALL(queue_destroy, queues[i])));
+    must(good(CALL(device_close, devices[to > from])) && good(CALL(device_close, devices[to < from])));
+    must(GPU(PeekAtLastError)() == GPU(Success));
+}
+
+/* Access that we switched on is off again; what the program switched on stays. Its own contexts live all the time. */
+static void body_peers(void)
+{
+    open_driver();
+    for (int i = 0; i < 2; i++)
+        must(GPU(SetDevice)(i) == GPU(Success) && GPU(Free)(NULL) == GPU(Success));
+    copy_across(0, 1);
+    copy_across(1, 0);
+    must(sim_value("copies.peer") == 4);
+    must(GPU(SetDevice)(0) == GPU(Success) && GPU(DeviceEnablePeerAccess)(1, 0) == GPU(Success));
+    copy_across(0, 1);
+    must(GPU(DeviceEnablePeerAccess)(1, 0) == GPU(ErrorPeerAccessAlreadyEnabled));
+    (void)GPU(GetLastError)();
+    close_driver();
+}
+
+static void body_apart(void)
+{
+    bool reachable = true;
+    open_driver();
+    must(good(CALL(peer_query, 0, 1, &reachable)) && !reachable);
+    must(good(CALL(peer_query, 0, 0, &reachable)) && reachable);
+    copy_across(0, 1);
+    must(sim_value("copies.peer") == 2 && sim_calls(GPU_DRIVER_NAME "DeviceEnablePeerAccess") == 0);
+    close_driver();
+}
+
+/* -- the kinds of host memory, free memory, threads */
+
+static void body_pinned(void)
+{
+    open_driver();
+    work(0, still_chosen);
+    must(sim_value("copies.h2d.pinned") == 1 && sim_value("copies.h2d.registered") == 1 &&
+         sim_value("copies.h2d.pageable") == 0 && sim_value("copies.d2h.pageable") == 1 &&
+         sim_value("copies.d2d") == 1);
+    close_driver();
+}
+
+static void write_number(const char *root, const char *name, const char *number)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/bus/pci/devices/0000:01:00.0", root);
+    for (char *slash = path + strlen(root); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        mkdir(path, 0700);
+        *slash = '/';
+    }
+    mkdir(path, 0700);
+    snprintf(path + strlen(path), sizeof path - strlen(path), "/%s", name);
+    write_file(path, number);
+}
+
+static void body_free(void)
+{
+    uint64_t free_bytes = 1;
+    char root[] = "/tmp/dt2-sys-XXXXXX", command[64];
+    must(mkdtemp(root) != NULL);
+    setenv("DISTORCH2_SYSFS", root, 1);
+    open_driver();
+    must(good(CALL(device_free_bytes, 0, false, &free_bytes)) && free_bytes == (GPU_IS_HIP ? DT2_UNKNOWN : 196 * MiB));
+    if (GPU_IS_HIP) {
+        write_number(root, "mem_info_vram_total", "268435456\n");
+        write_number(root, "mem_info_vram_used", "62914560\n");
+        must(good(CALL(device_free_bytes, 0, false, &free_bytes)) && free_bytes == 196 * MiB);
+    }
+    must(sim_value("contexts") == 0);
+    snprintf(command, sizeof command, "rm -r %s", root);
+    must(system(command) == 0);
+    if (!GPU_IS_HIP)
+        sim_fail("nvmlDeviceGetMemoryInfo", 1, true, 999);
+    must(good(CALL(device_free_bytes, 0, false, &free_bytes)) && free_bytes == DT2_UNKNOWN);
+    must(sim_value("contexts") == 0);
+    must(good(CALL(device_free_bytes, 0, true, &free_bytes)) && free_bytes == 186 * MiB); /* a context takes 10 MiB */
+    dt2_handle device = opened(0);
+    must(good(CALL(device_free_bytes, 0, false, &free_bytes)) && free_bytes == 186 * MiB);
+    must(good(CALL(device_close, device)));
+    close_driver();
+}
+
+static void *work_in_thread(void *data)
+{
+    work((uint32_t)(uintptr_t)data, nothing_current);
+    return NULL;
+}
+
+static void body_threads(void)
+{
+    pthread_t threads[4];
+    open_driver();
+    for (uintptr_t i = 0; i < 4; i++)
+        must(pthread_create(&threads[i], NULL, work_in_thread, (void *)(i % 2)) == 0);
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    close_driver();
+}
+
+int main(void)
+{
+    static const struct sim_case cases[] = {
+        { "listing makes no context", PAIR, body_listing, NULL, 0 },
+        { "what the program has chosen stays chosen", PAIR, body_current, NULL, 0 },
+        { "where nothing is current nothing is afterwards", PAIR, body_nothing_current, NULL, 0 },
+        { "a failure has the vendor's name and code, and leaves no error behind", PAIR, body_last_error, NULL, 0 },
+        { "each call may fail", PAIR, body_each_fails, NULL, 0 },
+        { "a lost device is lost", PAIR, body_lost, NULL, 0 },
+        { "a device that does not open does not stop another", PAIR, body_one_fails, NULL, 0 },
+        { "the program's streams", PAIR, body_streams, NULL, 0 },
+        { "the program's memory", PAIR, body_memory, NULL, 0 },
+        { "copies between devices that reach each other", PAIR, body_peers, NULL, 0 },
+        { "copies between devices that do not", APART, body_apart, NULL, 0 },
+        { "pinned and registered memory is that", PAIR, body_pinned, NULL, 0 },
+        { "free memory", CARD("1", "others = 60MiB\n"), body_free, NULL, 0 },
+        { "several threads", PAIR, body_threads, NULL, 0 },
+    };
+    RUN_CASES(cases);
+    return done_testing();
+}

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The face of libcuda.so.1: what a device is, the stack of contexts, pointers. The names are those of the symbols. */
+#define __CUDA_API_VERSION_INTERNAL /* old and new versions of a function are declared, under their own names */
+#include <cuda.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "sim.h"
+
+static atomic_bool initialized;
+
+/* Counts a call of the function that this stands in; leaves when it is to fail, or when cuInit was not called. */
+#define ENTER                                                                                                          \
+    static struct sim_function function = { .name = __func__, .api = SIM_CUDA };                                       \
+    int demanded = sim_enter(&function);                                                                               \
+    if (demanded || !initialized)                                                                                      \
+    return (CUresult)(demanded ? demanded : SIM_NOT_INITIALIZED)
+
+CUresult cuInit(unsigned flags)
+{
+    static struct sim_function function = { .name = __func__, .api = SIM_CUDA };
+    int demanded = sim_enter(&function);
+    if (demanded || flags)
+        return (CUresult)(demanded ? demanded : SIM_INVALID_VALUE);
+    if (sim_device_count(SIM_CUDA) == 0)
+        return CUDA_ERROR_NO_DEVICE;
+    initialized = true;
+    return CUDA_SUCCESS;
+}
+
+CUresult cuDriverGetVersion(int *version)
+{
+    *version = 13000;
+    return CUDA_SUCCESS;
+}
+
+#define ERRORS(X)                                                                                                      \
+    X(SIM_OK, CUDA_SUCCESS)                                                                                            \
+    X(SIM_INVALID_VALUE, CUDA_ERROR_INVALID_VALUE)                                                                     \
+    X(SIM_NOMEM, CUDA_ERROR_OUT_OF_MEMORY)                                                                             \
+    X(SIM_NOT_INITIALIZED, CUDA_ERROR_NOT_INITIALIZED)                                                                 \
+    X(SIM_UNAVAILABLE, CUDA_ERROR_DEVICE_UNAVAILABLE)                                                                  \
+    X(SIM_NO_DEVICE, CUDA_ERROR_NO_DEVICE)                                                                             \
+    X(SIM_INVALID_DEVICE, CUDA_ERROR_INVALID_DEVICE)                                                                   \
+    X(SIM_INVALID_CONTEXT, CUDA_ERROR_INVALID_CONTEXT)                                                                 \
+    X(SIM_INVALID_HANDLE, CUDA_ERROR_INVALID_HANDLE)                                                                   \
+    X(SIM_NOT_READY, CUDA_ERROR_NOT_READY)                                                                             \
+    X(SIM_ILLEGAL_ADDRESS, CUDA_ERROR_ILLEGAL_ADDRESS)                                                                 \
+    X(SIM_CONTEXT_DESTROYED, CUDA_ERROR_CONTEXT_IS_DESTROYED)                                                          \
+    X(SIM_LAUNCH_FAILURE, CUDA_ERROR_LAUNCH_FAILED)                                                                    \
+    X(SIM_NOT_SUPPORTED, CUDA_ERROR_NOT_SUPPORTED)                                                                     \
+    X(SIM_UNKNOWN, CUDA_ERROR_UNKNOWN)
+#define SAME_NUMBER(status, vendor) _Static_assert((int)(vendor) == (int)(status), #vendor);
+ERRORS(SAME_NUMBER)
+
+CUresult cuGetErrorName(CUresult error, const char **name)
+{
+    switch ((int)error) {
+#define NAME(status, vendor)                                                                                           \
+    case vendor:                                                                                                       \
+        *name = #vendor;                                                                                               \
+        return CUDA_SUCCESS;
+        ERRORS(NAME)
+    }
+    *name = NULL;
+    return CUDA_ERROR_INVALID_VALUE;
+}
+
+/* -- devices */
+
+CUresult cuDeviceGetCount(int *count)
+{
+    ENTER;
+    *count = (int)sim_device_count(SIM_CUDA);
+    return CUDA_SUCCESS;
+}
+
+CUresult cuDeviceGet(CUdevice *handle, int index)
+{
+    ENTER;
+    if (!sim_device_at(SIM_CUDA, (unsigned)index))
+        return CUDA_ERROR_INVALID_DEVICE;
+    *handle = index;
+    return CUDA_SUCCESS;
+}
+
+/* ENTER for a function of a device. */
+#define ENTER_DEVICE(device, handle)                                                                                   \
+    ENTER;                                                                                                             \
+    const struct sim_device *device = sim_device_at(SIM_CUDA, (unsigned)(handle));                                     \
+    if (!device)                                                                                                       \
+    return CUDA_ERROR_INVALID_DEVICE
+
+CUresult cuDeviceGetName(char *name, int size, CUdevice handle)
+{
+    ENTER_DEVICE(device, handle);
+    snprintf(name, (size_t)size, "%s", device->name);
+    return CUDA_SUCCESS;
+}
+
+CUresult cuDeviceGetUuid_v2(CUuuid *uuid, CUdevice handle)
+{
+    ENTER_DEVICE(device, handle);
+    memcpy(uuid->bytes, device->uuid, sizeof device->uuid);
+    return CUDA_SUCCESS;
+}
+
+/* Of a slice the old function tells the UUID of the whole card, so that slices cannot be told apart by it. */
+CUresult cuDeviceGetUuid(CUuuid *uuid, CUdevice handle)
+{
+    ENTER_DEVICE(device, handle);
+    memcpy(uuid->bytes, device->uuid, sizeof device->uuid);
+    for (unsigned i = 0; device->mig && i < sizeof uuid->bytes; i++)
+        uuid->bytes[i] = (char)(device->pci.domain + device->pci.bus * 7 + i * 31);
+    return CUDA_SUCCESS;
+}
+
+CUresult cuDeviceTotalMem_v2(size_t *bytes, CUdevice handle)
+{
+    ENTER_DEVICE(device, handle);
+    *bytes = device->memory_bytes;
+    return CUDA_SUCCESS;
+}
+
+CUresult cuDeviceGetPCIBusId(char *text, int size, CUdevice handle)
+{
+    ENTER_DEVICE(device, handle);
+    if (size < 13)
+        return CUDA_ERROR_INVALID_VALUE;
+    snprintf(text, (size_t)size, "%04X:%02X:%02X.%X", device->pci.domain, device->pci.bus, device->pci.device,
+             device->pci.function);
+    return CUDA_SUCCESS;
+}
+
+/* -- contexts: the handle is the engine's own object */
+
+CUresult cuDevicePrimaryCtxGetState(CUdevice handle, unsigned *flags, int *active)
+{
+    ENTER_DEVICE(device, handle);
+    *flags = 0;
+    *active = sim_context_active(sim_primary(SIM_CUDA, device));
+    return CUDA_SUCCESS;
+}
+
+CUresult cuDevicePrimaryCtxRetain(CUcontext *context, CUdevice handle)
+{
+    ENTER_DEVICE(device, handle);
+    int status = sim_context_retain(sim_primary(SIM_CUDA, device));
+    if (status == SIM_OK)
+        *context = (CUcontext)(void *)sim_primary(SIM_CUDA, device);
+    return (CUresult)status;
+}
+
+CUresult cuDevicePrimaryCtxRelease_v2(CUdevice handle)
+{
+    static struct sim_function function = { .name = __func__, .api = SIM_CUDA };
+    int demanded = sim_enter(&function);
+    const struct sim_device *device = sim_device_at(SIM_CUDA, (unsigned)handle);
+    int status = device ? sim_context_release(sim_primary(SIM_CUDA, device)) : SIM_INVALID_DEVICE;
+    return (CUresult)(demanded ? demanded : status);
+}
+
+CUresult cuDevicePrimaryCtxReset_v2(CUdevice handle)
+{
+    ENTER_DEVICE(device, handle);
+    return (CUresult)sim_context_reset(sim_primary(SIM_CUDA, device));
+}
+
+CUresult cuCtxPushCurrent_v2(CUcontext context)
+{
+    ENTER;
+    if (!sim_context_is(SIM_CUDA, context))
+        return CUDA_ERROR_INVALID_CONTEXT;
+    struct sim_context *pushed = (void *)context;
+    if (!sim_context_active(pushed))
+        return CUDA_ERROR_CONTEXT_IS_DESTROYED;
+    return (CUresult)sim_push_current(SIM_CUDA, pushed);
+}
+
+CUresult cuCtxPopCurrent_v2(CUcontext *context)
+{
+    static struct sim_function function = { .name = __func__, .api = SIM_CUDA };
+    int demanded = sim_enter(&function);
+    struct sim_context *popped;
+    int status = sim_pop_current(SIM_CUDA, &popped);
+    if (status == SIM_OK && context)
+        *context = (CUcontext)(void *)popped;
+    return (CUresult)(demanded ? demanded : status);
+}
+
+CUresult cuCtxGetCurrent(CUcontext *context)
+{
+    ENTER;
+    *context = (CUcontext)(void *)sim_current(SIM_CUDA);
+    return CUDA_SUCCESS;
+}
+
+CUresult cuCtxSetCurrent(CUcontext context)
+{
+    ENTER;
+    if (context && !sim_context_is(SIM_CUDA, context))
+        return CUDA_ERROR_INVALID_CONTEXT;
+    sim_set_current(SIM_CUDA, (void *)context);
+    return CUDA_SUCCESS;
+}
+
+CUresult cuCtxGetDevice(CUdevice *handle)
+{
+    ENTER;
+    if (!sim_current(SIM_CUDA))
+        return CUDA_ERROR_INVALID_CONTEXT;
+    *handle = sim_get_device(SIM_CUDA);
+    return CUDA_SUCCESS;
+}
+
+CUresult cuStreamGetCtx(CUstream stream, CUcontext *context)
+{
+    ENTER;
+    struct sim_context *current = sim_current(SIM_CUDA);
+    if (!current)
+        return CUDA_ERROR_INVALID_CONTEXT;
+    struct sim_context *owner = sim_stream_context(current, (uintptr_t)stream);
+    if (!owner)
+        return CUDA_ERROR_INVALID_HANDLE;
+    *context = (CUcontext)(void *)owner;
+    return CUDA_SUCCESS;
+}
+
+/* -- pointers */
+
+static int index_of(const struct sim_device *device)
+{
+    for (unsigned i = 0; i < sim_device_count(SIM_CUDA); i++)
+        if (sim_device_at(SIM_CUDA, i) == device)
+            return (int)i;
+    return -1;
+}
+
+CUresult cuPointerGetAttribute(void *data, CUpointer_attribute attribute, CUdeviceptr address)
+{
+    ENTER;
+    struct sim_pointer pointer;
+    sim_describe(SIM_CUDA, (const void *)(uintptr_t)address, &pointer);
+    if (!pointer.device)
+        return CUDA_ERROR_INVALID_VALUE;
+    switch ((int)attribute) {
+    case CU_POINTER_ATTRIBUTE_CONTEXT:
+        *(CUcontext *)data = (CUcontext)(void *)pointer.context;
+        return CUDA_SUCCESS;
+    case CU_POINTER_ATTRIBUTE_MEMORY_TYPE:
+        *(unsigned *)data = pointer.is_device ? CU_MEMORYTYPE_DEVICE : CU_MEMORYTYPE_HOST;
+        return CUDA_SUCCESS;
+    case CU_POINTER_ATTRIBUTE_IS_MANAGED:
+        *(unsigned *)data = 0;
+        return CUDA_SUCCESS;
+    case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL:
+        *(int *)data = index_of(pointer.device);
+        return CUDA_SUCCESS;
+    case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR:
+        *(CUdeviceptr *)data = (uintptr_t)pointer.base;
+        return CUDA_SUCCESS;
+    case CU_POINTER_ATTRIBUTE_RANGE_SIZE:
+        *(size_t *)data = pointer.bytes;
+        return CUDA_SUCCESS;
+    }
+    return CUDA_ERROR_NOT_SUPPORTED;
+}
+
+CUresult cuMemGetAddressRange_v2(CUdeviceptr *base, size_t *size, CUdeviceptr address)
+{
+    ENTER;
+    struct sim_pointer pointer;
+    sim_describe(SIM_CUDA, (const void *)(uintptr_t)address, &pointer);
+    if (!pointer.is_device)
+        return CUDA_ERROR_NOT_FOUND;
+    if (base)
+        *base = (uintptr_t)pointer.base;
+    if (size)
+        *size = pointer.bytes;
+    return CUDA_SUCCESS;
+}

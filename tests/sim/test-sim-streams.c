@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The simulated streams: late, in order, and merciless with those who do not wait. */
+#include "sandbox.h"
+#include <cuda_runtime_api.h>
+
+#define MiB ((size_t)1 << 20)
+/* A copy of 8 MiB takes 80 ms: whoever does not wait is too early. */
+#define SLOW "[gpu slow]\ndrivers = cuda\nmemory = 256MiB\nlink_gbps = 0.1\n"
+#define FAST "seed = %s\n[gpu fast]\ndrivers = cuda\nmemory = 256MiB\n"
+enum { BYTES = 8 << 20 };
+
+static bool good(cudaError_t code)
+{
+    if (code != cudaSuccess)
+        diag("%s (%d)", cudaGetErrorName(code), (int)code);
+    return code == cudaSuccess;
+}
+
+static bool all(const char *memory, char value, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++)
+        if (memory[i] != value)
+            return false;
+    return true;
+}
+
+static char *pinned(char value)
+{
+    char *memory = NULL;
+    must(good(cudaHostAlloc((void **)&memory, BYTES, cudaHostAllocPortable)));
+    memset(memory, value, BYTES);
+    return memory;
+}
+
+static char *device_memory(void)
+{
+    char *memory = NULL;
+    must(good(cudaMalloc((void **)&memory, BYTES)));
+    return memory;
+}
+
+static cudaStream_t stream_of(unsigned flags)
+{
+    cudaStream_t stream = NULL;
+    must(good(cudaStreamCreateWithFlags(&stream, flags)));
+    return stream;
+}
+
+static cudaEvent_t event_after(cudaStream_t stream)
+{
+    cudaEvent_t event = NULL;
+    must(good(cudaEventCreateWithFlags(&event, cudaEventDisableTiming)) && good(cudaEventRecord(event, stream)));
+    return event;
+}
+
+static void drop(cudaStream_t stream, char *memory, char *host)
+{
+    must((!stream || good(cudaStreamDestroy(stream))) && good(cudaFree(memory)) && good(cudaFreeHost(host)));
+}
+
+/* -- copies */
+
+static void body_late(void)
+{
+    char *host = pinned(1), *memory = device_memory();
+    cudaStream_t stream = stream_of(cudaStreamNonBlocking);
+    must(good(cudaMemcpyAsync(memory, host, BYTES, cudaMemcpyHostToDevice, stream)));
+    cudaEvent_t event = event_after(stream);
+    must(cudaEventQuery(event) == cudaErrorNotReady && cudaStreamQuery(stream) == cudaErrorNotReady);
+    must(cudaGetLastError() == cudaSuccess); /* not ready is no error */
+    must(good(cudaEventSynchronize(event)) && good(cudaEventQuery(event)) && good(cudaStreamQuery(stream)));
+    memset(host, 2, BYTES);
+    must(good(cudaMemcpyAsync(host, memory, BYTES, cudaMemcpyDeviceToHost, stream)) && !all(host, 1, BYTES));
+    must(good(cudaStreamSynchronize(stream)) && all(host, 1, BYTES) && good(cudaEventDestroy(event)));
+    drop(stream, memory, host);
+}
+
+static void body_overwritten(void)
+{
+    char *host = pinned(1), *memory = device_memory();
+    cudaStream_t stream = stream_of(cudaStreamNonBlocking);
+    must(good(cudaMemcpyAsync(memory, host, BYTES, cudaMemcpyHostToDevice, stream)));
+    host[BYTES / 2] = 2;
+    must(good(cudaStreamSynchronize(stream)) && good(cudaMemcpy(host, memory, BYTES, cudaMemcpyDefault)));
+    must(host[BYTES / 2] == 2); /* and what was read is what was there late */
+    drop(stream, memory, host);
+}
+
+/* One host buffer is written by a device and read by another stream, after an event: no mistake. */
+static void body_bounce(void)
+{
+    char *host = pinned(1), *from = device_memory(), *to = device_memory();
+    cudaStream_t first = stream_of(cudaStreamNonBlocking), second = stream_of(cudaStreamNonBlocking);
+    must(good(cudaMemsetAsync(from, 5, BYTES, first)));
+    must(good(cudaMemcpyAsync(host, from, BYTES, cudaMemcpyDeviceToHost, first)));
+    cudaEvent_t event = event_after(first);
+    must(good(cudaStreamWaitEvent(second, event, 0)) && good(cudaEventDestroy(event)));
+    must(good(cudaMemcpyAsync(to, host, BYTES, cudaMemcpyHostToDevice, second)) && good(cudaStreamSynchronize(second)));
+    memset(host, 0, BYTES);
+    must(good(cudaMemcpy(host, to, BYTES, cudaMemcpyDefault)) && all(host, 5, BYTES));
+    must(good(cudaFree(from)) && good(cudaStreamDestroy(first)));
+    drop(second, to, host);
+}
+
+static void body_pageable(void)
+{
+    char *host = malloc(BYTES), *memory = device_memory();
+    cudaStream_t stream = stream_of(cudaStreamNonBlocking);
+    memset(host, 3, BYTES);
+    must(good(cudaMemcpyAsync(memory, host, BYTES, cudaMemcpyHostToDevice, stream)));
+    memset(host, 4, BYTES); /* it was staged before the call returned */
+    must(good(cudaMemcpyAsync(host, memory, BYTES, cudaMemcpyDeviceToHost, stream)) && all(host, 3, BYTES));
+    must(good(cudaHostRegister(host, BYTES, 0)));
+    must(good(cudaMemcpyAsync(memory, host, BYTES, cudaMemcpyHostToDevice, stream)) &&
+         good(cudaStreamSynchronize(stream)));
+    must(good(cudaHostUnregister(host)));
+    must(sim_value("copies.h2d.pageable") == 1 && sim_value("copies.h2d.registered") == 1 &&
+         sim_value("copies.d2h.pageable") == 1 && sim_value("copies.h2d.pinned") == 0);
+    must(good(cudaStreamDestroy(stream)) && good(cudaFree(memory)));
+    free(host);
+}
+
+/* -- too early */
+
+static void body_freed_early(void)
+{
+    char *host = pinned(1), *memory = device_memory();
+    cudaStream_t stream = stream_of(cudaStreamNonBlocking);
+    must(good(cudaMemcpyAsync(memory, host, BYTES, cudaMemcpyHostToDevice, stream)) && good(cudaFree(memory)));
+    must(cudaStreamSynchronize(stream) == cudaErrorIllegalAddress);
+    cudaStreamDestroy(stream), cudaFreeHost(host);
+}
+
+static void body_unpinned_early(void)
+{
+    char *host = pinned(1), *memory = device_memory();
+    cudaStream_t stream = stream_of(cudaStreamNonBlocking);
+    must(good(cudaMemcpyAsync(memory, host, BYTES, cudaMemcpyHostToDevice, stream)) && good(cudaFreeHost(host)));
+    must(cudaStreamSynchronize(stream) == cudaErrorIllegalAddress);
+    cudaStreamDestroy(stream), cudaFree(memory);
+}
+
+/* -- order */
+
+static void body_events(void)
+{
+    char *host = pinned(1), *memory = device_memory(), *back = pinned(0);
+    cudaStream_t first = stream_of(cudaStreamNonBlocking), second = stream_of(cudaStreamNonBlocking);
+    for (char i = 0; i < 3; i++) {
+        memset(host, 10 + i, BYTES);
+        must(good(cudaMemcpyAsync(memory, host, BYTES, cudaMemcpyHostToDevice, first)));
+        cudaEvent_t written = event_after(first);
+        must(good(cudaStreamWaitEvent(second, written, 0)) && good(cudaEventDestroy(written)));
+        must(good(cudaMemcpyAsync(back, memory, BYTES, cudaMemcpyDeviceToHost, second)));
+        must(good(cudaStreamSynchronize(second)) && all(back, 10 + i, BYTES));
+    }
+    must(good(cudaStreamDestroy(first)) && good(cudaFreeHost(back)));
+    drop(second, memory, host);
+}
+
+/* The second stream does not wait for the first, and reads what is written. */
+static void body_no_event(void)
+{
+    char *host = pinned(1), *memory = device_memory(), *back = pinned(0);
+    cudaStream_t first = stream_of(cudaStreamNonBlocking), second = stream_of(cudaStreamNonBlocking);
+    must(good(cudaMemset(memory, 7, BYTES)));
+    must(good(cudaMemcpyAsync(memory, host, BYTES, cudaMemcpyHostToDevice, first)));
+    must(good(cudaMemcpyAsync(back, memory, 1, cudaMemcpyDeviceToHost, second)) && good(cudaStreamSynchronize(second)));
+    must(good(cudaStreamSynchronize(first)));
+    must(good(cudaStreamDestroy(first)) && good(cudaFreeHost(back)));
+    drop(second, memory, host);
+}
+
+/* An event recorded again stands for its latest place; what waited for an earlier one has what it waited for. */
+static void body_recorded_again(void)
+{
+    char *host = pinned(1), *memory = device_memory();
+    cudaStream_t stream = stream_of(cudaStreamNonBlocking);
+    cudaEvent_t event;
+    must(good(cudaEventCreateWithFlags(&event, 0)) && good(cudaEventQuery(event)) && good(cudaEventSynchronize(event)));
+    for (int i = 0; i < 2; i++)
+        must(good(cudaMemcpyAsync(memory, host, BYTES, cudaMemcpyHostToDevice, stream)) &&
+             good(cudaEventRecord(event, stream)));
+    must(cudaEventQuery(event) == cudaErrorNotReady && good(cudaEventSynchronize(event)) &&
+         good(cudaStreamQuery(stream)));
+    must(good(cudaEventDestroy(event)));
+    drop(stream, memory, host);
+}
+
+/* Its work goes on when a stream is destroyed. */
+static void body_destroyed(void)
+{
+    char *host = pinned(6), *memory = device_memory();
+    cudaStream_t stream = stream_of(cudaStreamNonBlocking);
+    must(good(cudaMemcpyAsync(memory, host, BYTES, cudaMemcpyHostToDevice, stream)));
+    cudaEvent_t event = event_after(stream);
+    must(good(cudaStreamDestroy(stream)) && cudaEventQuery(event) == cudaErrorNotReady &&
+         good(cudaEventSynchronize(event)));
+    memset(host, 0, BYTES);
+    must(good(cudaMemcpy(host, memory, BYTES, cudaMemcpyDefault)) && all(host, 6, BYTES) &&
+         good(cudaEventDestroy(event)));
+    drop(NULL, memory, host);
+}
+
+/* -- the default stream */
+
+static void default_stream(unsigned flags, bool waits)
+{
+    char *host = pinned(1), *memory = device_memory();
+    void *other;
+    cudaStream_t stream = stream_of(flags);
+    must(good(cudaMalloc(&other, 100)));
+    must(good(cudaMemcpyAsync(memory, host, BYTES, cudaMemcpyHostToDevice, stream)));
+    must(good(cudaMemset(other, 1, 100))); /* on the default stream, and waited for */
+    must((cudaStreamQuery(stream) == cudaSuccess) == waits);
+    must(good(cudaStreamSynchronize(stream)));
+    must(good(cudaMemcpyAsync(memory, host, BYTES, cudaMemcpyHostToDevice, NULL)));
+    cudaEvent_t slow = event_after(NULL);
+    must(good(cudaMemsetAsync(other, 2, 100, stream)) && good(cudaStreamSynchronize(stream)));
+    must((cudaEventQuery(slow) == cudaSuccess) == waits);
+    must(good(cudaDeviceSynchronize()) && good(cudaEventQuery(slow)) && good(cudaEventDestroy(slow)));
+    must(good(cudaFree(other)));
+    drop(stream, memory, host);
+}
+
+static void body_default_blocking(void)
+{
+    default_stream(cudaStreamDefault, true);
+}
+
+static void body_default_non_blocking(void)
+{
+    default_stream(cudaStreamNonBlocking, false);
+}
+
+/* -- many streams, many copies: what is waited for is right, whatever the delays */
+
+static void body_random(void)
+{
+    enum { STREAMS = 4, ROUNDS = 60, PIECE = 4096 };
+    char *host = pinned(0), *memory = device_memory();
+    cudaStream_t streams[STREAMS];
+    cudaEvent_t events[STREAMS] = { NULL };
+    for (int i = 0; i < STREAMS; i++)
+        streams[i] = stream_of(cudaStreamNonBlocking);
+    for (int i = 0; i < ROUNDS; i++) {
+        int s = i % STREAMS;
+        if (events[s])
+            must(good(cudaEventSynchronize(events[s])) && good(cudaEventDestroy(events[s])));
+        memset(host + s * PIECE, i, PIECE);
+        must(good(cudaMemcpyAsync(memory + i * PIECE, host + s * PIECE, PIECE, cudaMemcpyHostToDevice, streams[s])));
+        events[s] = event_after(streams[s]);
+    }
+    for (int i = 0; i < STREAMS; i++)
+        must(good(cudaEventSynchronize(events[i])) && good(cudaEventDestroy(events[i])) &&
+             good(cudaStreamDestroy(streams[i])));
+    must(good(cudaMemcpy(host, memory, ROUNDS * PIECE, cudaMemcpyDefault)));
+    for (int i = 0; i < ROUNDS; i++)
+        must(all(host + i * PIECE, (char)i, PIECE));
+    drop(NULL, memory, host);
+}
+
+int main(void)
+{
+    static const struct sim_case cases[] = {
+        { "copies run late", SLOW, body_late, NULL, 0 },
+        { "a source that is overwritten", SLOW, body_overwritten, "overwritten_source", 1 },
+        { "a source that a device writes", SLOW, body_bounce, NULL, 0 },
+        { "pageable and registered memory", SLOW, body_pageable, NULL, 0 },
+        { "memory is freed before the copy is done", SLOW, body_freed_early, "use_after_free", 2 },
+        { "pinned memory is freed before the copy is done", SLOW, body_unpinned_early, "use_after_free", 1 },
+        { "a stream waits for an event of another", SLOW, body_events, NULL, 0 },
+        { "a stream does not wait for another", SLOW, body_no_event, "unordered", 1 },
+        { "an event is recorded again", SLOW, body_recorded_again, NULL, 0 },
+        { "a stream is destroyed with work in it", SLOW, body_destroyed, NULL, 0 },
+        { "the default stream and a blocking one wait for each other", SLOW, body_default_blocking, NULL, 0 },
+        { "the default stream and a non-blocking one do not", SLOW, body_default_non_blocking, NULL, 0 },
+    };
+    RUN_CASES(cases);
+    for (int seed = 1; seed <= 5; seed++) {
+        static struct outcome outcome;
+        char text[16], machine[256];
+        snprintf(text, sizeof text, "%d", seed);
+        snprintf(machine, sizeof machine, FAST, text);
+        run_case(machine, body_random, &outcome);
+        ok(outcome.status == 0 && reported(&outcome, "violations") == 0, "four streams with seed %d", seed);
+        is_u64(reported(&outcome, "seed"), (uint64_t)seed, "which the report names");
+    }
+    return done_testing();
+}

@@ -1,0 +1,8 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# Runs one test, whatever it is, as `make check` would; for prove.
+case $1 in
+*.bats) exec "${SHELL:-/bin/sh}" "${0%/*}/bats.sh" "$@" ;;
+*.sh) exec "${SHELL:-/bin/sh}" "$@" ;;
+*) exec "$@" ;;
+esac
