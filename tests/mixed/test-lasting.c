@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What stays behind: after a hundred loads that eject one another, after a card is lost at any point of a load, and after
- * memory ran out although the plan fitted. Each case is a life on a simulated machine.
+ * What stays behind: after a hundred loads that eject one another, after a card is lost at any point of a load, and
+ * after memory ran out although the plan fitted. Each case is a life on a simulated machine.
  */
 #include "mixed/simulated.h"
 #include "mixed/source.h"
@@ -230,7 +230,8 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof points / sizeof *points; i++) {
         char line[32];
         snprintf(line, sizeof line, "lost = %u", points[i]);
-        ok(on_machine(machine_with("lost", "lost =", line), "lost", "") == 0, "a card lost at call %u of it", points[i]);
+        const char *machine = machine_with("lost", "lost =", line);
+        ok(on_machine(machine, "lost", "") == 0, "a card lost at call %u of it", points[i]);
     }
     static const char *const shrinking[] = { "cuda:0", "hip:0" };
     for (size_t i = 0; i < 2; i++)
