@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The calls of the library's own objects that may fail: the linker leads them here (--wrap), where they are counted and,
- * on demand, refused. What hwloc, libyaml and the drivers' runtimes call for themselves does not pass by.
+ * The calls of the library's own objects that may fail: the linker leads them here (--wrap), where they are counted
+ * and, on demand, refused. What hwloc, libyaml and the drivers' runtimes call for themselves does not pass by.
  */
 #ifndef DT2_TESTS_WRAP_H
 #define DT2_TESTS_WRAP_H
