@@ -314,6 +314,8 @@ int dt2_file_read(const struct dt2_file *file, size_t index, void *destination, 
     if (size != tensor->bytes)
         return dt2_fail(err, DT2_EUSAGE, "%s: tensor '%s' has %" PRIu64 " bytes, and the destination %" PRIu64,
                         dt2_file_path(file), dt2_shown(tensor->name, strlen(tensor->name), shown), tensor->bytes, size);
+    if (size == 0)
+        return 0; /* to NULL, perhaps */
     size_t count;
     const struct dt2_piece *pieces = dt2_file_pieces(file, index, &count);
     char *to = destination;

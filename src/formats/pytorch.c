@@ -257,6 +257,18 @@ static int add_tensor(struct reader *reader, const struct dt2_pickle_value *key,
 
 /* -- the state dict -- */
 
+/* The shortest of the notations that mean this number and no other. */
+static void note_float(struct dt2_text *text, double real)
+{
+    char digits[32];
+    for (int precision = 15; precision <= 17; precision++) {
+        snprintf(digits, sizeof digits, "%.*g", precision, real);
+        if (strtod(digits, NULL) == real)
+            break;
+    }
+    dt2_text_addf(text, "%s", digits);
+}
+
 /* What stands for a value that is no tensor; in the pickle's text, which a string is in already. */
 static size_t note_value(struct dt2_text *text, const struct dt2_pickle_value *value)
 {
@@ -266,7 +278,7 @@ static size_t note_value(struct dt2_text *text, const struct dt2_pickle_value *v
     if (value->kind == DT2_PICKLE_INT)
         dt2_text_addf(text, "%" PRId64, value->integer);
     else if (value->kind == DT2_PICKLE_FLOAT)
-        dt2_text_addf(text, "%.17g", value->real);
+        note_float(text, value->real);
     else if (value->kind == DT2_PICKLE_BOOL)
         dt2_text_addf(text, "%s", value->integer ? "True" : "False");
     else

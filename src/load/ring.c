@@ -118,11 +118,10 @@ int dt2_ring_send(struct dt2_ring *ring, struct dt2_slot *slot, dt2_handle buffe
     struct dt2_backend_error failure = { 0 };
     pthread_mutex_lock(&ring->lock);
     int status = o->backend->copy_h2d(o->driver, ring->queue, buffer, offset, slot->memory, bytes, &failure);
-    if (status == 0) {
+    if (status == 0)
         status = o->backend->event_record(o->driver, ring->queue, &slot->event, &failure);
-        if (status < 0) /* nothing says when the slot is free: wait here, before anybody takes it */
-            o->backend->queue_wait(o->driver, ring->queue, NULL);
-    }
+    if (status < 0) /* nothing says when the slot is free: wait here, before anybody takes it */
+        o->backend->queue_wait(o->driver, ring->queue, NULL);
     ring->order[ring->idle++] = slot;
     pthread_cond_signal(&ring->returned);
     pthread_mutex_unlock(&ring->lock);
@@ -136,11 +135,10 @@ int dt2_ring_fetch(struct dt2_ring *ring, struct dt2_slot *slot, dt2_handle buff
     struct dt2_backend_error failure = { 0 };
     pthread_mutex_lock(&ring->lock);
     int status = o->backend->copy_d2h(o->driver, ring->queue, buffer, offset, slot->memory, bytes, &failure);
-    if (status == 0) {
+    if (status == 0)
         status = o->backend->event_record(o->driver, ring->queue, &slot->event, &failure);
-        if (status < 0)
-            o->backend->queue_wait(o->driver, ring->queue, NULL);
-    }
+    if (status < 0) /* as above: a copy may be on its way though its driver reports a failure, such as an earlier one's */
+        o->backend->queue_wait(o->driver, ring->queue, NULL);
     pthread_mutex_unlock(&ring->lock);
     if (status == 0) {
         status = o->backend->event_wait(o->driver, slot->event, &failure);

@@ -13,10 +13,22 @@ static json_t *bytes_json(uint64_t bytes)
     return bytes > INT64_MAX ? json_null() : json_integer((json_int_t)bytes);
 }
 
+/* A value that found no memory is NULL, and so is what it was to be put into: a document is whole, or none. */
 static json_t *text_json(const char *text)
 {
-    DT2_AUTO char *clean = text ? dt2_utf8_clean(text) : NULL;
-    return clean ? json_string(clean) : json_null();
+    if (!text)
+        return json_null();
+    DT2_AUTO char *clean = dt2_utf8_clean(text);
+    return clean ? json_string(clean) : NULL;
+}
+
+/* The array with one value more. */
+static json_t *with(json_t *array, json_t *value)
+{
+    if (json_array_append_new(array, value) == 0)
+        return array;
+    json_decref(array);
+    return NULL;
 }
 
 /* The text of a value in our own memory; takes the reference. */
@@ -32,8 +44,11 @@ static char *dump(json_t *value, size_t flags)
 static json_t *limits_json(const struct dt2_limit *limits, size_t count)
 {
     json_t *object = json_object();
-    for (size_t i = 0; i < count; i++)
-        json_object_set_new(object, limits[i].name, bytes_json(limits[i].bytes));
+    for (size_t i = 0; object && i < count; i++)
+        if (json_object_set_new(object, limits[i].name, bytes_json(limits[i].bytes)) < 0) {
+            json_decref(object);
+            return NULL;
+        }
     return object;
 }
 
@@ -54,7 +69,7 @@ static json_t *share_json(const struct dt2_plan *plan, const struct dt2_share *s
 {
     json_t *blocks = json_array();
     for (size_t i = 0; i < share->block_count; i++)
-        json_array_append_new(blocks, text_json(plan->block_names[share->blocks[i]]));
+        blocks = with(blocks, text_json(plan->block_names[share->blocks[i]]));
     return json_pack("{s:s, s:o, s:o, s:o, s:b, s:o, s:I}", "device", share->device, "quota_bytes",
                      bytes_json(share->quota_bytes), "bytes", bytes_json(share->bytes), "cost_bytes",
                      bytes_json(share->cost_bytes), "absorbs", share->absorbs, "blocks", blocks, "runs",
@@ -73,9 +88,9 @@ char *dt2_plan_json(const struct dt2_plan *plan, const struct dt2_file *file)
     DT2_KEEP_ERRNO;
     json_t *shares = json_array(), *warnings = json_array();
     for (size_t i = 0; i < plan->share_count; i++)
-        json_array_append_new(shares, share_json(plan, &plan->shares[i]));
+        shares = with(shares, share_json(plan, &plan->shares[i]));
     for (size_t i = 0; i < plan->notes.count; i++)
-        json_array_append_new(warnings, text_json(plan->notes.items[i]));
+        warnings = with(warnings, text_json(plan->notes.items[i]));
     json_t *object =
         json_pack("{s:o, s:o, s:s, s:o, s:o, s:o}", "model", file ? model_json(plan, file) : json_null(), "request",
                   json_loads(plan->request_json, 0, NULL), "compute_device", plan->compute_device, "window_bytes",

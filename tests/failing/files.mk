@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Every call failing once: of the library's own objects by the linker's --wrap, of the drivers' runtimes by the simulator.
+# Every call failing once: of the library's own objects by the linker's --wrap, of the drivers' runtimes by the
+# simulator.
 FAILING_WRAPS = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free,--wrap=mmap,--wrap=munmap,--wrap=preadv \
 	-Wl,--wrap=pthread_create,--wrap=open,--wrap=fopen,--wrap=opendir
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# What no plan can foresee, through the command: a device that is lost in the middle, and memory that others have taken since
-# the plan was made. Everything is given back, and the message has the device and the numbers.
+# What no plan can foresee, through the command: a device that is lost in the middle, and memory that others have taken
+# since the plan was made. Everything is given back, and the message has the device and the numbers.
 set -u
 src=${top_srcdir:-.}
 build=${top_builddir:-.}
@@ -30,7 +30,8 @@ machine() { # MORE LINES OF THE CARD BY CUDA, OF THE CARD BY HIP
 load() { # OPTIONS
     : >"$work/report"
     DISTORCH2_SIM_REPORT=$work/report "$src/tests/sim/run" "$work/machine.sim" \
-        "$DISTORCH2" load "$work/model.safetensors" --reserve=cuda:0=0mb --reserve=hip:0=0mb "$@" >"$work/out" 2>"$work/err"
+        "$DISTORCH2" load "$work/model.safetensors" --reserve=cuda:0=0mb --reserve=hip:0=0mb "$@" \
+        >"$work/out" 2>"$work/err"
 }
 
 says() { # PATTERN

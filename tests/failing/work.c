@@ -3,6 +3,7 @@
 #include "support/layout.h"
 #include "support/scratch.h"
 #include "support/tap.h"
+#include <sys/stat.h>
 
 enum { TENSORS = 20 };
 
@@ -33,6 +34,12 @@ void work_file_clear(struct work_file *file)
     free(file->bytes);
 }
 
+static int cut_file(void *path, const struct dt2_progress *progress)
+{
+    struct stat st;
+    return progress->done_bytes == 0 && (stat(path, &st) < 0 || truncate(path, st.st_size / 2) < 0);
+}
+
 int work_load(struct dt2_context *context, const struct work_file *file, const struct work_places *places,
               struct dt2_model **model, struct dt2_error *err)
 {
@@ -45,6 +52,8 @@ int work_load(struct dt2_context *context, const struct work_file *file, const s
     options.verify = true;
     options.threads = 2;
     options.staging_bytes = 1; /* the least: every slot is used several times */
+    options.progress = places->cut ? cut_file : NULL;
+    options.progress_data = (void *)(uintptr_t)file->path;
     *model = NULL;
     int rc = dt2_file_open(file->path, &opened, err);
     if (rc < 0)

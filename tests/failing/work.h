@@ -20,6 +20,7 @@ void work_file_clear(struct work_file *file);
 struct work_places {
     const char *compute;
     const char *allocations;
+    bool cut; /* the file loses its second half when reading begins: the load fails in the middle */
 };
 
 /* Opens the file and loads it, with models on the compute device ejected, and verified; staging memory is scarce. */

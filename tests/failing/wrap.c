@@ -77,6 +77,13 @@ void *__wrap_malloc(size_t size)
     return memory;
 }
 
+void *wrap_spared_malloc(size_t size)
+{
+    void *memory = __real_malloc(size);
+    allocations += memory != NULL;
+    return memory;
+}
+
 void *__wrap_calloc(size_t count, size_t size)
 {
     void *memory = refused(WRAP_ALLOCATION, ENOMEM) ? NULL : __real_calloc(count, size);

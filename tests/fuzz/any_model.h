@@ -28,8 +28,8 @@ static int fuzz_file(const void *data, size_t size)
     return fd;
 }
 
-/* Tensors are found by name, and read in one go or in parts as the same bytes. */
-static void fuzz_check_tensor(const struct dt2_file *file, size_t i, size_t size)
+/* Tensors are found by name, and read in one go or in parts as the same bytes: those of the file, views aside. */
+static void fuzz_check_tensor(const struct dt2_file *file, size_t i, const char *data, size_t size)
 {
     const struct dt2_tensor *tensor = dt2_file_tensor(file, i);
     size_t index, count;
@@ -53,6 +53,7 @@ static void fuzz_check_tensor(const struct dt2_file *file, size_t i, size_t size
         at += iov.iov_len;
     }
     must(count != 1 || memcmp(whole, parts, tensor->bytes) == 0);
+    must(count != 1 || pieces->file & DT2_IN_VIEW || memcmp(whole, data + pieces->offset, tensor->bytes) == 0);
 }
 
 /* Every tensor is in one block, and blocks sum to the file. */
@@ -84,7 +85,7 @@ static void fuzz_model(const void *data, size_t size)
     }
     uint64_t sum = 0;
     for (size_t i = 0; i < dt2_file_tensor_count(file); i++) {
-        fuzz_check_tensor(file, i, size);
+        fuzz_check_tensor(file, i, data, size);
         sum += dt2_file_own_bytes(file, i);
     }
     must(sum == dt2_file_total_bytes(file));

@@ -26,7 +26,10 @@ mkdir -p fuzz/found fuzz/logs
 seeds_of()
 {
     data=$top_srcdir/tests/data
-    [ "$1" != devices-json ] || set -- machines
+    case $1 in
+    devices-json) set -- machines ;;
+    legacy | zip) set -- pytorch ;;
+    esac
     for folder in "$top_srcdir/tests/fuzz/seeds/$1" "$data/$1" "$data/hostile/$1"; do
         [ ! -d "$folder" ] || printf '%s\n' "$folder"
     done
@@ -36,6 +39,7 @@ status=0
 for target in "$top_srcdir"/tests/fuzz/fuzz-*.c; do
     name=$(basename "$target" .c) name=${name#fuzz-}
     log=fuzz/logs/$name dictionary=$top_srcdir/tests/fuzz/$name.dict corpus=$(mktemp -d)
+    [ "$name" != legacy ] || dictionary=$top_srcdir/tests/fuzz/pickle.dict
     set -- -max_total_time="$FUZZ_SECONDS" -print_final_stats=1 -rss_limit_mb=1024 -timeout=10 \
         -artifact_prefix="fuzz/found/$name-"
     [ ! -f "$dictionary" ] || set -- "$@" -dict="$dictionary"

@@ -16,8 +16,10 @@ EXTRA_DIST += tests/mixed/conformance.sh tests/mixed/mixed.bats
 
 # The SDXL layout in its real size: 2.5 GB in the folder of temporary files, and as much memory again.
 check-mixed-full: all
+	@test -n '$(BATS)' || { echo 'bats was not found by configure' >&2; exit 1; }
 	@$(MAKE) -s --no-print-directory $(AM_MAKEFLAGS) $(check_PROGRAMS) $(check_LTLIBRARIES)
-	@$(AM_TESTS_ENVIRONMENT) DT2_MIXED_DIVIDE=1 $(BATS) --filter 'three makers and the host' $(top_srcdir)/tests/mixed/mixed.bats
+	@$(AM_TESTS_ENVIRONMENT) DT2_MIXED_DIVIDE=1 $(BATS) --filter 'three makers and the host' \
+	$(top_srcdir)/tests/mixed/mixed.bats
 .PHONY: check-mixed-full
 
 check_PROGRAMS += tests/mixed/test-lasting

@@ -102,7 +102,7 @@ make_model()
     # a platform's vendor is that of its first device
     { card x opencl 0000:09:00.0 9 'platform = Rusticl' 'vendor = Mesa' &&
         card a opencl 0000:01:00.0 1 'platform = Rusticl' 'vendor = Intel(R) Corporation' &&
-        card b opencl 0000:01:00.0 1 'platform = Intel(R) OpenCL Graphics' 'vendor = Intel(R) Corporation'; } >"$machine"
+        card b opencl 0000:01:00.0 1 'platform = Intel(R) OpenCL' 'vendor = Intel(R) Corporation'; } >"$machine"
     simulate "$machine" devices --json
     json "$names == ['opencl:0', 'opencl:2'] and $aliases == {'opencl:2': ['opencl:1']}"
 }
@@ -142,7 +142,8 @@ make_model()
     simulate mixed load "$model" --compute-device cuda:0 --verify --json \
         --expert-mode-allocations 'cuda:0,30%;cuda:1,20%;hip:0,20%;opencl:0,10%;cpu,*'
     expect_status 0
-    json 'doc["loads"][0]["verified_bytes"] == doc["loads"][0]["bytes"] == doc["loads"][0]["plan"]["model"]["total_bytes"]'
+    json 'doc["loads"][0]["verified_bytes"] == doc["loads"][0]["bytes"]'
+    json 'doc["loads"][0]["bytes"] == doc["loads"][0]["plan"]["model"]["total_bytes"]'
     json '[d["device"] for d in doc["loads"][0]["devices"]] == ["cuda:0", "cuda:1", "hip:0", "opencl:0", "cpu"]'
     json 'all(d["bytes"] > 0 for d in doc["loads"][0]["devices"])'
     reports contexts=4
@@ -162,7 +163,7 @@ make_model()
     make_model
     sed 's/^others_grow.*/others_grow = 220MiB/' "$top_srcdir/tests/data/machines/growing.sim" >"$machine"
     for device in cuda:0 hip:0; do
-        simulate "$machine" load "$model" --compute-device $device --virtual-vram-gb 0 --reserve $device=0B --verify --json
+        simulate "$machine" load "$model" --compute-device $device --virtual-vram-gb 0 --reserve $device=0B --json
         echo "$device"
         expect_status 3
         json '__import__("re").search("[0-9]{6}", doc["error"]["message"]) and doc["loaded"] == []'

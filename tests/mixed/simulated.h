@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Programs that call themselves again on simulated machines: the first process has the plan of tests, each further one is a
- * life on a machine of its own, whose end the simulator reports.
+ * Programs that call themselves again on simulated machines: the first process has the plan of tests, each further one
+ * is a life on a machine of its own, whose end the simulator reports.
  */
 #ifndef DT2_TESTS_SIMULATED_H
 #define DT2_TESTS_SIMULATED_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Random models on random simulated machines by random requests: what the loader does not refuse is right to the byte, and
- * neither on the way there nor at the end does the simulator find anything wrong.
+ * Random models on random simulated machines by random requests: what the loader does not refuse is right to the byte,
+ * and neither on the way there nor at the end does the simulator find anything wrong.
  */
 #include "base/checked.h"
 #include "mixed/simulated.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A program that holds a CUDA or a HIP runtime already, as PyTorch does, under a path, a file name and a soname that nobody
- * would look for: the drivers use that one, and the process ends up with one runtime of each kind.
+ * A program that holds a CUDA or a HIP runtime already, as PyTorch does, under a path, a file name and a soname that
+ * nobody would look for: the drivers use that one, and the process ends up with one runtime of each kind.
  */
 #include "mixed/simulated.h"
 #include "mixed/source.h"

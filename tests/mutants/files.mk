@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Mutants of the drivers and of the loader: each patch is one mistake, made in a copy of one source file when the test runs,
-# and must be caught by the report that it names.
+# Mutants of the drivers and of the loader: each patch is one mistake, made in a copy of one source file when the test
+# runs, and must be caught by the report that it names.
 mutants = \
 	tests/mutants/cl-buffer-kept-on-failure.patch \
 	tests/mutants/cl-event-kept.patch \
@@ -24,6 +24,7 @@ check_PROGRAMS += tests/mutants/subject
 tests_mutants_subject_SOURCES = tests/mutants/subject.c tests/failing/work.c tests/failing/work.h tests/support/tap.h
 tests_mutants_subject_LDADD = $(TEST_LIBS)
 
+MUTANT_OPENCL = $(AM_CPPFLAGS) -iquote $(top_srcdir)/backends/opencl $(OPENCL_CFLAGS)
 # How one source file is compiled, and what is made of it: shell functions, since only make knows the flags.
 mutant_cc = $(CC) $(DEFS) $(DEFAULT_INCLUDES)
 mutant_cflags = $(CPPFLAGS) $(AM_CFLAGS) $(CFLAGS) -w -fPIC -c "$$@"
@@ -33,7 +34,7 @@ tests/mutants/build.env: Makefile
 	@$(MKDIR_P) tests/mutants
 	$(AM_V_GEN)$(file >$@,compile_cuda() { $(mutant_cc) $(CUDA_CPPFLAGS) $(mutant_cflags); })
 	@$(file >>$@,compile_hip() { $(mutant_cc) $(HIP_CPPFLAGS) $(mutant_cflags); })
-	@$(file >>$@,compile_opencl() { $(mutant_cc) $(AM_CPPFLAGS) -iquote $(top_srcdir)/backends/opencl $(OPENCL_CFLAGS) $(mutant_cflags); })
+	@$(file >>$@,compile_opencl() { $(mutant_cc) $(MUTANT_OPENCL) $(mutant_cflags); })
 	@$(file >>$@,compile_core() { $(mutant_cc) $(AM_CPPFLAGS) $(libdistorch2_core_la_CFLAGS) $(mutant_cflags); })
 	@$(file >>$@,link_module() { $(CC) $(CFLAGS) -shared $(LDFLAGS) "$$@" $(OPENCL_LIBS) $(LIBS); })
 	@$(file >>$@,link_subject() { $(CC) $(CFLAGS) $(AM_LDFLAGS) $(LDFLAGS) "$$@" $(libdistorch2_core_la_LIBADD) $(LIBS); })

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# Each mutant on a simulated machine, which is to catch it by the report that its patch names. The same run without the mutant
-# must be clean, whatever fails in it.
+# Each mutant on a simulated machine, which is to catch it by the report that its patch names. The same run without the
+# mutant must be clean, whatever fails in it.
 set -u
 src=${top_srcdir:-.}
 build=${top_builddir:-.}

@@ -21,8 +21,8 @@ static void make_folders(const char *path)
 static void write_number(const struct sim_pci *pci, const char *name, uint64_t number)
 {
     char path[1024], text[32];
-    snprintf(path, sizeof path, "%s/bus/pci/devices/%04x:%02x:%02x.%x/%s", sim.sysfs, pci->domain, pci->bus, pci->device,
-             pci->function, name);
+    snprintf(path, sizeof path, "%s/bus/pci/devices/%04x:%02x:%02x.%x/%s", sim.sysfs, pci->domain, pci->bus,
+             pci->device, pci->function, name);
     int length = snprintf(text, sizeof text, "%020llu\n", (unsigned long long)number);
     int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
     if (fd < 0) {
