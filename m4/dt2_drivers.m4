@@ -30,10 +30,13 @@ AC_DEFUN([DT2_DRIVER_OPENCL], [
     [
       dt2_save_CPPFLAGS=$CPPFLAGS
       dt2_save_LDFLAGS=$LDFLAGS
-      CPPFLAGS="$CPPFLAGS -I$with_opencl/include"
-      LDFLAGS="$LDFLAGS -L$with_opencl/lib"
-      AC_CHECK_HEADER([CL/cl.h], [AC_CHECK_LIB([OpenCL], [clGetPlatformIDs], [dt2_found=yes; dt2_version=$with_opencl
-        OPENCL_CFLAGS="-I$with_opencl/include"; OPENCL_LIBS="-L$with_opencl/lib -lOpenCL"])])
+      OPENCL_CFLAGS="-I$with_opencl/include"
+      OPENCL_LIBS="-L$with_opencl/lib -L$with_opencl/lib64 -lOpenCL"
+      CPPFLAGS="$CPPFLAGS $OPENCL_CFLAGS"
+      LDFLAGS="$LDFLAGS -L$with_opencl/lib -L$with_opencl/lib64"
+      AS_IF([test -f "$with_opencl/include/CL/cl.h"],
+        [AC_CHECK_HEADER([CL/cl.h], [AC_CHECK_LIB([OpenCL], [clGetPlatformIDs],
+          [dt2_found=yes; dt2_version=$with_opencl])])])
       CPPFLAGS=$dt2_save_CPPFLAGS
       LDFLAGS=$dt2_save_LDFLAGS])
   DT2_DRIVER_RESULT([opencl], [$dt2_found], [$dt2_version],

@@ -41,8 +41,8 @@ tests_driver_test_opencl_adopt_CFLAGS = $(AM_CFLAGS) $(OPENCL_CFLAGS)
 tests_driver_test_opencl_adopt_LDADD = $(TEST_LIBS) $(OPENCL_LIBS)
 endif
 
-# The house: arrows between rooms, what is exported, what is public, what is installed.
-house_tests = tests/house/arrows.sh tests/house/install.sh tests/house/symbols.sh
+# The house: arrows between rooms, what configure refuses, what is exported, what is public, what is installed.
+house_tests = tests/house/arrows.sh tests/house/configure.sh tests/house/install.sh tests/house/symbols.sh
 TESTS += $(house_tests)
 EXTRA_DIST += $(house_tests)
 

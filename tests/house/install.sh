@@ -29,7 +29,7 @@ check() {
 # value VARIABLE: what the Makefile has in it, expanded.
 value() {
     # shellcheck disable=SC2016 # make expands it
-    printf 'include Makefile\nshow-value:\n\t@echo "$(%s)"\n' "$1" | make -s -C "$build" -f - show-value
+    printf 'include Makefile\nshow-value:\n\t@echo "$(%s)"\n' "$1" | make -s -C "$build" -f - show-value | tail -n 1
 }
 
 no_rpath() {
