@@ -27,7 +27,7 @@ hip_sources = $(gpu_sources) \
 GPU_INCLUDES = -iquote $(top_srcdir)/backends/gpu
 CUDA_CPPFLAGS = $(AM_CPPFLAGS) $(GPU_INCLUDES) -iquote $(top_srcdir)/backends/cuda $(CUDA_CFLAGS)
 HIP_CPPFLAGS = $(AM_CPPFLAGS) $(GPU_INCLUDES) -iquote $(top_srcdir)/backends/hip $(HIP_CFLAGS)
-GPU_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -Wl,-z,defs
+GPU_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared $(DT2_NO_UNDEFINED)
 
 if WITH_CUDA
 backend_LTLIBRARIES += dt2-cuda.la

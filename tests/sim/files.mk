@@ -2,7 +2,7 @@
 # The simulated vendor runtimes. They are built beside one another in tests/sim/lib/.libs, which goes before the real ones in
 # the library path (tests/sim/run does that). libtool makes the vendors' sonames of the version numbers.
 SIM_CFLAGS = $(AM_CFLAGS) -fvisibility=default
-SIM_LDFLAGS = $(AM_LDFLAGS) -shared -rpath /nowhere -Wl,-z,defs
+SIM_LDFLAGS = $(AM_LDFLAGS) -shared -rpath /nowhere $(DT2_NO_UNDEFINED)
 SIM_FACE_LDFLAGS = $(SIM_LDFLAGS) '-Wl,-rpath,$$ORIGIN'
 SIM_ENGINE = tests/sim/lib/libdt2sim.la
 
