@@ -47,6 +47,7 @@ make_mutant() {
         link_subject -o "$work/mutant/subject" tests/mutants/subject.o tests/failing/work.o "$work/mutant/$name.o" \
             .libs/libdistorch2-core.a
     else
+        # shellcheck disable=SC2010 # object files of ours have plain names
         others=$(ls backends/*/.libs/dt2_"$module"_la-*.o | grep -v "/dt2_${module}_la-$name.o")
         # shellcheck disable=SC2086
         link_module -o "$work/mutant/dt2-$module.so" "$work/mutant/$name.o" $others
