@@ -13,6 +13,7 @@
 #define END_BYTES 22
 #define END64_BYTES 56
 #define LOCATOR_BYTES 20
+#define EXTRA_USUAL 96 /* bytes of a local header's extra field: PyTorch's align the data to 64 */
 #define DIRECTORY_MOST ((uint64_t)1 << 30)
 
 enum flag {
@@ -281,7 +282,8 @@ static int read_local(struct reader *reader, struct dt2_zip_entry *entry, uint64
                             "%" PRIu64 " bytes from byte %" PRIu64 " on do not end before byte %" PRIu64
                             ", where something else begins",
                             entry->bytes, entry->header, limit);
-    int rc = dt2_source_pread(reader->source, buffer, wanted, entry->header, reader->err);
+    uint64_t got = dt2_min(wanted + EXTRA_USUAL, room);
+    int rc = dt2_source_pread(reader->source, buffer, got, entry->header, reader->err);
     if (rc < 0)
         return rc;
     if (memcmp(buffer, "PK\3\4", 4) != 0)
@@ -292,7 +294,8 @@ static int read_local(struct reader *reader, struct dt2_zip_entry *entry, uint64
     if (room - wanted - entry->bytes < extra)
         return refuse_entry(reader, entry, "its bytes would reach over byte %" PRIu64 ", where something else begins",
                             limit);
-    rc = dt2_source_pread(reader->source, buffer + wanted, extra, entry->header + wanted, reader->err);
+    if (wanted + extra > got)
+        rc = dt2_source_pread(reader->source, buffer + got, wanted + extra - got, entry->header + got, reader->err);
     entry->data = entry->header + wanted + extra;
     return rc < 0 ? rc : check_local(reader, entry, buffer, buffer + wanted);
 }
@@ -300,7 +303,7 @@ static int read_local(struct reader *reader, struct dt2_zip_entry *entry, uint64
 static int read_locals(struct reader *reader)
 {
     struct dt2_zip *zip = reader->zip;
-    DT2_AUTO unsigned char *buffer = dt2_alloc(LOCAL_BYTES + 2 * 0xFFFF, 1);
+    DT2_AUTO unsigned char *buffer = dt2_alloc(LOCAL_BYTES + 2 * 0xFFFF + EXTRA_USUAL, 1);
     if (!buffer)
         return dt2_fail_nomem(reader->err);
     int rc = 0;
