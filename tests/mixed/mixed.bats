@@ -161,7 +161,7 @@ make_model()
 
 @test "memory that shrinks after the plan was made: does not fit, with numbers, and all is given back" {
     make_model
-    sed 's/^others_grow.*/others_grow = 220MiB/' "$top_srcdir/tests/data/machines/growing.sim" >"$machine"
+    sed 's/^others_grow.*/others_grow = 1000MiB/' "$top_srcdir/tests/data/machines/growing.sim" >"$machine"
     for device in cuda:0 hip:0; do
         simulate "$machine" load "$model" --compute-device $device --virtual-vram-gb 0 --reserve $device=0B --json
         echo "$device"
