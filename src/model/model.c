@@ -6,8 +6,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-int dt2_model_create(struct dt2_context *context, const struct dt2_file *file, const char *name, struct dt2_model **model,
-                     struct dt2_error *err)
+int dt2_model_create(struct dt2_context *context, const struct dt2_file *file, const struct dt2_blocks *blocks,
+                     const char *name, struct dt2_model **model, struct dt2_error *err)
 {
     struct dt2_model *made = dt2_alloc(1, sizeof *made);
     if (!made)
@@ -20,6 +20,8 @@ int dt2_model_create(struct dt2_context *context, const struct dt2_file *file, c
     made->path = dt2_strdup(dt2_file_path(file));
     made->name = dt2_strdup(name ? name : dt2_file_path(file));
     int rc = made->path && made->name ? dt2_table_copy(file, &made->table, err) : dt2_fail_nomem(err);
+    if (rc == 0)
+        rc = dt2_kept_blocks_copy(blocks, made->table.count, &made->blocks, err);
     if (rc < 0) {
         dt2_model_unref(made);
         return rc;
@@ -46,6 +48,7 @@ void dt2_model_unref(struct dt2_model *model)
     dt2_release(model->lanes);
     dt2_layout_clear(&model->layout);
     dt2_plan_free(model->plan);
+    dt2_kept_blocks_clear(&model->blocks);
     dt2_table_clear(&model->table);
     dt2_release(model->name);
     dt2_release(model->path);
