@@ -24,6 +24,7 @@ from ctypes import (
     c_uint,
     c_uint64,
     c_void_p,
+    py_object,
 )
 from pathlib import Path
 
@@ -212,7 +213,8 @@ class progress(Structure):
     ]
 
 
-progress_fn = CFUNCTYPE(c_int, c_void_p, POINTER(progress))
+# progress_data is a generator of the caller's: see _Watch in context.py.
+progress_fn = CFUNCTYPE(c_int, py_object, POINTER(progress))
 
 
 class load_options(Structure):

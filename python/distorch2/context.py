@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from ctypes import byref, c_void_p
+from types import GeneratorType
 from typing import Any, Callable, Optional, Union
 
 from . import _native
@@ -64,19 +65,32 @@ def _end(callback: Any) -> Callable[[int], bool]:
 
 
 class _Watch:
-    """Progress as C calls it. It is Python code, so that Ctrl-C is noticed here also when nobody asked for progress."""
+    """Progress as C calls it, also when nobody asked for it, since it is here that Ctrl-C is noticed.
+
+    Python looks for signals where a function begins, which is before any ``try`` in it; what a signal's handler raises
+    there would be lost between Python and C. A generator that waits inside a ``try`` has no such place. So the callback is
+    ``GeneratorType.send``, a function of C's, and what C gives it as the caller's data is the generator.
+    """
 
     def __init__(self, progress: Optional[ProgressFunction]) -> None:
-        self._progress = progress
         self.raised: Optional[BaseException] = None
-        self.callback = _native.progress_fn(self._on_progress)
+        self.callback = _native.progress_fn(GeneratorType.send)
+        self._generator = self._watch(progress)
+        self.data = id(self._generator)
+        next(self._generator)
 
-    def _on_progress(self, _data: Any, raw: Any) -> int:
+    def _watch(self, progress: Optional[ProgressFunction]) -> Generator[int, Any, None]:
+        answer = 0
         try:
-            return int(self._progress is not None and self._progress(progress_of(raw[0])) is False)
-        except BaseException as raised:  # carried over the C frames
+            while True:
+                raw = yield answer
+                answer = int(progress is not None and progress(progress_of(raw[0])) is False)
+        except GeneratorExit:
+            return
+        except BaseException as raised:  # carried over the C frames, and raised by the load
             self.raised = raised
-            return 1
+            while True:
+                yield 1
 
 
 class Context(Handle):
@@ -155,7 +169,7 @@ class Context(Handle):
             in_bytes(staging_bytes, "staging_bytes"),
             threads,
             watch.callback,
-            None,
+            watch.data,
         )
         opened = file if isinstance(file, File) else File(file)
         try:
