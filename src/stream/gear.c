@@ -249,7 +249,6 @@ static void send_piece(struct dt2_session *session)
         abandon(session, index, &failure);
         return;
     }
-    session->total.bytes += flight.bytes;
     gear->sent += flight.bytes;
     if (gear->sent == stretch->bytes) {
         gear->stretch++;
@@ -257,8 +256,10 @@ static void send_piece(struct dt2_session *session)
     }
     flight.unit = index;
     flight.last = gear->stretch == unit->stretch_count;
-    if (flight.last)
+    if (flight.last) {
         gear->current = DT2_NOWHERE;
+        session->total.bytes += session->model->blocks.blocks[unit->block].bytes;
+    }
     if (rc == 0)
         gear->flights[gear->flight_count++] = flight;
     else if (flight.last && arrive(session, index, &failure) < 0)
