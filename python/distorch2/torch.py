@@ -14,6 +14,7 @@ computes with it.
 
 from __future__ import annotations
 
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -88,6 +89,7 @@ class _Absent(torch.Tensor):
         absent = next(each for each in _flat((args, kwargs or {})) if isinstance(each, _Absent))
         if func is torch.ops.aten.detach.default:  # by which a Parameter is made, or .data asked for
             return _Absent(absent, absent._distorch2_name, absent._distorch2_why, absent.dtype, absent.device)
+        args = kwargs = None  # a traceback keeps this frame, and would keep the weights that are among them
         raise FailedError(
             f"{absent._distorch2_name} was used by {func}, and it {absent._distorch2_why}",
             "a module that reads the weights of another names it in attach(whole=...)",
@@ -122,9 +124,9 @@ def torch_device(name: str) -> torch.device:
 
 
 class _Slot:
-    """One entry of a module's parameters or buffers, and the tensor that fills it."""
+    """One entry of a module's parameters or buffers, and the tensor that fills it while any unit uses it."""
 
-    __slots__ = ("entries", "key", "absent", "index", "block", "is_parameter", "cast")
+    __slots__ = ("entries", "key", "absent", "index", "block", "is_parameter", "grad", "cast", "users")
 
     def __init__(self, place: _Place) -> None:
         assert place.index is not None
@@ -134,19 +136,36 @@ class _Slot:
         self.index = place.index
         self.block = place.block
         self.is_parameter = place.is_parameter
+        self.grad = place.before.requires_grad  # torch chooses kernels by it, also where no gradient is computed
         self.cast = place.cast
+        self.users = 0
+
+    def use(self, model: int, session: Optional[int]) -> None:
+        if self.users == 0:
+            self.fill(model, session)
+        self.users += 1
+
+    def leave(self, failed: bool) -> None:
+        self.users -= 1
+        if self.users == 0:
+            if failed:  # the frames of an exception may keep the weight for long: they shall not keep its bytes
+                self.entries[self.key].data = torch.empty(0, dtype=self.absent.dtype, device=self.absent.device)
+            self.entries[self.key] = self.absent
 
     def fill(self, model: int, session: Optional[int]) -> None:
+        if torch.is_inference_mode_enabled():
+            with torch.inference_mode(False):  # a tensor that is made in this mode meets other kernels
+                return self.fill(model, session)
         value = from_dlpack(capsule(model, session, self.index))
         if self.cast is not None:
             value = value.to(self.cast)
-        self.entries[self.key] = torch.nn.Parameter(value, False) if self.is_parameter else value
+        self.entries[self.key] = torch.nn.Parameter(value, self.grad) if self.is_parameter else value
 
 
 class _Unit:
     """What one module needs around its forward: blocks to hold, and slots to fill from them."""
 
-    __slots__ = ("attachment", "name", "blocks", "slots", "depth", "held", "last_hook")
+    __slots__ = ("attachment", "name", "blocks", "slots", "depth", "held", "used", "last_hook")
 
     def __init__(self, attachment: Attachment, name: str, slots: list[_Slot]) -> None:
         self.attachment = attachment
@@ -155,6 +174,7 @@ class _Unit:
         self.blocks = list(dict.fromkeys(slot.block for slot in slots))
         self.depth = 0
         self.held = 0
+        self.used = 0
         self.last_hook = -1
 
     def enter(self, module: torch.nn.Module, _args: Any) -> None:
@@ -172,21 +192,26 @@ class _Unit:
                 raise failure(answer.error)
             self.held += 1
         for slot in self.slots:
-            slot.fill(model, session)
+            slot.use(model, session)
+            self.used += 1
 
-    def leave(self, _module: torch.nn.Module, _args: Any, _result: Any) -> None:
-        """Also called where the forward, or a hook before ours, failed: then it may not have been entered at all."""
-        if self.depth and threading.get_ident() == self.attachment._thread:
-            self.depth -= 1
-            if self.depth == 0:
-                self.release()
+    def leave(self, _module: torch.nn.Module, _args: Any, result: Any) -> bool:
+        """Also called where the forward, or a hook before ours, failed: then it may not have been entered at all. Tells
+        whether this was the end of it."""
+        if not self.depth or threading.get_ident() != self.attachment._thread:
+            return False
+        self.depth -= 1
+        if self.depth == 0:
+            self.release(failed=result is None and sys.exc_info()[0] is not None)
+        return self.depth == 0
 
-    def release(self) -> None:
+    def release(self, failed: bool) -> None:
         """Gives all of it back, also what an entry that failed had got so far."""
         attachment = self.attachment
         self.depth = 0
-        for slot in self.slots:
-            slot.entries[slot.key] = slot.absent
+        while self.used:
+            self.used -= 1
+            self.slots[self.used].leave(failed)
         answer = scratch
         refused = None
         while self.held:
@@ -209,10 +234,11 @@ class _Root(_Unit):
             attachment._release_all()  # a pass that Ctrl-C ended ran none of its hooks
         super().enter(module, _args)
 
-    def leave(self, _module: torch.nn.Module, _args: Any, _result: Any) -> None:
-        super().leave(_module, _args, _result)
-        if not self.depth:
+    def leave(self, module: torch.nn.Module, args: Any, result: Any) -> bool:
+        ended = super().leave(module, args, result)
+        if ended:
             self.attachment.session.next_pass()
+        return ended
 
 
 class Attachment:
@@ -298,10 +324,10 @@ class Attachment:
             )
 
     def _hook(self, wanted: _Wanted, whole: tuple[Union[str, type, torch.nn.Module], ...]) -> None:
+        slot_of = {place: _Slot(place) for place in wanted.places if place.index is not None and not place.resident}
         for name, module in self.module.named_modules():
             owners = module.modules() if _reads_all(name, module, whole) else (module,)
-            places = [place for owner in owners for place in wanted.of.get(owner, ()) if not place.resident]
-            slots = [_Slot(place) for place in places if place.index is not None]
+            slots = [slot_of[place] for owner in owners for place in wanted.of.get(owner, ()) if place in slot_of]
             if module is self.module:
                 self._watch(module, _Root(self, "", slots))
             elif slots:
@@ -309,7 +335,11 @@ class Attachment:
 
     def _watch(self, module: torch.nn.Module, unit: _Unit) -> None:
         before = module.register_forward_pre_hook(unit.enter, prepend=True)
-        after = module.register_forward_hook(unit.leave, always_call=True)
+
+        def leave(module: torch.nn.Module, args: Any, result: Any) -> None:  # what a hook returns would be the new result
+            unit.leave(module, args, result)
+
+        after = module.register_forward_hook(leave, always_call=True)
         unit.last_hook = after.id
         self._undo += [before.remove, after.remove]
 
@@ -369,7 +399,7 @@ class Attachment:
 
     def _release_all(self) -> None:
         while self._active:
-            self._active[-1].release()
+            self._active[-1].release(failed=True)
 
     def statistics(self, span: Span = Span.TOTAL) -> SessionStatistics:
         """What the session did: see :meth:`Session.statistics`."""
@@ -525,7 +555,7 @@ class _Wanted:
     def _stand_in(self, place: _Place, name: str, why: str, dtype: torch.dtype) -> Any:
         like = torch.empty(place.before.shape, device="meta")
         absent = _Absent(like, name, why, dtype, self._device)
-        return torch.nn.Parameter(absent, False) if place.is_parameter else absent
+        return torch.nn.Parameter(absent, place.before.requires_grad) if place.is_parameter else absent
 
     def _choose_dtype(self) -> None:
         """The dtype that the module shows: of its first floating-point parameter."""

@@ -15,7 +15,7 @@ case $test in
 */python/torch/*)
     venv=${DISTORCH2_PYTHON_VENV:-$build/python-venv}
     python=$venv/bin/python
-    [ -f "$venv/READY" ] || skip "$(cat "$venv.reason" 2>/dev/null || echo 'make check-python makes what this needs')"
+    [ -x "$python" ] || skip "$(cat "$venv.reason" 2>/dev/null || echo 'make check-python makes what this needs')"
     ;;
 *) python=${PYTHON3:-} ;;
 esac

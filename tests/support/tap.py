@@ -34,7 +34,7 @@ def raises(kind, *parts):
         for part in parts:
             assert part in str(raised), f"{part!r} is not in: {raised}"
     else:
-        raise AssertionError(f"{kind.__name__} was not raised")
+        raise AssertionError(f"{kind} was not raised")
 
 
 _folder = None
