@@ -96,7 +96,6 @@ EXTRA_DIST += \
 	tests/fuzz/fuzz-legacy.c \
 	tests/fuzz/fuzz-pickle.c \
 	tests/fuzz/fuzz-zip.c \
-	tests/fuzz/any_model.h \
 	tests/fuzz/pickle.dict \
 	tests/fuzz/seeds/pickle \
 	tests/fuzz/zip.dict \
