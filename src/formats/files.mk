@@ -44,12 +44,6 @@ libdistorch2_core_la_SOURCES += \
 noinst_PROGRAMS += tests/support/mkmodel
 tests_support_mkmodel_SOURCES = tests/support/mkmodel.c tests/support/layout.h
 
-# Any model as safetensors: what the oracles compare.
-noinst_PROGRAMS += tests/support/rewrite
-tests_support_rewrite_SOURCES = tests/support/rewrite.c
-tests_support_rewrite_LDADD = libdistorch2.la
-EXTRA_DIST += tests/oracle/torch-oracle.py
-
 check_PROGRAMS += tests/unit/test-file tests/unit/test-formats-memory tests/unit/test-json-scan tests/unit/test-safetensors
 TESTS += tests/unit/test-file tests/unit/test-formats-memory tests/unit/test-json-scan tests/unit/test-safetensors
 tests_unit_test_file_SOURCES = tests/unit/test-file.c tests/support/scratch.h
