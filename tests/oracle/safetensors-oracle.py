@@ -251,7 +251,7 @@ def ours(path):
             return file.tensors(), file.metadata(), None
     except dt2.Refused as refusal:
         rule = re.search(r": (\w+): ", str(refusal))
-        return None, None, rule.group(1) if rule else "unrecognised" if ": not a model file" in str(refusal) else "?"
+        return None, None, rule.group(1) if rule else "no safetensors"
 
 
 def reference(path, data):
@@ -314,7 +314,7 @@ def agree(rule, their_rule, data):
         return "stricter" if Facts(data).explain(rule) else False
     facts = Facts(data)
     either = rule in PLACES and their_rule in PLACES and facts.shared
-    first = rule in STRICTER or rule == "unrecognised" or facts.explain(rule)
+    first = rule in STRICTER or rule == "no safetensors" or facts.explain(rule)
     return "another rule first" if either or first else False
 
 
