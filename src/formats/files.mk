@@ -56,12 +56,14 @@ tests_unit_test_json_scan_LDADD = $(TEST_LIBS)
 tests_unit_test_safetensors_SOURCES = tests/unit/test-safetensors.c tests/support/layout.h tests/support/scratch.h
 tests_unit_test_safetensors_LDADD = $(TEST_LIBS)
 
-check_PROGRAMS += tests/unit/test-gguf tests/unit/test-hostile tests/unit/test-shards
-TESTS += tests/unit/test-gguf tests/unit/test-hostile tests/unit/test-shards
+check_PROGRAMS += tests/unit/test-gguf tests/unit/test-hostile tests/unit/test-large tests/unit/test-shards
+TESTS += tests/unit/test-gguf tests/unit/test-hostile tests/unit/test-large tests/unit/test-shards
 tests_unit_test_gguf_SOURCES = tests/unit/test-gguf.c tests/support/scratch.h
 tests_unit_test_gguf_LDADD = $(TEST_LIBS)
 tests_unit_test_hostile_SOURCES = tests/unit/test-hostile.c tests/support/scratch.h
 tests_unit_test_hostile_LDADD = $(TEST_LIBS)
+tests_unit_test_large_SOURCES = tests/unit/test-large.c tests/support/scratch.h
+tests_unit_test_large_LDADD = $(TEST_LIBS)
 tests_unit_test_shards_SOURCES = tests/unit/test-shards.c tests/support/scratch.h
 tests_unit_test_shards_LDADD = $(TEST_LIBS)
 
