@@ -56,8 +56,10 @@ tests_unit_test_json_scan_LDADD = $(TEST_LIBS)
 tests_unit_test_safetensors_SOURCES = tests/unit/test-safetensors.c tests/support/layout.h tests/support/scratch.h
 tests_unit_test_safetensors_LDADD = $(TEST_LIBS)
 
-check_PROGRAMS += tests/unit/test-gguf tests/unit/test-hostile tests/unit/test-large tests/unit/test-shards
-TESTS += tests/unit/test-gguf tests/unit/test-hostile tests/unit/test-large tests/unit/test-shards
+check_PROGRAMS += tests/unit/test-changing tests/unit/test-gguf tests/unit/test-hostile tests/unit/test-large tests/unit/test-shards
+TESTS += tests/unit/test-changing tests/unit/test-gguf tests/unit/test-hostile tests/unit/test-large tests/unit/test-shards
+tests_unit_test_changing_SOURCES = tests/unit/test-changing.c tests/support/scratch.h
+tests_unit_test_changing_LDADD = $(TEST_LIBS)
 tests_unit_test_gguf_SOURCES = tests/unit/test-gguf.c tests/support/scratch.h
 tests_unit_test_gguf_LDADD = $(TEST_LIBS)
 tests_unit_test_hostile_SOURCES = tests/unit/test-hostile.c tests/support/scratch.h
