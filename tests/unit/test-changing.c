@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Files of every format that change while they are open: cut, emptied, grown, replaced, removed. Reading then gives what
- * is still there or an error in words, never a signal, and dt2_file_unchanged() says what happened.
+ * Files of every format that change while they are open: cut, emptied, grown, replaced, removed. Reading then gives
+ * what is still there or an error in words, never a signal, and dt2_file_unchanged() says what happened.
  */
 #include "base/checked.h"
 #include "support/scratch.h"
@@ -110,8 +110,9 @@ static void test_change(const char *format, const char *path, const char *changi
     dt2_file_free(file);
 }
 
-#define HEADER "{\"a\":{\"dtype\":\"U8\",\"shape\":[90],\"data_offsets\":[0,90]},\"b\":{\"dtype\":\"U8\",\"shape\":[90]," \
-               "\"data_offsets\":[90,180]}}"
+#define HEADER                                                            \
+    "{\"a\":{\"dtype\":\"U8\",\"shape\":[90],\"data_offsets\":[0,90]}," \
+    "\"b\":{\"dtype\":\"U8\",\"shape\":[90],\"data_offsets\":[90,180]}}"
 
 int main(void)
 {

@@ -208,9 +208,8 @@ static void test_gguf(void)
 /* A directory of entries that have one name, one local header, or none of their own. */
 static void test_zip(void)
 {
-    static const char local[31] = "PK\3\4\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1\0\0\0a";
-    static const char entry[47] = "PK\1\2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
-                                  "a";
+    static const char local[31] = { 'P', 'K', 3, 4, [26] = 1, [30] = 'a' };
+    static const char entry[47] = { 'P', 'K', 1, 2, [28] = 1, [46] = 'a' };
     char end[22] = "PK\5\6";
     struct parts parts = repeat(local, sizeof local, entry, sizeof entry);
     uint32_t size = (uint32_t)(parts.used - sizeof local), at = sizeof local;

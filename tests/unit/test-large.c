@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A million of everything that can be nested or repeated in the text that this library reads: safetensors headers, indexes,
- * extra_model_paths.yaml, allocation strings. Read or refused, in time that is not its square. (GGUF and PyTorch files
- * have such tests of their own, and test-formats-memory has the memory.)
+ * A million of everything that can be nested or repeated in the text that this library reads: safetensors headers,
+ * indexes, extra_model_paths.yaml, allocation strings. Read or refused, in time that is not its square. (GGUF and PyTorch
+ * files have such tests of their own, and test-formats-memory has the memory.)
  */
 #include "base/text.h"
 #include "catalog/search.h"
@@ -78,7 +78,8 @@ static void expect_header(const char *what, struct dt2_text header, uint64_t dat
 static void test_safetensors(void)
 {
     expect_header("tensors at one place", repeated("{", "\"#\":" EMPTY ",", LAST), 0, many + 1, NULL);
-    expect_header("tensors of a network", repeated("{", "\"zero_convs.#.0.weight\":" EMPTY ",", LAST), 0, many + 1, NULL);
+    expect_header("tensors of a network", repeated("{", "\"zero_convs.#.0.weight\":" EMPTY ",", LAST), 0, many + 1,
+                  NULL);
     expect_header("one name", repeated("{", "\"a\":" EMPTY ",", LAST), 0, 0, "DuplicateName");
     expect_header("arrays in arrays", repeated("{\"a\":", "[", "]}"), 0, 0, "InvalidHeaderDeserialization");
     expect_header("arrays in a field", repeated("{\"a\":{\"more\":", "[", "]}"), 0, 0, "too deeply nested");
@@ -89,8 +90,8 @@ static void test_safetensors(void)
                   "DuplicateName");
     expect_header("NULs in metadata", repeated("{\"__metadata__\":{\"a\":\"", "\\u0000", "\"}," LAST), 0, 1, NULL);
     expect_header("fields that nobody reads",
-                  repeated("{\"a\":{", "\"k#\":[1,{}],", "\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1]}}"), 1, 1,
-                  NULL);
+                  repeated("{\"a\":{", "\"k#\":[1,{}],", "\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1]}}"),
+                  1, 1, NULL);
     expect_header("escapes of a name", repeated("{\"", "\\u00e9", "\":" EMPTY "}"), 0, 1, NULL);
     expect_header("spaces", repeated("{", " \n", LAST), 0, 1, NULL);
 }
