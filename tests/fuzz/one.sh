@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Runs one fuzz target that build.sh has built. one.sh NAME; see run.sh.
 set -eu
+: "${top_srcdir:=.}" "${FUZZ_SECONDS:=20}"
 name=$1 log=fuzz/logs/$1 corpus=fuzz/corpus/$1
 tests=$top_srcdir/tests
 dictionary=$tests/fuzz/$name.dict
