@@ -172,6 +172,13 @@ struct dt2_stream {
     dt2_handle queue;
 };
 
+/*
+ * One more hold on a tensor of a block that is held, which is no step of the network; *held is the session then, and stays as
+ * it was for a tensor that is used where it lies. Errors: DT2_EUSAGE when the block is not held.
+ */
+int dt2_session_hold(struct dt2_session *session, size_t tensor, struct dt2_session **held, struct dt2_error *err);
+void dt2_session_let_go(struct dt2_session *session, size_t tensor);
+
 /* Takes window, staging, pinned memory, and starts the thread; on failure all is given back. */
 int dt2_gear_make(struct dt2_session *session, struct dt2_error *err);
 /* Stops the thread, waits for copies and readers, and gives all back. The lock is not held. Fine on a zeroed gear. */
