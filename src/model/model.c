@@ -57,14 +57,21 @@ void dt2_model_unref(struct dt2_model *model)
     dt2_release(model);
 }
 
+/* `again`: also while somebody waits for borrowers, of whom the caller should be one, to unload it. */
+static int borrow(struct dt2_model *model, bool again, struct dt2_error *err)
+{
+    pthread_mutex_lock(&model->lock);
+    bool there = model->state == DT2_MODEL_LOADED ||
+                 (again && model->state == DT2_MODEL_UNLOADING && model->borrowers > 0);
+    model->borrowers += there;
+    pthread_mutex_unlock(&model->lock);
+    return there ? 0 : dt2_fail(err, DT2_EBUSY, "model %s is not loaded any more", model->name);
+}
+
 int dt2_model_borrow(struct dt2_model *model, struct dt2_error *err)
 {
     DT2_KEEP_ERRNO;
-    pthread_mutex_lock(&model->lock);
-    bool loaded = model->state == DT2_MODEL_LOADED;
-    model->borrowers += loaded;
-    pthread_mutex_unlock(&model->lock);
-    return loaded ? 0 : dt2_fail(err, DT2_EBUSY, "model %s is not loaded any more", model->name);
+    return borrow(model, false, err);
 }
 
 void dt2_model_return(struct dt2_model *model)
@@ -231,7 +238,7 @@ int dt2_model_native(const struct dt2_model *model, size_t index, struct dt2_nat
     struct dt2_native found;
     int rc = check_index(model, index, err);
     if (rc == 0)
-        rc = dt2_model_borrow(m, err);
+        rc = borrow(m, true, err);
     if (rc < 0)
         return rc;
     rc = native_of(model, index, &found, err);
@@ -269,7 +276,7 @@ int dt2_model_read(struct dt2_model *model, size_t index, void *destination, uin
     if (size != tensor->bytes)
         return dt2_fail(err, DT2_EUSAGE, "tensor %s has %" PRIu64 " bytes, the destination %" PRIu64, tensor->name,
                         tensor->bytes, size);
-    rc = dt2_model_borrow(model, err);
+    rc = borrow(model, true, err);
     if (rc < 0)
         return rc;
     rc = read_back(model, index, destination, err);

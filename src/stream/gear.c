@@ -360,6 +360,10 @@ static int make_window(struct dt2_session *session, struct dt2_error *err)
     int rc = dt2_machine_open(machine, session->compute->name, &gear->window.opened, err);
     if (rc == 0)
         rc = dt2_store_alloc(machine, &gear->window, slabs, count, err);
+    if (rc == 0) {
+        gear->charged_bytes = dt2_window_bytes(&session->places);
+        atomic_fetch_add(&session->model->window_bytes, gear->charged_bytes);
+    }
     for (size_t i = 0; rc == 0 && i < count; i++) {
         const struct dt2_opened *o = gear->window.opened;
         gear->natives[i].struct_size = sizeof *gear->natives;
@@ -449,6 +453,7 @@ void dt2_gear_clear(struct dt2_session *session)
     dt2_routes_clear(session); /* before the ring, whose slots they pinned */
     dt2_ring_clear(&gear->ring);
     dt2_store_clear(session->model->context->machine, &gear->window);
+    atomic_fetch_sub(&session->model->window_bytes, gear->charged_bytes);
     dt2_release(gear->natives);
     dt2_release(gear->landing);
     *gear = (struct dt2_gear){ .current = DT2_NOWHERE };

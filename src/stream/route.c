@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define MIB ((uint64_t)1 << 20)
+#define PAGE_BYTES ((uint64_t)4096)
 #define PIN_BYTES (64 * MIB)    /* pinned at one go; no copy goes across two of these */
 #define HOST_COPY_MOST (8 * MIB) /* that the thread copies itself before it looks around again */
 
@@ -78,8 +79,10 @@ static int pin(struct dt2_session *session, struct dt2_source *source, const str
     while (source->pinned_bytes < slab->bytes && *budget > 0) {
         uint64_t bytes = dt2_min(dt2_min(PIN_BYTES, slab->bytes - source->pinned_bytes), *budget);
         void *memory = (char *)slab->address + source->pinned_bytes;
-        if (bytes < PIN_BYTES && bytes < slab->bytes - source->pinned_bytes)
-            return 0; /* the budget ends within a piece */
+        if (bytes == *budget && bytes < slab->bytes - source->pinned_bytes)
+            bytes -= bytes % PAGE_BYTES; /* the rest of the slab shares the next page */
+        if (bytes == 0)
+            return 0;
         if (o->backend->host_register(o->driver, o->device, memory, bytes, &failure) < 0)
             return dt2_fail_driver(err, o->name, &failure);
         source->pinned_bytes += bytes;
@@ -265,7 +268,8 @@ static uint64_t piece_bytes(const struct dt2_session *session, const struct dt2_
     *direct = route->kind == DT2_ROUTE_DIRECT || route->kind == DT2_ROUTE_PEER;
     if (route->kind == DT2_ROUTE_GATHER && source < route->sources[stretch->slab].pinned_bytes) {
         *direct = true;
-        return dt2_min(left, PIN_BYTES - source % PIN_BYTES);
+        uint64_t end = dt2_min(source - source % PIN_BYTES + PIN_BYTES, route->sources[stretch->slab].pinned_bytes);
+        return dt2_min(left, end - source);
     }
     if (route->kind == DT2_ROUTE_DIRECT && host_reads(session->compute))
         return dt2_min(left, HOST_COPY_MOST);

@@ -450,8 +450,12 @@ int dt2_session_native(struct dt2_session *session, size_t tensor, struct dt2_na
     if (rc < 0)
         return rc;
     size_t home = session->model->table.same_as[tensor], index = session->units.of_tensor[home];
-    if (index == DT2_NOWHERE)
-        return dt2_model_native(session->model, tensor, native, err);
+    if (index == DT2_NOWHERE) {
+        rc = dt2_model_native(session->model, tensor, native, err);
+        if (rc == 0 && !native->handle) /* without bytes it lies nowhere, so not on a donor */
+            native->device = session->compute->name;
+        return rc;
+    }
     const struct dt2_unit *unit = &session->units.units[index];
     pthread_mutex_lock(&session->lock);
     if (unit->holders == 0) {

@@ -122,6 +122,7 @@ struct dt2_gear {
     struct dt2_backend_native *natives; /* of the window's slabs */
     struct dt2_ring ring;    /* the queue of copies, with slots when some route needs them */
     struct dt2_route *routes; /* by share */
+    uint64_t charged_bytes; /* that the model counts for this window */
     bool running;
     bool stop;
     bool halted; /* fetching ahead failed: only what is asked for is fetched, until the next acquire */
