@@ -24,7 +24,8 @@ import torch
 
 from ._core import failure
 from ._native import lib
-from .errors import FailedError, UsageError
+from ._standin import Absent
+from .errors import UsageError
 from .model import Model
 from .session import Session, SessionStatistics, Span
 from .tensor import capsule, scratch
@@ -63,55 +64,6 @@ DTYPES: dict[str, torch.dtype] = {
 
 NameMap = Union[None, Mapping[str, str], Callable[[str], Optional[str]]]
 """From a parameter's name in the module to a tensor's name in the model; None: it is not in the model."""
-
-
-class _Absent(torch.Tensor):
-    """Stands for a weight that is elsewhere: shape, dtype and device, and no bytes.
-
-    Its device is the one that computes, so that code which asks a weight where to put its input gets a good answer.
-    """
-
-    _distorch2_name: str
-    _distorch2_why: str
-
-    @staticmethod
-    def __new__(
-        cls: type, like: torch.Tensor, name: str, why: str, dtype: torch.dtype, device: torch.device
-    ) -> _Absent:
-        made = torch.Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
-            cls, like.shape, strides=like.stride(), dtype=dtype, device=device, requires_grad=False
-        )
-        made._distorch2_name = name
-        made._distorch2_why = why
-        return made  # type: ignore[no-any-return]
-
-    def __repr__(self, *, tensor_contents: Any = None) -> str:
-        return f"<{self._distorch2_name}: {self._distorch2_why}>"
-
-    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
-
-    @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        absent = next(each for each in _flat((args, kwargs or {})) if isinstance(each, _Absent))
-        if func is torch.ops.aten.detach.default:  # by which a Parameter is made, or .data asked for
-            return _Absent(absent, absent._distorch2_name, absent._distorch2_why, absent.dtype, absent.device)
-        args = kwargs = None  # a traceback keeps this frame, and would keep the weights that are among them
-        raise FailedError(
-            f"{absent._distorch2_name} was used by {func}, and it {absent._distorch2_why}",
-            "a module that reads the weights of another names it in attach(whole=...)",
-        )
-
-
-def _flat(value: Any) -> Iterator[Any]:
-    """The leaves of nested arguments."""
-    if isinstance(value, (list, tuple)):
-        for each in value:
-            yield from _flat(each)
-    elif isinstance(value, dict):
-        for each in value.values():
-            yield from _flat(each)
-    else:
-        yield value
 
 
 def torch_device(name: str) -> torch.device:
@@ -554,7 +506,7 @@ class _Wanted:
 
     def _stand_in(self, place: _Place, name: str, why: str, dtype: torch.dtype) -> Any:
         like = torch.empty(place.before.shape, device="meta")
-        absent = _Absent(like, name, why, dtype, self._device)
+        absent = Absent(like, name, why, dtype, self._device)
         return torch.nn.Parameter(absent, place.before.requires_grad) if place.is_parameter else absent
 
     def _choose_dtype(self) -> None:
