@@ -31,7 +31,8 @@ if grep -q __asan_init "$library"; then
         runtime=$(${CC:-cc} -print-file-name=$name)
         [ "$runtime" = "$name" ] || break
     done
-    LD_PRELOAD=$runtime${LD_PRELOAD:+:$LD_PRELOAD}
+    # C++ comes with it: the runtime looks for what throws exceptions when it starts, and torch would bring it later.
+    LD_PRELOAD=$runtime:libstdc++.so.6${LD_PRELOAD:+:$LD_PRELOAD}
     ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0
     export LD_PRELOAD ASAN_OPTIONS
 elif grep -q __tsan_init "$library"; then
