@@ -30,10 +30,8 @@ from .model import Model
 from .session import Session, SessionStatistics, Span
 from .tensor import capsule, scratch
 
-# What torch.from_dlpack() and nn.Parameter() come to for a capsule and a plain tensor, without their way there.
+# What torch.from_dlpack() comes to for a capsule, without the way there.
 _from_capsule: Callable[[Any], torch.Tensor] = torch._C._from_dlpack
-_make_subclass = torch.Tensor._make_subclass  # type: ignore[attr-defined]
-_Parameter = torch.nn.Parameter
 _acquire = lib.dt2_session_acquire
 _release = lib.dt2_session_release
 
@@ -102,7 +100,11 @@ class _Slot:
         value = _from_capsule(capsule(model, session, self.index))
         if self.cast is not None:
             value = value.to(self.cast)
-        self.entries[self.key] = _make_subclass(_Parameter, value, self.grad) if self.is_parameter else value
+        if self.is_parameter:
+            value._is_param = True  # type: ignore[attr-defined]  # an nn.Parameter, without a second tensor for it
+            if self.grad:
+                value.requires_grad_()
+        self.entries[self.key] = value
 
     def leave(self, failed: bool) -> None:
         self.users -= 1
