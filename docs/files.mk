@@ -16,11 +16,12 @@ examplesdir = $(docdir)/examples
 dist_examples_DATA = \
 	docs/examples/load.c \
 	docs/examples/plan.c \
-	docs/examples/read.c
+	docs/examples/read.c \
+	docs/examples/stream.c
 
 EXAMPLE_CPPFLAGS = -I$(top_srcdir)/include
 EXAMPLE_CFLAGS = -std=c11 $(DT2_WARN_CFLAGS) $(DT2_HARDEN_CFLAGS)
-check_PROGRAMS += docs/examples/load docs/examples/plan docs/examples/read
+check_PROGRAMS += docs/examples/load docs/examples/plan docs/examples/read docs/examples/stream
 docs_examples_load_SOURCES = docs/examples/load.c
 docs_examples_load_CPPFLAGS = $(EXAMPLE_CPPFLAGS)
 docs_examples_load_CFLAGS = $(EXAMPLE_CFLAGS)
@@ -33,6 +34,10 @@ docs_examples_read_SOURCES = docs/examples/read.c
 docs_examples_read_CPPFLAGS = $(EXAMPLE_CPPFLAGS)
 docs_examples_read_CFLAGS = $(EXAMPLE_CFLAGS)
 docs_examples_read_LDADD = libdistorch2.la
+docs_examples_stream_SOURCES = docs/examples/stream.c
+docs_examples_stream_CPPFLAGS = $(EXAMPLE_CPPFLAGS)
+docs_examples_stream_CFLAGS = $(EXAMPLE_CFLAGS)
+docs_examples_stream_LDADD = libdistorch2.la
 
 TESTS += tests/docs/examples.sh
 EXTRA_DIST += tests/docs/examples.sh

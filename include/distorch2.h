@@ -7,6 +7,8 @@
  *   1. a file as a table of tensors          distorch2/file.h
  *   2. a plan over any list of blocks        distorch2/plan.h, distorch2/device.h
  *   3. loading, and the models loaded        distorch2/model.h
+ *      running them, block by block          distorch2/session.h
+ *      as arrays of other libraries          distorch2/dlpack.h
  *
  * with the catalogue of model folders (distorch2/catalog.h), the context that holds drivers and
  * loaded models together (distorch2/context.h), and the errors that all of them speak
@@ -38,10 +40,12 @@
 #include <distorch2/catalog.h>
 #include <distorch2/context.h>
 #include <distorch2/device.h>
+#include <distorch2/dlpack.h>
 #include <distorch2/error.h>
 #include <distorch2/file.h>
 #include <distorch2/model.h>
 #include <distorch2/plan.h>
+#include <distorch2/session.h>
 #include <distorch2/size.h>
 
 #endif

@@ -140,6 +140,16 @@ DT2_PUBLIC const struct dt2_tensor *dt2_model_tensor(const struct dt2_model *mod
 DT2_PUBLIC int dt2_model_find(const struct dt2_model *model, const char *name, size_t *index, struct dt2_error *err);
 /* The device of a tensor; NULL for a wrong index. */
 DT2_PUBLIC const char *dt2_model_device(const struct dt2_model *model, size_t index);
+
+/*
+ * Blocks in execution order, as they were planned; their `tensors` are indices of this model. Valid as long as the handle.
+ * NULL for a wrong index.
+ */
+DT2_PUBLIC size_t dt2_model_block_count(const struct dt2_model *model);
+DT2_PUBLIC const struct dt2_block *dt2_model_block(const struct dt2_model *model, size_t index);
+/* The block of a tensor; SIZE_MAX for a wrong index. */
+DT2_PUBLIC size_t dt2_model_tensor_block(const struct dt2_model *model, size_t index);
+
 /*
  * The native address. Hold a borrow while it is used.
  * Errors: DT2_EUSAGE for a wrong index, DT2_EBUSY when unloaded, DT2_EFAILED from the driver.

@@ -9,6 +9,8 @@ libdistorch2_core_la_SOURCES += \
 	src/base/error.h \
 	src/base/log.c \
 	src/base/log.h \
+	src/base/notes.c \
+	src/base/notes.h \
 	src/base/size.c \
 	src/base/size.h \
 	src/base/text.c \

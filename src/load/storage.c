@@ -57,12 +57,12 @@ static int refuse(const struct dt2_store *store, uint64_t bytes, const struct dt
  * A device that shares the host's memory gets a buffer of memory that the core placed: read in place, with huge pages, on
  * the device's own node. UNSUPPORTED: the driver allocates after all.
  */
-static int alloc_wrapped(struct dt2_storage *storage, struct dt2_store *store, struct dt2_slab *slab,
+static int alloc_wrapped(struct dt2_machine *machine, struct dt2_store *store, struct dt2_slab *slab,
                          struct dt2_backend_error *failure, struct dt2_error *err)
 {
     const struct dt2_opened *o = store->opened;
     if (!store->host) {
-        int rc = dt2_machine_open(storage->machine, "cpu", &store->host, err);
+        int rc = dt2_machine_open(machine, "cpu", &store->host, err);
         if (rc < 0)
             return rc;
     }
@@ -87,7 +87,7 @@ static int alloc_wrapped(struct dt2_storage *storage, struct dt2_store *store, s
     return 0;
 }
 
-static int alloc_slab(struct dt2_storage *storage, struct dt2_store *store, struct dt2_slab *slab, struct dt2_error *err)
+static int alloc_slab(struct dt2_machine *machine, struct dt2_store *store, struct dt2_slab *slab, struct dt2_error *err)
 {
     const struct dt2_opened *o = store->opened;
     struct dt2_backend_error failure = { 0 };
@@ -95,7 +95,7 @@ static int alloc_slab(struct dt2_storage *storage, struct dt2_store *store, stru
     bool addressable = o->flags & DT2_DEVICE_HOST_ADDRESSABLE;
     if ((o->flags & DT2_DEVICE_SHARES_HOST) && !addressable && o->backend->buffer_wrap && o->backend->buffer_map &&
         o->backend->buffer_unmap) {
-        int rc = alloc_wrapped(storage, store, slab, &failure, err);
+        int rc = alloc_wrapped(machine, store, slab, &failure, err);
         if (rc < 0 || slab->buffer)
             return rc;
     }
@@ -109,25 +109,30 @@ static int alloc_slab(struct dt2_storage *storage, struct dt2_store *store, stru
     return 0;
 }
 
+int dt2_store_alloc(struct dt2_machine *machine, struct dt2_store *store, const uint64_t *slab_bytes, size_t count,
+                    struct dt2_error *err)
+{
+    int rc = 0;
+    store->slabs = dt2_alloc(count, sizeof *store->slabs);
+    if (!store->slabs)
+        return dt2_fail_nomem(err);
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        store->slabs[i].bytes = slab_bytes[i];
+        store->slab_count++;
+        rc = alloc_slab(machine, store, &store->slabs[i], err);
+    }
+    return rc;
+}
+
 int dt2_storage_alloc(struct dt2_storage *storage, const struct dt2_layout *layout, struct dt2_error *err)
 {
-    for (size_t i = 0; i < storage->count; i++) {
-        struct dt2_store *store = &storage->stores[i];
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < storage->count; i++) {
         const struct dt2_share_layout *share = &layout->shares[i];
-        if (!store->opened)
-            continue;
-        store->slabs = dt2_alloc(share->slab_count, sizeof *store->slabs);
-        if (!store->slabs)
-            return dt2_fail_nomem(err);
-        for (size_t j = 0; j < share->slab_count; j++) {
-            store->slabs[j].bytes = share->slab_bytes[j];
-            store->slab_count++;
-            int rc = alloc_slab(storage, store, &store->slabs[j], err);
-            if (rc < 0)
-                return rc;
-        }
+        if (storage->stores[i].opened)
+            rc = dt2_store_alloc(storage->machine, &storage->stores[i], share->slab_bytes, share->slab_count, err);
     }
-    return 0;
+    return rc;
 }
 
 static void free_slab(struct dt2_store *store, struct dt2_slab *slab)
@@ -138,16 +143,20 @@ static void free_slab(struct dt2_store *store, struct dt2_slab *slab)
         store->host->backend->buffer_free(store->host->driver, slab->backing, NULL);
 }
 
+void dt2_store_clear(struct dt2_machine *machine, struct dt2_store *store)
+{
+    for (size_t i = 0; i < store->slab_count; i++)
+        free_slab(store, &store->slabs[i]);
+    dt2_release(store->slabs);
+    dt2_machine_close(machine, store->host);
+    dt2_machine_close(machine, store->opened);
+    *store = (struct dt2_store){ 0 };
+}
+
 void dt2_storage_clear(struct dt2_storage *storage)
 {
-    for (size_t i = 0; storage->stores && i < storage->count; i++) {
-        struct dt2_store *store = &storage->stores[i];
-        for (size_t j = 0; j < store->slab_count; j++)
-            free_slab(store, &store->slabs[j]);
-        dt2_release(store->slabs);
-        dt2_machine_close(storage->machine, store->host);
-        dt2_machine_close(storage->machine, store->opened);
-    }
+    for (size_t i = 0; storage->stores && i < storage->count; i++)
+        dt2_store_clear(storage->machine, &storage->stores[i]);
     dt2_release(storage->stores);
     *storage = (struct dt2_storage){ 0 };
 }

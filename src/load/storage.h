@@ -36,6 +36,15 @@ int dt2_storage_alloc(struct dt2_storage *storage, const struct dt2_layout *layo
 /* Gives all memory back and closes the devices. Fine on zeroed storage. */
 void dt2_storage_clear(struct dt2_storage *storage);
 
+/*
+ * Allocates the slabs of one store whose device is open. Errors: as above; what was allocated stays for dt2_store_clear(). Stores
+ * outside of a storage (a window on the compute device) are made of these two.
+ */
+int dt2_store_alloc(struct dt2_machine *machine, struct dt2_store *store, const uint64_t *slab_bytes, size_t count,
+                    struct dt2_error *err);
+/* Gives memory back and closes the device. Fine on a zeroed store. */
+void dt2_store_clear(struct dt2_machine *machine, struct dt2_store *store);
+
 /* Bytes allocated for a share. */
 uint64_t dt2_store_bytes(const struct dt2_store *store);
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 libdistorch2_core_la_SOURCES += \
 	src/model/admission.c \
+	src/model/blocks.c \
 	src/model/context.c \
 	src/model/loading.c \
 	src/model/model.c \

@@ -6,8 +6,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-int dt2_model_create(struct dt2_context *context, const struct dt2_file *file, const char *name, struct dt2_model **model,
-                     struct dt2_error *err)
+int dt2_model_create(struct dt2_context *context, const struct dt2_file *file, const struct dt2_blocks *blocks,
+                     const char *name, struct dt2_model **model, struct dt2_error *err)
 {
     struct dt2_model *made = dt2_alloc(1, sizeof *made);
     if (!made)
@@ -20,6 +20,8 @@ int dt2_model_create(struct dt2_context *context, const struct dt2_file *file, c
     made->path = dt2_strdup(dt2_file_path(file));
     made->name = dt2_strdup(name ? name : dt2_file_path(file));
     int rc = made->path && made->name ? dt2_table_copy(file, &made->table, err) : dt2_fail_nomem(err);
+    if (rc == 0)
+        rc = dt2_kept_blocks_copy(blocks, made->table.count, &made->blocks, err);
     if (rc < 0) {
         dt2_model_unref(made);
         return rc;
@@ -46,6 +48,7 @@ void dt2_model_unref(struct dt2_model *model)
     dt2_release(model->lanes);
     dt2_layout_clear(&model->layout);
     dt2_plan_free(model->plan);
+    dt2_kept_blocks_clear(&model->blocks);
     dt2_table_clear(&model->table);
     dt2_release(model->name);
     dt2_release(model->path);
@@ -54,14 +57,25 @@ void dt2_model_unref(struct dt2_model *model)
     dt2_release(model);
 }
 
+static int borrow(struct dt2_model *model, bool again, struct dt2_error *err)
+{
+    pthread_mutex_lock(&model->lock);
+    bool there = model->state == DT2_MODEL_LOADED ||
+                 (again && model->state == DT2_MODEL_UNLOADING && model->borrowers > 0);
+    model->borrowers += there;
+    pthread_mutex_unlock(&model->lock);
+    return there ? 0 : dt2_fail(err, DT2_EBUSY, "model %s is not loaded any more", model->name);
+}
+
 int dt2_model_borrow(struct dt2_model *model, struct dt2_error *err)
 {
     DT2_KEEP_ERRNO;
-    pthread_mutex_lock(&model->lock);
-    bool loaded = model->state == DT2_MODEL_LOADED;
-    model->borrowers += loaded;
-    pthread_mutex_unlock(&model->lock);
-    return loaded ? 0 : dt2_fail(err, DT2_EBUSY, "model %s is not loaded any more", model->name);
+    return borrow(model, false, err);
+}
+
+int dt2_model_borrow_again(struct dt2_model *model, struct dt2_error *err)
+{
+    return borrow(model, true, err);
 }
 
 void dt2_model_return(struct dt2_model *model)
@@ -228,7 +242,7 @@ int dt2_model_native(const struct dt2_model *model, size_t index, struct dt2_nat
     struct dt2_native found;
     int rc = check_index(model, index, err);
     if (rc == 0)
-        rc = dt2_model_borrow(m, err);
+        rc = dt2_model_borrow_again(m, err);
     if (rc < 0)
         return rc;
     rc = native_of(model, index, &found, err);
@@ -266,7 +280,7 @@ int dt2_model_read(struct dt2_model *model, size_t index, void *destination, uin
     if (size != tensor->bytes)
         return dt2_fail(err, DT2_EUSAGE, "tensor %s has %" PRIu64 " bytes, the destination %" PRIu64, tensor->name,
                         tensor->bytes, size);
-    rc = dt2_model_borrow(model, err);
+    rc = dt2_model_borrow_again(model, err);
     if (rc < 0)
         return rc;
     rc = read_back(model, index, destination, err);

@@ -26,10 +26,24 @@ struct dt2_table {
     uint64_t *shapes;
     char *text; /* names and paths */
     struct dt2_name *names; /* sorted */
+    size_t *same_as; /* see dt2_file_same_as() */
 };
 int dt2_table_copy(const struct dt2_file *file, struct dt2_table *table, struct dt2_error *err);
 void dt2_table_clear(struct dt2_table *table);
 int dt2_table_find(const struct dt2_table *table, const char *name, size_t *index, struct dt2_error *err);
+
+/* A file's blocks, kept without the file. */
+struct dt2_kept_blocks {
+    struct dt2_block *blocks;
+    size_t count;
+    size_t *tensors; /* the lists of all blocks, one after another */
+    uint64_t *tensor_bytes;
+    char *text;     /* names */
+    size_t *owners; /* of each tensor: its block */
+};
+int dt2_kept_blocks_copy(const struct dt2_blocks *blocks, size_t tensor_count, struct dt2_kept_blocks *kept,
+                         struct dt2_error *err);
+void dt2_kept_blocks_clear(struct dt2_kept_blocks *kept);
 
 struct dt2_model {
     _Atomic unsigned references;
@@ -37,11 +51,13 @@ struct dt2_model {
     char *name;
     char *path;
     struct dt2_table table;
+    struct dt2_kept_blocks blocks;
     struct dt2_plan *plan;
     struct dt2_layout layout;
     struct dt2_storage storage;
     struct dt2_lane_progress *lanes; /* by share */
     struct dt2_model_stats stats;
+    _Atomic uint64_t window_bytes; /* on the compute device, that its sessions have taken */
 
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
@@ -60,8 +76,10 @@ struct dt2_context {
 };
 
 /* A model in state LOADING that owns nothing on devices yet, with one reference. */
-int dt2_model_create(struct dt2_context *context, const struct dt2_file *file, const char *name,
-                     struct dt2_model **model, struct dt2_error *err);
+int dt2_model_create(struct dt2_context *context, const struct dt2_file *file, const struct dt2_blocks *blocks,
+                     const char *name, struct dt2_model **model, struct dt2_error *err);
+/* One more borrow for who has one: granted also while somebody waits for borrowers, to unload the model. */
+int dt2_model_borrow_again(struct dt2_model *model, struct dt2_error *err);
 /* Gives the model's memory back and leaves the registry. The state must be UNLOADING; it becomes UNLOADED. */
 void dt2_model_release(struct dt2_model *model);
 

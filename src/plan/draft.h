@@ -10,19 +10,11 @@
 #ifndef DT2_PLAN_DRAFT_H
 #define DT2_PLAN_DRAFT_H
 
+#include "base/notes.h"
 #include "plan/capacity.h"
 #include "plan/grammar.h"
 
 #define DT2_NONE SIZE_MAX
-
-/* Words for the user, collected on the way. */
-struct dt2_notes {
-    char **items;
-    size_t count;
-    size_t capacity;
-};
-int dt2_notes_add(struct dt2_notes *notes, struct dt2_error *err, const char *format, ...) DT2_PRINTF(3, 4);
-void dt2_notes_clear(struct dt2_notes *notes);
 
 /* A request with its names looked up: what does not depend on how much virtual VRAM is asked for. */
 struct dt2_asked {

@@ -277,6 +277,7 @@ static int plan_fill(const struct dt2_draft *draft, const struct dt2_capacity *c
     plan->share_count = draft->target_count;
     plan->model_bytes = asked->model_bytes;
     plan->window_bytes = draft->window;
+    plan->compute_left_bytes = dt2_capacity_left(capacity, asked->compute);
     plan->shares = dt2_alloc(draft->target_count, sizeof *plan->shares);
     plan->blocks = dt2_alloc(asked->count, sizeof *plan->blocks);
     plan->owner = dt2_alloc(asked->count, sizeof *plan->owner);

@@ -14,6 +14,7 @@ struct dt2_plan {
     size_t block_count;
     uint64_t model_bytes;
     uint64_t window_bytes;
+    uint64_t compute_left_bytes; /* what the plan leaves of the compute device's budgets; DT2_UNKNOWN: no limit is known */
     char *compute_device;
     struct dt2_notes notes;
     struct dt2_charge *charges; /* by budget, 0 left out */

@@ -109,5 +109,16 @@ else
     skip "load over an OpenCL device" "there is no OpenCL device"
 fi
 
+run 0 stream "$model" 'cpu,*' && prints '^0 of 10 blocks stream to cpu' && sum=$(sed -n 's/^pass 1: \([0-9a-f]*\),.*/\1/p' "$work/out") &&
+    [ "$(grep -c "^pass [123]: $sum, 0 bytes streamed" "$work/out")" -eq 3 ]
+verdict "stream reads host memory in place" $?
+if "$DISTORCH2" devices 2>/dev/null | grep -q '^opencl:0 '; then
+    run 0 stream "$model" 'cpu,30%;opencl:0,*' && prints '^[1-9] of 10 blocks stream to cpu' &&
+        [ "$(grep -c "^pass [123]: $sum, " "$work/out")" -eq 3 ]
+    verdict "stream reads the same from an OpenCL device, three times" $?
+else
+    skip "stream from an OpenCL device" "there is no OpenCL device"
+fi
+
 echo "1..$count"
 [ $failed -eq 0 ]

@@ -41,6 +41,7 @@ room catalog catalog base
 room plan plan formats machine base
 room load load plan formats machine base
 room model model load plan formats machine base
+room stream stream model load plan formats machine base
 
 verdict "src/cli includes the public header and itself alone" \
     "$(includes src/cli | grep -E '	("|<distorch2)' | grep -vE '	("cli/|<distorch2\.h>)')"

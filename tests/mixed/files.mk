@@ -43,3 +43,15 @@ tests_mixed_test_runtimes_SOURCES = \
 	tests/support/scratch.h \
 	tests/support/tap.h
 tests_mixed_test_runtimes_LDADD = $(TEST_LIBS) $(LIBADD_DLOPEN)
+
+check_PROGRAMS += tests/mixed/test-sessions
+TESTS += tests/mixed/test-sessions
+tests_mixed_test_sessions_SOURCES = \
+	tests/mixed/runtime.h \
+	tests/mixed/simulated.h \
+	tests/mixed/source.h \
+	tests/mixed/test-sessions.c \
+	tests/support/layout.h \
+	tests/support/scratch.h \
+	tests/support/tap.h
+tests_mixed_test_sessions_LDADD = $(TEST_LIBS) $(LIBADD_DLOPEN)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Mutants of the drivers and of the loader: each patch is one mistake, made in a copy of one source file when the test
-# runs, and must be caught by the report that it names.
+# Mutants of the drivers, of the loader and of sessions: each patch is one mistake, made in a copy of one source file
+# when the test runs, and must be caught by the report that it names.
 mutants = \
 	tests/mutants/cl-buffer-kept-on-failure.patch \
 	tests/mutants/cl-event-kept.patch \
@@ -12,6 +12,14 @@ mutants = \
 	tests/mutants/memory-kept-on-failure.patch \
 	tests/mutants/queue-kept.patch \
 	tests/mutants/queue-not-awaited.patch \
+	tests/mutants/session-arrival-event-kept.patch \
+	tests/mutants/session-arrival-not-awaited.patch \
+	tests/mutants/session-reader-not-awaited.patch \
+	tests/mutants/session-relay-not-awaited.patch \
+	tests/mutants/session-relay-slot-reused-early.patch \
+	tests/mutants/session-release-not-recorded.patch \
+	tests/mutants/session-streams-not-ordered.patch \
+	tests/mutants/session-window-freed-early.patch \
 	tests/mutants/slot-event-kept.patch \
 	tests/mutants/slot-reused-early.patch \
 	tests/mutants/slots-freed-early.patch \
@@ -20,9 +28,16 @@ mutants = \
 	tests/mutants/wrong-device-events.patch
 EXTRA_DIST += $(mutants) tests/mutants/mutants.sh
 TESTS += tests/mutants/mutants.sh
-check_PROGRAMS += tests/mutants/subject
+check_PROGRAMS += tests/mutants/subject tests/mutants/sessions
 tests_mutants_subject_SOURCES = tests/mutants/subject.c tests/failing/work.c tests/failing/work.h tests/support/tap.h
 tests_mutants_subject_LDADD = $(TEST_LIBS)
+tests_mutants_sessions_SOURCES = \
+	tests/failing/work.c \
+	tests/failing/work.h \
+	tests/mixed/runtime.h \
+	tests/mutants/sessions.c \
+	tests/support/tap.h
+tests_mutants_sessions_LDADD = $(TEST_LIBS) $(LIBADD_DLOPEN)
 
 MUTANT_OPENCL = $(AM_CPPFLAGS) -iquote $(top_srcdir)/backends/opencl $(OPENCL_CFLAGS)
 # How one source file is compiled, and what is made of it: shell functions, since only make knows the flags.

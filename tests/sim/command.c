@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Copies and fills. When one is queued: what cannot be is refused, a pageable source is staged as the vendors do it,
- * and the source is summed. When its time has come, after a delay: the source is summed again, and the bytes move.
+ * Copies, fills and kernels. When one is queued: what cannot be is refused, a pageable source is staged as the vendors
+ * do it, and the source is summed. When its time has come, after a delay: the source is summed again, and the bytes
+ * move. A kernel compares what it reads when it begins and again when it ends.
  */
 #include "engine.h"
 #include <errno.h>
@@ -15,7 +16,7 @@ enum { FAILED_WAIT = -14 };
 /* -- when it is queued */
 
 /* Fast rather than good: four lanes of eight bytes. What it must see is a byte that changed. */
-static uint64_t sum_of(const void *memory, uint64_t bytes)
+uint64_t sim_sum(const void *memory, uint64_t bytes)
 {
     const unsigned char *in = memory;
     uint64_t lanes[4] = { 1, 2, 3, 4 }, words[4];
@@ -73,6 +74,8 @@ static int check(const struct sim_stream *stream, const struct sim_command *comm
     int status = SIM_OK;
     if (command->kind == SIM_FILL && !to_device)
         return SIM_INVALID_VALUE;
+    if (command->kind == SIM_KERNEL && command->bytes && !from_device)
+        return SIM_INVALID_VALUE;
     if (command->kind == SIM_COPY &&
         (!command->to || !command->from || !direction_holds(command, to_device, from_device)))
         return SIM_INVALID_VALUE;
@@ -127,7 +130,7 @@ static int prepare(struct sim_stream *stream, struct sim_op *op)
     if (stage)
         memcpy(op->staged, command->from, command->bytes);
     else if (op->checked)
-        op->checksum = sum_of(command->from, command->bytes);
+        op->checksum = sim_sum(command->from, command->bytes);
     sim_lock();
     stream->waiters--;
     return SIM_OK;
@@ -141,7 +144,7 @@ int sim_run(struct sim_context *context, uintptr_t id, const struct sim_command 
         return SIM_INVALID_HANDLE;
     context = stream->context;
     int status = sim_context_check(context);
-    if (status || (command->bytes == 0 && command->kind != SIM_NOTHING))
+    if (status || (command->bytes == 0 && command->kind != SIM_NOTHING && command->kind != SIM_KERNEL))
         return status;
     if ((status = check(stream, command)))
         return status;
@@ -183,7 +186,7 @@ static uint64_t end_of(struct sim_stream *stream, const struct sim_op *op)
         most_ns *= 10;
     if (op->command.kind == SIM_NOTHING && random % 8)
         most_ns = 0;
-    uint64_t delay_ns = most_ns ? (random >> 8) % most_ns : 0;
+    uint64_t delay_ns = op->command.duration_ns + (most_ns ? (random >> 8) % most_ns : 0);
     const struct sim_device *device = sim_link_of(stream, op);
     if (!device || device->link_gbps <= 0)
         return now + delay_ns;
@@ -225,7 +228,7 @@ static void move(struct sim_op *op, char *to, const char *from)
             memcpy(to + at, command->pattern,
                    command->bytes - at < command->pattern_bytes ? command->bytes - at : command->pattern_bytes);
     } else {
-        overwritten = op->checked && sum_of(from, command->bytes) != op->checksum;
+        overwritten = op->checked && sim_sum(from, command->bytes) != op->checksum;
         memmove(to, from, command->bytes);
     }
     sim_lock();
@@ -235,17 +238,50 @@ static void move(struct sim_op *op, char *to, const char *from)
                  (unsigned long long)command->bytes, (const void *)from);
 }
 
+/* What a command is told by: where it writes to; a kernel by where it reads from. */
+static const void *side(const struct sim_op *op)
+{
+    return op->command.kind == SIM_KERNEL ? op->command.from : op->command.to;
+}
+
+static const char *direction(const struct sim_op *op)
+{
+    return op->command.kind == SIM_KERNEL ? "from" : "to";
+}
+
 /* Whoever shares memory between streams says by an event which of them comes first. */
 static void check_order(const struct sim_stream *stream, const struct sim_op *op)
 {
     const struct sim_op *other = sim_conflict(stream, op);
     if (!other)
         return;
-    sim_note(SIM_UNORDERED, "%llu bytes to %p and %llu bytes to %p, in two streams that do not wait for each other",
-             (unsigned long long)other->command.bytes, other->command.to, (unsigned long long)op->command.bytes,
-             op->command.to);
+    sim_note(SIM_UNORDERED, "%llu bytes %s %p and %llu bytes %s %p, in two streams that do not wait for each other",
+             (unsigned long long)other->command.bytes, direction(other), side(other),
+             (unsigned long long)op->command.bytes, direction(op), side(op));
     while ((other = sim_conflict(stream, op)) && other->running)
-        sim_wait_untouched(other->command.to, other->command.bytes);
+        sim_wait_untouched(side(other), other->command.bytes);
+}
+
+/* A look of a kernel at its bytes. */
+static int look(struct sim_stream *stream, struct sim_op *op)
+{
+    const struct sim_command *command = &op->command;
+    if (command->bytes == 0)
+        return SIM_OK;
+    check_order(stream, op);
+    const char *from = resolve(stream, op, command->from, "a kernel's read");
+    if (!from)
+        return SIM_ILLEGAL_ADDRESS;
+    op->running = true;
+    sim_unlock();
+    bool right = sim_sum(from, command->bytes) == command->sum;
+    sim_lock();
+    op->running = false;
+    pthread_cond_broadcast(&sim.changed);
+    if (!right)
+        sim_note(SIM_WRONG_BYTES, "a kernel of %s finds wrong ones among %llu bytes at %p", stream->context->device->id,
+                 (unsigned long long)command->bytes, command->from);
+    return SIM_OK;
 }
 
 static int failed_wait(const struct sim_stream *stream, const struct sim_op *op)
@@ -263,6 +299,8 @@ int sim_execute(struct sim_stream *stream, struct sim_op *op)
     int status = failed_wait(stream, op);
     if (status == SIM_OK && command->kind != SIM_NOTHING)
         status = sim_turn(&execute);
+    if (status == SIM_OK && command->kind == SIM_KERNEL)
+        status = look(stream, op);
     uint64_t end_ns = end_of(stream, op);
     sim_unlock();
     sleep_until(end_ns);
@@ -273,6 +311,10 @@ int sim_execute(struct sim_stream *stream, struct sim_op *op)
         status = stream->context->sticky;
     if (status || command->kind == SIM_NOTHING)
         return status;
+    if (command->kind == SIM_KERNEL) {
+        sim.kernels += command->bytes > 0;
+        return look(stream, op);
+    }
     check_order(stream, op);
     char *to = resolve(stream, op, command->to, "a late write");
     const char *from = op->staged;

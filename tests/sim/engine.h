@@ -7,7 +7,7 @@
  *     context.c  contexts, peers
  *     memory.c   device memory, pinned and registered memory
  *     stream.c   streams and their threads, events
- *     command.c  copies: what is refused, what is staged, what is checked
+ *     command.c  copies and kernels: what is refused, what is staged, what is checked
  *     sysfs.c    the files in which amdgpu tells what memory is in use
  *     report.c   violations, the report
  */
@@ -96,6 +96,7 @@ struct sim_engine {
     uintptr_t next_id;
     uint64_t next_sequence, next_stream;
     uint64_t copies[SIM_COPY_KIND_COUNT][SIM_MEMORY_KIND_COUNT];
+    uint64_t kernels; /* that have read bytes */
     uint64_t violations[SIM_VIOLATION_COUNT];
     const char *sysfs; /* the folder for amdgpu's files, NULL: none */
 };

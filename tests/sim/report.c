@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 static const char *const violation_keys[SIM_VIOLATION_COUNT] = {
-    "host_touch",   "use_after_free", "overwritten_source", "unordered", "wrong_device",
-    "out_of_range", "bad_handle",     "peer_access",        "abandoned",
+    "host_touch",   "use_after_free", "overwritten_source", "wrong_bytes", "unordered",
+    "wrong_device", "out_of_range",   "bad_handle",         "peer_access", "abandoned",
 };
 
 /* -- violations */
@@ -116,6 +116,7 @@ static void report_copies(FILE *out)
             if (i <= SIM_COUNT_D2H || j == 0)
                 fprintf(out, "copies.%s%s%s=%llu\n", copies[i], i <= SIM_COUNT_D2H ? "." : "",
                         i <= SIM_COUNT_D2H ? memory[j] : "", (unsigned long long)sim.copies[i][j]);
+    fprintf(out, "kernels=%llu\n", (unsigned long long)sim.kernels);
 }
 
 static void report(FILE *out)

@@ -318,7 +318,7 @@ static int run(struct sim_context *context, VENDOR(Stream_t) stream, const struc
 {
     const struct sim_context *owner = sim_stream_context(context, (uintptr_t)stream);
     if (owner && owner != context)
-        sim_violation(SIM_WRONG_DEVICE, "a copy is queued in a stream of %s while %s is current",
+        sim_violation(SIM_WRONG_DEVICE, "work is queued in a stream of %s while %s is current",
                       sim_context_device(owner)->id, sim_context_device(context)->id);
     return sim_run(context, (uintptr_t)stream, command);
 }
@@ -376,4 +376,16 @@ VENDOR(Error_t) VENDOR(Memset)(void *to, int value, size_t bytes)
 {
     ENTER_CONTEXT(context);
     return leave(fill(context, to, value, bytes, NULL, true));
+}
+
+/* -- work */
+
+VENDOR(Error_t)
+VENDOR(SimLaunch)(VENDOR(Stream_t) stream, const void *weights, size_t bytes, uint64_t sum, uint64_t duration_ns)
+{
+    struct sim_context *context;
+    int cannot = sim_here(API, &context);
+    struct sim_command command = { .kind = SIM_KERNEL, .from = weights, .bytes = bytes, .sum = sum };
+    command.duration_ns = duration_ns;
+    return leave(cannot ? cannot : run(context, stream, &command));
 }

@@ -163,7 +163,7 @@ int sim_stream_wait_event(struct sim_context *context, uintptr_t stream, uintptr
 
 /* One command for a stream. */
 struct sim_command {
-    enum { SIM_NOTHING, SIM_COPY, SIM_FILL } kind;
+    enum { SIM_NOTHING, SIM_COPY, SIM_FILL, SIM_KERNEL } kind;
     void *to;
     const void *from;
     uint64_t bytes;
@@ -172,6 +172,8 @@ struct sim_command {
     const struct sim_device *to_device, *from_device; /* SIM_PEER */
     unsigned char pattern[128];                       /* SIM_FILL */
     unsigned pattern_bytes;
+    uint64_t sum;         /* SIM_KERNEL: of the bytes that it should find; it needs none of them to take time */
+    uint64_t duration_ns; /* SIM_KERNEL */
     bool blocks; /* returns when it has run */
     bool staged; /* the source is read now, into the engine's own memory */
     /* OpenCL: pageable memory is read and written late as well; waits for other commands, and is an event itself. */
@@ -182,6 +184,9 @@ struct sim_command {
 };
 int sim_run(struct sim_context *context, uintptr_t stream, const struct sim_command *command);
 
+/* A sum of bytes, such as a kernel compares. */
+uint64_t sim_sum(const void *memory, uint64_t bytes);
+
 /* Blocks until no command that is queued reads or writes a range. */
 void sim_wait_idle(const void *address, uint64_t bytes);
 
@@ -191,6 +196,7 @@ enum sim_violation {
     SIM_HOST_TOUCH,
     SIM_USE_AFTER_FREE,
     SIM_OVERWRITTEN_SOURCE,
+    SIM_WRONG_BYTES, /* a kernel found others than it should */
     SIM_UNORDERED, /* two commands on one memory, and nothing says which comes first */
     SIM_WRONG_DEVICE,
     SIM_OUT_OF_RANGE,

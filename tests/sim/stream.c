@@ -276,12 +276,16 @@ static bool overlaps(const void *base, uint64_t size, const void *address, uint6
     return a && b && a < b + bytes && b < a + size;
 }
 
+static bool reads(const struct sim_op *op)
+{
+    return op->command.kind == SIM_KERNEL || (op->command.kind == SIM_COPY && !op->staged);
+}
+
 static bool touches(const struct sim_op *op, const void *address, uint64_t bytes, bool writes)
 {
     const struct sim_command *command = &op->command;
     return (command->kind != SIM_NOTHING && overlaps(command->to, command->bytes, address, bytes)) ||
-           (command->kind == SIM_COPY && !writes && !op->staged &&
-            overlaps(command->from, command->bytes, address, bytes));
+           (reads(op) && !writes && overlaps(command->from, command->bytes, address, bytes));
 }
 
 static bool any_op(const void *address, uint64_t bytes, bool writes, bool running)
@@ -308,7 +312,7 @@ static bool conflicts(const struct sim_op *one, const struct sim_op *other)
 {
     const struct sim_command *command = &one->command;
     return (command->kind != SIM_NOTHING && touches(other, command->to, command->bytes, false)) ||
-           (command->kind == SIM_COPY && !one->staged && touches(other, command->from, command->bytes, true));
+           (reads(one) && touches(other, command->from, command->bytes, true));
 }
 
 const struct sim_op *sim_conflict(const struct sim_stream *stream, const struct sim_op *op)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The simulated streams: late, in order, and merciless with those who do not wait. */
 #include "sandbox.h"
-#include <cuda_runtime_api.h>
+#include "cudart.h"
+#include "face.h"
 
 #define MiB ((size_t)1 << 20)
 /* A copy of 8 MiB takes 80 ms: whoever does not wait is too early. */
@@ -202,6 +203,70 @@ static void body_destroyed(void)
     drop(NULL, memory, host);
 }
 
+/* -- kernels */
+
+enum { SOON_NS = 1000000, LATE_NS = 400000000 };
+
+/* A kernel that should find what the host has. */
+static void launch(cudaStream_t stream, const char *memory, uint64_t sum, uint64_t duration_ns)
+{
+    must(good(cudaSimLaunch(stream, memory, BYTES, sum, duration_ns)));
+}
+
+static void body_kernel(void)
+{
+    char *host = pinned(1), *memory = device_memory();
+    uint64_t sum = sim_sum(host, BYTES);
+    cudaStream_t copies = stream_of(cudaStreamNonBlocking), work = stream_of(cudaStreamNonBlocking);
+    must(good(cudaMemcpyAsync(memory, host, BYTES, cudaMemcpyHostToDevice, copies)));
+    cudaEvent_t arrival = event_after(copies);
+    must(good(cudaStreamWaitEvent(work, arrival, 0)));
+    launch(work, memory, sum, SOON_NS);
+    must(good(cudaSimLaunch(work, NULL, 0, 0, SOON_NS)) && cudaStreamQuery(work) == cudaErrorNotReady);
+    cudaEvent_t read = event_after(work);
+    must(good(cudaStreamWaitEvent(copies, read, 0)) && good(cudaMemsetAsync(memory, 2, BYTES, copies)));
+    must(good(cudaStreamSynchronize(copies)) && good(cudaStreamSynchronize(work)));
+    must(cudaSimLaunch(work, host, BYTES, 0, 0) == cudaErrorInvalidValue); /* it reads device memory */
+    must(sim_value("kernels") == 1 && good(cudaEventDestroy(arrival)) && good(cudaEventDestroy(read)));
+    drop(copies, memory, host);
+    must(good(cudaStreamDestroy(work)));
+}
+
+static void body_wrong_bytes(void)
+{
+    char *host = pinned(1), *memory = device_memory();
+    must(good(cudaMemcpy(memory, host, BYTES, cudaMemcpyHostToDevice)));
+    launch(NULL, memory, 3, 0);
+    must(good(cudaStreamSynchronize(NULL)));
+    drop(NULL, memory, host);
+}
+
+static void body_kernel_too_early(void)
+{
+    char *host = pinned(1), *memory = device_memory();
+    uint64_t sum = sim_sum(host, BYTES);
+    cudaStream_t copies = stream_of(cudaStreamNonBlocking), work = stream_of(cudaStreamNonBlocking);
+    must(good(cudaMemcpyAsync(memory, host, BYTES, cudaMemcpyHostToDevice, copies)));
+    launch(work, memory, sum, LATE_NS);
+    must(good(cudaDeviceSynchronize()));
+    must(sim_value("wrong_bytes") == 1);
+    drop(copies, memory, host);
+    must(good(cudaStreamDestroy(work)));
+}
+
+static void body_kernel_overtaken(void)
+{
+    char *host = pinned(1), *memory = device_memory();
+    uint64_t sum = sim_sum(host, BYTES);
+    cudaStream_t work = stream_of(cudaStreamNonBlocking), other = stream_of(cudaStreamNonBlocking);
+    must(good(cudaMemcpy(memory, host, BYTES, cudaMemcpyHostToDevice)));
+    launch(work, memory, sum, LATE_NS);
+    must(good(cudaMemsetAsync(memory, 2, BYTES, other)) && good(cudaDeviceSynchronize()));
+    must(sim_value("wrong_bytes") == 1 && sim_value("unordered") == 1);
+    drop(work, memory, host);
+    must(good(cudaStreamDestroy(other)));
+}
+
 /* -- the default stream */
 
 static void default_stream(unsigned flags, bool waits)
@@ -272,6 +337,10 @@ int main(void)
         { "a stream waits for an event of another", SLOW, body_events, NULL, 0 },
         { "a stream does not wait for another", SLOW, body_no_event, "unordered", 1 },
         { "an event is recorded again", SLOW, body_recorded_again, NULL, 0 },
+        { "kernels read late what was copied for them", SLOW, body_kernel, NULL, 0 },
+        { "a kernel finds other bytes", SLOW, body_wrong_bytes, "wrong_bytes", 2 },
+        { "a kernel begins before its bytes are there", SLOW, body_kernel_too_early, "unordered", 1 },
+        { "a kernel's bytes are overwritten while it reads", SLOW, body_kernel_overtaken, "wrong_bytes", 1 },
         { "a stream is destroyed with work in it", SLOW, body_destroyed, NULL, 0 },
         { "the default stream and a blocking one wait for each other", SLOW, body_default_blocking, NULL, 0 },
         { "the default stream and a non-blocking one do not", SLOW, body_default_non_blocking, NULL, 0 },

@@ -208,9 +208,13 @@ static void test_eject(struct source *a, struct source *b)
     is_u64(loaded_count(), 0, "all are gone");
 }
 
+static int used_while_waited_for; /* of what a borrower does while somebody waits to unload: how it ended */
+
 static void *return_later(void *data)
 {
+    struct dt2_native native;
     usleep(50000);
+    used_while_waited_for = dt2_model_loaded(data) ? DT2_EBUSY : dt2_model_native(data, 0, &native, NULL);
     dt2_model_return(data);
     return NULL;
 }
@@ -227,6 +231,7 @@ static void test_wait(struct source *source)
     is_int(dt2_model_unload(model, DT2_UNLOAD_WAIT, &err), 0, "unload waits for the last borrower");
     is_int(dt2_model_borrow(model, &err), DT2_EBUSY, "what is unloaded cannot be borrowed");
     pthread_join(thread, NULL);
+    is_int(used_while_waited_for, 0, "who has borrowed it finds its tensors until then");
     dt2_model_unref(model);
 }
 

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Sentences for the user, collected on the way. */
+#ifndef DT2_BASE_NOTES_H
+#define DT2_BASE_NOTES_H
+
+#include <distorch2/error.h>
+
+struct dt2_notes {
+    char **items;
+    size_t count;
+    size_t capacity;
+};
+int dt2_notes_add(struct dt2_notes *notes, struct dt2_error *err, const char *format, ...) DT2_PRINTF(3, 4);
+void dt2_notes_clear(struct dt2_notes *notes);
+
+#endif

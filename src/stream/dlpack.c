@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Tensors as DLPack structures. Their layouts are those of dlpack.h, versions 0.8 and 1.1
+ * (https://dmlc.github.io/dlpack/latest/c_api.html), which never change within a major version.
+ */
+#include <distorch2/dlpack.h>
+#include "base/alloc.h"
+#include "base/checked.h"
+#include "base/error.h"
+#include "model/model.h"
+#include "stream/stream.h"
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* -- DLPack's own --------------------------------------------------------------------------------------------- */
+
+enum { DL_CPU = 1, DL_CUDA = 2, DL_OPENCL = 4, DL_ROCM = 10 };
+enum { DL_INT = 0, DL_UINT = 1, DL_FLOAT = 2, DL_BFLOAT = 4, DL_COMPLEX = 5, DL_BOOL = 6 };
+#define DL_MAJOR 1
+#define DL_MINOR 1
+#define DL_READ_ONLY 1
+
+struct dl_type {
+    uint8_t code;
+    uint8_t bits;
+    uint16_t lanes;
+};
+
+struct dl_tensor {
+    void *data;
+    struct dt2_dlpack_device device;
+    int32_t ndim;
+    struct dl_type dtype;
+    int64_t *shape;
+    int64_t *strides;
+    uint64_t byte_offset;
+};
+
+struct dl_unversioned {
+    struct dl_tensor tensor;
+    void *manager;
+    void (*deleter)(struct dl_unversioned *self);
+};
+
+struct dl_versioned {
+    uint32_t major;
+    uint32_t minor;
+    void *manager;
+    void (*deleter)(struct dl_versioned *self);
+    uint64_t flags;
+    struct dl_tensor tensor;
+};
+
+/* -- what it stands for ---------------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *name; /* safetensors' */
+    struct dl_type type;
+} types[] = {
+    { "F64", { DL_FLOAT, 64, 1 } },  { "F32", { DL_FLOAT, 32, 1 } },  { "F16", { DL_FLOAT, 16, 1 } },
+    { "BF16", { DL_BFLOAT, 16, 1 } }, { "I64", { DL_INT, 64, 1 } },    { "I32", { DL_INT, 32, 1 } },
+    { "I16", { DL_INT, 16, 1 } },    { "I8", { DL_INT, 8, 1 } },      { "U64", { DL_UINT, 64, 1 } },
+    { "U32", { DL_UINT, 32, 1 } },   { "U16", { DL_UINT, 16, 1 } },   { "U8", { DL_UINT, 8, 1 } },
+    { "BOOL", { DL_BOOL, 8, 1 } },   { "C64", { DL_COMPLEX, 64, 1 } }, { "F8_E4M3", { 10, 8, 1 } },
+    { "F8_E4M3FNUZ", { 11, 8, 1 } }, { "F8_E5M2", { 12, 8, 1 } },     { "F8_E5M2FNUZ", { 13, 8, 1 } },
+    { "F8_E8M0", { 14, 8, 1 } },
+};
+
+static const struct {
+    const char *driver;
+    int32_t type;
+} drivers[] = { { "cuda:", DL_CUDA }, { "hip:", DL_ROCM }, { "rocm:", DL_ROCM }, { "opencl:", DL_OPENCL } };
+
+/* DLPack's device for the name under which ours is listed. Host memory is one device there, whatever its nodes. */
+static struct dt2_dlpack_device device_of(const char *name)
+{
+    for (size_t i = 0; i < DT2_COUNT(drivers); i++) {
+        size_t length = strlen(drivers[i].driver);
+        if (strncmp(name, drivers[i].driver, length) == 0)
+            return (struct dt2_dlpack_device){ drivers[i].type, (int32_t)strtol(name + length, NULL, 10) };
+    }
+    return (struct dt2_dlpack_device){ DL_CPU, 0 };
+}
+
+/* One export: the structure in either kind, and what it holds. */
+struct export {
+    union {
+        struct dl_unversioned unversioned;
+        struct dl_versioned versioned;
+    };
+    struct dt2_model *model;     /* borrowed, and referenced */
+    struct dt2_session *session; /* NULL: the tensor where it lies, which may outlive a session */
+    size_t tensor;               /* held in the session's window */
+    int64_t shape[];             /* and strides behind it */
+};
+
+static void end(struct export *export)
+{
+    DT2_KEEP_ERRNO;
+    if (export->session)
+        dt2_session_let_go(export->session, export->tensor);
+    dt2_model_return(export->model);
+    dt2_model_unref(export->model);
+    dt2_release(export);
+}
+
+static void delete_unversioned(struct dl_unversioned *self)
+{
+    if (self)
+        end(self->manager);
+}
+
+static void delete_versioned(struct dl_versioned *self)
+{
+    if (self)
+        end(self->manager);
+}
+
+/* -- making ------------------------------------------------------------------------------------------------------ */
+
+static int find_type(const struct dt2_tensor *tensor, struct dl_type *type, struct dt2_error *err)
+{
+    for (size_t i = 0; i < DT2_COUNT(types); i++)
+        if (strcmp(types[i].name, tensor->dtype) == 0) {
+            *type = types[i].type;
+            return 0;
+        }
+    return dt2_fail(err, DT2_EUSAGE, "tensor %s is %s, which DLPack does not have", tensor->name, tensor->dtype);
+}
+
+/* The tensor's address and device, while it is held. */
+static int locate(struct dt2_model *model, struct dt2_session *session, size_t tensor, struct dt2_native *native,
+                  struct dt2_error *err)
+{
+    if (session && dt2_session_model(session) != model)
+        return dt2_fail(err, DT2_EUSAGE, "the session runs another model, %s", dt2_model_name(dt2_session_model(session)));
+    return session ? dt2_session_native(session, tensor, native, err) : dt2_model_native(model, tensor, native, err);
+}
+
+static int check_device(const struct dt2_native *native, const struct dt2_tensor *tensor, struct dt2_error *err)
+{
+    if (device_of(native->device).type != DL_OPENCL)
+        return 0;
+    dt2_fail(err, DT2_EUSAGE, "tensor %s is an OpenCL buffer on %s, which has no address that an array library could use",
+             tensor->name, native->device);
+    dt2_suggest(err, "copy it to host memory with dt2_model_read(), or compute on another device");
+    return DT2_EUSAGE;
+}
+
+static void fill(struct dl_tensor *out, struct export *export, const struct dt2_tensor *tensor,
+                 const struct dt2_native *native, struct dl_type type)
+{
+    int64_t *strides = export->shape + tensor->rank, stride = 1;
+    for (size_t i = tensor->rank; i-- > 0;) {
+        export->shape[i] = (int64_t)tensor->shape[i];
+        strides[i] = stride;
+        if (tensor->bytes)
+            stride *= export->shape[i];
+    }
+    *out = (struct dl_tensor){ .data = native->handle,
+                               .device = device_of(native->device),
+                               .ndim = (int32_t)tensor->rank,
+                               .dtype = type,
+                               .shape = export->shape,
+                               .strides = strides };
+}
+
+/* The structure itself, for a tensor that is borrowed and, in a window, held by `held`. */
+static int make(struct dt2_model *model, struct dt2_session *session, struct dt2_session *held, size_t index,
+                enum dt2_dlpack_kind kind, void **managed, struct dt2_error *err)
+{
+    const struct dt2_tensor *tensor = dt2_model_tensor(model, index);
+    struct dt2_native native;
+    struct dl_type type;
+    int rc = locate(model, session, index, &native, err);
+    if (rc == 0)
+        rc = check_device(&native, tensor, err);
+    if (rc == 0)
+        rc = find_type(tensor, &type, err);
+    if (rc < 0)
+        return rc;
+    struct export *export = dt2_alloc(1, sizeof *export + 2 * tensor->rank * sizeof *export->shape);
+    if (!export)
+        return dt2_fail_nomem(err);
+    export->model = dt2_model_ref(model);
+    export->session = held;
+    export->tensor = index;
+    if (kind == DT2_DLPACK_VERSIONED) {
+        export->versioned = (struct dl_versioned){ .major = DL_MAJOR, .minor = DL_MINOR, .manager = export,
+                                                   .deleter = delete_versioned, .flags = DL_READ_ONLY };
+        fill(&export->versioned.tensor, export, tensor, &native, type);
+        *managed = &export->versioned;
+    } else {
+        export->unversioned = (struct dl_unversioned){ .manager = export, .deleter = delete_unversioned };
+        fill(&export->unversioned.tensor, export, tensor, &native, type);
+        *managed = &export->unversioned;
+    }
+    return 0;
+}
+
+int dt2_tensor_dlpack(struct dt2_model *model, struct dt2_session *session, size_t tensor, enum dt2_dlpack_kind kind,
+                      void **managed, struct dt2_error *err)
+{
+    DT2_KEEP_ERRNO;
+    struct dt2_dlpack_device device;
+    int rc = dt2_tensor_dlpack_device(model, session, tensor, &device, err); /* also: whether it is held */
+    if (rc == 0)
+        rc = dt2_model_borrow_again(model, err); /* of the caller's, or the session's */
+    if (rc < 0)
+        return rc;
+    struct dt2_session *held = NULL;
+    if (session)
+        rc = dt2_session_hold(session, tensor, &held, err);
+    if (rc == 0) {
+        rc = make(model, session, held, tensor, kind, managed, err);
+        if (rc < 0 && held)
+            dt2_session_let_go(held, tensor);
+    }
+    if (rc < 0)
+        dt2_model_return(model);
+    return rc;
+}
+
+int dt2_tensor_dlpack_device(struct dt2_model *model, struct dt2_session *session, size_t tensor,
+                             struct dt2_dlpack_device *device, struct dt2_error *err)
+{
+    DT2_KEEP_ERRNO;
+    struct dt2_native native;
+    int rc = locate(model, session, tensor, &native, err);
+    if (rc == 0)
+        rc = check_device(&native, dt2_model_tensor(model, tensor), err);
+    if (rc == 0)
+        *device = device_of(native.device);
+    return rc;
+}
+
+/* -- Python's capsules --------------------------------------------------------------------------------------------- */
+
+/* Python is not linked: a program that has capsules has these functions. Calls come from Python, which holds its lock. */
+void dt2_dlpack_capsule_free(void *capsule)
+{
+    DT2_KEEP_ERRNO;
+    int (*is_valid)(void *, const char *);
+    void *(*get_pointer)(void *, const char *);
+    *(void **)&is_valid = dlsym(RTLD_DEFAULT, "PyCapsule_IsValid");
+    *(void **)&get_pointer = dlsym(RTLD_DEFAULT, "PyCapsule_GetPointer");
+    if (!capsule || !is_valid || !get_pointer)
+        return;
+    if (is_valid(capsule, "dltensor")) {
+        struct dl_unversioned *held = get_pointer(capsule, "dltensor");
+        held->deleter(held);
+    } else if (is_valid(capsule, "dltensor_versioned")) {
+        struct dl_versioned *held = get_pointer(capsule, "dltensor_versioned");
+        held->deleter(held);
+    }
+}

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: BSD-3-Clause
+libdistorch2_core_la_SOURCES += \
+	src/stream/dlpack.c \
+	src/stream/gear.c \
+	src/stream/order.c \
+	src/stream/order.h \
+	src/stream/route.c \
+	src/stream/session.c \
+	src/stream/stream.h \
+	src/stream/units.c \
+	src/stream/window.c \
+	src/stream/window.h
+
+check_PROGRAMS += tests/unit/test-session tests/unit/test-stream
+TESTS += tests/unit/test-session tests/unit/test-stream
+tests_unit_test_session_SOURCES = tests/unit/test-session.c tests/mixed/source.h tests/support/layout.h tests/support/scratch.h tests/support/tap.h
+tests_unit_test_session_LDADD = $(TEST_LIBS)
+tests_unit_test_stream_SOURCES = tests/unit/test-stream.c tests/support/tap.h
+tests_unit_test_stream_LDADD = $(TEST_LIBS)

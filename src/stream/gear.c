@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Window, staging, routes, and the thread that fetches units ahead. */
+#include "base/alloc.h"
+#include "base/checked.h"
+#include "base/error.h"
+#include "model/model.h"
+#include "stream/stream.h"
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+
+#define MIB ((uint64_t)1 << 20)
+#define STAGING_BYTES (32 * MIB)
+#define SLOTS 4
+#define SLOT_MOST (8 * MIB)
+#define SLOT_LEAST ((uint64_t)64 * 1024)
+
+/* -- places ------------------------------------------------------------------------------------------------ */
+
+/* What must stay: what is read, waited for or on its way; and, while fetching ahead, what was fetched for later. */
+static bool keep_needed(void *data, size_t unit)
+{
+    const struct dt2_unit *u = &((struct dt2_session *)data)->units.units[unit];
+    return u->holders || u->waiters || u->state == DT2_UNIT_COMING;
+}
+
+static bool keep_wanted(void *data, size_t unit)
+{
+    return keep_needed(data, unit) || ((struct dt2_session *)data)->units.units[unit].wanted;
+}
+
+static void free_event(const struct dt2_session *session, dt2_handle *event)
+{
+    if (*event)
+        session->compute->backend->event_free(session->compute->driver, *event, NULL);
+    *event = 0;
+}
+
+static void forget(struct dt2_session *session, struct dt2_unit *unit)
+{
+    free_event(session, &unit->arrival);
+    free_event(session, &unit->reader);
+    unit->state = DT2_UNIT_ABSENT;
+}
+
+/* What is fetched for later is looked at afresh. */
+static void rewind_order(struct dt2_session *session)
+{
+    session->order.lead = 0;
+    for (size_t i = 0; i < session->units.count; i++)
+        session->units.units[i].wanted = false;
+}
+
+/* Copies from now on come after the readers of what lies in a range, which then may be overwritten. */
+static int wait_for_readers(struct dt2_session *session, uint64_t offset, uint64_t bytes, struct dt2_error *err)
+{
+    const struct dt2_opened *o = session->compute;
+    struct dt2_backend_error failure = { 0 };
+    size_t first, count = dt2_window_overlapped(&session->places, offset, bytes, &first);
+    for (size_t i = first; i < first + count; i++) {
+        const struct dt2_unit *unit = &session->units.units[session->places.tenants[i].unit];
+        if (unit->reader &&
+            o->backend->queue_wait_event(o->driver, session->gear.ring.queue, unit->reader, &failure) < 0)
+            return dt2_fail_driver(err, o->name, &failure);
+    }
+    return 0;
+}
+
+/* Gives a unit a place, over units that need not stay. 1: done; 0: there is no room; negative: the driver failed. */
+static int place(struct dt2_session *session, size_t index, bool (*keep)(void *, size_t), struct dt2_error *err)
+{
+    struct dt2_unit *unit = &session->units.units[index];
+    uint64_t offset;
+    bool dropped = false;
+    if (!dt2_window_find(&session->places, unit->bytes, keep, session, &offset))
+        return 0;
+    int rc = wait_for_readers(session, offset, unit->bytes, err);
+    if (rc < 0)
+        return rc;
+    size_t first, count = dt2_window_overlapped(&session->places, offset, unit->bytes, &first);
+    for (size_t i = first; i < first + count; i++) {
+        struct dt2_unit *former = &session->units.units[session->places.tenants[i].unit];
+        dropped |= former->wanted;
+        forget(session, former);
+    }
+    if (dropped)
+        rewind_order(session);
+    dt2_window_put(&session->places, index, offset, unit->bytes);
+    unit->offset = offset;
+    unit->state = DT2_UNIT_COMING;
+    session->total.window_bytes = dt2_max(session->total.window_bytes, dt2_window_used(&session->places));
+    return 1;
+}
+
+/* -- units that fail, and that arrive ------------------------------------------------------------------------ */
+
+/* Puts a unit into the list of those that somebody waits for. */
+void dt2_gear_ask(struct dt2_session *session, size_t index)
+{
+    if (!session->units.units[index].asked)
+        session->asked[session->asked_count++] = index;
+    session->units.units[index].asked = true;
+}
+
+/* Those who wait for the unit get the error. Nothing is fetched ahead until the next acquire. */
+static void fail_unit(struct dt2_session *session, size_t index, const struct dt2_error *failure)
+{
+    session->failure = *failure;
+    session->units.units[index].failures++;
+    session->gear.halted = true;
+    rewind_order(session);
+    pthread_cond_broadcast(&session->changed);
+}
+
+/*
+ * After a failure on the way to unit `index`: nothing may be on its way any more when the places of what was coming are
+ * given to others. All that was coming is dropped; for other units than the one that failed, who waits asks again.
+ */
+static void abandon(struct dt2_session *session, size_t index, const struct dt2_error *failure)
+{
+    struct dt2_gear *gear = &session->gear;
+    pthread_mutex_unlock(&session->lock);
+    for (size_t i = 0; i < gear->flight_count; i++)
+        dt2_route_finish(session, &gear->flights[i], true, NULL);
+    dt2_ring_drain(&gear->ring, NULL);
+    pthread_mutex_lock(&session->lock);
+    gear->flight_count = gear->landing_count = 0;
+    gear->current = DT2_NOWHERE;
+    for (size_t i = 0; i < session->units.count; i++) {
+        struct dt2_unit *unit = &session->units.units[i];
+        if (unit->state != DT2_UNIT_COMING)
+            continue;
+        dt2_window_drop(&session->places, i);
+        forget(session, unit);
+        if (unit->waiters && i != index)
+            dt2_gear_ask(session, i);
+    }
+    fail_unit(session, index, failure);
+}
+
+/* All of a unit's copies are queued. Its bytes are there once what is queued by now has run. */
+static int arrive(struct dt2_session *session, size_t index, struct dt2_error *err)
+{
+    const struct dt2_opened *o = session->compute;
+    struct dt2_unit *unit = &session->units.units[index];
+    struct dt2_gear *gear = &session->gear;
+    struct dt2_backend_error failure = { 0 };
+    bool there = gear->routes[unit->share].kind == DT2_ROUTE_READ || (o->flags & DT2_DEVICE_HOST_ADDRESSABLE);
+    if (!there && o->backend->event_record(o->driver, gear->ring.queue, &unit->arrival, &failure) < 0)
+        return dt2_fail_driver(err, o->name, &failure);
+    if (!there && !dt2_session_queue(session)) {
+        gear->landing[gear->landing_count++] = index; /* without a stream the host waits for it */
+        return 0;
+    }
+    unit->state = DT2_UNIT_HERE;
+    pthread_cond_broadcast(&session->changed);
+    return 0;
+}
+
+/* -- the thread ---------------------------------------------------------------------------------------------- */
+
+/* Takes the first unit out of a list. */
+static size_t shift(size_t *list, size_t *count)
+{
+    size_t first = list[0];
+    memmove(list, list + 1, --*count * sizeof *list);
+    return first;
+}
+
+/* Whether something that is on its way may make room. */
+static bool in_transit(const struct dt2_session *session)
+{
+    return session->gear.flight_count || session->gear.landing_count;
+}
+
+static void start(struct dt2_session *session, size_t index)
+{
+    session->gear.current = index;
+    session->gear.stretch = 0;
+    session->gear.sent = 0;
+}
+
+/* What somebody waits for. True: there is work, or a failure was told. */
+static bool start_asked(struct dt2_session *session)
+{
+    struct dt2_error failure;
+    size_t index = session->asked[0];
+    struct dt2_unit *unit = &session->units.units[index];
+    int placed = 1;
+    if (unit->state == DT2_UNIT_ABSENT) {
+        placed = place(session, index, keep_wanted, &failure);
+        if (placed == 0)
+            placed = place(session, index, keep_needed, &failure);
+        if (placed == 0 && in_transit(session))
+            return false;
+        if (placed == 0)
+            placed = dt2_fail(&failure, DT2_EBUSY,
+                              "the window of %" PRIu64 " bytes on %s has no room for block %s of %" PRIu64
+                              " bytes beside those that are held",
+                              dt2_window_bytes(&session->places), session->compute->name,
+                              session->model->blocks.blocks[unit->block].name, unit->bytes);
+        if (placed < 0)
+            fail_unit(session, index, &failure);
+        else
+            start(session, index);
+    }
+    shift(session->asked, &session->asked_count);
+    unit->asked = false;
+    return true;
+}
+
+/* What comes next. True: there is work. */
+static bool start_ahead(struct dt2_session *session)
+{
+    struct dt2_error failure;
+    for (;;) {
+        size_t index = dt2_order_ahead(&session->order);
+        if (index == DT2_NOWHERE || session->gear.halted)
+            return false;
+        struct dt2_unit *unit = &session->units.units[index];
+        bool here = unit->state != DT2_UNIT_ABSENT;
+        int placed = here ? 1 : place(session, index, keep_wanted, &failure);
+        if (placed < 0)
+            fail_unit(session, index, &failure);
+        if (placed <= 0)
+            return false;
+        unit->wanted = true;
+        dt2_order_fetched(&session->order);
+        if (!here) {
+            start(session, index);
+            return true;
+        }
+    }
+}
+
+/* Sends the next piece of the current unit. */
+static void send_piece(struct dt2_session *session)
+{
+    struct dt2_gear *gear = &session->gear;
+    size_t index = gear->current;
+    const struct dt2_unit *unit = &session->units.units[index];
+    const struct dt2_stretch *stretch = &session->units.stretches[unit->first_stretch + gear->stretch];
+    struct dt2_flight flight;
+    struct dt2_error failure;
+    pthread_mutex_unlock(&session->lock);
+    int rc = dt2_route_begin(session, unit, stretch, gear->sent, &flight, &failure);
+    pthread_mutex_lock(&session->lock);
+    if (rc < 0) {
+        abandon(session, index, &failure);
+        return;
+    }
+    gear->sent += flight.bytes;
+    if (gear->sent == stretch->bytes) {
+        gear->stretch++;
+        gear->sent = 0;
+    }
+    flight.unit = index;
+    flight.last = gear->stretch == unit->stretch_count;
+    if (flight.last) {
+        gear->current = DT2_NOWHERE;
+        session->total.bytes += session->model->blocks.blocks[unit->block].bytes;
+    }
+    if (rc == 0)
+        gear->flights[gear->flight_count++] = flight;
+    else if (flight.last && arrive(session, index, &failure) < 0)
+        abandon(session, index, &failure);
+}
+
+/* Ends the oldest flight. */
+static void finish_flight(struct dt2_session *session)
+{
+    struct dt2_gear *gear = &session->gear;
+    struct dt2_flight flight = gear->flights[0];
+    struct dt2_error failure;
+    memmove(gear->flights, gear->flights + 1, --gear->flight_count * sizeof *gear->flights);
+    pthread_mutex_unlock(&session->lock);
+    int rc = dt2_route_finish(session, &flight, false, &failure);
+    pthread_mutex_lock(&session->lock);
+    if (rc == 0 && flight.last)
+        rc = arrive(session, flight.unit, &failure);
+    if (rc < 0)
+        abandon(session, flight.unit, &failure);
+}
+
+/* Takes note of the oldest unit whose arrival the host waits for; `blocking` false: only when it is there. */
+static bool land(struct dt2_session *session, bool blocking)
+{
+    struct dt2_gear *gear = &session->gear;
+    if (gear->landing_count == 0)
+        return false;
+    const struct dt2_opened *o = session->compute;
+    size_t index = gear->landing[0];
+    struct dt2_unit *unit = &session->units.units[index];
+    struct dt2_backend_error failed = { 0 };
+    struct dt2_error failure;
+    bool done = true;
+    pthread_mutex_unlock(&session->lock); /* the event is the thread's own until the unit is there */
+    int status = blocking ? o->backend->event_wait(o->driver, unit->arrival, &failed)
+                          : o->backend->event_query(o->driver, unit->arrival, &done, &failed);
+    pthread_mutex_lock(&session->lock);
+    if (status < 0) {
+        dt2_fail_driver(&failure, o->name, &failed);
+        abandon(session, index, &failure);
+        return true;
+    }
+    if (!done)
+        return false;
+    shift(gear->landing, &gear->landing_count);
+    free_event(session, &unit->arrival);
+    unit->state = DT2_UNIT_HERE;
+    pthread_cond_broadcast(&session->changed);
+    return true;
+}
+
+/* Whether a piece can be sent: of the current unit, or of the next. A failure that was told counts as work done. */
+static bool next_piece(struct dt2_session *session)
+{
+    if (session->gear.current != DT2_NOWHERE)
+        return true;
+    if (session->asked_count && start_asked(session))
+        return true;
+    return start_ahead(session);
+}
+
+static void *fetch(void *data)
+{
+    struct dt2_session *session = data;
+    struct dt2_gear *gear = &session->gear;
+    pthread_mutex_lock(&session->lock);
+    while (!gear->stop) {
+        while (land(session, false))
+            ;
+        if (gear->flight_count < DT2_FLIGHTS_MOST / 2 && next_piece(session)) {
+            if (gear->current != DT2_NOWHERE)
+                send_piece(session);
+        } else if (gear->flight_count) {
+            finish_flight(session);
+        } else if (!land(session, true)) {
+            pthread_cond_wait(&session->work, &session->lock);
+        }
+    }
+    pthread_mutex_unlock(&session->lock);
+    return NULL;
+}
+
+/* -- made and given back as one -------------------------------------------------------------------------------- */
+
+static int make_window(struct dt2_session *session, struct dt2_error *err)
+{
+    struct dt2_gear *gear = &session->gear;
+    struct dt2_machine *machine = session->model->context->machine;
+    size_t count = session->places.slab_count;
+    struct dt2_backend_error failure = { 0 };
+    DT2_AUTO uint64_t *slabs = dt2_alloc(count, sizeof *slabs);
+    gear->natives = dt2_alloc(count, sizeof *gear->natives);
+    if (!slabs || !gear->natives)
+        return dt2_fail_nomem(err);
+    for (size_t i = 0; i < count; i++)
+        slabs[i] = session->places.slab_bytes;
+    int rc = dt2_machine_open(machine, session->compute->name, &gear->window.opened, err);
+    if (rc == 0)
+        rc = dt2_store_alloc(machine, &gear->window, slabs, count, err);
+    if (rc == 0) {
+        gear->charged_bytes = dt2_window_bytes(&session->places);
+        atomic_fetch_add(&session->model->window_bytes, gear->charged_bytes);
+    }
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        const struct dt2_opened *o = gear->window.opened;
+        gear->natives[i].struct_size = sizeof *gear->natives;
+        if (o->backend->buffer_native(o->driver, gear->window.slabs[i].buffer, &gear->natives[i], &failure) < 0)
+            rc = dt2_fail_driver(err, o->name, &failure);
+    }
+    return rc;
+}
+
+/* The queue of copies, with slots when some route needs them. */
+static int make_ring(struct dt2_session *session, struct dt2_error *err)
+{
+    bool staged = dt2_routes_stage(session);
+    uint64_t all = session->options.staging_bytes ? session->options.staging_bytes : STAGING_BYTES;
+    uint64_t slot = dt2_max(dt2_min(all / SLOTS, SLOT_MOST), SLOT_LEAST) & ~(uint64_t)4095;
+    int rc = dt2_ring_make(session->compute, staged ? SLOTS : 0, slot, &session->gear.ring, err);
+    if (rc < 0)
+        return rc;
+    session->staging_bytes = staged ? SLOTS * slot : 0;
+    dt2_routes_pin_slots(session);
+    return 0;
+}
+
+static int start_thread(struct dt2_session *session, struct dt2_error *err)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failure = pthread_create(&session->gear.thread, NULL, fetch, session);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failure)
+        return dt2_fail(err, DT2_EFAILED, "cannot start the thread of a session: %s", strerror(failure));
+    session->gear.running = true;
+    return 0;
+}
+
+int dt2_gear_make(struct dt2_session *session, struct dt2_error *err)
+{
+    struct dt2_gear *gear = &session->gear;
+    *gear = (struct dt2_gear){ .current = DT2_NOWHERE, .landing = dt2_alloc(session->units.count, sizeof *gear->landing) };
+    int rc = gear->landing ? 0 : dt2_fail_nomem(err);
+    if (rc == 0)
+        rc = make_window(session, err);
+    if (rc == 0)
+        rc = dt2_routes_make(session, err);
+    if (rc == 0)
+        rc = make_ring(session, err);
+    if (rc == 0)
+        rc = start_thread(session, err);
+    if (rc < 0)
+        dt2_gear_clear(session);
+    return rc;
+}
+
+/* Waits for all that reads or writes the window. */
+static void settle(struct dt2_session *session)
+{
+    const struct dt2_opened *o = session->compute;
+    for (size_t i = 0; i < session->gear.flight_count; i++)
+        dt2_route_finish(session, &session->gear.flights[i], true, NULL);
+    if (session->gear.ring.ready)
+        dt2_ring_drain(&session->gear.ring, NULL);
+    for (size_t i = 0; i < session->units.count; i++) {
+        struct dt2_unit *unit = &session->units.units[i];
+        if (unit->reader)
+            o->backend->event_wait(o->driver, unit->reader, NULL);
+        forget(session, unit);
+        unit->wanted = unit->asked = false;
+    }
+    session->places.count = 0;
+    session->places.next = 0;
+    session->order.lead = 0;
+    session->asked_count = 0;
+}
+
+void dt2_gear_clear(struct dt2_session *session)
+{
+    struct dt2_gear *gear = &session->gear;
+    if (gear->running) {
+        pthread_mutex_lock(&session->lock);
+        gear->stop = true;
+        pthread_cond_signal(&session->work);
+        pthread_mutex_unlock(&session->lock);
+        pthread_join(gear->thread, NULL);
+    }
+    settle(session);
+    dt2_routes_clear(session); /* before the ring, whose slots they pinned */
+    dt2_ring_clear(&gear->ring);
+    dt2_store_clear(session->model->context->machine, &gear->window);
+    atomic_fetch_sub(&session->model->window_bytes, gear->charged_bytes);
+    dt2_release(gear->natives);
+    dt2_release(gear->landing);
+    *gear = (struct dt2_gear){ .current = DT2_NOWHERE };
+    session->staging_bytes = 0;
+}

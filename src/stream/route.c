@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* From a share's device to the window. */
+#include "base/alloc.h"
+#include "base/checked.h"
+#include "base/error.h"
+#include "model/model.h"
+#include "stream/stream.h"
+#include <inttypes.h>
+#include <string.h>
+
+#define MIB ((uint64_t)1 << 20)
+#define PAGE_BYTES ((uint64_t)4096)
+#define PIN_BYTES (64 * MIB)    /* pinned at one go; no copy goes across two of these */
+#define HOST_COPY_MOST (8 * MIB) /* that the thread copies itself before it looks around again */
+
+/* -- making ------------------------------------------------------------------------------------------------ */
+
+static bool host_reads(const struct dt2_opened *opened)
+{
+    return opened->flags & DT2_DEVICE_HOST_ADDRESSABLE;
+}
+
+/* What a donor can do by itself; where its memory can be mapped for the host to read, that comes later. */
+static enum dt2_route_kind choose(const struct dt2_opened *donor, const struct dt2_opened *compute)
+{
+    bool same_driver = donor->driver == compute->driver;
+    if (host_reads(donor))
+        return compute->flags & DT2_DEVICE_SHARES_HOST ? DT2_ROUTE_DIRECT : DT2_ROUTE_GATHER;
+    if (host_reads(compute))
+        return DT2_ROUTE_READ;
+    return same_driver && compute->backend->copy_peer ? DT2_ROUTE_PEER : DT2_ROUTE_RELAY;
+}
+
+/* Two devices in host memory, such as OpenCL on processors: one copy between them, for which the donor's is mapped. */
+static void try_mapping(struct dt2_route *route, const struct dt2_opened *compute)
+{
+    const struct dt2_store *store = route->store;
+    const struct dt2_opened *o = store->opened;
+    if (route->kind != DT2_ROUTE_RELAY || !(o->flags & compute->flags & DT2_DEVICE_SHARES_HOST) ||
+        !o->backend->buffer_map || !o->backend->buffer_unmap)
+        return;
+    for (size_t i = 0; i < store->slab_count; i++) {
+        void *address;
+        if (o->backend->buffer_map(o->driver, route->queue, store->slabs[i].buffer, 0, store->slabs[i].bytes,
+                                   DT2_MAP_READ, &address, NULL) < 0)
+            return; /* what is mapped is unmapped with the rest */
+        route->sources[i].address = address;
+        route->sources[i].mapped = true;
+    }
+    route->kind = DT2_ROUTE_DIRECT;
+}
+
+static int make_route(struct dt2_session *session, struct dt2_route *route, const struct dt2_store *store,
+                      struct dt2_error *err)
+{
+    const struct dt2_opened *donor = store->opened;
+    struct dt2_backend_error failure = { 0 };
+    route->store = store;
+    route->sources = dt2_alloc(store->slab_count, sizeof *route->sources);
+    if (!route->sources)
+        return dt2_fail_nomem(err);
+    route->kind = choose(donor, session->compute);
+    for (size_t i = 0; i < store->slab_count; i++)
+        route->sources[i].address = store->slabs[i].address;
+    if (route->kind != DT2_ROUTE_READ && route->kind != DT2_ROUTE_RELAY)
+        return 0;
+    if (donor->backend->queue_create(donor->driver, donor->device, &route->queue, &failure) < 0)
+        return dt2_fail_driver(err, donor->name, &failure);
+    try_mapping(route, session->compute);
+    return 0;
+}
+
+/* Pins a slab from its beginning on, as far as the budget and the driver go. */
+static int pin(struct dt2_session *session, struct dt2_source *source, const struct dt2_slab *slab, uint64_t *budget,
+               struct dt2_error *err)
+{
+    const struct dt2_opened *o = session->compute;
+    struct dt2_backend_error failure = { 0 };
+    while (source->pinned_bytes < slab->bytes && *budget > 0) {
+        uint64_t bytes = dt2_min(dt2_min(PIN_BYTES, slab->bytes - source->pinned_bytes), *budget);
+        void *memory = (char *)slab->address + source->pinned_bytes;
+        if (bytes == *budget && bytes < slab->bytes - source->pinned_bytes)
+            bytes -= bytes % PAGE_BYTES; /* the rest of the slab shares the next page */
+        if (bytes == 0)
+            return 0;
+        if (o->backend->host_register(o->driver, o->device, memory, bytes, &failure) < 0)
+            return dt2_fail_driver(err, o->name, &failure);
+        source->pinned_bytes += bytes;
+        session->pinned_bytes += bytes;
+        *budget -= bytes;
+    }
+    return 0;
+}
+
+/* Pins the host's shares where they lie; what cannot be pinned goes through staging memory, which is worth a note. */
+static int pin_shares(struct dt2_session *session, struct dt2_error *err)
+{
+    const struct dt2_opened *o = session->compute;
+    uint64_t budget = session->options.pinned_bytes ? session->options.pinned_bytes : UINT64_MAX, all = 0;
+    struct dt2_error failure = { .text = "the driver cannot pin memory where it is" };
+    bool able = o->backend->host_register && o->backend->host_unregister;
+    if (session->options.host_memory != DT2_HOST_PINNED)
+        return 0;
+    for (size_t i = 0; i < session->model->storage.count; i++) {
+        struct dt2_route *route = &session->gear.routes[i];
+        if (route->kind != DT2_ROUTE_GATHER)
+            continue;
+        for (size_t j = 0; j < route->store->slab_count; j++) {
+            all += route->store->slabs[j].bytes;
+            if (able && pin(session, &route->sources[j], &route->store->slabs[j], &budget, &failure) < 0)
+                able = false;
+        }
+    }
+    if (able || all == 0 || session->notes.count)
+        return 0;
+    return dt2_notes_add(&session->notes, err, "%" PRIu64 " of %" PRIu64 " bytes in host memory could be pinned for %s: %s",
+                         session->pinned_bytes, all, o->name, failure.text);
+}
+
+int dt2_routes_make(struct dt2_session *session, struct dt2_error *err)
+{
+    const struct dt2_storage *storage = &session->model->storage;
+    struct dt2_gear *gear = &session->gear;
+    int rc = 0;
+    gear->routes = dt2_alloc(storage->count, sizeof *gear->routes);
+    if (!gear->routes)
+        return dt2_fail_nomem(err);
+    session->pinned_bytes = 0;
+    for (size_t i = 0; rc == 0 && i < session->units.count; i++) {
+        struct dt2_route *route = &gear->routes[session->units.units[i].share];
+        if (!route->store)
+            rc = make_route(session, route, &storage->stores[session->units.units[i].share], err);
+    }
+    return rc == 0 ? pin_shares(session, err) : rc;
+}
+
+static void clear_route(struct dt2_session *session, struct dt2_route *route)
+{
+    const struct dt2_opened *donor = route->store->opened, *compute = session->compute;
+    for (size_t i = 0; i < route->slots_pinned; i++)
+        donor->backend->host_unregister(donor->driver, donor->device, session->gear.ring.slots[i].memory, NULL);
+    for (size_t i = 0; route->sources && i < route->store->slab_count; i++) {
+        const struct dt2_source *source = &route->sources[i];
+        if (source->mapped)
+            donor->backend->buffer_unmap(donor->driver, route->queue, route->store->slabs[i].buffer,
+                                         (void *)(uintptr_t)source->address, NULL);
+        for (uint64_t at = 0; at < source->pinned_bytes; at += PIN_BYTES)
+            compute->backend->host_unregister(compute->driver, compute->device,
+                                              (char *)route->store->slabs[i].address + at, NULL);
+    }
+    if (route->queue)
+        donor->backend->queue_destroy(donor->driver, route->queue, NULL);
+    dt2_release(route->sources);
+}
+
+void dt2_routes_clear(struct dt2_session *session)
+{
+    struct dt2_gear *gear = &session->gear;
+    for (size_t i = 0; gear->routes && i < session->model->storage.count; i++)
+        if (gear->routes[i].store)
+            clear_route(session, &gear->routes[i]);
+    dt2_release(gear->routes);
+    gear->routes = NULL;
+    session->pinned_bytes = 0;
+}
+
+bool dt2_routes_stage(const struct dt2_session *session)
+{
+    for (size_t i = 0; i < session->model->storage.count; i++) {
+        const struct dt2_route *route = &session->gear.routes[i];
+        if (route->kind == DT2_ROUTE_RELAY)
+            return true;
+        for (size_t j = 0; route->kind == DT2_ROUTE_GATHER && j < route->store->slab_count; j++)
+            if (route->sources[j].pinned_bytes < route->store->slabs[j].bytes)
+                return true;
+    }
+    return false;
+}
+
+void dt2_routes_pin_slots(struct dt2_session *session)
+{
+    struct dt2_gear *gear = &session->gear;
+    for (size_t i = 0; i < session->model->storage.count; i++) {
+        struct dt2_route *route = &gear->routes[i];
+        if (route->kind != DT2_ROUTE_RELAY || route->store->opened->driver == session->compute->driver)
+            continue; /* a driver's own pinned memory is pinned for all of its devices */
+        const struct dt2_opened *o = route->store->opened;
+        while (o->backend->host_register && o->backend->host_unregister && route->slots_pinned < gear->ring.count &&
+               o->backend->host_register(o->driver, o->device, gear->ring.slots[route->slots_pinned].memory,
+                                         gear->ring.slot_bytes, NULL) == 0)
+            route->slots_pinned++;
+    }
+}
+
+/* -- going ------------------------------------------------------------------------------------------------- */
+
+/* A place in the window as its slab and the offset there. */
+static dt2_handle window_at(const struct dt2_session *session, uint64_t place, uint64_t *offset)
+{
+    *offset = place % session->places.slab_bytes;
+    return session->gear.window.slabs[place / session->places.slab_bytes].buffer;
+}
+
+/* One copy that the compute device makes by itself, from an address or from a peer. */
+static int copy_direct(struct dt2_session *session, const struct dt2_flight *flight, const struct dt2_stretch *stretch,
+                       uint64_t sent, struct dt2_error *err)
+{
+    const struct dt2_opened *o = session->compute;
+    const struct dt2_route *route = flight->route;
+    struct dt2_backend_error failure = { 0 };
+    uint64_t offset, source = stretch->source + sent;
+    dt2_handle window = window_at(session, flight->offset, &offset);
+    int status = route->kind == DT2_ROUTE_PEER
+                     ? o->backend->copy_peer(o->driver, session->gear.ring.queue, window, offset,
+                                             route->store->slabs[stretch->slab].buffer, source, flight->bytes, &failure)
+                     : o->backend->copy_h2d(o->driver, session->gear.ring.queue, window, offset,
+                                            route->sources[stretch->slab].address + source, flight->bytes, &failure);
+    return status < 0 ? dt2_fail_driver(err, o->name, &failure) : 0;
+}
+
+/* Queues the donor's copy to host memory, with an event behind it. */
+static int copy_from_donor(const struct dt2_route *route, const struct dt2_stretch *stretch, uint64_t sent, void *to,
+                           struct dt2_flight *flight, struct dt2_error *err)
+{
+    const struct dt2_opened *o = route->store->opened;
+    struct dt2_backend_error failure = { 0 };
+    int status = o->backend->copy_d2h(o->driver, route->queue, route->store->slabs[stretch->slab].buffer,
+                                      stretch->source + sent, to, flight->bytes, &failure);
+    if (status == 0)
+        status = o->backend->event_record(o->driver, route->queue, &flight->event, &failure);
+    if (status < 0) { /* nothing says when the memory is free: wait here */
+        o->backend->queue_wait(o->driver, route->queue, NULL);
+        flight->event = 0;
+        return dt2_fail_driver(err, o->name, &failure);
+    }
+    return 0;
+}
+
+/* The address of a place in a window that the host can write. */
+static char *window_address(const struct dt2_session *session, uint64_t place)
+{
+    return (char *)session->gear.window.slabs[place / session->places.slab_bytes].address +
+           place % session->places.slab_bytes;
+}
+
+/* Fills a slot, which the second leg empties. */
+static int fill_slot(struct dt2_session *session, const struct dt2_stretch *stretch, uint64_t sent,
+                     struct dt2_flight *flight, struct dt2_error *err)
+{
+    const struct dt2_route *route = flight->route;
+    int rc = dt2_ring_take(&session->gear.ring, &flight->slot, err);
+    if (rc < 0)
+        return rc;
+    if (route->kind == DT2_ROUTE_GATHER)
+        memcpy(flight->slot->memory, route->sources[stretch->slab].address + stretch->source + sent, flight->bytes);
+    else
+        rc = copy_from_donor(route, stretch, sent, flight->slot->memory, flight, err);
+    if (rc < 0)
+        dt2_ring_return(&session->gear.ring, flight->slot);
+    return rc;
+}
+
+/* How much of a stretch goes at one go, and whether it goes directly. */
+static uint64_t piece_bytes(const struct dt2_session *session, const struct dt2_route *route,
+                            const struct dt2_stretch *stretch, uint64_t sent, bool *direct)
+{
+    uint64_t left = stretch->bytes - sent, source = stretch->source + sent;
+    *direct = route->kind == DT2_ROUTE_DIRECT || route->kind == DT2_ROUTE_PEER;
+    if (route->kind == DT2_ROUTE_GATHER && source < route->sources[stretch->slab].pinned_bytes) {
+        *direct = true;
+        uint64_t end = dt2_min(source - source % PIN_BYTES + PIN_BYTES, route->sources[stretch->slab].pinned_bytes);
+        return dt2_min(left, end - source);
+    }
+    if (route->kind == DT2_ROUTE_DIRECT && host_reads(session->compute))
+        return dt2_min(left, HOST_COPY_MOST);
+    return *direct || route->kind == DT2_ROUTE_READ ? left : dt2_min(left, session->gear.ring.slot_bytes);
+}
+
+int dt2_route_begin(struct dt2_session *session, const struct dt2_unit *unit, const struct dt2_stretch *stretch, uint64_t sent,
+                    struct dt2_flight *flight, struct dt2_error *err)
+{
+    struct dt2_route *route = &session->gear.routes[unit->share];
+    bool direct;
+    *flight = (struct dt2_flight){ .route = route, .offset = unit->offset + stretch->target + sent };
+    flight->bytes = piece_bytes(session, route, stretch, sent, &direct);
+    int rc;
+    if (direct)
+        rc = copy_direct(session, flight, stretch, sent, err);
+    else if (route->kind == DT2_ROUTE_READ)
+        rc = copy_from_donor(route, stretch, sent, window_address(session, flight->offset), flight, err);
+    else
+        rc = fill_slot(session, stretch, sent, flight, err);
+    return rc < 0 ? rc : direct;
+}
+
+int dt2_route_finish(struct dt2_session *session, struct dt2_flight *flight, bool lost, struct dt2_error *err)
+{
+    const struct dt2_opened *donor = flight->route->store->opened;
+    struct dt2_backend_error failure = { 0 };
+    int rc = 0;
+    if (flight->event) {
+        if (donor->backend->event_wait(donor->driver, flight->event, &failure) < 0)
+            rc = dt2_fail_driver(err, donor->name, &failure);
+        donor->backend->event_free(donor->driver, flight->event, NULL);
+    }
+    if (!flight->slot)
+        return rc;
+    if (rc < 0 || lost) {
+        dt2_ring_return(&session->gear.ring, flight->slot);
+        return rc;
+    }
+    uint64_t offset;
+    dt2_handle window = window_at(session, flight->offset, &offset);
+    return dt2_ring_send(&session->gear.ring, flight->slot, window, offset, flight->bytes, err);
+}

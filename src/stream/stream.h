@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A session from the inside.
+ *
+ *   layout of the network    units.c     which blocks stream, as units, and how each lies in the window
+ *   what comes next          order.c     the order in which units are expected
+ *   where it goes            window.c    places in the window
+ *   how it gets there        route.c     from each share's device to the compute device
+ *   the gear                 gear.c      window, staging, routes and the thread that fetches: made and given back as one
+ *   who may touch it when    session.c   acquire and release, passes, parking
+ */
+#ifndef DT2_STREAM_STREAM_H
+#define DT2_STREAM_STREAM_H
+
+#include "base/notes.h"
+#include "load/ring.h"
+#include "load/storage.h"
+#include "stream/order.h"
+#include "stream/window.h"
+#include <distorch2/session.h>
+#include <pthread.h>
+
+/* -- units ---------------------------------------------------------------------------------------------- */
+
+/* Bytes that lie together on their donor and in the window: one transfer. */
+struct dt2_stretch {
+    uint32_t slab;      /* of the share */
+    uint64_t source;    /* offset in the slab */
+    uint64_t target;    /* offset in the unit */
+    uint64_t bytes;
+};
+
+enum dt2_unit_state {
+    DT2_UNIT_ABSENT,
+    DT2_UNIT_COMING, /* it has a place in the window, and copies are being queued */
+    DT2_UNIT_HERE,   /* all copies are queued; `arrival` says when they are done */
+};
+
+/* A block that streams. */
+struct dt2_unit {
+    size_t block;
+    uint32_t share;
+    uint64_t bytes; /* in the window, a multiple of the alignment */
+    size_t first_stretch;
+    size_t stretch_count;
+
+    enum dt2_unit_state state;
+    uint64_t offset;    /* in the window */
+    dt2_handle arrival; /* on the queue of copies; 0: the bytes are there */
+    dt2_handle reader;  /* on the caller's stream: the last one that read it; 0: none */
+    size_t holders;
+    size_t waiters;
+    bool wanted; /* fetched ahead, and not acquired since */
+    bool asked;  /* somebody waits for it, and it is in the list of those asked for */
+    unsigned failures;
+};
+
+/* What of a network streams, and how it lies in the window. Immutable but for the units' state. */
+struct dt2_units {
+    struct dt2_unit *units;
+    size_t count;
+    struct dt2_stretch *stretches;
+    size_t stretch_count;
+    size_t *first;      /* of each block, and one more: where its list of units begins in `lists` */
+    size_t *lists;      /* a block whose tensors are names of another block's needs that one too */
+    size_t *of_tensor;  /* the unit that holds a tensor's bytes; DT2_NOWHERE: it does not stream */
+    uint64_t *offsets;  /* of each tensor in its unit */
+    uint64_t largest;   /* of the units */
+    uint64_t pass_bytes;
+};
+struct dt2_model;
+/* Errors: DT2_ENOMEM; DT2_ENOFIT for a unit above `most`, the largest allocation of the compute device. */
+int dt2_units_make(const struct dt2_model *model, uint64_t alignment, uint64_t most, struct dt2_units *units,
+                   struct dt2_error *err);
+void dt2_units_clear(struct dt2_units *units);
+
+/* -- routes --------------------------------------------------------------------------------------------- */
+
+enum dt2_route_kind {
+    DT2_ROUTE_NONE,   /* nothing streams from here */
+    DT2_ROUTE_DIRECT, /* the compute device copies from the share's address */
+    DT2_ROUTE_PEER,   /* the compute device copies from the donor */
+    DT2_ROUTE_READ,   /* the donor copies to the window's address */
+    DT2_ROUTE_GATHER, /* the host copies from the share's address to staging, the compute device from there */
+    DT2_ROUTE_RELAY,  /* the donor copies to staging, the compute device from there */
+};
+
+/* What one slab of a donor has, beyond its buffer, while a session runs. */
+struct dt2_source {
+    const char *address;   /* where the host may read it; NULL: nowhere */
+    bool mapped;           /* by this session */
+    uint64_t pinned_bytes; /* from the beginning on */
+};
+
+/* The way from one share. */
+struct dt2_route {
+    enum dt2_route_kind kind;
+    const struct dt2_store *store;
+    struct dt2_source *sources; /* by slab */
+    dt2_handle queue;           /* the donor's; 0 when it copies nothing */
+    size_t slots_pinned;        /* of the ring's slots, for the donor too */
+};
+
+/* A piece on its way: between the first leg of its route and the second. */
+struct dt2_flight {
+    size_t unit;
+    struct dt2_route *route;
+    struct dt2_slot *slot; /* NULL: there is no second leg */
+    dt2_handle event;      /* of the first leg; 0: it is done */
+    uint64_t offset;       /* in the window */
+    uint64_t bytes;
+    bool last; /* of its unit */
+};
+
+/* -- the gear ------------------------------------------------------------------------------------------- */
+
+#define DT2_FLIGHTS_MOST 4
+
+/* All that a session has on devices, and the thread that fetches. It exists unless the session is parked. */
+struct dt2_gear {
+    struct dt2_store window; /* its device is the compute device */
+    struct dt2_backend_native *natives; /* of the window's slabs */
+    struct dt2_ring ring;    /* the queue of copies, with slots when some route needs them */
+    struct dt2_route *routes; /* by share */
+    uint64_t charged_bytes; /* that the model counts for this window */
+    bool running;
+    bool stop;
+    bool halted; /* fetching ahead failed: only what is asked for is fetched, until the next acquire */
+    pthread_t thread;
+
+    /* the thread's own */
+    size_t current; /* the unit whose pieces are being sent; DT2_NOWHERE: none */
+    size_t stretch; /* of it, being sent */
+    uint64_t sent;  /* of the stretch */
+    struct dt2_flight flights[DT2_FLIGHTS_MOST]; /* the oldest first */
+    size_t flight_count;
+    size_t *landing; /* units whose arrival the host waits for, the oldest first */
+    size_t landing_count;
+};
+
+struct dt2_session {
+    struct dt2_model *model; /* borrowed, and referenced */
+    struct dt2_session_options options;
+    struct dt2_opened *compute;
+    struct dt2_units units;
+
+    pthread_mutex_t lock;
+    pthread_cond_t work;    /* for the thread */
+    pthread_cond_t changed; /* for those who wait for a unit */
+    struct dt2_order order;
+    struct dt2_window places;
+    size_t *asked; /* units, in the order in which somebody began to wait */
+    size_t asked_count;
+    bool parked;
+    bool parking; /* the gear is being made or given back */
+    struct dt2_gear gear;
+    struct dt2_stream *streams; /* of the caller; the last used first */
+    size_t stream_count;
+    size_t stream_capacity;
+    struct dt2_error failure; /* the last one of a unit */
+    struct dt2_session_stats total;
+    struct dt2_session_stats begin; /* `total` when this pass began */
+    struct dt2_session_stats last;
+    uint64_t staging_bytes;
+    uint64_t pinned_bytes;
+    struct dt2_notes notes;
+};
+
+/* A queue of the caller's. */
+struct dt2_stream {
+    void *native;
+    dt2_handle queue;
+};
+
+/*
+ * One more hold on a tensor of a block that is held, which is no step of the network; *held is the session then, and stays as
+ * it was for a tensor that is used where it lies. Errors: DT2_EUSAGE when the block is not held.
+ */
+int dt2_session_hold(struct dt2_session *session, size_t tensor, struct dt2_session **held, struct dt2_error *err);
+void dt2_session_let_go(struct dt2_session *session, size_t tensor);
+
+/* Takes window, staging, pinned memory, and starts the thread; on failure all is given back. */
+int dt2_gear_make(struct dt2_session *session, struct dt2_error *err);
+/* Stops the thread, waits for copies and readers, and gives all back. The lock is not held. Fine on a zeroed gear. */
+void dt2_gear_clear(struct dt2_session *session);
+
+/* Has a unit fetched before all that is fetched ahead. The lock is held. */
+void dt2_gear_ask(struct dt2_session *session, size_t index);
+
+/* The routes of a session's shares to its window. Errors: of drivers. */
+int dt2_routes_make(struct dt2_session *session, struct dt2_error *err);
+void dt2_routes_clear(struct dt2_session *session);
+/* Whether some share goes through staging memory. */
+bool dt2_routes_stage(const struct dt2_session *session);
+/* Pins the ring's slots for the donors that write to them, where their drivers can. */
+void dt2_routes_pin_slots(struct dt2_session *session);
+
+/*
+ * Sends the first leg of `bytes` bytes at most of a stretch, from `sent` on, and fills `flight` (route, slot, event, offset, bytes).
+ * Returns 1 when there is nothing more to do for the piece, 0 when a second leg or a wait is owed. Called by the thread.
+ */
+int dt2_route_begin(struct dt2_session *session, const struct dt2_unit *unit, const struct dt2_stretch *stretch, uint64_t sent,
+                    struct dt2_flight *flight, struct dt2_error *err);
+/* Waits for the first leg and sends the second. `lost`: only waits, and returns the slot. */
+int dt2_route_finish(struct dt2_session *session, struct dt2_flight *flight, bool lost, struct dt2_error *err);
+
+/* The queue of the caller's stream; 0: the session has none. */
+static inline dt2_handle dt2_session_queue(const struct dt2_session *session)
+{
+    return session->stream_count ? session->streams[0].queue : 0;
+}
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "base/alloc.h"
+#include "base/checked.h"
+#include "base/error.h"
+#include "model/model.h"
+#include "stream/stream.h"
+#include <inttypes.h>
+#include <string.h>
+
+/* Whether the blocks of a share come through the window: not what the compute device has, nor what "cpu" can read in place. */
+static bool share_streams(const struct dt2_model *model, size_t share)
+{
+    const char *compute = dt2_plan_compute_device(model->plan);
+    const struct dt2_opened *opened = model->storage.stores[share].opened;
+    if (strcmp(compute, dt2_plan_share(model->plan, share)->device) == 0)
+        return false;
+    return !(strcmp(compute, "cpu") == 0 && opened && (opened->flags & DT2_DEVICE_HOST_ADDRESSABLE));
+}
+
+/* Lays one tensor behind those of its unit that came before, and prolongs the last stretch where both sides follow on it. */
+static int add_tensor(struct dt2_units *made, struct dt2_unit *unit, const struct dt2_place *place, uint64_t alignment,
+                      uint64_t *offset)
+{
+    uint64_t end;
+    struct dt2_stretch *last = unit->stretch_count ? &made->stretches[made->stretch_count - 1] : NULL;
+    if (dt2_round_up_overflows(unit->bytes, alignment, offset) || dt2_add_overflows(*offset, place->bytes, &end))
+        return DT2_ENOFIT;
+    unit->bytes = end;
+    if (last && last->slab == place->slab && place->offset >= last->source &&
+        place->offset - last->source == *offset - last->target) {
+        last->bytes = end - last->target;
+        return 0;
+    }
+    made->stretches[made->stretch_count++] =
+        (struct dt2_stretch){ place->slab, place->offset, *offset, place->bytes };
+    unit->stretch_count++;
+    return 0;
+}
+
+static int add_block(const struct dt2_model *model, size_t index, uint64_t alignment, uint64_t most,
+                     struct dt2_units *made, struct dt2_error *err)
+{
+    const struct dt2_block *block = &model->blocks.blocks[index];
+    size_t share = dt2_plan_block_share(model->plan, index);
+    if (block->bytes == 0 || !share_streams(model, share))
+        return 0;
+    struct dt2_unit *unit = &made->units[made->count];
+    *unit = (struct dt2_unit){ .block = index, .share = (uint32_t)share, .first_stretch = made->stretch_count };
+    for (size_t i = 0; i < block->tensor_count; i++) {
+        size_t tensor = block->tensors[i];
+        if (block->tensor_bytes[i] == 0)
+            continue;
+        made->of_tensor[tensor] = made->count;
+        if (add_tensor(made, unit, &model->layout.places[tensor], alignment, &made->offsets[tensor]) < 0)
+            unit->bytes = UINT64_MAX;
+    }
+    made->pass_bytes += block->bytes;
+    if (dt2_round_up_overflows(unit->bytes, alignment, &unit->bytes) || unit->bytes > most)
+        return dt2_fail(err, DT2_ENOFIT,
+                        "block %s of %" PRIu64 " bytes is above the largest allocation of %s, %" PRIu64
+                        ", and cannot be streamed there as one",
+                        block->name, block->bytes, dt2_plan_compute_device(model->plan), most);
+    made->largest = dt2_max(made->largest, unit->bytes);
+    made->count++;
+    return 0;
+}
+
+/* Which units each block needs: its own, and those of other blocks whose tensors it has under another name. */
+static void list_needs(const struct dt2_model *model, struct dt2_units *made)
+{
+    size_t end = 0;
+    for (size_t i = 0; i < model->blocks.count; i++) {
+        const struct dt2_block *block = &model->blocks.blocks[i];
+        made->first[i] = end;
+        for (size_t j = 0; j < block->tensor_count; j++) {
+            size_t unit = made->of_tensor[model->table.same_as[block->tensors[j]]], k = made->first[i];
+            while (k < end && made->lists[k] != unit)
+                k++;
+            if (unit != DT2_NOWHERE && k == end)
+                made->lists[end++] = unit;
+        }
+    }
+    made->first[model->blocks.count] = end;
+}
+
+int dt2_units_make(const struct dt2_model *model, uint64_t alignment, uint64_t most, struct dt2_units *units,
+                   struct dt2_error *err)
+{
+    size_t blocks = model->blocks.count, tensors = model->table.count;
+    struct dt2_units made = { .units = dt2_alloc(blocks, sizeof *made.units),
+                              .stretches = dt2_alloc(tensors, sizeof *made.stretches),
+                              .first = dt2_alloc(blocks + 1, sizeof *made.first),
+                              .lists = dt2_alloc(tensors, sizeof *made.lists),
+                              .of_tensor = dt2_alloc(tensors, sizeof *made.of_tensor),
+                              .offsets = dt2_alloc(tensors, sizeof *made.offsets) };
+    int rc = made.units && made.stretches && made.first && made.lists && made.of_tensor && made.offsets
+                 ? 0
+                 : dt2_fail_nomem(err);
+    for (size_t i = 0; rc == 0 && i < tensors; i++)
+        made.of_tensor[i] = DT2_NOWHERE;
+    for (size_t i = 0; rc == 0 && i < blocks; i++)
+        rc = add_block(model, i, alignment, most, &made, err);
+    if (rc < 0) {
+        dt2_units_clear(&made);
+        return rc;
+    }
+    list_needs(model, &made);
+    *units = made;
+    return 0;
+}
+
+void dt2_units_clear(struct dt2_units *units)
+{
+    dt2_release(units->units);
+    dt2_release(units->stretches);
+    dt2_release(units->first);
+    dt2_release(units->lists);
+    dt2_release(units->of_tensor);
+    dt2_release(units->offsets);
+    *units = (struct dt2_units){ 0 };
+}

@@ -1,0 +1,613 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Sessions on simulated machines. The readers are kernels of the simulator, which run late on the caller's stream and
+ * compare what they find: a place in the window that is used again too early, or read too early, is a violation.
+ */
+#include "base/checked.h"
+#include "mixed/runtime.h"
+#include "mixed/simulated.h"
+#include "mixed/source.h"
+#include <pthread.h>
+
+#define KIB ((uint64_t)1 << 10)
+#define MIB ((uint64_t)1 << 20)
+
+static struct dt2_context *context;
+static struct source source;
+static unsigned wrong;
+
+#define must(condition, ...)                                                                                           \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            diag("%s:%d: not so: %s", __FILE__, __LINE__, #condition);                                                 \
+            diag(__VA_ARGS__);                                                                                         \
+            __atomic_add_fetch(&wrong, 1, __ATOMIC_RELAXED);                                                           \
+        }                                                                                                              \
+    } while (0)
+
+/* -- models, and those who use them */
+
+static struct dt2_model *load(const char *compute, const char *expert, bool eject)
+{
+    struct dt2_request request = DT2_REQUEST_INIT;
+    struct dt2_model *model = NULL;
+    struct dt2_error err;
+    const struct dt2_limit reserve = { compute, 0 };
+    request.compute_device = compute;
+    request.expert_mode_allocations = expert;
+    request.eject_models = eject;
+    request.reserves = &reserve;
+    request.reserve_count = strcmp(compute, "cpu") != 0;
+    if (dt2_model_load(context, source.file, source.blocks, &request, NULL, &model, &err))
+        layout_die("%s: %s", expert, err.text);
+    return model;
+}
+
+static void unload(struct dt2_model *model)
+{
+    struct dt2_error err;
+    if (dt2_model_unload(model, DT2_UNLOAD_REFUSE, &err))
+        layout_die("%s", err.text);
+    dt2_model_unref(model);
+}
+
+enum stream_mode { NO_STREAM, OWN_STREAM, DEFAULT_STREAM, TWO_STREAMS, STREAM_MODES };
+
+/* A session with the runtime in which its weights are read. */
+struct user {
+    struct dt2_model *model;
+    struct runtime runtime;
+    enum stream_mode mode;
+    void *streams[2];
+    unsigned turn;
+    struct dt2_session *session;
+    struct dt2_session_info info;
+};
+
+/* The default stream is no OpenCL's, and the host has none. */
+static bool has_mode(const struct runtime *runtime, enum stream_mode mode)
+{
+    return mode == NO_STREAM || runtime->launch || (runtime->cl_launch && mode != DEFAULT_STREAM);
+}
+
+static void user_open(struct user *user, struct dt2_model *model, enum stream_mode mode,
+                      const struct dt2_session_options *wanted)
+{
+    struct dt2_session_options options = *wanted;
+    struct dt2_error err;
+    *user = (struct user){ .model = model, .mode = mode };
+    runtime_open(&user->runtime, model);
+    for (int i = 0; i < 2 && mode != DEFAULT_STREAM; i++)
+        user->streams[i] = runtime_stream(&user->runtime);
+    options.has_stream = mode != NO_STREAM;
+    options.stream = user->streams[0];
+    if (dt2_session_open(model, &options, &user->session, &err))
+        layout_die("a session on %s: %s", user->runtime.driver, err.text);
+    dt2_session_info(user->session, &user->info);
+}
+
+static void user_close(struct user *user)
+{
+    struct dt2_session_stats stats;
+    struct dt2_error err;
+    dt2_session_statistics(user->session, DT2_SESSION_TOTAL, &stats);
+    must(stats.window_bytes <= user->info.window_bytes, "%" PRIu64 " of %" PRIu64, stats.window_bytes,
+         user->info.window_bytes);
+    must(stats.hits + stats.stalls == stats.acquires, "%" PRIu64 " and %" PRIu64 " of %" PRIu64, stats.hits,
+         stats.stalls, stats.acquires);
+    must(dt2_session_close(user->session, &err) == 0, "%s", err.text);
+    for (int i = 0; i < 2 && user->mode != DEFAULT_STREAM; i++)
+        runtime_stream_free(&user->runtime, user->streams[i]);
+}
+
+static void *stream_of(const struct user *user)
+{
+    return user->streams[user->turn % 2];
+}
+
+/* Kernels on the caller's stream for all tensors of a block that is held. */
+static void read_block(struct user *user, size_t block)
+{
+    const struct dt2_block *b = dt2_model_block(user->model, block);
+    for (size_t i = 0; i < b->tensor_count; i++) {
+        const struct dt2_tensor *tensor = dt2_model_tensor(user->model, b->tensors[i]);
+        struct dt2_native native;
+        struct dt2_error err;
+        if (dt2_session_native(user->session, b->tensors[i], &native, &err)) {
+            must(false, "%s: %s", tensor->name, err.text);
+            continue;
+        }
+        bool there = strcmp(native.device, user->info.compute_device) == 0;
+        must(there || strcmp(user->info.compute_device, "cpu") == 0, "%s is on %s", tensor->name, native.device);
+        uint64_t sum = user->runtime.sum(source.bytes + tensor->offset, tensor->bytes);
+        if (tensor->bytes)
+            must(runtime_launch(&user->runtime, stream_of(user), &native, tensor->bytes, sum, 0), "%s is wrong",
+                 tensor->name);
+    }
+    if (user->mode == NO_STREAM)
+        runtime_wait(&user->runtime, stream_of(user));
+}
+
+static void release(struct user *user, size_t block)
+{
+    struct dt2_error err;
+    must(dt2_session_release(user->session, block, &err) == 0, "%s", err.text);
+}
+
+static void change_stream(struct user *user)
+{
+    struct dt2_error err;
+    if (user->mode != TWO_STREAMS)
+        return;
+    user->turn++;
+    must(dt2_session_use_stream(user->session, stream_of(user), &err) == 0, "%s", err.text);
+}
+
+/* Passes in execution order, one block held at a time. */
+static void pass(struct user *user, unsigned times)
+{
+    struct dt2_error err;
+    for (unsigned i = 0; i < times; i++)
+        for (size_t block = 0; block < dt2_model_block_count(user->model); block++) {
+            if (dt2_session_acquire(user->session, block, block % 7 == 0 ? DT2_ACQUIRE_HOST : 0, &err)) {
+                must(false, "pass %u, block %zu: %s", i, block, err.text);
+                continue;
+            }
+            read_block(user, block);
+            if (block % 5 == 0)
+                change_stream(user);
+            release(user, block);
+        }
+}
+
+/* -- what the simulator counts: after closing and while parked as before */
+
+static const char *const given_back[] = { "unfreed_bytes",  "unfreed_allocations", "unfreed_streams",
+                                          "unfreed_events", "unfreed_pinned",      "still_registered",
+                                          "unfreed_cl_mem", "unfreed_cl_queue",    "unfreed_cl_event" };
+struct counts {
+    uint64_t counts[DT2_COUNT(given_back)];
+};
+
+static struct counts counts_now(void)
+{
+    struct counts now;
+    for (size_t i = 0; i < DT2_COUNT(given_back); i++)
+        now.counts[i] = simulator_says(given_back[i]);
+    return now;
+}
+
+static void must_be_as_before(const struct counts *before, const char *when)
+{
+    struct counts now = counts_now();
+    for (size_t i = 0; i < DT2_COUNT(given_back); i++)
+        must(now.counts[i] == before->counts[i], "%s: %s was %" PRIu64 ", is %" PRIu64, when, given_back[i],
+             before->counts[i], now.counts[i]);
+}
+
+/* A parked session still knows the caller's streams, and OpenCL's driver the last command of each. */
+static struct counts with_streams(const struct counts *empty, const struct user *user)
+{
+    struct counts with = *empty;
+    bool cl = user->runtime.cl_launch;
+    for (size_t i = 0; user->streams[0] && i < DT2_COUNT(given_back); i++) {
+        if (strcmp(given_back[i], "unfreed_streams") == 0 || (cl && strcmp(given_back[i], "unfreed_cl_queue") == 0))
+            with.counts[i] += 2;
+        if (cl && (strcmp(given_back[i], "unfreed_events") == 0 || strcmp(given_back[i], "unfreed_cl_event") == 0))
+            with.counts[i]++;
+    }
+    return with;
+}
+
+/* -- the lives */
+
+/* Where models are: a compute device, and how much of the model lies on which. */
+static const char *const places[][2] = {
+    { "cuda:0", "cuda:0,15%;cuda:1,20%;hip:0,20%;opencl:0,20%;cpu,*" },
+    { "hip:0", "hip:0,15%;cuda:1,20%;hip:1,20%;opencl:0,20%;cpu,*" },
+    { "opencl:0", "opencl:0,15%;cuda:0,20%;hip:0,20%;opencl:1,20%;cpu,*" },
+    { "cpu", "cpu,15%;cuda:0,20%;hip:0,30%;opencl:1,*" },
+};
+
+static void live_passes(const char *which)
+{
+    const char *const *place = places[atoi(which)];
+    struct dt2_model *model = load(place[0], place[1], false);
+    struct counts before = counts_now();
+    struct user user;
+    unsigned sessions = 0;
+    for (unsigned i = 0; i < STREAM_MODES * 2 * 3; i++) {
+        struct dt2_session_options options = DT2_SESSION_OPTIONS_INIT;
+        enum stream_mode mode = i % STREAM_MODES;
+        struct runtime runtime;
+        runtime_open(&runtime, model);
+        if (!has_mode(&runtime, mode))
+            continue;
+        options.host_memory = i / STREAM_MODES % 2 ? DT2_HOST_PINNED : DT2_HOST_PAGEABLE;
+        options.staging_bytes = 4 * (64 + random_below(100)) * KIB;
+        if (i / STREAM_MODES / 2 > 0)
+            options.window_bytes = user.info.largest_bytes * (i / STREAM_MODES / 2 == 1 ? 1 : 3);
+        user_open(&user, model, mode, &options);
+        pass(&user, 3);
+        user_close(&user);
+        must_be_as_before(&before, "after a session");
+        sessions++;
+    }
+    diag("%u sessions of 3 passes over %s: %" PRIu64 " kernels, %" PRIu64 " copies between peers, %" PRIu64
+         " from registered memory",
+         sessions, place[0], simulator_says("kernels"), simulator_says("copies.peer"),
+         simulator_says("copies.h2d.registered"));
+    must((simulator_says("copies.peer") > 0) == (strcmp(place[0], "cuda:0") == 0 || strcmp(place[0], "hip:0") == 0),
+         "peers");
+    unload(model);
+}
+
+/* -- any order */
+
+enum { HELD_MOST = 6 };
+struct held {
+    size_t blocks[HELD_MOST];
+    size_t count;
+};
+
+/* Streamed blocks that are held, each once. */
+static size_t streamed(const struct user *user, const struct held *held)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < held->count; i++) {
+        bool again = false;
+        for (size_t j = 0; j < i; j++)
+            again |= held->blocks[j] == held->blocks[i];
+        count += !again && dt2_session_streams(user->session, held->blocks[i]);
+    }
+    return count;
+}
+
+static bool is_held(const struct held *held, size_t block)
+{
+    for (size_t i = 0; i < held->count; i++)
+        if (held->blocks[i] == block)
+            return true;
+    return false;
+}
+
+/* Takes one more block. Refused it may be only where what is held leaves no room. False: refused. */
+static bool take(struct user *user, struct held *held, size_t block, bool alone)
+{
+    struct dt2_error err;
+    size_t others = streamed(user, held);
+    int rc = dt2_session_acquire(user->session, block, random_below(12) ? 0 : DT2_ACQUIRE_HOST, &err);
+    if (rc == 0) {
+        held->blocks[held->count++] = block;
+        read_block(user, block);
+        return true;
+    }
+    bool room = others == 0 || is_held(held, block) || (others == 1 && user->info.window_bytes >= 2 * user->info.largest_bytes);
+    must(rc == DT2_EBUSY && !(alone && room), "%d with %zu held in %" PRIu64 " bytes: %s", rc, others,
+         user->info.window_bytes, err.text);
+    return false;
+}
+
+static void give(struct user *user, struct held *held)
+{
+    size_t i = random_below(held->count);
+    if (random_below(4) == 0)
+        read_block(user, held->blocks[i]);
+    release(user, held->blocks[i]);
+    held->blocks[i] = held->blocks[--held->count];
+}
+
+struct tally {
+    unsigned acquired, refused;
+};
+
+/* So many acquires and releases of a user who is `alone` with the session or not. */
+static struct tally wander(struct user *user, unsigned steps, bool alone)
+{
+    struct held held = { .count = 0 };
+    struct tally tally = { 0 };
+    size_t blocks = dt2_model_block_count(user->model), next = 0, most = 1 + random_below(HELD_MOST);
+    for (unsigned i = 0; i < steps; i++) {
+        if (held.count == most || (held.count && random_below(5) < 2)) {
+            give(user, &held);
+        } else {
+            next = random_below(3) ? (next + 1) % blocks : random_below(blocks);
+            bool taken = take(user, &held, next, alone);
+            tally.acquired += taken;
+            tally.refused += !taken;
+            while (!taken && held.count) /* so that others who wait for room come to it */
+                give(user, &held);
+        }
+        if (alone && random_below(40) == 0)
+            change_stream(user);
+        if (alone && random_below(60) == 0)
+            dt2_session_next_pass(user->session);
+    }
+    while (held.count)
+        give(user, &held);
+    return tally;
+}
+
+enum { ORDERS = 10000, FEWER = 2000, SESSIONS = 25 };
+
+static void live_orders(const char *which)
+{
+    const char *const *place = places[atoi(which)];
+    struct dt2_model *model = load(place[0], place[1], false);
+    struct dt2_session_info info = { 0 };
+    struct tally all = { 0 };
+    unsigned steps = random_rounds(place == places[0] ? ORDERS : FEWER) / SESSIONS;
+    for (unsigned i = 0; i < SESSIONS; i++) {
+        struct dt2_session_options options = DT2_SESSION_OPTIONS_INIT;
+        struct user user;
+        enum stream_mode mode = random_below(STREAM_MODES);
+        struct runtime runtime;
+        runtime_open(&runtime, model);
+        if (!has_mode(&runtime, mode))
+            mode = NO_STREAM;
+        options.host_memory = random_below(2) ? DT2_HOST_PINNED : DT2_HOST_PAGEABLE;
+        options.staging_bytes = 1 + random_below(MIB);
+        if (i > 0)
+            options.window_bytes = info.largest_bytes + (i < 4 ? i - 1 : random_below(3 * info.largest_bytes));
+        user_open(&user, model, mode, &options);
+        info = user.info;
+        struct tally tally = wander(&user, steps, true);
+        all.acquired += tally.acquired;
+        all.refused += tally.refused;
+        user_close(&user);
+    }
+    diag("%u acquires and releases on %s in %u sessions: %u acquired, %u refused for want of room, %" PRIu64 " kernels",
+         steps * SESSIONS, place[0], SESSIONS, all.acquired, all.refused, simulator_says("kernels"));
+    unload(model);
+}
+
+/* -- threads */
+
+struct worker {
+    pthread_t thread;
+    struct user *user;
+    unsigned steps;
+    struct tally tally;
+};
+
+static void *work(void *data)
+{
+    struct worker *worker = data;
+    struct user user = *worker->user; /* its streams are shared, its turn is not */
+    if (user.mode == NO_STREAM)
+        user.streams[0] = runtime_stream(&user.runtime);
+    worker->tally = wander(&user, worker->steps, false);
+    if (user.mode == NO_STREAM)
+        runtime_stream_free(&user.runtime, user.streams[0]);
+    return NULL;
+}
+
+/* Several users of one session, or with one each. */
+static void run_workers(struct user *users, unsigned sessions, unsigned count, unsigned steps)
+{
+    struct worker workers[8];
+    struct tally all = { 0 };
+    for (unsigned i = 0; i < count; i++) {
+        workers[i] = (struct worker){ .user = &users[i % sessions], .steps = steps };
+        if (pthread_create(&workers[i].thread, NULL, work, &workers[i]))
+            layout_die("no thread");
+    }
+    for (unsigned i = 0; i < count; i++) {
+        pthread_join(workers[i].thread, NULL);
+        all.acquired += workers[i].tally.acquired;
+        all.refused += workers[i].tally.refused;
+    }
+    diag("%u threads, %u sessions: %u acquired, %u refused", count, sessions, all.acquired, all.refused);
+    must(all.acquired > count * steps / 8, "hardly anything was acquired");
+}
+
+static void live_threads(const char *which)
+{
+    const char *const *place = places[atoi(which)];
+    struct dt2_model *model = load(place[0], place[1], false);
+    struct counts before = counts_now();
+    for (int i = 0; i < 2; i++) {
+        struct dt2_session_options options = DT2_SESSION_OPTIONS_INIT;
+        struct user users[2], probe;
+        user_open(&probe, model, NO_STREAM, &options);
+        user_close(&probe);
+        options.window_bytes = probe.info.largest_bytes * 4;
+        for (int j = 0; j < 2; j++) /* two sessions on one model */
+            user_open(&users[j], model, i ? OWN_STREAM : NO_STREAM, &options);
+        run_workers(users, 1, 4, random_rounds(250));
+        run_workers(users, 2, 4, random_rounds(250));
+        for (int j = 0; j < 2; j++)
+            user_close(&users[j]);
+        must_be_as_before(&before, "after two sessions");
+    }
+    unload(model);
+}
+
+/* -- parking, and borrowed models */
+
+static void live_park(const char *which)
+{
+    const char *const *place = places[atoi(which)];
+    struct dt2_model *model = load(place[0], place[1], false);
+    struct counts empty = counts_now();
+    struct dt2_session_options options = DT2_SESSION_OPTIONS_INIT;
+    struct dt2_session_info info;
+    struct dt2_error err;
+    struct user user;
+    size_t streamed = 0;
+    options.host_memory = DT2_HOST_PINNED;
+    user_open(&user, model, strcmp(place[0], "cpu") ? OWN_STREAM : NO_STREAM, &options);
+    while (!dt2_session_streams(user.session, streamed))
+        streamed++;
+    for (int i = 0; i < 4; i++) {
+        pass(&user, (unsigned)i);
+        must(dt2_session_acquire(user.session, streamed, 0, &err) == 0, "%s", err.text);
+        must(dt2_session_park(user.session, &err) == DT2_EBUSY, "parked while a block is held");
+        must(dt2_session_close(user.session, &err) == DT2_EBUSY, "closed while a block is held");
+        read_block(&user, streamed);
+        release(&user, streamed); /* the kernels may still be at it */
+        must(dt2_session_park(user.session, &err) == 0 && dt2_session_park(user.session, &err) == 0, "%s", err.text);
+        struct counts parked = with_streams(&empty, &user);
+        must_be_as_before(&parked, "parked");
+        dt2_session_info(user.session, &info);
+        must(info.parked && info.window_bytes == 0 && info.staging_bytes == 0 && info.pinned_bytes == 0, "parked");
+        must(dt2_session_acquire(user.session, streamed, 0, &err) == DT2_EBUSY && strstr(err.text, "unpark"), "%s",
+             err.text);
+        if (i == 3)
+            break; /* it is closed parked */
+        must(dt2_session_unpark(user.session, &err) == 0 && dt2_session_unpark(user.session, &err) == 0, "%s", err.text);
+        dt2_session_info(user.session, &info);
+        must(!info.parked && info.window_bytes == user.info.window_bytes, "%" PRIu64, info.window_bytes);
+    }
+    user_close(&user);
+    must_be_as_before(&empty, "closed");
+    unload(model);
+}
+
+static bool session_closed;
+
+static void *unload_waiting(void *model)
+{
+    struct dt2_error err;
+    must(dt2_model_unload(model, DT2_UNLOAD_WAIT, &err) == 0, "%s", err.text);
+    must(__atomic_load_n(&session_closed, __ATOMIC_ACQUIRE), "unloaded with an open session");
+    return NULL;
+}
+
+/* The model of an open session is not ejected, and not unloaded before the session is closed. */
+static void live_borrowed(const char *which)
+{
+    const char *const *place = places[atoi(which)];
+    const struct dt2_session_options options = DT2_SESSION_OPTIONS_INIT;
+    struct dt2_model *model = load(place[0], place[1], false), *other;
+    struct dt2_error err;
+    struct user user, second;
+    pthread_t waiter;
+    user_open(&user, model, OWN_STREAM, &options);
+    must(dt2_model_unload(model, DT2_UNLOAD_REFUSE, &err) == DT2_EBUSY, "unloaded with an open session");
+    other = load(place[0], place[1], true); /* two models on one device */
+    must(dt2_model_loaded(model), "ejected with an open session");
+    user_open(&second, other, OWN_STREAM, &options);
+    for (int i = 0; i < 3; i++) {
+        pass(&user, 1);
+        pass(&second, 1);
+    }
+    user_close(&second);
+    struct dt2_model *third = load(place[0], place[1], true); /* without a session it is */
+    must(!dt2_model_loaded(other) && dt2_model_loaded(model), "what has no session is ejected, and only that");
+    dt2_model_unref(other);
+    unload(third);
+    if (pthread_create(&waiter, NULL, unload_waiting, model))
+        layout_die("no thread");
+    pass(&user, 1);
+    __atomic_store_n(&session_closed, true, __ATOMIC_RELEASE);
+    user_close(&user);
+    pthread_join(waiter, NULL);
+    must(!dt2_model_loaded(model), "still loaded");
+    must(dt2_session_open(model, &options, &user.session, &err) == DT2_EBUSY, "opened on what is not loaded");
+    dt2_model_unref(model);
+}
+
+/* -- pinning */
+
+static void bind_failures(void (**fail)(const char *, uint64_t, bool, int), void (**forgive)(void))
+{
+    RUNTIME_BIND("libdt2sim.so", "sim_fail", *fail);
+    RUNTIME_BIND("libdt2sim.so", "sim_forgive", *forgive);
+}
+
+static void live_pinned(const char *which)
+{
+    const char *const *place = places[atoi(which)];
+    bool hip = strncmp(place[0], "hip", 3) == 0;
+    struct dt2_model *model = load(place[0], place[1], false);
+    struct dt2_session_options options = DT2_SESSION_OPTIONS_INIT;
+    void (*fail)(const char *, uint64_t, bool, int), (*forgive)(void);
+    struct user user, second;
+    enum { NOMEM = 2 };
+    bind_failures(&fail, &forgive);
+    options.host_memory = DT2_HOST_PINNED;
+
+    user_open(&user, model, OWN_STREAM, &options); /* all of it */
+    uint64_t all = user.info.pinned_bytes, pageable = simulator_says("copies.h2d.pageable");
+    pass(&user, 2);
+    must(all > 0 && dt2_session_note_count(user.session) == 0, "%s", dt2_session_note(user.session, 0));
+    must(simulator_says("copies.h2d.registered") > 0 && simulator_says("copies.h2d.pageable") == pageable,
+         "the host's share is pinned");
+    user_open(&second, model, OWN_STREAM, &options); /* what is pinned already is not pinned twice: by staging then */
+    pass(&second, 2);
+    must(second.info.pinned_bytes == 0 && dt2_session_note_count(second.session) == 1, "%" PRIu64, second.info.pinned_bytes);
+    user_close(&second);
+    user_close(&user);
+
+    options.pinned_bytes = all / 2; /* within a budget */
+    user_open(&user, model, OWN_STREAM, &options);
+    uint64_t registered = simulator_says("copies.h2d.registered");
+    pass(&user, 2);
+    must(user.info.pinned_bytes > 0 && user.info.pinned_bytes <= all / 2, "%" PRIu64 " of %" PRIu64,
+         user.info.pinned_bytes, all / 2);
+    must(user.info.staging_bytes > 0 && simulator_says("copies.h2d.registered") > registered, "by both ways");
+    user_close(&user);
+
+    options.pinned_bytes = 0;
+    fail(hip ? "hipHostRegister" : "cudaHostRegister", 1, true, NOMEM);
+    user_open(&user, model, OWN_STREAM, &options);
+    forgive();
+    pass(&user, 2);
+    const char *note = dt2_session_note(user.session, 0);
+    must(user.info.pinned_bytes == 0 && note && strstr(note, place[0]), "%s", note ? note : "no note");
+    diag("%s", note ? note : "no note");
+    user_close(&user);
+    unload(model);
+}
+
+/* -- all of them */
+
+static const struct life {
+    const char *name;
+    void (*live)(const char *place);
+    const char *places; /* indices */
+    const char *what;
+} lives[] = {
+    { "passes", live_passes, "0123", "passes in execution order, with all kinds of streams, windows and host memory" },
+    { "orders", live_orders, "0123", "random acquires and releases" },
+    { "threads", live_threads, "02", "threads on one session, and two sessions on one model" },
+    { "park", live_park, "0123", "parking and closing give everything back" },
+    { "borrowed", live_borrowed, "012", "a model with an open session stays, beside another" },
+    { "pinned", live_pinned, "01", "host memory is pinned where it is, within a budget, or not" },
+};
+
+/* Runs a life: its name and the index of its place; the seed is in the environment. */
+static int live(const char *name, const char *place)
+{
+    struct dt2_error err;
+    tap_random_state = strtoull(getenv("DT2_LIFE_SEED"), NULL, 0);
+    source_make(&source, "model.safetensors", TENSORS_MOST, 200000);
+    if (dt2_context_create(NULL, &context, &err))
+        layout_die("%s", err.text);
+    for (size_t i = 0; i < DT2_COUNT(lives); i++)
+        if (strcmp(lives[i].name, name) == 0)
+            lives[i].live(place);
+    dt2_context_destroy(context);
+    source_free(&source);
+    return wrong ? 1 : 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 3)
+        return live(argv[1], argv[2]);
+    if (!can_simulate())
+        return skip_all("not all of the CUDA, HIP and OpenCL drivers were built");
+    seed_random(20260705);
+    for (size_t i = 0; i < DT2_COUNT(lives); i++)
+        for (const char *place = lives[i].places; *place; place++) {
+            char seed[32], index[2] = { *place, '\0' };
+            snprintf(seed, sizeof seed, "%" PRIu64, random_u64());
+            setenv("DT2_LIFE_SEED", seed, 1);
+            setenv("DISTORCH2_SIM_SEED", seed, 1);
+            ok(on_machine(data_path("machines/small.sim"), lives[i].name, index) == 0, "%s on %s (seed %s)",
+               lives[i].what, places[*place - '0'][0], seed);
+        }
+    return done_testing();
+}
