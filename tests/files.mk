@@ -41,6 +41,15 @@ tests_driver_test_opencl_adopt_CFLAGS = $(AM_CFLAGS) $(OPENCL_CFLAGS)
 tests_driver_test_opencl_adopt_LDADD = $(TEST_LIBS) $(OPENCL_LIBS)
 endif
 
+# make check-intel: a second vendor's OpenCL runtime beside PoCL. It needs Python, and a network once.
+EXTRA_DIST += tests/driver/intel.sh
+check-intel: all tests/driver/conformance tests/support/mkmodel
+	@$(AM_TESTS_ENVIRONMENT) $(SHELL) $(top_srcdir)/tests/driver/intel.sh
+clean-local: clean-intel
+clean-intel:
+	rm -rf intel-venv intel-venv.log
+.PHONY: check-intel clean-intel
+
 # The house: arrows between rooms, what configure refuses, what is exported, what is public, what is installed.
 house_tests = tests/house/arrows.sh tests/house/configure.sh tests/house/install.sh tests/house/symbols.sh
 TESTS += $(house_tests)

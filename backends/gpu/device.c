@@ -14,12 +14,6 @@
 #define CONTEXT_SHARE 32u
 #define CONTEXT_MAX_BYTES ((uint64_t)512 << 20)
 
-int dt2_gpu_check_index(const struct dt2_gpu_driver *driver, uint32_t index, struct dt2_backend_error *err)
-{
-    return index < driver->count ? DT2_BACKEND_OK
-                                 : DT2_GPU_INVALID(driver, err, "no device %u: there are %u", index, driver->count);
-}
-
 /* -- identity */
 
 void dt2_gpu_pci_text(const char *vendors, char pci[16])
@@ -110,30 +104,6 @@ int dt2_gpu_device_free_bytes(void *self, uint32_t index, bool may_open, uint64_
 }
 
 /* -- opening and closing */
-
-struct dt2_gpu_device *dt2_gpu_hold(struct dt2_gpu_driver *driver, dt2_handle handle, struct dt2_backend_error *err)
-{
-    pthread_mutex_lock(&driver->lock);
-    struct dt2_gpu_device *device = dt2_gpu_get(driver, DT2_HANDLE_DEVICE, handle, "device", err);
-    if (device)
-        device->live++;
-    pthread_mutex_unlock(&driver->lock);
-    return device;
-}
-
-void dt2_gpu_hold_again(struct dt2_gpu_device *device)
-{
-    pthread_mutex_lock(&device->driver->lock);
-    device->live++;
-    pthread_mutex_unlock(&device->driver->lock);
-}
-
-void dt2_gpu_drop(struct dt2_gpu_device *device)
-{
-    pthread_mutex_lock(&device->driver->lock);
-    device->live--;
-    pthread_mutex_unlock(&device->driver->lock);
-}
 
 /* Has the runtime begin its work on the device now, where it can be told, and not in the middle of a load. */
 static int start(const struct dt2_gpu_device *device, struct dt2_backend_error *err)

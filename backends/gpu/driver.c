@@ -1,47 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "gpu.h"
 
-/* -- what every file of the driver needs */
-
-void *dt2_gpu_alloc(const struct dt2_gpu_driver *driver, size_t bytes)
-{
-    return driver->services->alloc(driver->services->core, bytes);
-}
-
-void dt2_gpu_release(const struct dt2_gpu_driver *driver, void *memory)
-{
-    driver->services->release(driver->services->core, memory);
-}
-
-void *dt2_gpu_get(const struct dt2_gpu_driver *driver, enum dt2_handle_kind kind, dt2_handle handle, const char *what,
-                  struct dt2_backend_error *err)
-{
-    void *object = driver->services->handle_get(driver->services->core, kind, handle);
-    if (!object)
-        DT2_GPU_INVALID(driver, err, "%#llx is no %s, or none any more", (unsigned long long)handle, what);
-    return object;
-}
-
-void *dt2_gpu_take(const struct dt2_gpu_driver *driver, enum dt2_handle_kind kind, dt2_handle handle, const char *what,
-                   struct dt2_backend_error *err)
-{
-    void *object = driver->services->handle_take(driver->services->core, kind, handle);
-    if (!object)
-        DT2_GPU_INVALID(driver, err, "%#llx is no %s, or none any more", (unsigned long long)handle, what);
-    return object;
-}
-
-dt2_handle dt2_gpu_new(const struct dt2_gpu_driver *driver, enum dt2_handle_kind kind, void *object,
-                       struct dt2_backend_error *err)
-{
-    dt2_handle handle = driver->services->handle_new(driver->services->core, kind, object);
-    if (!handle)
-        dt2_gpu_fail_bookkeeping(driver, err);
-    return handle;
-}
-
-/* -- the driver */
-
 static int count_devices(struct dt2_gpu_driver *driver, struct dt2_backend_error *err)
 {
     int count = 0;

@@ -8,6 +8,7 @@ gpu_sources = \
 	backends/gpu/error.c \
 	backends/gpu/event.c \
 	backends/gpu/gpu.h \
+	backends/gpu/handles.c \
 	backends/gpu/library.c \
 	backends/gpu/memory.c \
 	backends/gpu/peer.c \

@@ -7,6 +7,7 @@
  *     entries.h   every entry point that is looked up
  *     library.c   finding a vendor's library in the process or on the system
  *     driver.c    the table, opening and closing
+ *     handles.c   what lies behind handles, held and checked
  *     device.c    what a device is, opening and closing one
  *     memory.c    buffers, staging memory, registered memory
  *     queue.c     queues and copies
@@ -157,7 +158,7 @@ bool dt2_gpu_is_copy_of(const char *path, const char *base);
 void *dt2_gpu_find_runtime(struct dt2_gpu_driver *driver, const char *base, const char *const *sonames,
                            bool (*accept)(void *data, char *why, size_t size), bool *present, char *text, size_t size);
 
-/* -- driver.c */
+/* -- handles.c */
 
 void *dt2_gpu_alloc(const struct dt2_gpu_driver *driver, size_t bytes);
 void dt2_gpu_release(const struct dt2_gpu_driver *driver, void *memory);
@@ -169,6 +170,18 @@ void *dt2_gpu_take(const struct dt2_gpu_driver *driver, enum dt2_handle_kind kin
                    struct dt2_backend_error *err);
 /* A handle for an object, 0 with *err filled. */
 dt2_handle dt2_gpu_new(const struct dt2_gpu_driver *driver, enum dt2_handle_kind kind, void *object,
+                       struct dt2_backend_error *err);
+/* A device, kept from being closed until dt2_gpu_drop(): each object holds its device. */
+struct dt2_gpu_device *dt2_gpu_hold(struct dt2_gpu_driver *driver, dt2_handle handle, struct dt2_backend_error *err);
+void dt2_gpu_hold_again(struct dt2_gpu_device *device);
+void dt2_gpu_drop(struct dt2_gpu_device *device);
+int dt2_gpu_check_index(const struct dt2_gpu_driver *driver, uint32_t index, struct dt2_backend_error *err);
+/* A buffer, and a range that lies within it; INVALID otherwise. */
+int dt2_gpu_check_range(const struct dt2_gpu_driver *driver, dt2_handle handle, uint64_t offset, uint64_t bytes,
+                        struct dt2_gpu_buffer **buffer, struct dt2_backend_error *err);
+/* The same, and a queue of the buffer's device. */
+int dt2_gpu_check_copy(const struct dt2_gpu_driver *driver, dt2_handle queue_handle, dt2_handle buffer_handle,
+                       uint64_t offset, uint64_t bytes, struct dt2_gpu_queue **queue, struct dt2_gpu_buffer **buffer,
                        struct dt2_backend_error *err);
 
 /* -- device.c */
@@ -187,11 +200,6 @@ int dt2_gpu_device_free_bytes(void *self, uint32_t index, bool may_open, uint64_
 int dt2_gpu_device_open(void *self, uint32_t index, void *native_context, dt2_handle *device,
                         struct dt2_backend_error *err);
 int dt2_gpu_device_close(void *self, dt2_handle device, struct dt2_backend_error *err);
-int dt2_gpu_check_index(const struct dt2_gpu_driver *driver, uint32_t index, struct dt2_backend_error *err);
-/* A device, kept from being closed until dt2_gpu_drop(): each object holds its device. */
-struct dt2_gpu_device *dt2_gpu_hold(struct dt2_gpu_driver *driver, dt2_handle handle, struct dt2_backend_error *err);
-void dt2_gpu_hold_again(struct dt2_gpu_device *device);
-void dt2_gpu_drop(struct dt2_gpu_device *device);
 
 /* -- memory.c */
 
@@ -219,13 +227,6 @@ int dt2_gpu_copy_d2h(void *self, dt2_handle queue, dt2_handle buffer, uint64_t o
                      uint64_t bytes, struct dt2_backend_error *err);
 int dt2_gpu_copy_d2d(void *self, dt2_handle queue, dt2_handle destination, uint64_t destination_offset,
                      dt2_handle source, uint64_t source_offset, uint64_t bytes, struct dt2_backend_error *err);
-/* A buffer, and a range that lies within it; INVALID otherwise. */
-int dt2_gpu_check_range(const struct dt2_gpu_driver *driver, dt2_handle handle, uint64_t offset, uint64_t bytes,
-                        struct dt2_gpu_buffer **buffer, struct dt2_backend_error *err);
-/* The same, and a queue of the buffer's device. */
-int dt2_gpu_check_copy(const struct dt2_gpu_driver *driver, dt2_handle queue_handle, dt2_handle buffer_handle,
-                       uint64_t offset, uint64_t bytes, struct dt2_gpu_queue **queue, struct dt2_gpu_buffer **buffer,
-                       struct dt2_backend_error *err);
 
 /* -- peer.c */
 

@@ -120,30 +120,6 @@ int dt2_gpu_queue_wait(void *self, dt2_handle handle, struct dt2_backend_error *
 
 /* -- copies */
 
-int dt2_gpu_check_range(const struct dt2_gpu_driver *driver, dt2_handle handle, uint64_t offset, uint64_t bytes,
-                        struct dt2_gpu_buffer **buffer, struct dt2_backend_error *err)
-{
-    if (!(*buffer = dt2_gpu_get(driver, DT2_HANDLE_BUFFER, handle, "buffer", err)))
-        return DT2_BACKEND_INVALID;
-    if (offset > (*buffer)->bytes || bytes > (*buffer)->bytes - offset)
-        return DT2_GPU_INVALID(driver, err, "%llu bytes from offset %llu are not within a buffer of %llu bytes",
-                               (unsigned long long)bytes, (unsigned long long)offset,
-                               (unsigned long long)(*buffer)->bytes);
-    return DT2_BACKEND_OK;
-}
-
-int dt2_gpu_check_copy(const struct dt2_gpu_driver *driver, dt2_handle queue_handle, dt2_handle buffer_handle,
-                       uint64_t offset, uint64_t bytes, struct dt2_gpu_queue **queue, struct dt2_gpu_buffer **buffer,
-                       struct dt2_backend_error *err)
-{
-    if (!(*queue = dt2_gpu_get(driver, DT2_HANDLE_QUEUE, queue_handle, "queue", err)))
-        return DT2_BACKEND_INVALID;
-    int status = dt2_gpu_check_range(driver, buffer_handle, offset, bytes, buffer, err);
-    if (status == DT2_BACKEND_OK && (*queue)->device != (*buffer)->device)
-        return DT2_GPU_INVALID(driver, err, "the buffer and the queue belong to different devices");
-    return status;
-}
-
 /* Queues a copy of one kind. */
 static int copy(const struct dt2_gpu_queue *queue, void *destination, const void *source, uint64_t bytes,
                 enum GPU(MemcpyKind) kind, const char *what, struct dt2_backend_error *err)

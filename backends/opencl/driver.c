@@ -9,60 +9,6 @@
 #define LOG(driver, level, ...) (driver)->services->log((driver)->services->core, (level), __VA_ARGS__)
 enum { WARNING = 1, DEBUG = 3 }; /* of enum dt2_log_level */
 
-/* -- what every file of the driver needs */
-
-void *dt2_cl_alloc(const struct dt2_cl_driver *driver, size_t bytes)
-{
-    return driver->services->alloc(driver->services->core, bytes);
-}
-
-void dt2_cl_release(const struct dt2_cl_driver *driver, void *memory)
-{
-    driver->services->release(driver->services->core, memory);
-}
-
-void *dt2_cl_get(const struct dt2_cl_driver *driver, enum dt2_handle_kind kind, dt2_handle handle, const char *what,
-                 struct dt2_backend_error *err)
-{
-    void *object = driver->services->handle_get(driver->services->core, kind, handle);
-    if (!object)
-        DT2_CL_INVALID(driver, err, "%#llx is no %s, or none any more", (unsigned long long)handle, what);
-    return object;
-}
-
-void *dt2_cl_take(const struct dt2_cl_driver *driver, enum dt2_handle_kind kind, dt2_handle handle, const char *what,
-                  struct dt2_backend_error *err)
-{
-    void *object = driver->services->handle_take(driver->services->core, kind, handle);
-    if (!object)
-        DT2_CL_INVALID(driver, err, "%#llx is no %s, or none any more", (unsigned long long)handle, what);
-    return object;
-}
-
-struct dt2_cl_device *dt2_cl_hold(struct dt2_cl_driver *driver, dt2_handle handle, struct dt2_backend_error *err)
-{
-    pthread_mutex_lock(&driver->lock);
-    struct dt2_cl_device *device = dt2_cl_get(driver, DT2_HANDLE_DEVICE, handle, "device", err);
-    if (device)
-        device->live++;
-    pthread_mutex_unlock(&driver->lock);
-    return device;
-}
-
-void dt2_cl_hold_again(struct dt2_cl_device *device)
-{
-    pthread_mutex_lock(&device->driver->lock);
-    device->live++;
-    pthread_mutex_unlock(&device->driver->lock);
-}
-
-void dt2_cl_drop(struct dt2_cl_device *device)
-{
-    pthread_mutex_lock(&device->driver->lock);
-    device->live--;
-    pthread_mutex_unlock(&device->driver->lock);
-}
-
 /* -- platforms */
 
 /* Whether a device speaks OpenCL 1.2: an older one lacks functions that we call. */

@@ -1,21 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "opencl.h"
 
-/* CL_COMPLETE, a larger number while it is not, or the code with which the command failed. */
-static cl_int state_of(cl_event event)
-{
-    cl_int state = CL_COMPLETE;
-    cl_int code = clGetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof state, &state, NULL);
-    return code == CL_SUCCESS ? state : code;
-}
-
-cl_int dt2_cl_finish(cl_event event)
-{
-    cl_int code = clWaitForEvents(1, &event);
-    cl_int state = state_of(event); /* says more than "an event of the list failed" */
-    return state < 0 ? state : code;
-}
-
 /* A marker after all that is queued, which then is the last command. */
 static int mark(struct dt2_cl_queue *queue, struct dt2_backend_error *err)
 {
@@ -60,7 +45,7 @@ int dt2_cl_event_query(void *self, dt2_handle handle, bool *done, struct dt2_bac
     struct dt2_cl_event *event = dt2_cl_get(driver, DT2_HANDLE_EVENT, handle, "event", err);
     if (!event)
         return DT2_BACKEND_INVALID;
-    cl_int state = state_of(event->event);
+    cl_int state = dt2_cl_state(event->event);
     if (state < 0)
         return dt2_cl_fail(driver, err, state, "the work before the event failed");
     *done = state == CL_COMPLETE;

@@ -5,6 +5,7 @@ dt2_opencl_la_SOURCES = \
 	backends/opencl/driver.c \
 	backends/opencl/error.c \
 	backends/opencl/event.c \
+	backends/opencl/handles.c \
 	backends/opencl/identity.c \
 	backends/opencl/memory.c \
 	backends/opencl/opencl.h \

@@ -4,11 +4,12 @@
  * extension.
  *
  *     driver.c    the table, platforms, opening and closing devices
+ *     handles.c   what lies behind handles, held and checked
  *     identity.c  what a device is
  *     memory.c    buffers, mappings, staging memory
  *     queue.c     queues and copies
  *     event.c     events
- *     error.c     codes in words
+ *     error.c     codes in words, and how commands ended
  */
 #ifndef DT2_OPENCL_H
 #define DT2_OPENCL_H
@@ -90,6 +91,10 @@ int dt2_cl_fail_memory(const struct dt2_cl_driver *driver, struct dt2_backend_er
     (driver)->services->fail((driver)->services->core, (err), DT2_BACKEND_INVALID, 0, NULL, __VA_ARGS__)
 /* No memory for our own bookkeeping. */
 int dt2_cl_fail_bookkeeping(const struct dt2_cl_driver *driver, struct dt2_backend_error *err);
+/* CL_COMPLETE, a larger number while it is not, or the code with which the command failed. */
+cl_int dt2_cl_state(cl_event event);
+/* Waits for a command and tells how it ended: CL_SUCCESS, or the code with which it failed. */
+cl_int dt2_cl_finish(cl_event event);
 
 /* Every entry begins with this: runtimes leave all sorts of things in errno. */
 static inline void dt2_cl_restore_errno(const int *saved)
@@ -98,7 +103,7 @@ static inline void dt2_cl_restore_errno(const int *saved)
 }
 #define DT2_CL_KEEP_ERRNO int dt2_cl_errno __attribute__((cleanup(dt2_cl_restore_errno), unused)) = errno
 
-/* -- driver.c */
+/* -- handles.c */
 
 void *dt2_cl_alloc(const struct dt2_cl_driver *driver, size_t bytes);
 void dt2_cl_release(const struct dt2_cl_driver *driver, void *memory);
@@ -112,6 +117,10 @@ void *dt2_cl_take(const struct dt2_cl_driver *driver, enum dt2_handle_kind kind,
 struct dt2_cl_device *dt2_cl_hold(struct dt2_cl_driver *driver, dt2_handle handle, struct dt2_backend_error *err);
 void dt2_cl_hold_again(struct dt2_cl_device *device);
 void dt2_cl_drop(struct dt2_cl_device *device);
+/* A queue and a buffer of one device, and a range that lies within the buffer; INVALID otherwise. */
+int dt2_cl_check_range(const struct dt2_cl_driver *driver, dt2_handle queue_handle, dt2_handle buffer_handle,
+                       uint64_t offset, uint64_t bytes, struct dt2_cl_queue **queue, struct dt2_cl_buffer **buffer,
+                       struct dt2_backend_error *err);
 
 /* -- identity.c */
 
@@ -152,10 +161,6 @@ int dt2_cl_copy_d2h(void *self, dt2_handle queue, dt2_handle buffer, uint64_t of
                     struct dt2_backend_error *err);
 int dt2_cl_copy_d2d(void *self, dt2_handle queue, dt2_handle destination, uint64_t destination_offset,
                     dt2_handle source, uint64_t source_offset, uint64_t bytes, struct dt2_backend_error *err);
-/* A queue and a buffer of one device, and a range that lies within the buffer; INVALID otherwise. */
-int dt2_cl_check_range(const struct dt2_cl_driver *driver, dt2_handle queue_handle, dt2_handle buffer_handle,
-                       uint64_t offset, uint64_t bytes, struct dt2_cl_queue **queue, struct dt2_cl_buffer **buffer,
-                       struct dt2_backend_error *err);
 /* The wait list of a command: the one before it. */
 #define DT2_CL_AFTER_LAST(queue) (queue)->last ? 1 : 0, (queue)->last ? &(queue)->last : NULL
 /* After a command was queued with `code`: it becomes the last of its queue, and the work starts. */
@@ -169,7 +174,5 @@ int dt2_cl_event_query(void *self, dt2_handle event, bool *done, struct dt2_back
 int dt2_cl_event_wait(void *self, dt2_handle event, struct dt2_backend_error *err);
 int dt2_cl_queue_wait_event(void *self, dt2_handle queue, dt2_handle event, struct dt2_backend_error *err);
 int dt2_cl_event_free(void *self, dt2_handle event, struct dt2_backend_error *err);
-/* Waits for a command and tells how it ended: CL_SUCCESS, or the code with which it failed. */
-cl_int dt2_cl_finish(cl_event event);
 
 #endif

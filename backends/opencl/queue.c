@@ -125,22 +125,6 @@ int dt2_cl_queued(struct dt2_cl_queue *queue, cl_int code, cl_event event, const
                               : dt2_cl_fail(queue->device->driver, err, code, "cannot start a %s", what);
 }
 
-int dt2_cl_check_range(const struct dt2_cl_driver *driver, dt2_handle queue_handle, dt2_handle buffer_handle,
-                       uint64_t offset, uint64_t bytes, struct dt2_cl_queue **queue, struct dt2_cl_buffer **buffer,
-                       struct dt2_backend_error *err)
-{
-    if (!(*queue = dt2_cl_get(driver, DT2_HANDLE_QUEUE, queue_handle, "queue", err)) ||
-        !(*buffer = dt2_cl_get(driver, DT2_HANDLE_BUFFER, buffer_handle, "buffer", err)))
-        return DT2_BACKEND_INVALID;
-    if ((*queue)->device != (*buffer)->device)
-        return DT2_CL_INVALID(driver, err, "the buffer and the queue belong to different devices");
-    if (offset > (*buffer)->bytes || bytes > (*buffer)->bytes - offset)
-        return DT2_CL_INVALID(driver, err, "%llu bytes from offset %llu are not within a buffer of %llu bytes",
-                              (unsigned long long)bytes, (unsigned long long)offset,
-                              (unsigned long long)(*buffer)->bytes);
-    return DT2_BACKEND_OK;
-}
-
 int dt2_cl_copy_h2d(void *self, dt2_handle queue_handle, dt2_handle buffer_handle, uint64_t offset, const void *source,
                     uint64_t bytes, struct dt2_backend_error *err)
 {

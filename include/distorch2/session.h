@@ -133,7 +133,7 @@ DT2_PUBLIC void dt2_session_next_pass(struct dt2_session *session);
 /* What a session did. Resident blocks are not counted. */
 struct dt2_session_stats {
     uint64_t passes;       /* that have ended */
-    uint64_t bytes;        /* copied to the compute device */
+    uint64_t bytes;        /* of blocks copied to the compute device */
     uint64_t acquires;     /* of streamed blocks */
     uint64_t hits;         /* of these, those whose bytes were there already */
     uint64_t stalls;       /* those whose bytes were not */

@@ -33,13 +33,13 @@ tests_unit_test_catalog_path_LDADD = $(TEST_LIBS)
 tests_unit_test_catalog_yaml_SOURCES = tests/unit/test-catalog-yaml.c tests/support/lines.h tests/support/tap.h
 tests_unit_test_catalog_yaml_LDADD = $(TEST_LIBS)
 tests_unit_test_catalog_search_SOURCES = tests/unit/test-catalog-search.c tests/support/lines.h tests/support/tap.h \
-	tests/support/tree.h
+	tests/support/scratch.h
 tests_unit_test_catalog_search_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 tests_unit_test_catalog_search_LDADD = $(TEST_LIBS) $(JANSSON_LIBS)
 tests_unit_test_catalog_scan_SOURCES = tests/unit/test-catalog-scan.c tests/support/lines.h tests/support/tap.h \
-	tests/support/tree.h
+	tests/support/scratch.h
 tests_unit_test_catalog_scan_LDADD = $(TEST_LIBS)
-tests_unit_test_catalog_nomem_SOURCES = tests/unit/test-catalog-nomem.c tests/support/tap.h tests/support/tree.h
+tests_unit_test_catalog_nomem_SOURCES = tests/unit/test-catalog-nomem.c tests/support/tap.h tests/support/scratch.h
 tests_unit_test_catalog_nomem_LDADD = $(TEST_LIBS)
 
 EXTRA_DIST += \

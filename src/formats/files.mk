@@ -44,12 +44,6 @@ libdistorch2_core_la_SOURCES += \
 noinst_PROGRAMS += tests/support/mkmodel
 tests_support_mkmodel_SOURCES = tests/support/mkmodel.c tests/support/layout.h
 
-# Any model as safetensors: what the oracles compare.
-noinst_PROGRAMS += tests/support/rewrite
-tests_support_rewrite_SOURCES = tests/support/rewrite.c
-tests_support_rewrite_LDADD = libdistorch2.la
-EXTRA_DIST += tests/oracle/torch-oracle.py
-
 check_PROGRAMS += tests/unit/test-file tests/unit/test-formats-memory tests/unit/test-json-scan tests/unit/test-safetensors
 TESTS += tests/unit/test-file tests/unit/test-formats-memory tests/unit/test-json-scan tests/unit/test-safetensors
 tests_unit_test_file_SOURCES = tests/unit/test-file.c tests/support/scratch.h
@@ -62,12 +56,16 @@ tests_unit_test_json_scan_LDADD = $(TEST_LIBS)
 tests_unit_test_safetensors_SOURCES = tests/unit/test-safetensors.c tests/support/layout.h tests/support/scratch.h
 tests_unit_test_safetensors_LDADD = $(TEST_LIBS)
 
-check_PROGRAMS += tests/unit/test-gguf tests/unit/test-hostile tests/unit/test-shards
-TESTS += tests/unit/test-gguf tests/unit/test-hostile tests/unit/test-shards
+check_PROGRAMS += tests/unit/test-changing tests/unit/test-gguf tests/unit/test-hostile tests/unit/test-large tests/unit/test-shards
+TESTS += tests/unit/test-changing tests/unit/test-gguf tests/unit/test-hostile tests/unit/test-large tests/unit/test-shards
+tests_unit_test_changing_SOURCES = tests/unit/test-changing.c tests/support/scratch.h
+tests_unit_test_changing_LDADD = $(TEST_LIBS)
 tests_unit_test_gguf_SOURCES = tests/unit/test-gguf.c tests/support/scratch.h
 tests_unit_test_gguf_LDADD = $(TEST_LIBS)
 tests_unit_test_hostile_SOURCES = tests/unit/test-hostile.c tests/support/scratch.h
 tests_unit_test_hostile_LDADD = $(TEST_LIBS)
+tests_unit_test_large_SOURCES = tests/unit/test-large.c tests/support/scratch.h
+tests_unit_test_large_LDADD = $(TEST_LIBS)
 tests_unit_test_shards_SOURCES = tests/unit/test-shards.c tests/support/scratch.h
 tests_unit_test_shards_LDADD = $(TEST_LIBS)
 
@@ -96,7 +94,6 @@ EXTRA_DIST += \
 	tests/fuzz/fuzz-legacy.c \
 	tests/fuzz/fuzz-pickle.c \
 	tests/fuzz/fuzz-zip.c \
-	tests/fuzz/any_model.h \
 	tests/fuzz/pickle.dict \
 	tests/fuzz/seeds/pickle \
 	tests/fuzz/zip.dict \

@@ -11,6 +11,12 @@
 #include "formats/source.h"
 #include "formats/view.h"
 
+/*
+ * How much memory opening a file takes at most, whatever is in it: this many bytes for each byte of its headers, tables
+ * and pickles. (Real ones take 2 to 4; the worst is a pickle of nothing but empty lists.) The time is n log n.
+ */
+#define DT2_MEMORY_FACTOR 200
+
 /* The beginning of a file, from which its format is told. */
 struct dt2_head {
     uint64_t file_bytes;

@@ -143,7 +143,9 @@ static int parse_metadata(struct reader *reader)
             break;
         if (!DT2_GROW(file->metadata, file->metadata_count, reader->metadata_capacity))
             return dt2_fail_nomem(reader->err);
-        file->metadata[file->metadata_count++] = (struct dt2_metadata){ key.text, first == '"' ? string.text : value };
+        if (first == '"')
+            value = dt2_json_c_string(&string);
+        file->metadata[file->metadata_count++] = (struct dt2_metadata){ dt2_json_c_string(&key), value };
     }
     return 0;
 }

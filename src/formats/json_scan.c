@@ -217,6 +217,28 @@ bool dt2_json_string(struct dt2_json *json, struct dt2_json_text *string)
     return true;
 }
 
+const char *dt2_json_c_string(const struct dt2_json_text *string)
+{
+    static const char replacement[] = "\xEF\xBF\xBD";
+    const size_t more = sizeof replacement - 2; /* \u0000 took six bytes */
+    size_t nuls = 0, i = string->length;
+    for (size_t j = 0; j < string->length; j++)
+        nuls += string->text[j] == '\0';
+    char *to = string->text + string->length + more * nuls;
+    *to = '\0';
+    while (nuls) { /* from the end, so that nothing is overwritten that is still to be moved */
+        char c = string->text[--i];
+        if (c) {
+            *--to = c;
+            continue;
+        }
+        to -= more + 1;
+        memcpy(to, replacement, more + 1);
+        nuls--;
+    }
+    return string->text;
+}
+
 /* -- numbers, and values that nobody wants -- */
 
 bool dt2_json_u64(struct dt2_json *json, uint64_t *value)
@@ -248,8 +270,36 @@ static bool skip_digits(struct dt2_json *json)
     return true;
 }
 
+/* Whether a number, well-formed, is beyond the range of a double; without strtod(), which heeds the locale. */
+static bool exceeds_double(const char *at)
+{
+    static const char limit[] = "1797693134862315808"; /* 10^309 times 0.this rounds to infinity, and all above */
+    char digits[sizeof limit] = "0000000000000000000";
+    int64_t magnitude = 0, exponent = 0; /* the number is 0.DIGITS times 10^magnitude */
+    size_t count = 0;
+    bool point = false;
+    for (at += *at == '-'; is_digit(*at) || *at == '.'; at++) {
+        bool leading = count == 0 && *at == '0';
+        if (*at == '.')
+            point = true;
+        else if (leading == point)
+            magnitude += point ? -1 : 1;
+        if (is_digit(*at) && !leading && count < sizeof limit - 1)
+            digits[count++] = *at;
+    }
+    if ((*at | 0x20) == 'e') {
+        bool negative = *++at == '-';
+        for (at += negative || *at == '+'; is_digit(*at); at++)
+            if (exponent < INT32_MAX)
+                exponent = 10 * exponent + (*at - '0');
+        magnitude += negative ? -exponent : exponent;
+    }
+    return count && (magnitude > 309 || (magnitude == 309 && memcmp(digits, limit, sizeof limit - 1) >= 0));
+}
+
 static bool skip_number(struct dt2_json *json)
 {
+    const char *begin = json->at;
     if (*json->at == '-')
         json->at++;
     if (*json->at == '0' && is_digit(json->at[1]))
@@ -265,9 +315,10 @@ static bool skip_number(struct dt2_json *json)
         json->at++;
         if (*json->at == '+' || *json->at == '-')
             json->at++;
-        return skip_digits(json);
+        if (!skip_digits(json))
+            return false;
     }
-    return true;
+    return !exceeds_double(begin) || dt2_json_fail(json, "a number that no double can hold");
 }
 
 static bool skip_word(struct dt2_json *json)

@@ -47,9 +47,11 @@ bool dt2_json_member(struct dt2_json *json, struct dt2_json_text *key);
 /* Whether the array has one more element, which is to be read then; false at the array's end, which is left. */
 bool dt2_json_element(struct dt2_json *json);
 bool dt2_json_string(struct dt2_json *json, struct dt2_json_text *string);
+/* The whole of a string that was read, for C: a NUL in it becomes U+FFFD, for which its escape leaves room. */
+const char *dt2_json_c_string(const struct dt2_json_text *string);
 /* A whole number from 0 to 2^64 - 1: no sign, no fraction, no exponent. */
 bool dt2_json_u64(struct dt2_json *json, uint64_t *value);
-/* Any value: reads over it. */
+/* Any value: reads over it. A number must be one that a double can hold, as in the reference. */
 bool dt2_json_skip(struct dt2_json *json);
 /* Whether all went well and nothing but white space is left. */
 bool dt2_json_finish(struct dt2_json *json);

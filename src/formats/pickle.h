@@ -3,8 +3,8 @@
  * Pickles of tensors, interpreted by rules and never executed: values are tagged data, calls are remembered and done by
  * nobody, and names that are not in the table of pickle_globals.h refuse the file. Protocols 2 to 5.
  *
- * The caps below bound what any pickle can take. A pickle of n bytes takes less than 200 n bytes of memory while it is
- * read, and time in proportion to n.
+ * The caps below bound what any pickle can take. Each of its bytes costs so much memory at most that DT2_MEMORY_FACTOR
+ * holds, and the time is in proportion to their number.
  */
 #ifndef DT2_FORMATS_PICKLE_H
 #define DT2_FORMATS_PICKLE_H

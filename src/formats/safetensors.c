@@ -2,7 +2,7 @@
 /*
  * safetensors: a 64-bit little-endian length, a header of JSON, the data. Rules, their names and their order are those
  * of the reference implementation. Stricter: DuplicateName, NulInName, RankTooLarge, and a tensor must be an object
- * (the reference takes an array of its fields too). Laxer: a number that nobody reads may exceed a double.
+ * (the reference takes an array of its fields too).
  */
 #include "base/alloc.h"
 #include "base/checked.h"
@@ -246,7 +246,8 @@ static int parse_metadata(struct reader *reader)
     while (dt2_json_member(json, &key) && dt2_json_string(json, &value)) {
         if (!DT2_GROW(file->metadata, file->metadata_count, reader->metadata_capacity))
             return dt2_fail_nomem(reader->err);
-        file->metadata[file->metadata_count++] = (struct dt2_metadata){ key.text, value.text };
+        file->metadata[file->metadata_count++] = (struct dt2_metadata){ dt2_json_c_string(&key),
+                                                                              dt2_json_c_string(&value) };
     }
     return json->problem ? refuse_json(reader, "__metadata__, a map of strings") : refuse_metadata_twice(reader);
 }

@@ -41,13 +41,13 @@ machine_tests = \
 	tests/unit/test-topology
 check_PROGRAMS += $(machine_tests)
 TESTS += $(machine_tests)
-tests_unit_test_cgroup_SOURCES = tests/unit/test-cgroup.c tests/support/tap.h tests/support/folder.h
+tests_unit_test_cgroup_SOURCES = tests/unit/test-cgroup.c tests/support/tap.h tests/support/scratch.h
 tests_unit_test_cgroup_LDADD = $(TEST_LIBS)
 tests_unit_test_devices_SOURCES = tests/unit/test-devices.c tests/support/tap.h
 tests_unit_test_devices_LDADD = $(TEST_LIBS)
 tests_unit_test_devices_json_SOURCES = tests/unit/test-devices-json.c tests/support/tap.h
 tests_unit_test_devices_json_LDADD = $(TEST_LIBS)
-tests_unit_test_discover_SOURCES = tests/unit/test-discover.c tests/support/tap.h tests/support/folder.h
+tests_unit_test_discover_SOURCES = tests/unit/test-discover.c tests/support/tap.h tests/support/scratch.h
 tests_unit_test_discover_LDADD = $(TEST_LIBS)
 tests_unit_test_host_SOURCES = tests/unit/test-host.c tests/support/tap.h
 tests_unit_test_host_LDADD = $(TEST_LIBS)

@@ -108,9 +108,14 @@ bool dt2_charged_to(const struct dt2_devices *devices, const char *device, const
     return false;
 }
 
-/* Adds to `taken` (by budget) what a model takes of them. */
+/* Adds to `taken` (by budget) what a model takes of them. Windows are touched at once: only who cannot measure is told of them. */
 static void add_taken(const struct dt2_devices *devices, struct dt2_model *model, uint64_t *taken)
 {
+    const char *compute = dt2_plan_compute_device(model->plan);
+    uint64_t window = atomic_load(&model->window_bytes);
+    for (size_t j = 0; window && j < devices->budget_count; j++)
+        if (devices->budgets[j].free_bytes == DT2_UNKNOWN && dt2_charged_to(devices, compute, devices->budgets[j].name))
+            taken[j] += window;
     for (size_t i = 0; i < model->storage.count; i++)
         for (size_t j = 0; j < devices->budget_count; j++)
             if (dt2_charged_to(devices, dt2_plan_share(model->plan, i)->device, devices->budgets[j].name))

@@ -57,6 +57,7 @@ struct dt2_model {
     struct dt2_storage storage;
     struct dt2_lane_progress *lanes; /* by share */
     struct dt2_model_stats stats;
+    _Atomic uint64_t window_bytes; /* on the compute device, that its sessions have taken */
 
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;

@@ -95,8 +95,8 @@ static const char *const words[] = {
     "in_conv", "body", "in_layers", "emb_layers", "out_layers", "skip_connection",
     /* queries, keys and values, and their norms */
     "linear1", "Wqkv", "qkv", "q_proj", "k_proj", "v_proj", "kv_proj", "to_q", "to_k", "to_v",
-    "norm", "query_norm", "key_norm", "q_norm", "k_norm", "norm_q", "norm_k",
-    "add_q_proj", "add_k_proj", "add_v_proj", "norm_added_q", "norm_added_k",
+    "add_q_proj", "add_k_proj", "add_v_proj",
+    "norm", "query_norm", "key_norm", "q_norm", "k_norm", "norm_q", "norm_k", "norm_added_q", "norm_added_k",
     /* spatial transformers */
     "proj_in", "transformer_blocks", "proj_mlp",
     /* transformer blocks, and diffusers' residual blocks; HunyuanDiT counts its norms otherwise */

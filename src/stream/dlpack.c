@@ -89,8 +89,8 @@ struct export {
         struct dl_versioned versioned;
     };
     struct dt2_model *model;     /* borrowed, and referenced */
-    struct dt2_session *session; /* NULL: the tensor where it lies */
-    size_t tensor;               /* acquired from the session */
+    struct dt2_session *session; /* NULL: the tensor where it lies, which may outlive a session */
+    size_t tensor;               /* held in the session's window */
     int64_t shape[];             /* and strides behind it */
 };
 
@@ -98,7 +98,7 @@ static void end(struct export *export)
 {
     DT2_KEEP_ERRNO;
     if (export->session)
-        dt2_session_release_tensor(export->session, export->tensor, NULL);
+        dt2_session_let_go(export->session, export->tensor);
     dt2_model_return(export->model);
     dt2_model_unref(export->model);
     dt2_release(export);
@@ -165,9 +165,9 @@ static void fill(struct dl_tensor *out, struct export *export, const struct dt2_
                                .strides = strides };
 }
 
-/* The structure itself, for a tensor that is borrowed and, from a session, acquired. */
-static int make(struct dt2_model *model, struct dt2_session *session, size_t index, enum dt2_dlpack_kind kind,
-                void **managed, struct dt2_error *err)
+/* The structure itself, for a tensor that is borrowed and, in a window, held by `held`. */
+static int make(struct dt2_model *model, struct dt2_session *session, struct dt2_session *held, size_t index,
+                enum dt2_dlpack_kind kind, void **managed, struct dt2_error *err)
 {
     const struct dt2_tensor *tensor = dt2_model_tensor(model, index);
     struct dt2_native native;
@@ -183,7 +183,7 @@ static int make(struct dt2_model *model, struct dt2_session *session, size_t ind
     if (!export)
         return dt2_fail_nomem(err);
     export->model = dt2_model_ref(model);
-    export->session = session;
+    export->session = held;
     export->tensor = index;
     if (kind == DT2_DLPACK_VERSIONED) {
         export->versioned = (struct dl_versioned){ .major = DL_MAJOR, .minor = DL_MINOR, .manager = export,
@@ -208,12 +208,13 @@ int dt2_tensor_dlpack(struct dt2_model *model, struct dt2_session *session, size
         rc = dt2_model_borrow(model, err);
     if (rc < 0)
         return rc;
+    struct dt2_session *held = NULL;
     if (session)
-        rc = dt2_session_acquire_tensor(session, tensor, 0, err);
+        rc = dt2_session_hold(session, tensor, &held, err);
     if (rc == 0) {
-        rc = make(model, session, tensor, kind, managed, err);
-        if (rc < 0 && session)
-            dt2_session_release_tensor(session, tensor, NULL);
+        rc = make(model, session, held, tensor, kind, managed, err);
+        if (rc < 0 && held)
+            dt2_session_let_go(held, tensor);
     }
     if (rc < 0)
         dt2_model_return(model);

@@ -10,3 +10,10 @@ libdistorch2_core_la_SOURCES += \
 	src/stream/units.c \
 	src/stream/window.c \
 	src/stream/window.h
+
+check_PROGRAMS += tests/unit/test-session tests/unit/test-stream
+TESTS += tests/unit/test-session tests/unit/test-stream
+tests_unit_test_session_SOURCES = tests/unit/test-session.c tests/mixed/source.h tests/support/layout.h tests/support/scratch.h tests/support/tap.h
+tests_unit_test_session_LDADD = $(TEST_LIBS)
+tests_unit_test_stream_SOURCES = tests/unit/test-stream.c tests/support/tap.h
+tests_unit_test_stream_LDADD = $(TEST_LIBS)

@@ -249,7 +249,6 @@ static void send_piece(struct dt2_session *session)
         abandon(session, index, &failure);
         return;
     }
-    session->total.bytes += flight.bytes;
     gear->sent += flight.bytes;
     if (gear->sent == stretch->bytes) {
         gear->stretch++;
@@ -257,8 +256,10 @@ static void send_piece(struct dt2_session *session)
     }
     flight.unit = index;
     flight.last = gear->stretch == unit->stretch_count;
-    if (flight.last)
+    if (flight.last) {
         gear->current = DT2_NOWHERE;
+        session->total.bytes += session->model->blocks.blocks[unit->block].bytes;
+    }
     if (rc == 0)
         gear->flights[gear->flight_count++] = flight;
     else if (flight.last && arrive(session, index, &failure) < 0)
@@ -359,6 +360,10 @@ static int make_window(struct dt2_session *session, struct dt2_error *err)
     int rc = dt2_machine_open(machine, session->compute->name, &gear->window.opened, err);
     if (rc == 0)
         rc = dt2_store_alloc(machine, &gear->window, slabs, count, err);
+    if (rc == 0) {
+        gear->charged_bytes = dt2_window_bytes(&session->places);
+        atomic_fetch_add(&session->model->window_bytes, gear->charged_bytes);
+    }
     for (size_t i = 0; rc == 0 && i < count; i++) {
         const struct dt2_opened *o = gear->window.opened;
         gear->natives[i].struct_size = sizeof *gear->natives;
@@ -448,6 +453,7 @@ void dt2_gear_clear(struct dt2_session *session)
     dt2_routes_clear(session); /* before the ring, whose slots they pinned */
     dt2_ring_clear(&gear->ring);
     dt2_store_clear(session->model->context->machine, &gear->window);
+    atomic_fetch_sub(&session->model->window_bytes, gear->charged_bytes);
     dt2_release(gear->natives);
     dt2_release(gear->landing);
     *gear = (struct dt2_gear){ .current = DT2_NOWHERE };

@@ -416,6 +416,33 @@ int dt2_session_release_tensor(struct dt2_session *session, size_t tensor, struc
     return rc == 0 ? dt2_session_release(session, session->model->blocks.owners[tensor], err) : rc;
 }
 
+int dt2_session_hold(struct dt2_session *session, size_t tensor, struct dt2_session **held, struct dt2_error *err)
+{
+    int rc = check_tensor(session, tensor, err);
+    if (rc < 0)
+        return rc;
+    size_t index = session->units.of_tensor[session->model->table.same_as[tensor]];
+    if (index == DT2_NOWHERE)
+        return 0;
+    pthread_mutex_lock(&session->lock);
+    if (session->units.units[index].holders == 0) {
+        rc = dt2_fail(err, DT2_EUSAGE, "the block of tensor %s is not held", session->model->table.tensors[tensor].name);
+    } else {
+        session->units.units[index].holders++;
+        *held = session;
+    }
+    pthread_mutex_unlock(&session->lock);
+    return rc;
+}
+
+void dt2_session_let_go(struct dt2_session *session, size_t tensor)
+{
+    pthread_mutex_lock(&session->lock);
+    release_unit(session, session->units.of_tensor[session->model->table.same_as[tensor]], NULL);
+    pthread_cond_signal(&session->work);
+    pthread_mutex_unlock(&session->lock);
+}
+
 int dt2_session_native(struct dt2_session *session, size_t tensor, struct dt2_native *native, struct dt2_error *err)
 {
     DT2_KEEP_ERRNO;

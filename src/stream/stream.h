@@ -122,6 +122,7 @@ struct dt2_gear {
     struct dt2_backend_native *natives; /* of the window's slabs */
     struct dt2_ring ring;    /* the queue of copies, with slots when some route needs them */
     struct dt2_route *routes; /* by share */
+    uint64_t charged_bytes; /* that the model counts for this window */
     bool running;
     bool stop;
     bool halted; /* fetching ahead failed: only what is asked for is fetched, until the next acquire */
@@ -170,6 +171,13 @@ struct dt2_stream {
     void *native;
     dt2_handle queue;
 };
+
+/*
+ * One more hold on a tensor of a block that is held, which is no step of the network; *held is the session then, and stays as
+ * it was for a tensor that is used where it lies. Errors: DT2_EUSAGE when the block is not held.
+ */
+int dt2_session_hold(struct dt2_session *session, size_t tensor, struct dt2_session **held, struct dt2_error *err);
+void dt2_session_let_go(struct dt2_session *session, size_t tensor);
 
 /* Takes window, staging, pinned memory, and starts the thread; on failure all is given back. */
 int dt2_gear_make(struct dt2_session *session, struct dt2_error *err);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * How close a warm load comes to the limits of this machine. Every figure is the median of interleaved rounds in one run, and
- * what counts is the ratio of two of them: machines are noisy, ratios less so.
+ * what counts is the ratio of two of them: machines are noisy, ratios less so. Further files, of the same model in other
+ * formats, are loaded in the same rounds and held against the first.
  *
- *   bench-load MODEL [ROUNDS]
+ *   bench-load [-r ROUNDS] MODEL [SAME-MODEL]...
  */
 #include <distorch2.h>
 #include <errno.h>
@@ -12,6 +13,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,12 +28,21 @@
 #endif
 
 #define ROUNDS_MOST 99
+#define MODELS_MOST 8
 #define PIECE ((size_t)8 << 20)
 #define HUGE_PAGE ((size_t)2 << 20)
 
+/* One file, and the rates of its loads. */
+struct subject {
+    struct dt2_file *file;
+    struct dt2_blocks *blocks;
+    double host[ROUNDS_MOST], device[ROUNDS_MOST];
+};
+
 static struct dt2_context *context;
-static struct dt2_file *file;
-static struct dt2_blocks *blocks;
+static struct subject subjects[MODELS_MOST];
+static size_t subject_count;
+static unsigned rounds = 7;
 static unsigned threads;
 
 static void die(const char *what, const char *why)
@@ -90,7 +101,7 @@ static char *map_fresh(size_t size, char **map)
  */
 static void back_memory(void)
 {
-    size_t size = dt2_file_total_bytes(file);
+    size_t size = dt2_file_total_bytes(subjects->file);
     char *map, *memory = map_fresh(size, &map);
     for (size_t at = 0; at < size; at += HUGE_PAGE)
         memory[at] = 1;
@@ -100,9 +111,10 @@ static void back_memory(void)
 static double measure_limit(void)
 {
     struct stat st;
-    struct limit limit = { .fd = open(dt2_file_path(file), O_RDONLY | O_CLOEXEC) };
+    const char *path = dt2_file_path(subjects->file);
+    struct limit limit = { .fd = open(path, O_RDONLY | O_CLOEXEC) };
     if (limit.fd < 0 || fstat(limit.fd, &st) < 0)
-        die(dt2_file_path(file), strerror(errno));
+        die(path, strerror(errno));
     limit.size = (size_t)st.st_size;
     double begin = now();
     char *map;
@@ -145,8 +157,8 @@ static int watch(void *data, const struct dt2_progress *progress)
     return 0;
 }
 
-/* Loads the whole model to one device; *beyond is the growth of anonymous memory beyond the model's bytes. */
-static double measure_load(const char *device, int64_t *beyond)
+/* Loads a whole model to one device; *beyond is the growth of anonymous memory beyond the model's bytes. */
+static double measure_load(const struct subject *subject, const char *device, int64_t *beyond)
 {
     char expert[64];
     snprintf(expert, sizeof expert, "%s,*", device);
@@ -158,16 +170,16 @@ static double measure_load(const char *device, int64_t *beyond)
     request.expert_mode_allocations = expert;
     options.progress = watch;
     uint64_t before = highest_rss = rss_anon();
-    if (dt2_model_load(context, file, blocks, &request, &options, &model, &err) < 0)
+    if (dt2_model_load(context, subject->file, subject->blocks, &request, &options, &model, &err) < 0)
         die(device, err.text);
     double seconds = (double)dt2_model_statistics(model)->ns * 1e-9;
     watch(NULL, NULL);
-    int64_t grown = (int64_t)(highest_rss - before) - (int64_t)dt2_file_total_bytes(file);
+    int64_t grown = (int64_t)(highest_rss - before) - (int64_t)dt2_file_total_bytes(subject->file);
     if (grown > *beyond)
         *beyond = grown;
     dt2_model_unload(model, DT2_UNLOAD_WAIT, NULL);
     dt2_model_unref(model);
-    return (double)dt2_file_total_bytes(file) * 1e-9 / seconds;
+    return (double)dt2_file_total_bytes(subject->file) * 1e-9 / seconds;
 }
 
 /* -- the device's own write speed ------------------------------------------------------------------------- */
@@ -239,7 +251,7 @@ static double measure_plan_ms(void)
     double begin = now();
     for (int i = 0; i < times; i++) {
         struct dt2_plan *plan;
-        if (dt2_plan_make(devices, dt2_blocks_array(blocks), dt2_blocks_count(blocks), &request, &plan, &err) < 0)
+        if (dt2_plan_make(devices, dt2_blocks_array(subjects->blocks), dt2_blocks_count(subjects->blocks), &request, &plan, &err) < 0)
             die("plan", err.text);
         dt2_plan_free(plan);
     }
@@ -256,17 +268,28 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double median(double *figures, unsigned count)
+static double median(double *figures)
 {
-    qsort(figures, count, sizeof *figures, ascending);
-    return figures[count / 2];
+    qsort(figures, rounds, sizeof *figures, ascending);
+    return figures[rounds / 2];
 }
 
-static void print_ratio(const char *what, double *of, const char *limit_name, double *limit, unsigned count)
+static void print_ratio(const char *what, double *of, const char *limit_name, double *limit)
 {
-    double a = median(of, count), b = median(limit, count);
-    printf("%-34s %6.2f GB/s (%.2f..%.2f)  %-34s %6.2f GB/s (%.2f..%.2f)  ratio %.2f\n", what, a, of[0], of[count - 1],
-           limit_name, b, limit[0], limit[count - 1], a / b);
+    double a = median(of), b = median(limit);
+    printf("%-34s %6.2f GB/s (%.2f..%.2f)  %-34s %6.2f GB/s (%.2f..%.2f)  ratio %.2f\n", what, a, of[0], of[rounds - 1],
+           limit_name, b, limit[0], limit[rounds - 1], a / b);
+}
+
+static void print_formats(const char *device, size_t rates_at)
+{
+    for (size_t i = 1; i < subject_count; i++) {
+        char what[64], first[64];
+        snprintf(what, sizeof what, "  the same, %s", dt2_file_format(subjects[i].file));
+        snprintf(first, sizeof first, "%s to %s", dt2_file_format(subjects[0].file), device);
+        print_ratio(what, (double *)((char *)&subjects[i] + rates_at), first,
+                    (double *)((char *)&subjects[0] + rates_at));
+    }
 }
 
 /* The first OpenCL device, if any; the name is copied. */
@@ -288,69 +311,103 @@ static bool first_opencl(char *name, size_t size)
     return found;
 }
 
-static void open_all(const char *path)
+static void open_model(const char *path)
 {
     struct dt2_error err;
-    if (dt2_context_create(NULL, &context, &err) < 0 || dt2_file_open(path, &file, &err) < 0 ||
-        dt2_blocks_make(file, &blocks, &err) < 0)
+    struct subject *subject = &subjects[subject_count++];
+    if (dt2_file_open(path, &subject->file, &err) < 0 || dt2_blocks_make(subject->file, &subject->blocks, &err) < 0)
         die(path, err.text);
+    printf("%s: %s, %zu tensors, %.3f GB, warm\n", strrchr(path, '/') ? strrchr(path, '/') + 1 : path,
+           dt2_file_format(subject->file), dt2_file_tensor_count(subject->file),
+           (double)dt2_file_total_bytes(subject->file) * 1e-9);
+}
+
+static void open_all(char **paths, int count)
+{
+    struct dt2_error err;
+    if (dt2_context_create(NULL, &context, &err) < 0)
+        die("context", err.text);
     cpu_set_t set;
     sched_getaffinity(0, sizeof set, &set);
     threads = (unsigned)CPU_COUNT(&set);
     threads = threads > 16 ? 16 : threads;
     struct utsname system;
+    double load = 0;
     uname(&system);
-    printf("%s %s, %u processors, %s: %zu tensors, %.3f GB, warm\n", system.sysname, system.release, threads,
-           strrchr(path, '/') ? strrchr(path, '/') + 1 : path, dt2_file_tensor_count(file),
-           (double)dt2_file_total_bytes(file) * 1e-9);
+    getloadavg(&load, 1);
+    printf("%s %s, %u processors, load average %.2f\n", system.sysname, system.release, threads, load);
+    for (int i = 0; i < count; i++)
+        open_model(paths[i]);
+}
+
+static void read_options(int argc, char **argv)
+{
+    for (int c; (c = getopt(argc, argv, "r:")) != -1;)
+        rounds = c == 'r' ? (unsigned)strtoul(optarg, NULL, 10) : 0;
+    if (rounds < 1 || rounds > ROUNDS_MOST || argc - optind < 1 || argc - optind > MODELS_MOST)
+        die("usage", "bench-load [-r ROUNDS] MODEL [SAME-MODEL]...");
+}
+
+/* Loads every file once to a device, each with memory that was just in use; begins with another one each round. */
+static void load_all(const char *device, size_t rates_at, unsigned round, int64_t *beyond)
+{
+    for (size_t i = 0; i < subject_count; i++) {
+        struct subject *subject = &subjects[(i + round) % subject_count];
+        back_memory();
+        ((double *)((char *)subject + rates_at))[round] = measure_load(subject, device, beyond);
+    }
+}
+
+static void close_all(void)
+{
+    for (size_t i = 0; i < subject_count; i++) {
+        dt2_blocks_free(subjects[i].blocks);
+        dt2_file_free(subjects[i].file);
+    }
+    dt2_context_destroy(context);
 }
 
 int main(int argc, char **argv)
 {
-    static double limit[ROUNDS_MOST], host[ROUNDS_MOST], plan[ROUNDS_MOST];
-    unsigned rounds = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 7;
-    if (argc < 2 || rounds < 1 || rounds > ROUNDS_MOST)
-        die("usage", "bench-load MODEL [ROUNDS]");
-    open_all(argv[1]);
+    static double limit[ROUNDS_MOST], plan[ROUNDS_MOST];
+    read_options(argc, argv);
+    open_all(argv + optind, argc - optind);
     char opencl[64] = "";
     bool has_opencl = first_opencl(opencl, sizeof opencl);
-    int64_t beyond_host = INT64_MIN;
+    int64_t beyond_host = INT64_MIN, beyond_device = INT64_MIN;
+    const size_t host_at = offsetof(struct subject, host), device_at = offsetof(struct subject, device);
 #ifdef DT2_BENCH_OPENCL
-    static double device[ROUNDS_MOST], written[ROUNDS_MOST];
-    int64_t beyond_device = INT64_MIN;
+    static double written[ROUNDS_MOST];
 #endif
-    measure_limit(); /* warms the file */
+    measure_limit(); /* warms the first file, and a load of each the others */
+    for (size_t i = 1; i < subject_count; i++)
+        measure_load(&subjects[i], "cpu", &beyond_host);
     for (unsigned i = 0; i < rounds; i++) {
         back_memory();
         limit[i] = measure_limit();
-        back_memory();
-        host[i] = measure_load("cpu", &beyond_host);
+        load_all("cpu", host_at, i, &beyond_host);
 #ifdef DT2_BENCH_OPENCL
         if (has_opencl) {
-            back_memory();
-            device[i] = measure_load(opencl, &beyond_device);
+            load_all(opencl, device_at, i, &beyond_device);
             written[i] = measure_write(opencl);
         }
 #endif
         plan[i] = measure_plan_ms();
     }
     printf("medians of %u interleaved rounds (lowest..highest)\n\n", rounds);
-    print_ratio("load to cpu", host, "pread into fresh huge pages", limit, rounds);
+    print_ratio("load to cpu", subjects->host, "pread into fresh huge pages", limit);
+    print_formats("cpu", host_at);
 #ifdef DT2_BENCH_OPENCL
-    if (has_opencl)
-        print_ratio("load to the OpenCL device", device, "its own write speed", written, rounds);
+    if (has_opencl) {
+        print_ratio("load to the OpenCL device", subjects->device, "its own write speed", written);
+        print_formats(opencl, device_at);
+    }
 #endif
     printf("%-34s %6.1f MiB (at most 80 wanted)\n", "anonymous memory beyond the model", (double)beyond_host / (1 << 20));
-#ifdef DT2_BENCH_OPENCL
-    if (has_opencl)
+    if (has_opencl && beyond_device > INT64_MIN)
         printf("%-34s %6.1f MiB (the device's memory is this process's)\n", "  the same, OpenCL device",
                (double)beyond_device / (1 << 20));
-#else
-    (void)has_opencl;
-#endif
-    printf("%-34s %6.3f ms (below 1 wanted)\n", "plan", median(plan, rounds));
-    dt2_blocks_free(blocks);
-    dt2_file_free(file);
-    dt2_context_destroy(context);
+    printf("%-34s %6.3f ms (below 1 wanted)\n", "plan", median(plan));
+    close_all();
     return 0;
 }

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# `make bench`: ratios on this machine, never part of the tests. The model is made once: 2.5 GB in bench/.
-EXTRA_PROGRAMS = tests/bench/bench-load
+# `make bench`: ratios on this machine, never part of the tests. The models are made once: 2.5 GB each in bench/, as
+# safetensors, and with Python as .pth and GGUF too. DISTORCH2_ORACLE_VENV, or what check-oracle left, has the reference.
+EXTRA_PROGRAMS = tests/bench/bench-header tests/bench/bench-load
+tests_bench_bench_header_SOURCES = tests/bench/bench-header.c tests/support/layout.h tests/support/model.h
+tests_bench_bench_header_LDADD = libdistorch2.la
 tests_bench_bench_load_SOURCES = tests/bench/bench-load.c
 tests_bench_bench_load_CPPFLAGS = $(AM_CPPFLAGS)
 tests_bench_bench_load_CFLAGS = $(AM_CFLAGS)
@@ -10,17 +13,16 @@ tests_bench_bench_load_CPPFLAGS += -DDT2_BENCH_OPENCL -Wno-deprecated-declaratio
 tests_bench_bench_load_CFLAGS += $(OPENCL_CFLAGS)
 tests_bench_bench_load_LDADD += $(OPENCL_LIBS)
 endif
-EXTRA_DIST += tests/bench/plan-time.sh
+EXTRA_DIST += tests/bench/bench.sh tests/bench/header.py tests/bench/plan-time.sh tests/support/gguffile.py
 
 BENCH_MODEL = bench/sdxl.safetensors
-CLEANFILES += $(BENCH_MODEL) $(EXTRA_PROGRAMS)
+CLEANFILES += bench/*.safetensors bench/*.pth bench/*.gguf $(EXTRA_PROGRAMS)
 
 $(BENCH_MODEL): tests/support/mkmodel$(EXEEXT)
 	$(AM_V_GEN)$(MKDIR_P) bench && \
 	tests/support/mkmodel $(top_srcdir)/tests/data/layouts/sdxl_controlnet_cldm_fp16.tsv $@.part && mv $@.part $@
 
-bench: all $(BENCH_MODEL) tests/bench/bench-load$(EXEEXT)
-	POCL_DEVICES="$${POCL_DEVICES:-pthread basic}" DISTORCH2_BACKEND_PATH='$(abs_top_builddir)/.libs' \
-	tests/bench/bench-load $(BENCH_MODEL)
-	$(SHELL) $(top_srcdir)/tests/bench/plan-time.sh ./distorch2 ./$(BENCH_MODEL)
+bench: all $(BENCH_MODEL) $(EXTRA_PROGRAMS)
+	@top_srcdir='$(abs_top_srcdir)' top_builddir='$(abs_top_builddir)' PYTHON3='$(PYTHON3)' \
+	$(SHELL) $(top_srcdir)/tests/bench/bench.sh $(BENCH_MODEL)
 .PHONY: bench

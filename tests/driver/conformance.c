@@ -168,6 +168,7 @@ int main(int argc, char **argv)
         check_host(&log, argv + 1, &total);
     check_modules(&log, argv + 1, &total);
     diag("%u entries on %u devices", total.entries, total.devices);
+    diag("count: %u entries of the contract called, over all devices", total.entries);
     ok(total.devices > 0, "at least one device was checked");
     return done_testing();
 }

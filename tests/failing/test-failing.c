@@ -558,7 +558,7 @@ int main(int argc, char **argv)
     unsigned sum = 0;
     for (int kind = 0; kind < KIND_COUNT; kind++)
         sum += injected[kind];
-    diag("%u failures were injected", sum);
+    diag("count: %u failures injected", sum);
     for (int i = 0; i < 3; i++)
         work_file_clear(&files[i]);
     return done_testing();

@@ -1,11 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * libFuzzer: any text is a snapshot or an error; what is a snapshot is one again through its JSON.
- *
- *   clang -g -fsanitize=fuzzer,address,undefined -include config.h -Iinclude -Isrc tests/fuzz/fuzz-devices-json.c \
- *       src/machine/devices*.c src/machine/pool.c src/base/[a-z]*.c -ljansson -o fuzz-devices-json
- *   ./fuzz-devices-json -max_total_time=60 CORPUS tests/data/machines
- */
+/* Any text is a snapshot of devices or an error; what is a snapshot is one again through its JSON. */
 #include <distorch2/device.h>
 #include <stdlib.h>
 #include <string.h>

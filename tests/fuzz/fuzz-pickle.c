@@ -1,18 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * libFuzzer target: any bytes as the pickle of a PyTorch file that has storages 0 to 7 of 256 bytes each.
- *
- *   clang -g -O1 -fsanitize=fuzzer,address,undefined -include config.h -Iinclude -Isrc -Itests \
- *       tests/fuzz/fuzz-pickle.c THE-LIBRARY-BUILT-LIKEWISE -o fuzz-pickle
- *   ./fuzz-pickle -dict=tests/fuzz/pickle.dict CORPUS tests/fuzz/seeds/pickle
- */
-#include "fuzz/any_model.h"
+/* Any bytes as the pickle of a PyTorch file that has storages 0 to 7 of 256 bytes each. */
+#include "fuzz/model.h"
 
 #define INPUT_MOST (1 << 20)
 #define STORAGES 8
 #define ENTRIES (1 + STORAGES)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static unsigned char file[INPUT_MOST + 8192];
 static size_t used;
@@ -79,6 +71,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         put(i ? storage : data, sizes[i]);
     }
     put_directory((const char(*)[16])names, sizes, places);
-    fuzz_model(file, used);
+    fuzz_model(NULL, file, used);
     return 0;
 }

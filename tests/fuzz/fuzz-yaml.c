@@ -1,11 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * Any bytes as an extra_model_paths.yaml file: no crash, no leak, only folders that a catalogue may have.
- *
- *     clang -g -O1 -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -DPACKAGE_VERSION='"fuzz"' -Iinclude -Isrc \
- *         tests/fuzz/fuzz-yaml.c src/base/[a-z]*.c src/catalog/[a-z]*.c -lyaml -o fuzz-yaml
- *     mkdir corpus && ./fuzz-yaml -max_len=4096 corpus tests/fuzz/seeds/yaml
- */
+/* Any bytes as an extra_model_paths.yaml file: no crash, no leak, only folders that a catalogue may have. */
 #include "base/text.h"
 #include "catalog/search.h"
 #include <stdlib.h>

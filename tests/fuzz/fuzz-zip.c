@@ -1,15 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * libFuzzer target: any bytes as a zip archive, and as a PyTorch file. Entries of what is accepted do not overlap.
- *
- *   clang -g -O1 -fsanitize=fuzzer,address,undefined -include config.h -Iinclude -Isrc -Itests \
- *       tests/fuzz/fuzz-zip.c THE-LIBRARY-BUILT-LIKEWISE -o fuzz-zip
- *   ./fuzz-zip -dict=tests/fuzz/zip.dict CORPUS tests/data/pytorch tests/data/hostile/pytorch
- */
+/* Any bytes as a zip archive, and as a PyTorch file. Entries of what is accepted do not overlap. */
 #include "formats/zip.h"
-#include "fuzz/any_model.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz/model.h"
 
 static void check_entries(const struct dt2_zip *zip, size_t size)
 {
@@ -26,8 +18,7 @@ static void check_entries(const struct dt2_zip *zip, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char path[64];
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fuzz_file(data, size));
+    const char *path = fuzz_path(data, size);
     struct dt2_source source;
     struct dt2_zip zip = { 0 };
     struct dt2_error err;
@@ -38,6 +29,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         must(strstr(err.text, path));
     dt2_zip_clear(&zip);
     dt2_source_close(&source);
-    fuzz_model(data, size);
+    fuzz_model(NULL, data, size);
     return 0;
 }

@@ -250,6 +250,7 @@ int main(int argc, char **argv)
     if (file)
         fclose(file);
     diag("%u loads verified, %u refused, on %u machines", loaded, refused, machines);
+    diag("count: %u mixed loads verified", loaded);
     ok(loaded > machines * PLANS / 4, "a fair part of them fits");
     return done_testing();
 }

@@ -98,5 +98,5 @@ for patch in "$src"/tests/mutants/*.patch; do
     rm -rf "$work/mutant"
 done
 echo "1..$count"
-echo "# $((count - failed)) mutants caught"
+echo "# count: $((count - failed)) mutants caught"
 [ $failed = 0 ]

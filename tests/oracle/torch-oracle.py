@@ -2,22 +2,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """State dicts written by torch itself, read by our reader: names, dtypes, shapes and bytes must be those of torch.
 
-usage: torch-oracle.py REWRITE [--files N] [--seed N]
+usage: torch-oracle.py [--files N] [--seed N]
 
-REWRITE is tests/support/rewrite of the build. Needs torch. Prints the number of files and tensors, and every
-difference; exits with 1 when there is one.
+State dicts have random shapes, strides, offsets, dtypes, and tensors that share a storage; files are zip archives or
+of the legacy layout, and of every protocol.
 """
 import argparse
 import collections
-import json
 import os
 import random
-import struct
-import subprocess
 import sys
 import tempfile
 
 import torch
+
+import dt2
 
 DTYPES = {
     torch.float16: "F16", torch.bfloat16: "BF16", torch.float32: "F32", torch.float64: "F64", torch.uint8: "U8",
@@ -107,61 +106,35 @@ def bytes_of(tensor):
     return flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b""
 
 
-def read_safetensors(path):
-    data = open(path, "rb").read()
-    if data[:8] == b"refused:":
-        return data[8:].decode(errors="replace")
-    (length,) = struct.unpack("<Q", data[:8])
-    header = json.loads(data[8:8 + length])
-    base = 8 + length
-    return {name: (t["dtype"], t["shape"], data[base + t["data_offsets"][0]:base + t["data_offsets"][1]])
-            for name, t in header.items()}
-
-
-def compare(path, tensors, found):
-    if isinstance(found, str):
-        return ["%s: refused: %s" % (path, found)]
-    wrong = []
-    if set(found) != set(tensors):
-        wrong.append("%s: names %s, torch has %s" % (path, sorted(found), sorted(tensors)))
-    for name in set(found) & set(tensors):
-        tensor = tensors[name]
-        wanted = (DTYPES[tensor.dtype], list(tensor.shape), bytes_of(tensor))
-        for what, a, b in zip(("dtype", "shape", "bytes"), found[name], wanted):
-            if a != b:
-                wrong.append("%s: %s of %s is %.80r, torch has %.80r" % (path, what, name, a, b))
-    return wrong
+def table(tensors):
+    return {name: (DTYPES[t.dtype], list(t.shape), bytes_of(t)) for name, t in tensors.items()}
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("rewrite")
-    parser.add_argument("--files", type=int, default=1000)
+    parser.add_argument("--files", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
     args = parser.parse_args()
     print("torch %s, seed %d" % (torch.__version__, args.seed))
-    rng = random.Random(args.seed)
-    wrong, tensors = [], 0
+    wrong, tensors, zipped = dt2.Differences("torch"), 0, 0
     with tempfile.TemporaryDirectory() as folder:
-        for begin in range(0, args.files, 100):
-            batch = []
-            for i in range(begin, min(begin + 100, args.files)):
-                path = os.path.join(folder, "%d.pth" % i)
-                state = state_dict(rng)
-                torch.save(wrapped(rng, state), path, pickle_protocol=rng.choice([2, 2, 3, 4, 5]),
-                           _use_new_zipfile_serialization=rng.random() < 0.5)
-                batch.append((path, state))
-            names = [name for path, _ in batch for name in (path, path + ".safetensors")]
-            subprocess.run([args.rewrite] + names, check=True)
-            for path, state in batch:
-                wrong += compare(path, state, read_safetensors(path + ".safetensors"))
-                tensors += len(state)
-                os.remove(path)
-                os.remove(path + ".safetensors")
-    for line in wrong[:20]:
-        print(line)
-    print("torch: %d files, %d tensors, %d differences" % (args.files, tensors, len(wrong)))
-    return 1 if wrong else 0
+        path = os.path.join(folder, "model.pth")
+        for index in range(args.files):
+            rng = random.Random("%d/%d" % (args.seed, index))
+            state, as_zip = state_dict(rng), rng.random() < 0.5
+            torch.save(wrapped(rng, state), path, pickle_protocol=rng.choice([2, 2, 3, 4, 5]),
+                       _use_new_zipfile_serialization=as_zip)
+            what = "file %d" % index
+            try:
+                with dt2.File(path) as file:
+                    wrong.compare(what, file.tensors(), table(state))
+                    if file.format() != ("pytorch-zip" if as_zip else "pytorch-legacy"):
+                        wrong.add("%s: is taken for %s" % (what, file.format()))
+            except dt2.Refused as refusal:
+                wrong.add("%s: refused: %s" % (what, refusal))
+            tensors += len(state)
+            zipped += as_zip
+    return wrong.finish("%d files, %d of them zip archives, %d tensors" % (args.files, zipped, tensors))
 
 
 if __name__ == "__main__":

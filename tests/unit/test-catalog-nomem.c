@@ -45,17 +45,17 @@ static void counted_free(void *memory)
 #undef free
 
 #include "support/tap.h"
-#include "support/tree.h"
+#include "support/scratch.h"
 #include <distorch2/catalog.h>
 
 static void make_tree(void)
 {
-    tree_file("models/controlnet/a.pt", "");
-    tree_file("models/controlnet/sub/b.pt", "");
-    tree_link("models/controlnet/gone.pt", "nowhere");
-    tree_file("models/t2i_adapter/a.pt", "");
-    tree_file("more/c.pt", "");
-    tree_file("extra_model_paths.yaml",
+    scratch_text("models/controlnet/a.pt", "");
+    scratch_text("models/controlnet/sub/b.pt", "");
+    scratch_link("models/controlnet/gone.pt", "nowhere");
+    scratch_text("models/t2i_adapter/a.pt", "");
+    scratch_text("more/c.pt", "");
+    scratch_text("extra_model_paths.yaml",
               "a: &a\n  base_path: $HOME/${DT2_TEST_MORE}\n  is_default: yes\n  controlnet: c\n"
               "b:\n  <<: [*a, {loras: l}]\n  controlnet: |\n    ./\n    d\n    d\n    e\n    f\n"
               "c:\n  base_path: ~/more\n  <<: *a\n  controlnet: [x, *a]\nd: [\n");
@@ -66,7 +66,7 @@ static int use_catalog(char *found, size_t size)
 {
     struct dt2_catalog *catalog = NULL;
     struct dt2_catalog_options options = DT2_CATALOG_OPTIONS_INIT;
-    options.comfyui = tree_root;
+    options.comfyui = scratch_root;
     char *path = NULL;
     int rc = dt2_catalog_open(&options, NULL, NULL, &catalog, NULL);
     if (rc == 0)
@@ -86,9 +86,9 @@ static int use_catalog(char *found, size_t size)
 int main(void)
 {
     static char right[65536], found[65536];
-    tree_begin();
+    scratch_begin();
     make_tree();
-    setenv("HOME", tree_root, 1);
+    setenv("HOME", scratch_root, 1);
     setenv("DT2_TEST_MORE", "more", 1);
     is_int(use_catalog(right, sizeof right), 0, "with memory all goes well");
     ok(strstr(right, "/more/c.pt\n"), "and finds what is there");

@@ -3,7 +3,7 @@
 #include "base/checked.h"
 #include "support/lines.h"
 #include "support/tap.h"
-#include "support/tree.h"
+#include "support/scratch.h"
 #include <distorch2/catalog.h>
 
 static struct lines lines; /* of the catalogue that is open */
@@ -11,7 +11,7 @@ static struct lines lines; /* of the catalogue that is open */
 static struct dt2_catalog *open_base(const char *base, const char *file)
 {
     struct dt2_catalog_options options = DT2_CATALOG_OPTIONS_INIT;
-    options.comfyui = at("%s", base);
+    options.comfyui = scratch("%s", base);
     options.extra_model_paths = &file;
     options.extra_model_path_count = file ? 1 : 0;
     struct dt2_catalog *catalog = NULL;
@@ -44,12 +44,12 @@ static void test_suffixes(void)
     for (size_t i = 0; i < DT2_COUNT(listed); i++) {
         char name[128];
         snprintf(name, sizeof name, "suffix/models/controlnet/%s", listed[i]);
-        tree_file(name, "");
+        scratch_text(name, "");
     }
     for (size_t i = 0; i < DT2_COUNT(others); i++) {
         char name[128];
         snprintf(name, sizeof name, "suffix/models/controlnet/%s", others[i]);
-        tree_file(name, "");
+        scratch_text(name, "");
     }
     struct dt2_catalog *catalog = open_base("suffix", NULL);
     check_names(catalog,
@@ -62,29 +62,29 @@ static void test_suffixes(void)
 
 static void test_tree(void)
 {
-    tree_file("t/models/controlnet/sd15/deep/er/canny.pth", "1234");
-    tree_file("t/models/controlnet/both.pt", "first");
-    tree_file("t/models/t2i_adapter/both.pt", "second");
-    tree_file("t/models/t2i_adapter/only.pt", "");
-    tree_folder("t/models/controlnet/dir.pt");
-    tree_file("t/models/t2i_adapter/dir.pt", "a folder of this name is no model");
-    tree_file("t/models/controlnet/.git/x.pt", "");
-    tree_file("t/models/controlnet/sd15/.git/x.pt", "");
-    tree_file("t/models/controlnet/.hidden/x.pt", "");
-    tree_file("t/models/controlnet/a\nb/c\nd.pt", "");
-    tree_need(mkfifo(at("t/models/controlnet/pipe.pt"), 0600) == 0, "pipe.pt");
+    scratch_text("t/models/controlnet/sd15/deep/er/canny.pth", "1234");
+    scratch_text("t/models/controlnet/both.pt", "first");
+    scratch_text("t/models/t2i_adapter/both.pt", "second");
+    scratch_text("t/models/t2i_adapter/only.pt", "");
+    scratch_folder("t/models/controlnet/dir.pt");
+    scratch_text("t/models/t2i_adapter/dir.pt", "a folder of this name is no model");
+    scratch_text("t/models/controlnet/.git/x.pt", "");
+    scratch_text("t/models/controlnet/sd15/.git/x.pt", "");
+    scratch_text("t/models/controlnet/.hidden/x.pt", "");
+    scratch_text("t/models/controlnet/a\nb/c\nd.pt", "");
+    scratch_need(mkfifo(scratch("t/models/controlnet/pipe.pt"), 0600) == 0, "pipe.pt");
     struct dt2_catalog *catalog = open_base("t", NULL);
     check_names(catalog, ".hidden/x.pt|a\nb/c\nd.pt|both.pt|dir.pt|only.pt|sd15/deep/er/canny.pth|",
                 "any depth, one of each name");
     is_str(lines.text, "", "nothing is warned of");
     const struct dt2_catalog_entry *entry = dt2_catalog_get(catalog, 2);
-    is_str(entry->path, at("t/models/controlnet/both.pt"), "the first folder wins");
-    is_str(entry->folder, at("t/models/controlnet"), "which is named");
-    is_str(dt2_catalog_get(catalog, 3)->folder, at("t/models/t2i_adapter"), "but for what is no file there");
+    is_str(entry->path, scratch("t/models/controlnet/both.pt"), "the first folder wins");
+    is_str(entry->folder, scratch("t/models/controlnet"), "which is named");
+    is_str(dt2_catalog_get(catalog, 3)->folder, scratch("t/models/t2i_adapter"), "but for what is no file there");
     is_u64(dt2_catalog_bytes(dt2_catalog_get(catalog, 5)), 4, "bytes are asked when they are wanted");
-    tree_file("t/models/controlnet/sd15/deep/er/canny.pth", "123456");
+    scratch_text("t/models/controlnet/sd15/deep/er/canny.pth", "123456");
     is_u64(dt2_catalog_bytes(dt2_catalog_get(catalog, 5)), 6, "so that they are those of now");
-    tree_remove("t/models/controlnet/sd15/deep/er/canny.pth");
+    scratch_remove("t/models/controlnet/sd15/deep/er/canny.pth");
     is_u64(dt2_catalog_bytes(dt2_catalog_get(catalog, 5)), DT2_UNKNOWN, "unknown when the file is gone");
     is_str(dt2_catalog_get(catalog, 6) ? "an entry" : NULL, NULL, "there is no entry behind the last");
     dt2_catalog_free(catalog);
@@ -92,19 +92,19 @@ static void test_tree(void)
 
 static void test_links(void)
 {
-    tree_file("l/models/controlnet/real/x.pt", "");
-    tree_file("l/models/controlnet/real/sub/y.pt", "");
-    tree_link("l/models/controlnet/again", "real");
-    tree_link("l/models/controlnet/real/loop", "..");
-    tree_link("l/models/controlnet/real/sub/self", ".");
-    tree_link("l/models/controlnet/gone.pt", "nowhere/x.pt");
-    tree_link("l/models/controlnet/gone", "nowhere");
-    tree_link("l/models/controlnet/round", "round");
-    tree_file("l/store/blob", "");
-    tree_link("l/models/controlnet/blob.safetensors", "../../store/blob");
-    tree_link("l/models/controlnet/file.txt", "../../store/blob");
-    tree_file("l/store/t2i/z.pt", "");
-    tree_link("l/models/t2i_adapter", "../store/t2i");
+    scratch_text("l/models/controlnet/real/x.pt", "");
+    scratch_text("l/models/controlnet/real/sub/y.pt", "");
+    scratch_link("l/models/controlnet/again", "real");
+    scratch_link("l/models/controlnet/real/loop", "..");
+    scratch_link("l/models/controlnet/real/sub/self", ".");
+    scratch_link("l/models/controlnet/gone.pt", "nowhere/x.pt");
+    scratch_link("l/models/controlnet/gone", "nowhere");
+    scratch_link("l/models/controlnet/round", "round");
+    scratch_text("l/store/blob", "");
+    scratch_link("l/models/controlnet/blob.safetensors", "../../store/blob");
+    scratch_link("l/models/controlnet/file.txt", "../../store/blob");
+    scratch_text("l/store/t2i/z.pt", "");
+    scratch_link("l/models/t2i_adapter", "../store/t2i");
     struct dt2_catalog *catalog = open_base("l", NULL);
     check_names(catalog, "again/sub/y.pt|again/x.pt|blob.safetensors|real/sub/y.pt|real/x.pt|z.pt|",
                 "links are followed, under both names; a directory within itself is cut");
@@ -115,10 +115,10 @@ static void test_links(void)
     dt2_catalog_free(catalog);
 
     /* Two that lead into each other: each is walked under the other until it would be within itself. */
-    tree_file("m/models/controlnet/a/x.pt", "");
-    tree_file("m/models/controlnet/b/y.pt", "");
-    tree_link("m/models/controlnet/a/b", "../b");
-    tree_link("m/models/controlnet/b/a", "../a");
+    scratch_text("m/models/controlnet/a/x.pt", "");
+    scratch_text("m/models/controlnet/b/y.pt", "");
+    scratch_link("m/models/controlnet/a/b", "../b");
+    scratch_link("m/models/controlnet/b/a", "../a");
     catalog = open_base("m", NULL);
     check_names(catalog, "a/b/y.pt|a/x.pt|b/a/x.pt|b/y.pt|", "two directories that lead into each other");
     dt2_catalog_free(catalog);
@@ -126,15 +126,15 @@ static void test_links(void)
 
 static void test_odd_names(void)
 {
-    tree_folder("o/models/controlnet");
-    if (mkdir(at("o/models/controlnet/\xFF"), 0700) < 0) {
+    scratch_folder("o/models/controlnet");
+    if (mkdir(scratch("o/models/controlnet/\xFF"), 0700) < 0) {
         skip(4, "the file system takes no names that are not UTF-8");
         return;
     }
-    tree_file("o/models/controlnet/\xFF/x.pt", "");
-    tree_file("o/models/controlnet/\xC3.pt", "");
-    tree_file("o/models/controlnet/\xFE.txt", "");
-    tree_file("o/models/controlnet/ok.pt", "");
+    scratch_text("o/models/controlnet/\xFF/x.pt", "");
+    scratch_text("o/models/controlnet/\xC3.pt", "");
+    scratch_text("o/models/controlnet/\xFE.txt", "");
+    scratch_text("o/models/controlnet/ok.pt", "");
     struct dt2_catalog *catalog = open_base("o", NULL);
     check_names(catalog, "ok.pt|", "names that are not UTF-8 are skipped");
     is_u64(lines.count, 2, "those that would be models, with a warning");
@@ -148,7 +148,7 @@ static void test_deep(void)
     for (int i = 0; i < 150; i++)
         strcat(name, "/0123456789");
     strcat(name, "/x.pt");
-    tree_file(name, "");
+    scratch_text(name, "");
     struct dt2_catalog *catalog = open_base("p", NULL);
     snprintf(expected, sizeof expected, "%s|", name + strlen("p/models/controlnet/"));
     check_names(catalog, expected, "150 folders deep");
@@ -169,26 +169,26 @@ static void check_refresh(struct dt2_catalog *catalog, size_t added, size_t remo
 
 static void test_refresh(void)
 {
-    tree_file("r/models/controlnet/a.pt", "");
-    tree_file("r/models/controlnet/sub/b.pt", "");
-    tree_age("r/models/controlnet", 100);
-    tree_age("r/models/controlnet/sub", 100);
+    scratch_text("r/models/controlnet/a.pt", "");
+    scratch_text("r/models/controlnet/sub/b.pt", "");
+    scratch_age("r/models/controlnet", 100);
+    scratch_age("r/models/controlnet/sub", 100);
     struct dt2_catalog *catalog = open_base("r", NULL);
     check_refresh(catalog, 0, 0, "a.pt|sub/b.pt|", "nothing happened");
-    tree_file("r/models/controlnet/sub/c.pt", "");
+    scratch_text("r/models/controlnet/sub/c.pt", "");
     check_refresh(catalog, 1, 0, "a.pt|sub/b.pt|sub/c.pt|", "a file more");
-    tree_file("r/models/controlnet/sub/d.pt", "");
+    scratch_text("r/models/controlnet/sub/d.pt", "");
     check_refresh(catalog, 1, 0, "a.pt|sub/b.pt|sub/c.pt|sub/d.pt|", "and one more at once");
-    tree_remove("r/models/controlnet/sub");
+    scratch_remove("r/models/controlnet/sub");
     check_refresh(catalog, 0, 3, "a.pt|", "a folder less");
-    tree_file("r/models/t2i_adapter/new/x.pt", "");
+    scratch_text("r/models/t2i_adapter/new/x.pt", "");
     check_refresh(catalog, 1, 0, "a.pt|new/x.pt|", "a folder that was missing");
-    tree_file("r/models/t2i_adapter/a.pt", "");
+    scratch_text("r/models/t2i_adapter/a.pt", "");
     check_refresh(catalog, 0, 0, "a.pt|new/x.pt|", "one more that is hidden by the first folder's");
-    tree_remove("r/models/controlnet/a.pt");
+    scratch_remove("r/models/controlnet/a.pt");
     check_refresh(catalog, 1, 1, "a.pt|new/x.pt|", "which shows when that goes");
-    is_str(dt2_catalog_get(catalog, 0)->path, at("r/models/t2i_adapter/a.pt"), "under the same name");
-    tree_link("r/models/controlnet/link", "../../../l/store");
+    is_str(dt2_catalog_get(catalog, 0)->path, scratch("r/models/t2i_adapter/a.pt"), "under the same name");
+    scratch_link("r/models/controlnet/link", "../../../l/store");
     check_refresh(catalog, 1, 0, "a.pt|link/t2i/z.pt|new/x.pt|", "a link to a folder");
     is_int(dt2_catalog_refresh(catalog, NULL, NULL), 0, "nobody has to ask what changed");
     dt2_catalog_free(catalog);
@@ -197,52 +197,52 @@ static void test_refresh(void)
 /* A directory is read again when its time differs, or was too near to tell: what is added unseen shows which. */
 static void test_refresh_cost(void)
 {
-    tree_file("q/models/controlnet/a.pt", "");
-    tree_age("q/models/controlnet", 100);
-    struct timespec then = tree_time("q/models/controlnet");
+    scratch_text("q/models/controlnet/a.pt", "");
+    scratch_age("q/models/controlnet", 100);
+    struct timespec then = scratch_time("q/models/controlnet");
     struct dt2_catalog *catalog = open_base("q", NULL);
-    tree_file("q/models/controlnet/b.pt", "");
-    tree_set_time("q/models/controlnet", then);
+    scratch_text("q/models/controlnet/b.pt", "");
+    scratch_set_time("q/models/controlnet", then);
     struct stat st;
-    tree_need(stat(at("q/models/controlnet"), &st) == 0, "q/models/controlnet");
+    scratch_need(stat(scratch("q/models/controlnet"), &st) == 0, "q/models/controlnet");
     check_refresh(catalog, 0, 0, "a.pt|", "an old directory that looks the same is not read");
-    tree_age("q/models/controlnet", 90);
+    scratch_age("q/models/controlnet", 90);
     check_refresh(catalog, 1, 0, "a.pt|b.pt|", "one whose time changed is");
     dt2_catalog_free(catalog);
 
-    tree_age("q/models/controlnet", 0);
-    then = tree_time("q/models/controlnet");
+    scratch_age("q/models/controlnet", 0);
+    then = scratch_time("q/models/controlnet");
     catalog = open_base("q", NULL);
-    tree_file("q/models/controlnet/c.pt", "");
-    tree_set_time("q/models/controlnet", then);
+    scratch_text("q/models/controlnet/c.pt", "");
+    scratch_set_time("q/models/controlnet", then);
     check_refresh(catalog, 1, 0, "a.pt|b.pt|c.pt|", "one that had just changed is read again");
     dt2_catalog_free(catalog);
 
-    tree_age("q/models/controlnet", -1000);
-    then = tree_time("q/models/controlnet");
+    scratch_age("q/models/controlnet", -1000);
+    then = scratch_time("q/models/controlnet");
     catalog = open_base("q", NULL);
-    tree_remove("q/models/controlnet/c.pt");
-    tree_set_time("q/models/controlnet", then);
+    scratch_remove("q/models/controlnet/c.pt");
+    scratch_set_time("q/models/controlnet", then);
     check_refresh(catalog, 0, 1, "a.pt|b.pt|", "one of the future is read again");
     dt2_catalog_free(catalog);
 }
 
 static void test_refresh_yaml(void)
 {
-    tree_file("y/models/controlnet/a.pt", "");
-    tree_file("y/one/x.pt", "");
-    tree_file("y/two/y.pt", "");
-    tree_file("y/named.yaml", "a: {controlnet: one}\n");
+    scratch_text("y/models/controlnet/a.pt", "");
+    scratch_text("y/one/x.pt", "");
+    scratch_text("y/two/y.pt", "");
+    scratch_text("y/named.yaml", "a: {controlnet: one}\n");
     char named[4200];
-    snprintf(named, sizeof named, "%s", at("y/named.yaml"));
+    snprintf(named, sizeof named, "%s", scratch("y/named.yaml"));
     struct dt2_catalog *catalog = open_base("y", named);
     check_names(catalog, "a.pt|x.pt|", "a file that was named");
-    tree_file("y/named.yaml", "a: {controlnet: two}\n");
+    scratch_text("y/named.yaml", "a: {controlnet: two}\n");
     check_refresh(catalog, 1, 1, "a.pt|y.pt|", "it changed");
-    tree_file("y/extra_model_paths.yaml", "a: {is_default: yes, controlnet: one}\n");
+    scratch_text("y/extra_model_paths.yaml", "a: {is_default: yes, controlnet: one}\n");
     check_refresh(catalog, 1, 0, "a.pt|x.pt|y.pt|", "the base directory's own came");
-    is_str(dt2_catalog_folder(catalog, 0), at("y/one"), "with a default folder");
-    tree_remove("y/named.yaml");
+    is_str(dt2_catalog_folder(catalog, 0), scratch("y/one"), "with a default folder");
+    scratch_remove("y/named.yaml");
     struct dt2_error err;
     is_int(dt2_catalog_refresh(catalog, NULL, &err), DT2_EFAILED, "what was named may not go");
     ok(strstr(err.text, named), "the error names it");
@@ -257,7 +257,7 @@ static void test_refresh_random(void)
     static const char *const folders[] = { "z/models/controlnet/", "z/models/controlnet/a/", "z/models/controlnet/a/b/",
                                            "z/models/t2i_adapter/", "z/models/t2i_adapter/a/" };
     seed_random(20261124);
-    tree_folder("z/models");
+    scratch_folder("z/models");
     struct dt2_catalog *catalog = open_base("z", NULL);
     bool same = true;
     for (int i = 0; i < 200; i++) {
@@ -267,16 +267,16 @@ static void test_refresh_random(void)
         if (random_below(8) == 0)
             name[strlen(name) - 4] = '\0'; /* the folder itself */
         struct stat st;
-        if (lstat(at("%s", name), &st) == 0)
-            tree_remove(name);
+        if (lstat(scratch("%s", name), &st) == 0)
+            scratch_remove(name);
         else if (name[strlen(name) - 1] == '/')
-            tree_folder(name);
+            scratch_folder(name);
         else
-            tree_file(name, "");
+            scratch_text(name, "");
         if (random_below(3) == 0)
             continue;
         struct dt2_catalog_options options = DT2_CATALOG_OPTIONS_INIT;
-        options.comfyui = at("z");
+        options.comfyui = scratch("z");
         struct dt2_catalog *fresh = NULL;
         same &= dt2_catalog_refresh(catalog, NULL, NULL) == 0 &&
                 dt2_catalog_open(&options, NULL, NULL, &fresh, NULL) == 0 &&
@@ -291,15 +291,15 @@ static void test_refresh_random(void)
 
 static void test_resolve(void)
 {
-    tree_file("v/models/controlnet/sd15/canny.safetensors", "");
-    tree_file("v/models/controlnet/depth.safetensors", "");
-    tree_file("v/models/secret.safetensors", "");
-    tree_file("v/cwd/depth.safetensors", "a name of the catalogue comes before a path");
-    tree_file("v/cwd/local/own.safetensors", "");
-    tree_file("v/cwd/local/notes.txt", "");
-    tree_link("v/models/controlnet/out", "../loras");
-    tree_folder("v/models/loras");
-    tree_need(chdir(at("v/cwd")) == 0, "v/cwd");
+    scratch_text("v/models/controlnet/sd15/canny.safetensors", "");
+    scratch_text("v/models/controlnet/depth.safetensors", "");
+    scratch_text("v/models/secret.safetensors", "");
+    scratch_text("v/cwd/depth.safetensors", "a name of the catalogue comes before a path");
+    scratch_text("v/cwd/local/own.safetensors", "");
+    scratch_text("v/cwd/local/notes.txt", "");
+    scratch_link("v/models/controlnet/out", "../loras");
+    scratch_folder("v/models/loras");
+    scratch_need(chdir(scratch("v/cwd")) == 0, "v/cwd");
     struct dt2_catalog *catalog = open_base("v", NULL);
     static const struct {
         const char *model, *path; /* below the tree's root when it begins with '@'; NULL: refused */
@@ -330,7 +330,9 @@ static void test_resolve(void)
         { "\xFF", NULL, DT2_ENOENT },
     };
     for (size_t i = 0; i < DT2_COUNT(cases); i++) {
-        const char *expected = cases[i].path && cases[i].path[0] == '@' ? at("%s", cases[i].path + 1) : cases[i].path;
+        const char *expected = cases[i].path;
+        if (expected && expected[0] == '@')
+            expected = scratch("%s", expected + 1);
         char *path = NULL;
         is_int(dt2_catalog_resolve(catalog, cases[i].model, &path, NULL), cases[i].code, "'%s': verdict",
                cases[i].model);
@@ -350,13 +352,13 @@ static void test_resolve(void)
     dt2_catalog_resolve(catalog, "depth", &path, &err);
     ok(strstr(err.suggestion, "the catalogue is empty"), "an empty catalogue says so");
     dt2_catalog_free(catalog);
-    tree_need(chdir("/") == 0, "/");
+    scratch_need(chdir("/") == 0, "/");
 }
 
 int main(void)
 {
     unsetenv("COMFYUI_PATH");
-    tree_begin();
+    scratch_begin();
     test_suffixes();
     test_tree();
     test_links();

@@ -4,7 +4,7 @@
 #include "base/text.h"
 #include "support/lines.h"
 #include "support/tap.h"
-#include "support/tree.h"
+#include "support/scratch.h"
 #include <distorch2/catalog.h>
 #include <jansson.h>
 
@@ -13,7 +13,7 @@ static char *fill_in(const char *text, const char *yaml_folder)
 {
     struct dt2_text out = { 0 };
     char base[4200], parent[4200];
-    snprintf(base, sizeof base, "%s", at("base"));
+    snprintf(base, sizeof base, "%s", scratch("base"));
     snprintf(parent, sizeof parent, "%s", yaml_folder);
     *strrchr(parent, '/') = '\0';
     const char *const names[][2] = { { "@BASE@", base }, { "@YAMLDIR@", yaml_folder }, { "@YAMLPARENT@", parent } };
@@ -86,7 +86,7 @@ static void check_case(const json_t *test, const char *folder, bool first_in_bas
     bool refused = json_object_get(test, "error");
     char yaml_folder[4200], files[2][8400];
     const char *paths[2] = { files[0], files[1] };
-    snprintf(yaml_folder, sizeof yaml_folder, "%s", at("%s", folder));
+    snprintf(yaml_folder, sizeof yaml_folder, "%s", scratch("%s", folder));
     for (size_t i = 0; i < json_array_size(yaml); i++) {
         char inside[4200];
         snprintf(inside, sizeof inside, i == 0 ? "%s/extra_model_paths.yaml" : "%s/more.yaml", folder);
@@ -94,14 +94,15 @@ static void check_case(const json_t *test, const char *folder, bool first_in_bas
         struct dt2_text whole = { 0 };
         dt2_text_addf(&whole, "%s%s", text,
                       refused && text[0] != '\n' ? "kept:\n  base_path: /kept\n  controlnet: cn\n" : "");
-        tree_file(inside, whole.data);
-        snprintf(files[i], sizeof files[i], "%s", at("%s", inside));
+        scratch_text(inside, whole.data);
+        snprintf(files[i], sizeof files[i], "%s", scratch("%s", inside));
         dt2_text_clear(&whole);
         dt2_text_free(text);
     }
     size_t skipped = first_in_base;
     struct lines lines = { 0 };
-    struct dt2_catalog *catalog = open_with(at("base"), paths + skipped, json_array_size(yaml) - skipped, NULL, &lines);
+    struct dt2_catalog *catalog =
+        open_with(scratch("base"), paths + skipped, json_array_size(yaml) - skipped, NULL, &lines);
     if (refused) {
         check_refused(catalog, &lines, files[0], name);
     } else {
@@ -130,10 +131,10 @@ static void test_cases(void)
         json_t *env = json_object_get(test, "env");
         json_object_foreach (env, name, value)
             setenv(name, json_string_value(value), 1);
-        tree_folder("base");
+        scratch_folder("base");
         check_case(test, "yaml/sub", false);
         check_case(test, "base", true);
-        tree_remove("base");
+        scratch_remove("base");
         json_object_foreach (env, name, value)
             unsetenv(name);
     }
@@ -156,14 +157,14 @@ static void test_categories(void)
         { "custom_nodes", { "custom_nodes" } },
         { "anything else", { "models/anything else" } },
     };
-    tree_file("c/extra_model_paths.yaml",
+    scratch_text("c/extra_model_paths.yaml",
               "a:\n  controlnet: cn\n  loras: lo\n  text_encoders: te\n  clip: cl\n  unet: un\n"
               "  diffusion_models: di\n");
     for (size_t i = 0; i < DT2_COUNT(cases); i++) {
         struct lines lines = { 0 };
-        struct dt2_catalog *catalog = open_with(at("c"), NULL, 0, cases[i].category, &lines);
+        struct dt2_catalog *catalog = open_with(scratch("c"), NULL, 0, cases[i].category, &lines);
         for (size_t j = 0; j < 4; j++)
-            is_str(dt2_catalog_folder(catalog, j), cases[i].folders[j] ? at("c/%s", cases[i].folders[j]) : NULL,
+            is_str(dt2_catalog_folder(catalog, j), cases[i].folders[j] ? scratch("c/%s", cases[i].folders[j]) : NULL,
                    "category %s: folder %zu", cases[i].category ? cases[i].category : "(none)", j);
         dt2_catalog_free(catalog);
     }
@@ -186,21 +187,21 @@ static const char *first_folder(const char *comfyui)
     const char *folder = dt2_catalog_folder(catalog, 0);
     snprintf(first, sizeof first, "%s", folder ? folder : "");
     dt2_catalog_free(catalog);
-    size_t root = strlen(tree_root);
-    return !folder ? NULL : strncmp(first, tree_root, root) == 0 ? first + root : first;
+    size_t root = strlen(scratch_root);
+    return !folder ? NULL : strncmp(first, scratch_root, root) == 0 ? first + root : first;
 }
 
 static void test_base(void)
 {
-    tree_folder("option/models");
-    tree_folder("env/models");
-    tree_folder("here/models");
-    tree_folder("home/ComfyUI");
-    tree_folder("empty");
-    tree_need(chdir(at("here")) == 0, "here");
-    setenv("HOME", at("home"), 1);
-    setenv("COMFYUI_PATH", at("env"), 1);
-    is_str(first_folder(at("option")), "/option/models/controlnet", "the option comes first");
+    scratch_folder("option/models");
+    scratch_folder("env/models");
+    scratch_folder("here/models");
+    scratch_folder("home/ComfyUI");
+    scratch_folder("empty");
+    scratch_need(chdir(scratch("here")) == 0, "here");
+    setenv("HOME", scratch("home"), 1);
+    setenv("COMFYUI_PATH", scratch("env"), 1);
+    is_str(first_folder(scratch("option")), "/option/models/controlnet", "the option comes first");
     is_str(first_folder("../option/./"), "/option/models/controlnet",
            "a relative one is relative to the working directory");
     is_str(first_folder(NULL), "/env/models/controlnet", "then the environment");
@@ -208,13 +209,13 @@ static void test_base(void)
     is_str(first_folder(NULL), "/here/models/controlnet", "then the working directory, with models/ in it");
     unsetenv("COMFYUI_PATH");
     is_str(first_folder(NULL), "/here/models/controlnet", "an empty variable counts as unset");
-    tree_need(chdir(at("empty")) == 0, "empty");
+    scratch_need(chdir(scratch("empty")) == 0, "empty");
     is_str(first_folder(NULL), "/home/ComfyUI/models/controlnet", "then ~/ComfyUI");
     setenv("HOME", "/dev/null", 1);
     is_str(first_folder(NULL), NULL, "else none");
 
     struct lines lines = { 0 };
-    struct dt2_catalog *catalog = open_with(at("no-such"), NULL, 0, NULL, &lines);
+    struct dt2_catalog *catalog = open_with(scratch("no-such"), NULL, 0, NULL, &lines);
     ok(lines_have(&lines, "no-such: no such folder"), "a base directory that does not exist is warned of");
     is_u64(dt2_catalog_count(catalog), 0, "and gives nothing");
     dt2_catalog_free(catalog);
@@ -222,15 +223,15 @@ static void test_base(void)
 
 static void test_files(void)
 {
-    tree_folder("files/extra_model_paths.yaml");
+    scratch_folder("files/extra_model_paths.yaml");
     struct lines lines = { 0 };
-    struct dt2_catalog *catalog = open_with(at("files"), NULL, 0, NULL, &lines);
+    struct dt2_catalog *catalog = open_with(scratch("files"), NULL, 0, NULL, &lines);
     is_str(lines.text, "", "a folder of that name in the base directory is no file");
     dt2_catalog_free(catalog);
 
-    const char *const files[] = { at("files/no-such.yaml") };
+    const char *const files[] = { scratch("files/no-such.yaml") };
     struct dt2_catalog_options options = DT2_CATALOG_OPTIONS_INIT;
-    options.comfyui = at("files");
+    options.comfyui = scratch("files");
     options.extra_model_paths = files;
     options.extra_model_path_count = 1;
     struct dt2_error err;
@@ -247,11 +248,11 @@ static void test_files(void)
 int main(void)
 {
     unsetenv("COMFYUI_PATH");
-    tree_begin();
+    scratch_begin();
     test_cases();
     test_categories();
     test_base();
     test_files();
-    tree_need(chdir("/") == 0, "/");
+    scratch_need(chdir("/") == 0, "/");
     return done_testing();
 }

@@ -3,7 +3,7 @@
 #include "base/checked.h"
 #include "machine/cgroup.h"
 #include "support/tap.h"
-#include "support/folder.h"
+#include "support/scratch.h"
 
 #define MIB (1ull << 20)
 #define V2_MOUNT "30 20 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"
@@ -167,31 +167,31 @@ static void test_groups(void)
 {
     for (size_t i = 0; i < DT2_COUNT(cases); i++) {
         const struct group_case *c = &cases[i];
-        const char *root = tree_begin();
+        const char *root = scratch_begin();
         for (size_t j = 0; j < DT2_COUNT(c->files) && c->files[j].path; j++)
-            tree_file(c->files[j].path, c->files[j].content);
+            scratch_text(c->files[j].path, c->files[j].content);
         struct dt2_memory limit = { 0, 0 };
         ok(dt2_cgroup_memory(root, &limit) == c->limited, "%s: %s", c->what, c->limited ? "limited" : "no limit");
         is_u64(limit.total_bytes, c->total, "%s: the limit", c->what);
         is_u64(limit.free_bytes, c->available, "%s: what is free of it", c->what);
     }
-    tree_end();
+    scratch_end();
 }
 
 static void test_meminfo(void)
 {
-    const char *root = tree_begin();
+    const char *root = scratch_begin();
     struct dt2_memory memory = dt2_meminfo_host(root);
     is_u64(memory.total_bytes, DT2_UNKNOWN, "no /proc/meminfo: the total is unknown");
     is_u64(memory.free_bytes, DT2_UNKNOWN, "and so is what is free");
-    tree_file("/proc/meminfo", "MemTotal:       2048 kB\nMemFree:         100 kB\nMemAvailable:   1024 kB\n");
+    scratch_text("/proc/meminfo", "MemTotal:       2048 kB\nMemFree:         100 kB\nMemAvailable:   1024 kB\n");
     memory = dt2_meminfo_host(root);
     is_u64(memory.total_bytes, 2 * MIB, "MemTotal");
     is_u64(memory.free_bytes, MIB, "MemAvailable, not MemFree");
-    tree_file("/proc/meminfo", "MemTotal:       2048 kB\nMemFree:         100 kB\n");
+    scratch_text("/proc/meminfo", "MemTotal:       2048 kB\nMemFree:         100 kB\n");
     is_u64(dt2_meminfo_host(root).free_bytes, DT2_UNKNOWN, "a kernel without MemAvailable");
 
-    tree_file("/sys/devices/system/node/node3/meminfo",
+    scratch_text("/sys/devices/system/node/node3/meminfo",
               "Node 3 MemTotal:       8192 kB\nNode 3 MemFree:        1024 kB\n"
               "Node 3 MemUsed:        7168 kB\nNode 3 Active(anon):    512 kB\n"
               "Node 3 Inactive(anon):  512 kB\nNode 3 Active(file):   1024 kB\n"
@@ -201,7 +201,7 @@ static void test_meminfo(void)
     is_u64(memory.total_bytes, 8 * MIB, "a node's MemTotal");
     is_u64(memory.free_bytes, 4608 * 1024, "free, page cache and reclaimable slabs, and nothing else");
     is_u64(dt2_meminfo_node(root, 4).free_bytes, DT2_UNKNOWN, "a node that is not there");
-    tree_end();
+    scratch_end();
     memory = dt2_meminfo_host("");
     ok(memory.total_bytes != DT2_UNKNOWN && memory.free_bytes <= memory.total_bytes, "this machine's own memory");
 }

@@ -6,7 +6,7 @@
 #include "machine/host.h"
 #include "machine/unusable.h"
 #include "support/tap.h"
-#include "support/folder.h"
+#include "support/scratch.h"
 
 /* -- the made-up driver: `driver` is an array of infos */
 
@@ -193,11 +193,11 @@ static void test_cgroup(void)
     unsetenv("HWLOC_XMLFILE");
     unsetenv("HWLOC_SYNTHETIC");
     set_up(&rig, 2);
-    rig.parts.root = tree_begin();
-    tree_file("/proc/self/cgroup", "0::/job\n");
-    tree_file("/proc/self/mountinfo", "30 20 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
-    tree_file("/sys/fs/cgroup/job/memory.max", "1048576\n");
-    tree_file("/sys/fs/cgroup/job/memory.current", "1000000\n");
+    rig.parts.root = scratch_begin();
+    scratch_text("/proc/self/cgroup", "0::/job\n");
+    scratch_text("/proc/self/mountinfo", "30 20 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
+    scratch_text("/sys/fs/cgroup/job/memory.max", "1048576\n");
+    scratch_text("/sys/fs/cgroup/job/memory.current", "1000000\n");
     struct dt2_devices *devices = discover(&rig, 0);
     const struct dt2_budget *limit = dt2_devices_budget_find(devices, "cgroup");
     is_u64(limit ? limit->total_bytes : 0, 1048576, "the limit");
@@ -209,7 +209,7 @@ static void test_cgroup(void)
            host ? "limited" : "free");
     }
     dt2_devices_free(devices);
-    tree_end();
+    scratch_end();
     tear_down(&rig);
 }
 
@@ -304,9 +304,9 @@ static void test_reasons(void)
         struct dt2_driver_missing missing = c->missing;
         struct dt2_modules modules = { drivers, c->drivers, &missing, *missing.name != '\0', NULL, NULL };
         struct dt2_devices *devices;
-        const char *root = tree_begin();
+        const char *root = scratch_begin();
         if (c->file)
-            tree_file(c->file, "");
+            scratch_text(c->file, "");
         dt2_devices_new(&devices, NULL);
         is_int(dt2_unusable_find(&topology, &modules, NULL, 0, root, devices, NULL), 0, "%s", c->what);
         const struct dt2_unusable *found = dt2_devices_unusable(devices, 0);
@@ -317,7 +317,7 @@ static void test_reasons(void)
     next:
         dt2_devices_free(devices);
     }
-    tree_end();
+    scratch_end();
 }
 
 /* A driver may show a GPU without saying where it is: then one of its maker's is not called unusable. */

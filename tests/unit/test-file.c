@@ -247,7 +247,7 @@ static void test_descriptors(void)
     ok(fcntl(before, F_GETFD) & FD_CLOEXEC, "the descriptor is closed on exec");
     dt2_file_free(file);
     for (int i = 0; i < 3; i++)
-        dt2_file_open(scratch(i == 0 ? "folder" : i == 1 ? "page" : "fifo"), &file, NULL);
+        dt2_file_open(scratch("%s", i == 0 ? "folder" : i == 1 ? "page" : "fifo"), &file, NULL);
     int after = dup(0);
     close(after);
     is_int(after, before, "no descriptor is left open");

@@ -100,11 +100,33 @@ static void test_numbers(void)
     }
 }
 
+/* Strings that hold NULs, for C. */
+static void test_c_strings(void)
+{
+    static const struct {
+        const char *text, *expected;
+    } cases[] = {
+        { "\"\"", "" },
+        { "\"abc\"", "abc" },
+        { "\"\\u0000\"", "\xEF\xBF\xBD" },
+        { "\"a\\u0000\\u0000b\\nc\\u0000\"", "a\xEF\xBF\xBD\xEF\xBF\xBD" "b\nc\xEF\xBF\xBD" },
+    };
+    for (size_t i = 0; i < DT2_COUNT(cases); i++) {
+        struct dt2_json json;
+        struct dt2_json_text string;
+        char *copy = begin(&json, cases[i].text, strlen(cases[i].text));
+        ok(dt2_json_string(&json, &string), "%s is a string", cases[i].text);
+        is_str(dt2_json_c_string(&string), cases[i].expected, "and in C");
+        free(copy);
+    }
+}
+
 /* Whole documents through dt2_json_skip. */
 static void test_documents(void)
 {
     static const char *const good[] = {
-        "{}", "[]", "null", "true", "false", "-0", "-12.5e-7", "1e999", "0.0", "[1,[2,{\"a\":[]}],\"x\"]",
+        "{}", "[]", "null", "true", "false", "-0", "-12.5e-7", "1.7976931348623157e308", "0.0", "0e999",
+        "-1e-9999999999999999999", "0.00000000000000000001e327", "[1,[2,{\"a\":[]}],\"x\"]",
         " { \"a\" : { } , \"b\" : [ ] } ", "\"\"", "[{},{}]", "123456789012345678901234567890",
     };
     static const char *const bad[] = {
@@ -112,7 +134,9 @@ static void test_documents(void)
         "{\"a\":1,}",
         "[,1]",     "[1 2]",      "{\"a\"}",  "{\"a\":}",   "{a:1}",    "{\"a\":1 \"b\":2}", "{,}", "nul",
         "nulll",    "True",       "NaN",      "Infinity",   "-",        "-a",        "1.",        ".1",        "1e",
-        "1e+",      "01",         "--1",      "[1]]",       "{}{}",     "1 2",       "[\"a]",     "{1:2}",     "/**/1",
+        "1e+",      "01",         "--1",      "1e309",     "-1.8e+308",
+        "0.000000000000000000002e329", "1e99999999999999999999",
+        "[1]]",     "{}{}",       "1 2",      "[\"a]",     "{1:2}",     "/**/1",
         "[1,,2]",   "\xEF\xBB\xBF{}", "\v1",
     };
     struct dt2_json json;
@@ -131,6 +155,14 @@ static void test_documents(void)
     dt2_json_skip(&json);
     ok(!dt2_json_finish(&json), "bad: a NUL after the document");
     free(copy);
+    char digits[311] = "1"; /* 10^309, and then 10^308, without an exponent */
+    memset(digits + 1, '0', 309);
+    for (size_t length = 310; length >= 309; length--) {
+        copy = begin(&json, digits, length);
+        dt2_json_skip(&json);
+        ok(dt2_json_finish(&json) == (length == 309), "a number of %zu digits", length);
+        free(copy);
+    }
 }
 
 static void test_depth(void)
@@ -203,6 +235,7 @@ int main(void)
 {
     test_strings();
     test_numbers();
+    test_c_strings();
     test_documents();
     test_depth();
     test_walk();

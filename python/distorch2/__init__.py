@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""distorch2: load a ControlNet with its tensors spread over the memories of unlike devices, and run it.
+
+    import distorch2
+
+    with distorch2.Context() as context:
+        with context.load("control.safetensors", compute_device="cpu",
+                          expert_mode_allocations="cpu,30%;opencl:0,*") as model:
+            weight = model.tensor("mid_block.resnets.0.conv1.weight")
+            print(weight.device, weight.shape)
+
+The package is ctypes over libdistorch2.so.0, which DISTORCH2_LIBRARY may name; it has no compiled part. Errors are
+exceptions (:class:`DistorchError`). ``distorch2.torch`` runs PyTorch modules on such a model.
+"""
+
+from .catalog import Catalog, Entry
+from .context import Context
+from .devices import Budget, Device, Devices, Link, Unusable
+from .errors import (
+    BusyError,
+    CancelledError,
+    DistorchError,
+    ErrorCode,
+    ExportError,
+    FailedError,
+    ForkError,
+    NoFitError,
+    NoMemoryError,
+    NotFoundError,
+    UsageError,
+)
+from .file import Block, File, TensorInfo, Traits
+from .model import DeviceProgress, DeviceStatistics, Model, Progress, Statistics
+from .plan import Plan, Request, Share, make_plan
+from .session import Held, Session, SessionInfo, SessionStatistics, Span
+from .sizes import format_size, parse_gib, parse_size
+from .tensor import DLDeviceType, Native, Tensor
+
+__version__ = "0.1.0"
+
+
+def library_version() -> str:
+    """The version of the library that was found."""
+    from ._native import lib
+
+    return str(lib.dt2_version().decode())
+
+
+__all__ = [
+    "Block",
+    "Budget",
+    "BusyError",
+    "CancelledError",
+    "Catalog",
+    "Context",
+    "DLDeviceType",
+    "Device",
+    "DeviceProgress",
+    "DeviceStatistics",
+    "Devices",
+    "DistorchError",
+    "Entry",
+    "ErrorCode",
+    "ExportError",
+    "FailedError",
+    "File",
+    "ForkError",
+    "Held",
+    "Link",
+    "Model",
+    "Native",
+    "NoFitError",
+    "NoMemoryError",
+    "NotFoundError",
+    "Plan",
+    "Progress",
+    "Request",
+    "Session",
+    "SessionInfo",
+    "SessionStatistics",
+    "Share",
+    "Span",
+    "Statistics",
+    "Tensor",
+    "TensorInfo",
+    "Traits",
+    "Unusable",
+    "UsageError",
+    "format_size",
+    "library_version",
+    "make_plan",
+    "parse_gib",
+    "parse_size",
+]

@@ -1,0 +1,455 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The public headers of libdistorch2 as ctypes declarations, and nothing else: no object, no policy.
+
+Structures carry their C names without ``dt2_``, and functions are attributes of :data:`lib` under their C names. A test
+(tests/python/test_native.py) holds every line against the headers and against a C compiler's sizes and offsets.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import os
+from ctypes import (
+    CFUNCTYPE,
+    POINTER,
+    Structure,
+    c_bool,
+    c_char,
+    c_char_p,
+    c_double,
+    c_int,
+    c_int32,
+    c_size_t,
+    c_uint,
+    c_uint64,
+    c_void_p,
+    py_object,
+)
+from pathlib import Path
+
+UNKNOWN = 2**64 - 1  # DT2_UNKNOWN
+SIZE_MAX = 2 ** (8 * ctypes.sizeof(c_size_t)) - 1
+
+ENUMS = {
+    "DT2_OK": 0,
+    "DT2_EFAILED": -1,
+    "DT2_EUSAGE": -2,
+    "DT2_ENOFIT": -3,
+    "DT2_ENOENT": -4,
+    "DT2_ECANCELLED": -5,
+    "DT2_EBUSY": -6,
+    "DT2_ENOMEM": -7,
+    "DT2_LOG_ERROR": 0,
+    "DT2_LOG_WARNING": 1,
+    "DT2_LOG_INFO": 2,
+    "DT2_LOG_DEBUG": 3,
+    "DT2_DEVICES_FREE": 1,
+    "DT2_DEVICES_MEASURE": 2,
+    "DT2_DEVICES_UNUSABLE": 4,
+    "DT2_UNLOAD_REFUSE": 0,
+    "DT2_UNLOAD_WAIT": 1,
+    "DT2_HOST_PAGEABLE": 0,
+    "DT2_HOST_PINNED": 1,
+    "DT2_ACQUIRE_HOST": 1,
+    "DT2_SESSION_TOTAL": 0,
+    "DT2_SESSION_THIS_PASS": 1,
+    "DT2_SESSION_LAST_PASS": 2,
+    "DT2_DLPACK_UNVERSIONED": 0,
+    "DT2_DLPACK_VERSIONED": 1,
+}
+
+
+class error(Structure):
+    _fields_ = [("code", c_int), ("text", c_char * 2048), ("suggestion", c_char * 1024)]
+
+
+log_fn = CFUNCTYPE(None, c_void_p, c_int, c_char_p)
+
+
+class context_options(Structure):
+    _fields_ = [("struct_size", c_size_t), ("log", log_fn), ("log_data", c_void_p), ("backend_path", c_char_p)]
+
+
+class link(Structure):
+    _fields_ = [("to", c_char_p), ("nominal_gbps", c_double), ("measured_gbps", c_double)]
+
+
+class device(Structure):
+    _fields_ = [
+        ("name", c_char_p),
+        ("aliases", POINTER(c_char_p)),
+        ("alias_count", c_size_t),
+        ("driver", c_char_p),
+        ("kind", c_char_p),
+        ("vendor", c_char_p),
+        ("model", c_char_p),
+        ("pci", c_char_p),
+        ("uuid", c_char_p),
+        ("numa_node", c_int),
+        ("total_bytes", c_uint64),
+        ("free_bytes", c_uint64),
+        ("alignment_bytes", c_uint64),
+        ("max_alloc_bytes", c_uint64),
+        ("fixed_bytes", c_uint64),
+        ("budgets", POINTER(c_char_p)),
+        ("budget_count", c_size_t),
+        ("links", POINTER(link)),
+        ("link_count", c_size_t),
+    ]
+
+
+class budget(Structure):
+    _fields_ = [("name", c_char_p), ("total_bytes", c_uint64), ("free_bytes", c_uint64)]
+
+
+class unusable(Structure):
+    _fields_ = [("pci", c_char_p), ("model", c_char_p), ("reason", c_char_p), ("help", c_char_p)]
+
+
+class catalog_options(Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("comfyui", c_char_p),
+        ("extra_model_paths", POINTER(c_char_p)),
+        ("extra_model_path_count", c_size_t),
+        ("category", c_char_p),
+    ]
+
+
+class catalog_entry(Structure):
+    _fields_ = [("name", c_char_p), ("path", c_char_p), ("folder", c_char_p)]
+
+
+class catalog_changes(Structure):
+    _fields_ = [("added", c_size_t), ("removed", c_size_t)]
+
+
+class tensor(Structure):
+    _fields_ = [
+        ("name", c_char_p),
+        ("dtype", c_char_p),
+        ("shape", POINTER(c_uint64)),
+        ("rank", c_size_t),
+        ("bytes", c_uint64),
+        ("file", c_char_p),
+        ("offset", c_uint64),
+    ]
+
+
+class block(Structure):
+    _fields_ = [
+        ("name", c_char_p),
+        ("bytes", c_uint64),
+        ("tensor_bytes", POINTER(c_uint64)),
+        ("tensors", POINTER(c_size_t)),
+        ("tensor_count", c_size_t),
+    ]
+
+
+class traits(Structure):
+    _fields_ = [
+        ("needs_base", c_bool),
+        ("differences", c_bool),
+        ("inpaint", c_bool),
+        ("hint_channels", c_uint64),
+        ("union_types", c_uint64),
+    ]
+
+
+class limit(Structure):
+    _fields_ = [("name", c_char_p), ("bytes", c_uint64)]
+
+
+release_fn = CFUNCTYPE(c_uint64, c_void_p, c_char_p, c_uint64)
+
+
+class request(Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("compute_device", c_char_p),
+        ("virtual_vram_bytes", c_uint64),
+        ("donor_device", c_char_p),
+        ("expert_mode_allocations", c_char_p),
+        ("eject_models", c_bool),
+        ("pack", c_bool),
+        ("reserves", POINTER(limit)),
+        ("reserve_count", c_size_t),
+        ("budgets", POINTER(limit)),
+        ("budget_count", c_size_t),
+        ("release", release_fn),
+        ("release_data", c_void_p),
+        ("credits", POINTER(limit)),
+        ("credit_count", c_size_t),
+    ]
+
+
+class share(Structure):
+    _fields_ = [
+        ("device", c_char_p),
+        ("quota_bytes", c_uint64),
+        ("bytes", c_uint64),
+        ("cost_bytes", c_uint64),
+        ("absorbs", c_bool),
+        ("blocks", POINTER(c_size_t)),
+        ("block_count", c_size_t),
+        ("runs", c_size_t),
+    ]
+
+
+class progress_device(Structure):
+    _fields_ = [("device", c_char_p), ("done_bytes", c_uint64), ("total_bytes", c_uint64)]
+
+
+class progress(Structure):
+    _fields_ = [
+        ("model", c_char_p),
+        ("verifying", c_bool),
+        ("done_bytes", c_uint64),
+        ("total_bytes", c_uint64),
+        ("elapsed_ns", c_uint64),
+        ("devices", POINTER(progress_device)),
+        ("device_count", c_size_t),
+    ]
+
+
+# progress_data is a generator of the caller's: see _Watch in context.py.
+progress_fn = CFUNCTYPE(c_int, py_object, POINTER(progress))
+
+
+class load_options(Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("name", c_char_p),
+        ("verify", c_bool),
+        ("staging_bytes", c_uint64),
+        ("threads", c_uint),
+        ("progress", progress_fn),
+        ("progress_data", c_void_p),
+    ]
+
+
+class native(Structure):
+    _fields_ = [("device", c_char_p), ("handle", c_void_p), ("offset", c_uint64)]
+
+
+class device_stats(Structure):
+    _fields_ = [("device", c_char_p), ("bytes", c_uint64), ("ns", c_uint64)]
+
+
+class model_stats(Structure):
+    _fields_ = [
+        ("bytes", c_uint64),
+        ("ns", c_uint64),
+        ("staging_bytes", c_uint64),
+        ("verified_bytes", c_uint64),
+        ("devices", POINTER(device_stats)),
+        ("device_count", c_size_t),
+        ("ejected", POINTER(c_char_p)),
+        ("ejected_count", c_size_t),
+    ]
+
+
+class session_options(Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("window_bytes", c_uint64),
+        ("host_memory", c_int),
+        ("pinned_bytes", c_uint64),
+        ("staging_bytes", c_uint64),
+        ("has_stream", c_bool),
+        ("stream", c_void_p),
+    ]
+
+
+class session_stats(Structure):
+    _fields_ = [
+        ("passes", c_uint64),
+        ("bytes", c_uint64),
+        ("acquires", c_uint64),
+        ("hits", c_uint64),
+        ("stalls", c_uint64),
+        ("stall_ns", c_uint64),
+        ("window_bytes", c_uint64),
+    ]
+
+
+class session_info(Structure):
+    _fields_ = [
+        ("compute_device", c_char_p),
+        ("pass_bytes", c_uint64),
+        ("largest_bytes", c_uint64),
+        ("window_bytes", c_uint64),
+        ("staging_bytes", c_uint64),
+        ("pinned_bytes", c_uint64),
+        ("streamed_blocks", c_size_t),
+        ("parked", c_bool),
+    ]
+
+
+class dlpack_device(Structure):
+    _fields_ = [("type", c_int32), ("id", c_int32)]
+
+
+_handle = c_void_p  # any opaque struct
+_err = POINTER(error)
+
+# What every function returns and takes, in the order of the headers.
+FUNCTIONS = {
+    # error.h
+    "dt2_exit_status": (c_int, [c_int]),
+    "dt2_version": (c_char_p, []),
+    "dt2_text_free": (None, [c_void_p]),
+    # size.h
+    "dt2_size_parse": (c_int, [c_char_p, POINTER(c_uint64), _err]),
+    "dt2_gib_parse": (c_int, [c_char_p, POINTER(c_uint64), _err]),
+    "dt2_size_format": (c_void_p, [c_uint64, c_void_p, c_size_t]),
+    # context.h
+    "dt2_context_create": (c_int, [POINTER(context_options), POINTER(_handle), _err]),
+    "dt2_context_destroy": (None, [_handle]),
+    # device.h
+    "dt2_devices_list": (c_int, [_handle, c_uint, POINTER(_handle), _err]),
+    "dt2_devices_parse": (c_int, [c_char_p, c_size_t, POINTER(_handle), _err]),
+    "dt2_devices_json": (c_void_p, [_handle]),
+    "dt2_devices_free": (None, [_handle]),
+    "dt2_devices_count": (c_size_t, [_handle]),
+    "dt2_devices_get": (POINTER(device), [_handle, c_size_t]),
+    "dt2_devices_find": (c_int, [_handle, c_char_p, POINTER(c_size_t), _err]),
+    "dt2_devices_default": (c_size_t, [_handle]),
+    "dt2_devices_budget_count": (c_size_t, [_handle]),
+    "dt2_devices_budget": (POINTER(budget), [_handle, c_size_t]),
+    "dt2_devices_unusable_count": (c_size_t, [_handle]),
+    "dt2_devices_unusable": (POINTER(unusable), [_handle, c_size_t]),
+    "dt2_devices_distances": (POINTER(c_uint64), [_handle, POINTER(c_size_t)]),
+    # catalog.h
+    "dt2_catalog_open": (c_int, [POINTER(catalog_options), log_fn, c_void_p, POINTER(_handle), _err]),
+    "dt2_catalog_free": (None, [_handle]),
+    "dt2_catalog_refresh": (c_int, [_handle, POINTER(catalog_changes), _err]),
+    "dt2_catalog_folder_count": (c_size_t, [_handle]),
+    "dt2_catalog_folder": (c_char_p, [_handle, c_size_t]),
+    "dt2_catalog_count": (c_size_t, [_handle]),
+    "dt2_catalog_get": (POINTER(catalog_entry), [_handle, c_size_t]),
+    "dt2_catalog_bytes": (c_uint64, [POINTER(catalog_entry)]),
+    "dt2_catalog_resolve": (c_int, [_handle, c_char_p, POINTER(c_void_p), _err]),
+    # file.h
+    "dt2_file_open": (c_int, [c_char_p, POINTER(_handle), _err]),
+    "dt2_file_free": (None, [_handle]),
+    "dt2_file_path": (c_char_p, [_handle]),
+    "dt2_file_format": (c_char_p, [_handle]),
+    "dt2_file_total_bytes": (c_uint64, [_handle]),
+    "dt2_file_fingerprint": (c_char_p, [_handle]),
+    "dt2_file_tensor_count": (c_size_t, [_handle]),
+    "dt2_file_tensor": (POINTER(tensor), [_handle, c_size_t]),
+    "dt2_file_find": (c_int, [_handle, c_char_p, POINTER(c_size_t), _err]),
+    "dt2_file_metadata_count": (c_size_t, [_handle]),
+    "dt2_file_metadata": (None, [_handle, c_size_t, POINTER(c_char_p), POINTER(c_char_p)]),
+    "dt2_file_read": (c_int, [_handle, c_size_t, c_void_p, c_uint64, _err]),
+    "dt2_file_unchanged": (c_int, [_handle, _err]),
+    # plan.h
+    "dt2_blocks_make": (c_int, [_handle, POINTER(_handle), _err]),
+    "dt2_blocks_free": (None, [_handle]),
+    "dt2_blocks_count": (c_size_t, [_handle]),
+    "dt2_blocks_array": (POINTER(block), [_handle]),
+    "dt2_blocks_family": (c_char_p, [_handle]),
+    "dt2_blocks_variant": (c_char_p, [_handle]),
+    "dt2_blocks_needs_base": (c_bool, [_handle]),
+    "dt2_blocks_traits": (POINTER(traits), [_handle]),
+    "dt2_plan_make": (c_int, [_handle, POINTER(block), c_size_t, POINTER(request), POINTER(_handle), _err]),
+    "dt2_plan_free": (None, [_handle]),
+    "dt2_plan_share_count": (c_size_t, [_handle]),
+    "dt2_plan_share": (POINTER(share), [_handle, c_size_t]),
+    "dt2_plan_compute_device": (c_char_p, [_handle]),
+    "dt2_plan_window_bytes": (c_uint64, [_handle]),
+    "dt2_plan_block_share": (c_size_t, [_handle, c_size_t]),
+    "dt2_plan_warning_count": (c_size_t, [_handle]),
+    "dt2_plan_warning": (c_char_p, [_handle, c_size_t]),
+    "dt2_plan_json": (c_void_p, [_handle, _handle]),
+    # model.h
+    "dt2_model_plan": (c_int, [_handle, _handle, POINTER(request), POINTER(_handle), _err]),
+    "dt2_model_load": (
+        c_int,
+        [_handle, _handle, _handle, POINTER(request), POINTER(load_options), POINTER(_handle), _err],
+    ),
+    "dt2_model_ref": (_handle, [_handle]),
+    "dt2_model_unref": (None, [_handle]),
+    "dt2_model_borrow": (c_int, [_handle, _err]),
+    "dt2_model_return": (None, [_handle]),
+    "dt2_model_unload": (c_int, [_handle, c_int, _err]),
+    "dt2_model_name": (c_char_p, [_handle]),
+    "dt2_model_path": (c_char_p, [_handle]),
+    "dt2_model_loaded": (c_bool, [_handle]),
+    "dt2_model_applied_plan": (_handle, [_handle]),
+    "dt2_model_tensor_count": (c_size_t, [_handle]),
+    "dt2_model_tensor": (POINTER(tensor), [_handle, c_size_t]),
+    "dt2_model_find": (c_int, [_handle, c_char_p, POINTER(c_size_t), _err]),
+    "dt2_model_device": (c_char_p, [_handle, c_size_t]),
+    "dt2_model_block_count": (c_size_t, [_handle]),
+    "dt2_model_block": (POINTER(block), [_handle, c_size_t]),
+    "dt2_model_tensor_block": (c_size_t, [_handle, c_size_t]),
+    "dt2_model_native": (c_int, [_handle, c_size_t, POINTER(native), _err]),
+    "dt2_model_read": (c_int, [_handle, c_size_t, c_void_p, c_uint64, _err]),
+    "dt2_model_statistics": (POINTER(model_stats), [_handle]),
+    "dt2_context_models": (c_size_t, [_handle, POINTER(_handle), c_size_t]),
+    # session.h
+    "dt2_session_open": (c_int, [_handle, POINTER(session_options), POINTER(_handle), _err]),
+    "dt2_session_close": (c_int, [_handle, _err]),
+    "dt2_session_model": (_handle, [_handle]),
+    "dt2_session_acquire": (c_int, [_handle, c_size_t, c_uint, _err]),
+    "dt2_session_release": (c_int, [_handle, c_size_t, _err]),
+    "dt2_session_acquire_tensor": (c_int, [_handle, c_size_t, c_uint, _err]),
+    "dt2_session_release_tensor": (c_int, [_handle, c_size_t, _err]),
+    "dt2_session_native": (c_int, [_handle, c_size_t, POINTER(native), _err]),
+    "dt2_session_use_stream": (c_int, [_handle, c_void_p, _err]),
+    "dt2_session_next_pass": (None, [_handle]),
+    "dt2_session_statistics": (None, [_handle, c_int, POINTER(session_stats)]),
+    "dt2_session_info": (None, [_handle, POINTER(session_info)]),
+    "dt2_session_note_count": (c_size_t, [_handle]),
+    "dt2_session_note": (c_char_p, [_handle, c_size_t]),
+    "dt2_session_streams": (c_bool, [_handle, c_size_t]),
+    "dt2_session_park": (c_int, [_handle, _err]),
+    "dt2_session_unpark": (c_int, [_handle, _err]),
+    # dlpack.h
+    "dt2_tensor_dlpack": (c_int, [_handle, _handle, c_size_t, c_int, POINTER(c_void_p), _err]),
+    "dt2_tensor_dlpack_device": (c_int, [_handle, _handle, c_size_t, POINTER(dlpack_device), _err]),
+    "dt2_dlpack_capsule_free": (None, [c_void_p]),
+}
+
+SONAME = "libdistorch2.so.0"
+
+
+def _candidates() -> list[str]:
+    """Where the library may be, best first: DISTORCH2_LIBRARY decides alone."""
+    asked = os.environ.get("DISTORCH2_LIBRARY")
+    if asked:
+        return [asked]
+    here = Path(__file__).resolve().parent
+    beside = [str(folder / SONAME) for folder in (here, here / "lib") if (folder / SONAME).exists()]
+    found = ctypes.util.find_library("distorch2")
+    return beside + [SONAME] + ([found] if found and found != SONAME else [])
+
+
+def _open() -> ctypes.CDLL:
+    problems = []
+    for candidate in _candidates():
+        try:
+            return ctypes.CDLL(candidate)
+        except OSError as problem:
+            problems.append(str(problem))
+    raise ImportError(
+        "distorch2 does not find its library: " + "; ".join(problems) + ". DISTORCH2_LIBRARY may name the file "
+        f"({SONAME}) of an installation or a build"
+    )
+
+
+def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
+    for name, (result, arguments) in FUNCTIONS.items():
+        try:
+            function = getattr(library, name)
+        except AttributeError:
+            raise ImportError(f"{library._name} has no {name}(): it is older than this package") from None
+        function.restype = result
+        function.argtypes = arguments
+    return library
+
+
+lib = _declare(_open())

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The catalogue: model files in ComfyUI's folders, in ComfyUI's order, under ComfyUI's names."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Iterator, Sequence
+from ctypes import byref, c_void_p
+from dataclasses import dataclass
+from typing import Any, Optional, Union
+
+from . import _native
+from ._core import Handle, call, encode, frees, known, made, string_array, taken_text, text
+from ._log import Log, log_callback
+from ._native import lib
+
+Path = Union[str, "os.PathLike[str]"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model file: its name below its folder, and the absolute path. ``bytes`` is None when the file is gone."""
+
+    name: str
+    path: str
+    folder: str
+    bytes: Optional[int]
+
+    def __fspath__(self) -> str:
+        return self.path
+
+
+class Catalog(Handle, Sequence):  # type: ignore[type-arg]
+    """A scanned catalogue: a sequence of :class:`Entry`, sorted by name. One thread at a time may use it."""
+
+    _what = "catalogue"
+
+    def __init__(
+        self,
+        comfyui: Optional[Path] = None,
+        extra_model_paths: Sequence[Path] = (),
+        category: Optional[str] = None,
+        log: Log = None,
+    ) -> None:
+        """``comfyui`` is ComfyUI's base directory (else $COMFYUI_PATH, else what is found); ``extra_model_paths`` are
+        further YAML files; ``category`` is a folder category of ComfyUI's, "controlnet" unless given; ``log`` takes
+        warnings, as of :class:`Context`."""
+        paths = [path for path in map(encode, extra_model_paths) if path is not None]
+        options = _native.catalog_options(
+            ctypes.sizeof(_native.catalog_options), encode(comfyui), string_array(paths), len(paths), encode(category)
+        )
+        callback = log_callback(log)
+        pointer = made(lib.dt2_catalog_open, byref(options), callback, None)
+        super().__init__(pointer, frees(lib.dt2_catalog_free), callback)
+
+    def _entry(self, index: int) -> Entry:
+        raw = lib.dt2_catalog_get(self._ptr, index)
+        if not raw:
+            raise IndexError(f"the catalogue has {len(self)} models")
+        entry = raw[0]
+        return Entry(
+            entry.name.decode(), os.fsdecode(entry.path), os.fsdecode(entry.folder), known(lib.dt2_catalog_bytes(raw))
+        )
+
+    def refresh(self) -> tuple[int, int]:
+        """Looks again, and tells how many models came and how many went."""
+        changes = _native.catalog_changes()
+        call(lib.dt2_catalog_refresh, self._ptr, byref(changes))
+        return changes.added, changes.removed
+
+    def resolve(self, model: Path) -> str:
+        """The path of what a user calls a model: a catalogue name first, else a path."""
+        path = c_void_p()
+        call(lib.dt2_catalog_resolve, self._ptr, encode(model), byref(path))
+        return taken_text(path.value)
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The folders that are searched, in order, whether they exist or not."""
+        return tuple(
+            text(lib.dt2_catalog_folder(self._ptr, i)) or "" for i in range(lib.dt2_catalog_folder_count(self._ptr))
+        )
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self._entry(i) for i in range(*index.indices(len(self)))]
+        return self._entry(index + len(self) if index < 0 else index)
+
+    def __len__(self) -> int:
+        return int(lib.dt2_catalog_count(self._ptr))
+
+    def __iter__(self) -> Iterator[Entry]:
+        return (self._entry(i) for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        return "<Catalog, closed>" if self.closed else f"<Catalog of {len(self)} models>"

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The context: the machine's drivers, and the models that are loaded through them."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Generator, Sequence
+from ctypes import byref, c_void_p
+from types import GeneratorType
+from typing import Any, Callable, Optional, Union
+
+from . import _native
+from ._core import Handle, call, encode, failure, made
+from ._log import Log, log_callback
+from ._native import lib
+from .devices import Devices
+from .errors import BusyError, DistorchError
+from .file import File, Path
+from .model import Model, Progress, progress_of
+from .plan import NativeRequest, Plan, Request, plan_made, requested
+from .sizes import Size, in_bytes
+
+ProgressFunction = Callable[[Progress], Any]
+"""Told how far a load is, some ten times a second. What it raises cancels the load, and so does returning False."""
+
+_REFUSE = _native.ENUMS["DT2_UNLOAD_REFUSE"]
+
+
+def _handles(context: int) -> list[int]:
+    """The models loaded now, each with a reference that is ours."""
+    room = lib.dt2_context_models(context, None, 0)
+    while True:
+        models = (c_void_p * max(room, 1))()
+        count = lib.dt2_context_models(context, models, room)
+        if count <= room:
+            return [models[i] for i in range(count)]
+        for i in range(room):
+            lib.dt2_model_unref(models[i])
+        room = count
+
+
+def _unload_all(context: int) -> Optional[_native.error]:
+    """Unloads what nobody borrows; the error of the last model that is borrowed."""
+    refused = None
+    for model in _handles(context):
+        error = _native.error()
+        if lib.dt2_model_unload(model, _REFUSE, byref(error)) < 0:
+            refused = error
+        lib.dt2_model_unref(model)
+    return refused
+
+
+def _end(callback: Any) -> Callable[[int], bool]:
+    """Frees a context, whose log callback must live until then. With a model borrowed by an array that would never
+    return, so it is not tried."""
+
+    def end(pointer: int, _callback: Any = callback) -> bool:
+        if _unload_all(pointer) is not None:
+            return False
+        lib.dt2_context_destroy(pointer)
+        return True
+
+    return end
+
+
+class _Watch:
+    """Progress as C calls it, also when nobody asked for it, since it is here that Ctrl-C is noticed.
+
+    Python looks for signals where a function begins, which is before any ``try`` in it; what a signal's handler raises
+    there would be lost between Python and C. A generator that waits inside a ``try`` has no such place. So the callback is
+    ``GeneratorType.send``, a function of C's, and what C gives it as the caller's data is the generator.
+    """
+
+    def __init__(self, progress: Optional[ProgressFunction]) -> None:
+        self.raised: Optional[BaseException] = None
+        self.callback = _native.progress_fn(GeneratorType.send)
+        self._generator = self._watch(progress)
+        self.data = id(self._generator)
+        next(self._generator)
+
+    def _watch(self, progress: Optional[ProgressFunction]) -> Generator[int, Any, None]:
+        answer = 0
+        try:
+            while True:
+                raw = yield answer
+                answer = int(progress is not None and progress(progress_of(raw[0])) is False)
+        except GeneratorExit:
+            return
+        except BaseException as raised:  # carried over the C frames, and raised by the load
+            self.raised = raised
+            while True:
+                yield 1
+
+
+class Context(Handle):
+    """The machine's drivers, and the models loaded through them. Use it in ``with``, or :meth:`close` it.
+
+    Any method may be called from several threads at once; calls release the GIL. A forked child cannot use it.
+    """
+
+    _what = "context"
+
+    def __init__(self, backend_path: Optional[Union[str, Sequence[Path]]] = None, log: Log = None) -> None:
+        """``backend_path``: folders with driver modules, instead of $DISTORCH2_BACKEND_PATH and the library's own. ``log``
+        receives the library's log, from any thread: a ``logging.Logger``, or a callable that takes a level and a line.
+        """
+        if backend_path is not None and not isinstance(backend_path, str):
+            backend_path = ":".join(os.fspath(folder) for folder in backend_path)
+        callback = log_callback(log)
+        options = _native.context_options(
+            ctypes.sizeof(_native.context_options), callback, None, encode(backend_path)
+        )
+        super().__init__(made(lib.dt2_context_create, byref(options)), _end(callback))
+
+    def close(self) -> None:
+        """Unloads every model and driver. Raises :class:`BusyError`, changing nothing more, while one is borrowed: by a
+        session that is open, or an array that is a view of one of its tensors."""
+        if not self.closed:
+            refused = _unload_all(self._ptr)
+            if refused is not None:
+                raise failure(refused, BusyError)
+        super().close()
+
+    def devices(self, free: bool = False, measure: bool = False, unusable: bool = False) -> Devices:
+        """A snapshot of the devices. ``free``: free bytes also where only a context on the GPU can tell; ``measure``: the
+        speed of copies; ``unusable``: GPUs that no driver claims."""
+        flags = (
+            _native.ENUMS["DT2_DEVICES_FREE"] * free
+            | _native.ENUMS["DT2_DEVICES_MEASURE"] * measure
+            | _native.ENUMS["DT2_DEVICES_UNUSABLE"] * unusable
+        )
+        return Devices(made(lib.dt2_devices_list, self._ptr, flags))
+
+    def plan(self, file: Union[File, Path], request: Optional[Request] = None, **options: Any) -> Plan:
+        """The plan that :meth:`load` would apply now. Options of a :class:`Request` may be given as keywords."""
+        native = NativeRequest(requested(request, options))
+        opened = file if isinstance(file, File) else File(file)
+        try:
+            return plan_made(opened, lib.dt2_model_plan, self._ptr, opened._blocks._ptr, byref(native.raw))
+        finally:
+            if opened is not file:
+                opened.close()
+
+    def load(
+        self,
+        file: Union[File, Path],
+        request: Optional[Request] = None,
+        *,
+        name: Optional[str] = None,
+        verify: bool = False,
+        staging_bytes: Size = 0,
+        threads: int = 0,
+        progress: Optional[ProgressFunction] = None,
+        **options: Any,
+    ) -> Model:
+        """Loads a model as ``request``, or the request's options given as keywords, ask.
+
+        Ctrl-C, an exception in ``progress``, and ``progress`` returning False cancel the load: all that it took is given
+        back. ``verify`` reads every tensor back from its device and compares it with the file. ``name`` is how the
+        model is registered, its path unless given; ``staging_bytes`` and ``threads`` are 0 for the defaults.
+        """
+        native = NativeRequest(requested(request, options))
+        watch = _Watch(progress)
+        how = _native.load_options(
+            ctypes.sizeof(_native.load_options),
+            encode(name),
+            verify,
+            in_bytes(staging_bytes, "staging_bytes"),
+            threads,
+            watch.callback,
+            watch.data,
+        )
+        opened = file if isinstance(file, File) else File(file)
+        try:
+            arguments = (self._ptr, opened._ptr, opened._blocks._ptr, byref(native.raw), byref(how))
+            model = Model(made(lib.dt2_model_load, *arguments), self)
+        except DistorchError:
+            raised = watch.raised or native.raised
+            if raised is None:
+                raise
+            raise raised from None
+        finally:
+            if opened is not file:
+                opened.close()
+        if native.raised is not None:
+            model.unload()
+            raise native.raised
+        return model
+
+    @property
+    def models(self) -> list[Model]:
+        """The models loaded now, in the order in which they were admitted."""
+        return [Model(pointer, self) for pointer in _handles(self._ptr)]
+
+    def __repr__(self) -> str:
+        return "<Context, closed>" if self.closed else "<Context>"

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Devices: every memory of the machine that can hold tensors, as a snapshot that does not change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from ctypes import byref, c_size_t
+from dataclasses import dataclass
+from typing import Any, Optional, Union, overload
+
+from . import _native
+from ._core import Handle, call, encode, frees, known, made, taken_text, text, texts
+from ._native import lib
+
+
+@dataclass(frozen=True)
+class Link:
+    """A way to another memory; speeds are in 10**9 bytes a second, None when unknown."""
+
+    to: str
+    nominal_gbps: Optional[float]
+    measured_gbps: Optional[float]
+
+
+@dataclass(frozen=True)
+class Device:
+    """One memory. What nobody can tell is None; so is ``max_alloc_bytes`` where there is no limit."""
+
+    name: str
+    aliases: tuple[str, ...]
+    driver: str
+    kind: str
+    vendor: Optional[str]
+    model: Optional[str]
+    pci: Optional[str]
+    uuid: Optional[str]
+    numa_node: Optional[int]
+    total_bytes: Optional[int]
+    free_bytes: Optional[int]
+    alignment_bytes: int
+    max_alloc_bytes: Optional[int]
+    fixed_bytes: Optional[int]
+    budgets: tuple[str, ...]
+    links: tuple[Link, ...]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A limit that one or several devices share."""
+
+    name: str
+    total_bytes: Optional[int]
+    free_bytes: Optional[int]
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """A GPU that no driver claims: what is wrong, and what would help."""
+
+    pci: Optional[str]
+    model: Optional[str]
+    reason: Optional[str]
+    help: Optional[str]
+
+
+def _speed(gbps: float) -> Optional[float]:
+    return None if gbps < 0 else gbps
+
+
+def _device(raw: _native.device) -> Device:
+    links = (raw.links[i] for i in range(raw.link_count))
+    return Device(
+        name=raw.name.decode(),
+        aliases=texts(raw.aliases, raw.alias_count),
+        driver=raw.driver.decode(),
+        kind=raw.kind.decode(),
+        vendor=text(raw.vendor),
+        model=text(raw.model),
+        pci=text(raw.pci),
+        uuid=text(raw.uuid),
+        numa_node=None if raw.numa_node < 0 else raw.numa_node,
+        total_bytes=known(raw.total_bytes),
+        free_bytes=known(raw.free_bytes),
+        alignment_bytes=raw.alignment_bytes,
+        max_alloc_bytes=known(raw.max_alloc_bytes),
+        fixed_bytes=known(raw.fixed_bytes),
+        budgets=texts(raw.budgets, raw.budget_count),
+        links=tuple(Link(each.to.decode(), _speed(each.nominal_gbps), _speed(each.measured_gbps)) for each in links),
+    )
+
+
+class Devices(Handle, Sequence):  # type: ignore[type-arg]
+    """A snapshot of devices: a sequence of :class:`Device`, which names, aliases and addresses also find.
+
+    ``Context.devices()`` makes one of this machine; :meth:`parse` of JSON, which may be another machine's.
+    """
+
+    _what = "list of devices"
+
+    def __init__(self, pointer: int) -> None:
+        super().__init__(pointer, frees(lib.dt2_devices_free))
+        self._list = tuple(_device(lib.dt2_devices_get(pointer, i)[0]) for i in range(lib.dt2_devices_count(pointer)))
+
+    @classmethod
+    def parse(cls, document: Union[str, bytes]) -> Devices:
+        """Reads what :meth:`json` or ``distorch2 devices --json`` wrote."""
+        raw = document.encode() if isinstance(document, str) else bytes(document)
+        return cls(made(lib.dt2_devices_parse, raw, len(raw)))
+
+    def json(self) -> str:
+        """The snapshot as a JSON document."""
+        return taken_text(lib.dt2_devices_json(self._ptr))
+
+    def index_of(self, name: str) -> int:
+        """The index of the device that ``name`` means: a name, an alias, ``pci:...``, ``uuid:...``, ``numa:N``."""
+        index = c_size_t()
+        call(lib.dt2_devices_find, self._ptr, encode(name), byref(index))
+        return index.value
+
+    @property
+    def default(self) -> Device:
+        """Where a model computes unless it is asked otherwise."""
+        return self._list[lib.dt2_devices_default(self._ptr)]
+
+    @property
+    def budgets(self) -> tuple[Budget, ...]:
+        """The budgets that devices name."""
+        raw = (lib.dt2_devices_budget(self._ptr, i)[0] for i in range(lib.dt2_devices_budget_count(self._ptr)))
+        return tuple(Budget(each.name.decode(), known(each.total_bytes), known(each.free_bytes)) for each in raw)
+
+    @property
+    def unusable(self) -> tuple[Unusable, ...]:
+        """GPUs that no driver claims; none unless they were asked for."""
+        raw = (lib.dt2_devices_unusable(self._ptr, i)[0] for i in range(lib.dt2_devices_unusable_count(self._ptr)))
+        return tuple(Unusable(text(each.pci), text(each.model), text(each.reason), text(each.help)) for each in raw)
+
+    @property
+    def numa_distances(self) -> Optional[tuple[tuple[int, ...], ...]]:
+        """Distances between the host's NUMA nodes in the order of ``cpu:N`` devices; None when unknown."""
+        order = c_size_t()
+        matrix = lib.dt2_devices_distances(self._ptr, byref(order))
+        n = order.value
+        return tuple(tuple(matrix[row * n : row * n + n]) for row in range(n)) if matrix and n else None
+
+    @overload
+    def __getitem__(self, key: Union[int, str]) -> Device: ...
+    @overload
+    def __getitem__(self, key: slice) -> tuple[Device, ...]: ...
+    def __getitem__(self, key: Any) -> Any:
+        return self._list[self.index_of(key)] if isinstance(key, str) else self._list[key]
+
+    def __len__(self) -> int:
+        return len(self._list)
+
+    def __iter__(self) -> Iterator[Device]:
+        return iter(self._list)
+
+    def __repr__(self) -> str:
+        return f"<Devices {', '.join(device.name for device in self._list)}>"

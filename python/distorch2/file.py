@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Tier 1: a model file as a table of tensors, and as blocks in the order in which its network uses them."""
+
+from __future__ import annotations
+
+import os
+from ctypes import byref, c_char, c_char_p, c_size_t
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Callable, Optional, Union
+
+from . import _native
+from ._core import Handle, call, encode, frees, made, text
+from ._native import lib
+from .errors import UsageError
+
+Path = Union[str, "os.PathLike[str]"]
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """What a file says of a tensor. ``dtype`` is the safetensors name, such as "BF16"; shapes are outermost first."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    bytes: int
+    file: str
+    offset: int
+
+
+@dataclass(frozen=True)
+class Block:
+    """Tensors that are placed, and streamed, together. ``tensors`` are indices in the file or the model."""
+
+    index: int
+    name: str
+    bytes: int
+    tensors: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What names and shapes tell of a network; None: unknown."""
+
+    needs_base: bool
+    differences: bool
+    inpaint: bool
+    hint_channels: Optional[int]
+    union_types: Optional[int]
+
+
+def tensor_info(raw: _native.tensor) -> TensorInfo:
+    return TensorInfo(
+        name=text(raw.name) or "",
+        dtype=raw.dtype.decode(),
+        shape=tuple(raw.shape[: raw.rank]) if raw.rank else (),
+        bytes=raw.bytes,
+        file=os.fsdecode(raw.file),
+        offset=raw.offset,
+    )
+
+
+def block_of(index: int, raw: _native.block) -> Block:
+    return Block(index, text(raw.name) or "", raw.bytes, tuple(raw.tensors[: raw.tensor_count]) if raw.tensors else ())
+
+
+def read_tensor(function: Callable[..., int], pointer: int, index: int, size: int, into: Any) -> Any:
+    """Fills ``into``, or a new bytearray, which it returns, with a tensor's bytes."""
+    target = bytearray(size) if into is None else into
+    view = memoryview(target)
+    if view.readonly or not view.contiguous:
+        raise UsageError("a tensor is read into contiguous memory that can be written")
+    if view.nbytes != size:
+        raise UsageError(f"the memory has {view.nbytes} bytes, and the tensor {size}")
+    memory = (c_char * size).from_buffer(view.cast("B") if size else bytearray(1))
+    call(function, pointer, index, memory, size)
+    return target
+
+
+class _Blocks(Handle):
+    _what = "list of blocks"
+
+
+class File(Handle):
+    """An open model file, checked, with its blocks. The data stay on disk until they are read or loaded."""
+
+    _what = "file"
+
+    def __init__(self, path: Path) -> None:
+        pointer = made(lib.dt2_file_open, encode(path))
+        super().__init__(pointer, frees(lib.dt2_file_free))
+        self._blocks = _Blocks(made(lib.dt2_blocks_make, pointer), frees(lib.dt2_blocks_free))
+
+    def close(self) -> None:
+        self._blocks.close()
+        super().close()
+
+    @property
+    def path(self) -> str:
+        """The path as it was given."""
+        return os.fsdecode(lib.dt2_file_path(self._ptr))
+
+    @property
+    def format(self) -> str:
+        """ "safetensors", "pytorch-zip", "gguf", ..."""
+        return lib.dt2_file_format(self._ptr).decode()  # type: ignore[no-any-return]
+
+    @property
+    def total_bytes(self) -> int:
+        """Of all tensors; those that are one tensor under several names count once."""
+        return int(lib.dt2_file_total_bytes(self._ptr))
+
+    @property
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits that change when the table of tensors does."""
+        return lib.dt2_file_fingerprint(self._ptr).decode()  # type: ignore[no-any-return]
+
+    @cached_property
+    def tensors(self) -> tuple[TensorInfo, ...]:
+        """Tensors in the order of their data in the file."""
+        count = lib.dt2_file_tensor_count(self._ptr)
+        return tuple(tensor_info(lib.dt2_file_tensor(self._ptr, i)[0]) for i in range(count))
+
+    @cached_property
+    def metadata(self) -> dict[str, str]:
+        """The format's free-form metadata."""
+        pairs = {}
+        key, value = c_char_p(), c_char_p()
+        for i in range(lib.dt2_file_metadata_count(self._ptr)):
+            lib.dt2_file_metadata(self._ptr, i, byref(key), byref(value))
+            pairs[text(key.value) or ""] = text(value.value) or ""
+        return pairs
+
+    @cached_property
+    def blocks(self) -> tuple[Block, ...]:
+        """Blocks in execution order; in file order when the network is not recognised."""
+        array = lib.dt2_blocks_array(self._blocks._ptr)
+        return tuple(block_of(i, array[i]) for i in range(lib.dt2_blocks_count(self._blocks._ptr)))
+
+    @property
+    def family(self) -> Optional[str]:
+        """ "sd1", "sdxl", ...; None when unknown."""
+        return text(lib.dt2_blocks_family(self._blocks._ptr))
+
+    @property
+    def variant(self) -> Optional[str]:
+        """ "cldm", "diffusers", ...; None when unknown: blocks are then in file order."""
+        return text(lib.dt2_blocks_variant(self._blocks._ptr))
+
+    @property
+    def traits(self) -> Traits:
+        """What else names and shapes tell of the network."""
+        raw = lib.dt2_blocks_traits(self._blocks._ptr)[0]
+        return Traits(
+            raw.needs_base, raw.differences, raw.inpaint, raw.hint_channels or None, raw.union_types or None
+        )
+
+    def find(self, name: str) -> int:
+        """The index of a tensor; the error names the nearest when there is none."""
+        index = c_size_t()
+        call(lib.dt2_file_find, self._ptr, encode(name), byref(index))
+        return index.value
+
+    def read(self, tensor: Union[int, str], into: Any = None) -> Any:
+        """One tensor's bytes: a new bytearray, or ``into``, writable memory of exactly its size."""
+        index = self.find(tensor) if isinstance(tensor, str) else range(len(self.tensors))[tensor]
+        return read_tensor(lib.dt2_file_read, self._ptr, index, self.tensors[index].bytes, into)
+
+    def check_unchanged(self) -> None:
+        """Raises when the file on disk is no longer the one that was opened, and says what changed."""
+        call(lib.dt2_file_unchanged, self._ptr)
+
+    def __repr__(self) -> str:
+        return "<File, closed>" if self.closed else f"<File {self.path}>"

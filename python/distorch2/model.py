@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Tier 3: a loaded model, whose tensors live on several devices."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from ctypes import byref, c_size_t
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Optional, Union
+
+from . import _native
+from ._core import Handle, call, encode, failure, frees, known, texts
+from ._native import lib
+from .errors import BusyError
+from .file import Block, TensorInfo, block_of, tensor_info
+from .plan import Plan, plan_of
+from .tensor import Tensor
+
+if TYPE_CHECKING:
+    from .session import Session
+
+_POLL_SECONDS = 0.01
+
+
+@dataclass(frozen=True)
+class DeviceProgress:
+    """How far one device's share is."""
+
+    device: str
+    done_bytes: int
+    total_bytes: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a load is. ``verifying``: bytes are read back and compared; else they are being loaded."""
+
+    model: str
+    verifying: bool
+    done_bytes: int
+    total_bytes: int
+    seconds: float
+    devices: tuple[DeviceProgress, ...]
+
+
+def progress_of(raw: _native.progress) -> Progress:
+    devices = (raw.devices[i] for i in range(raw.device_count))
+    return Progress(
+        model=os.fsdecode(raw.model),
+        verifying=raw.verifying,
+        done_bytes=raw.done_bytes,
+        total_bytes=raw.total_bytes,
+        seconds=raw.elapsed_ns / 1e9,
+        devices=tuple(DeviceProgress(each.device.decode(), each.done_bytes, each.total_bytes) for each in devices),
+    )
+
+
+@dataclass(frozen=True)
+class DeviceStatistics:
+    """One device's part of a load."""
+
+    device: str
+    bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What a load did; ``verified_bytes`` is None when it was not verified."""
+
+    bytes: int
+    seconds: float
+    staging_bytes: int
+    verified_bytes: Optional[int]
+    devices: tuple[DeviceStatistics, ...]
+    ejected: tuple[str, ...]
+
+
+class Tensors(Mapping):  # type: ignore[type-arg]
+    """The tensors of a model by name, in the order of the file; :meth:`at` takes an index."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    def at(self, index: int) -> Tensor:
+        """The tensor of that index."""
+        return Tensor(self._model, None, index, self._model._infos[index])
+
+    def __getitem__(self, name: str) -> Tensor:
+        try:
+            return self.at(self._model._indices[name])
+        except KeyError:
+            raise KeyError(name) from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._model._indices
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._model._indices)
+
+    def __len__(self) -> int:
+        return len(self._model._infos)
+
+
+class Model(Handle):
+    """A handle to a loaded model. Leaving ``with`` unloads it; so does :meth:`unload`. Without either it stays loaded, in
+    its context's registry, until another load ejects it or the context is closed."""
+
+    _what = "model"
+
+    def __init__(self, pointer: int, context: Any) -> None:
+        super().__init__(pointer, frees(lib.dt2_model_unref), context)
+
+    def __exit__(self, *_: object) -> None:
+        if not self.closed:
+            self.unload()
+        self.close()
+
+    @property
+    def name(self) -> str:
+        """Under which it is registered."""
+        return os.fsdecode(lib.dt2_model_name(self._ptr))
+
+    @property
+    def path(self) -> str:
+        """Of its file."""
+        return os.fsdecode(lib.dt2_model_path(self._ptr))
+
+    @property
+    def loaded(self) -> bool:
+        """Whether its bytes are on the devices; a hint unless it is borrowed."""
+        return bool(lib.dt2_model_loaded(self._ptr))
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The plan that was applied."""
+        return plan_of(lib.dt2_model_applied_plan(self._ptr))
+
+    @cached_property
+    def statistics(self) -> Statistics:
+        """What the load did."""
+        raw = lib.dt2_model_statistics(self._ptr)[0]
+        devices = (raw.devices[i] for i in range(raw.device_count))
+        return Statistics(
+            bytes=raw.bytes,
+            seconds=raw.ns / 1e9,
+            staging_bytes=raw.staging_bytes,
+            verified_bytes=known(raw.verified_bytes),
+            devices=tuple(DeviceStatistics(each.device.decode(), each.bytes, each.ns / 1e9) for each in devices),
+            ejected=texts(raw.ejected, raw.ejected_count),
+        )
+
+    @cached_property
+    def _infos(self) -> tuple[TensorInfo, ...]:
+        count = lib.dt2_model_tensor_count(self._ptr)
+        return tuple(tensor_info(lib.dt2_model_tensor(self._ptr, i)[0]) for i in range(count))
+
+    @cached_property
+    def _indices(self) -> dict[str, int]:
+        return {info.name: i for i, info in enumerate(self._infos)}
+
+    @property
+    def tensors(self) -> Tensors:
+        """Its tensors by name."""
+        return Tensors(self)
+
+    @cached_property
+    def blocks(self) -> tuple[Block, ...]:
+        """Its blocks in execution order; their ``tensors`` are indices for ``tensors.at()``."""
+        count = lib.dt2_model_block_count(self._ptr)
+        return tuple(block_of(i, lib.dt2_model_block(self._ptr, i)[0]) for i in range(count))
+
+    def tensor(self, name: Union[str, int]) -> Tensor:
+        """A tensor by name or index; the error names the nearest when there is none."""
+        if isinstance(name, int):
+            return self.tensors.at(name)
+        if name not in self._indices:
+            call(lib.dt2_model_find, self._ptr, encode(name), byref(c_size_t()))
+        return self.tensors[name]
+
+    @contextmanager
+    def borrow(self) -> Iterator[Model]:
+        """``with model.borrow():`` it is not ejected and not unloaded, and native addresses stay valid."""
+        pointer = self._ptr
+        call(lib.dt2_model_borrow, pointer)
+        try:
+            yield self
+        finally:
+            if self._pid == os.getpid():
+                lib.dt2_model_return(pointer)
+
+    def unload(self, wait: bool = False, timeout: Optional[float] = None) -> None:
+        """Gives all of its memory back, on every device; what is unloaded already stays so.
+
+        With borrowers (sessions, arrays that are views of its tensors) this raises :class:`BusyError`; with ``wait`` it
+        first waits for them, for ``timeout`` seconds at most, or until Ctrl-C.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            error = _native.error()
+            if lib.dt2_model_unload(self._ptr, _native.ENUMS["DT2_UNLOAD_REFUSE"], byref(error)) >= 0:
+                return
+            if not wait or (end is not None and time.monotonic() >= end):
+                raise BusyError(failure(error).text, "close its sessions, and let go of the arrays that are views of its tensors")
+            time.sleep(_POLL_SECONDS)
+
+    def session(self, **options: Any) -> Session:
+        """Opens a :class:`Session`, through which the model's blocks reach its compute device; options as there."""
+        from .session import Session
+
+        return Session(self, **options)
+
+    def __repr__(self) -> str:
+        return "<Model, closed>" if self.closed else f"<Model {self.name}>"

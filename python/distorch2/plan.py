@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Tier 2: which block goes where. Planning touches nothing, and gives the same answer every time."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping
+from ctypes import POINTER
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Callable, Optional, Union
+
+from . import _native
+from ._core import encode, known, made, taken_text, text
+from ._native import lib
+from .devices import Devices
+from .errors import UsageError
+from .file import File
+from .sizes import Size, in_bytes, parse_gib
+
+ReleaseFunction = Callable[[str, int], int]
+"""Asked to free memory of a device, by so many bytes; tells how many it expects to have freed."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is wanted. The first five are the inputs of ComfyUI's node ControlNetLoaderDisTorch2MultiGPU, with its defaults.
+
+    Devices may be named in any spelling. Sizes are bytes, or words such as "1.5gb".
+    """
+
+    compute_device: Optional[str] = None
+    """Where the network computes; None: the first GPU, else "cpu"."""
+    virtual_vram_gb: Union[float, str] = 4.0
+    """GiB to keep off the compute device, 0 to 128."""
+    donor_device: Optional[str] = None
+    """Who takes them: names separated by ','; None: "cpu"."""
+    expert_mode_allocations: Optional[str] = None
+    """An exact list of shares, such as "cuda:0,50%;cpu,*"."""
+    eject_models: bool = True
+    """Unload what has bytes on the compute device first."""
+    pack: bool = False
+    """Fill gaps in quotas with blocks of the share that absorbs."""
+    reserves: Mapping[str, Size] = field(default_factory=dict)
+    """Bytes to leave free, by device or budget; others keep their defaults."""
+    budgets: Mapping[str, Size] = field(default_factory=dict)
+    """Bytes that may be used outright, whatever is free."""
+    credits: Mapping[str, Size] = field(default_factory=dict)
+    """Bytes that will be free by then; for :func:`make_plan` alone."""
+    release: Optional[ReleaseFunction] = None
+    """Called at most once in a load that does not fit."""
+
+
+REQUEST_OPTIONS = frozenset(each.name for each in fields(Request))
+
+
+def requested(request: Optional[Request], options: Mapping[str, Any]) -> Request:
+    """The request with single options of it given as keywords."""
+    unknown = sorted(set(options) - REQUEST_OPTIONS)
+    if unknown:
+        raise TypeError(f"a request has no option {unknown[0]!r}; it has {', '.join(sorted(REQUEST_OPTIONS))}")
+    return replace(request or Request(), **options)
+
+
+def _limits(sizes: Mapping[str, Size], what: str) -> tuple[Any, int]:
+    pairs = [(encode(name), in_bytes(size, f"{what} of {name}")) for name, size in sizes.items()]
+    return ((_native.limit * len(pairs))(*pairs) if pairs else ctypes.cast(None, POINTER(_native.limit))), len(pairs)
+
+
+class NativeRequest:
+    """A ``struct dt2_request`` for one call, with all that it points to, and what its callback raised."""
+
+    def __init__(self, request: Request) -> None:
+        self.raised: Optional[BaseException] = None
+        self._release = request.release
+        gib = request.virtual_vram_gb
+        callback = _native.release_fn(self._on_release) if request.release else _native.release_fn()
+        self.raw = _native.request(
+            ctypes.sizeof(_native.request),
+            encode(request.compute_device),
+            parse_gib(gib if isinstance(gib, str) else format(gib, "f")),
+            encode(request.donor_device),
+            encode(request.expert_mode_allocations),
+            request.eject_models,
+            request.pack,
+            *_limits(request.reserves, "reserve"),
+            *_limits(request.budgets, "budget"),
+            callback,
+            None,
+            *_limits(request.credits, "credit"),
+        )
+
+    def _on_release(self, _data: Any, device: bytes, count: int) -> int:
+        assert self._release is not None
+        try:
+            return max(0, int(self._release(device.decode(), count)))
+        except BaseException as raised:  # carried over the C frames, and raised by the load
+            self.raised = raised
+            return 0
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one device gets. ``quota_bytes`` is None for a wildcard; ``blocks`` are indices in execution order."""
+
+    device: str
+    quota_bytes: Optional[int]
+    bytes: int
+    cost_bytes: int
+    absorbs: bool
+    blocks: tuple[int, ...]
+    runs: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which block goes where, what it costs, and what there is to say about it."""
+
+    compute_device: str
+    window_bytes: int
+    """Of the window on the compute device through which blocks on donors stream; 0: nothing streams."""
+    shares: tuple[Share, ...]
+    warnings: tuple[str, ...]
+    document: str = field(repr=False)
+    """The plan as a JSON document, as ``distorch2 plan --json`` prints it."""
+
+    def share_of(self, block: int) -> Share:
+        """The share that holds the block of that index."""
+        for share in self.shares:
+            if block in share.blocks:
+                return share
+        raise UsageError(f"the plan has no block {block}")
+
+
+def _share(raw: _native.share) -> Share:
+    return Share(
+        device=raw.device.decode(),
+        quota_bytes=known(raw.quota_bytes),
+        bytes=raw.bytes,
+        cost_bytes=raw.cost_bytes,
+        absorbs=raw.absorbs,
+        blocks=tuple(raw.blocks[: raw.block_count]) if raw.block_count else (),
+        runs=raw.runs,
+    )
+
+
+def plan_of(pointer: int, file: Optional[File] = None) -> Plan:
+    """Copies a ``struct dt2_plan``."""
+    return Plan(
+        compute_device=lib.dt2_plan_compute_device(pointer).decode(),
+        window_bytes=lib.dt2_plan_window_bytes(pointer),
+        shares=tuple(_share(lib.dt2_plan_share(pointer, i)[0]) for i in range(lib.dt2_plan_share_count(pointer))),
+        warnings=tuple(
+            text(lib.dt2_plan_warning(pointer, i)) or "" for i in range(lib.dt2_plan_warning_count(pointer))
+        ),
+        document=taken_text(lib.dt2_plan_json(pointer, file._ptr if file else None)),
+    )
+
+
+def plan_made(file: File, function: Callable[..., int], *arguments: Any) -> Plan:
+    """Copies the plan that a function makes, and frees it."""
+    pointer = made(function, *arguments)
+    try:
+        return plan_of(pointer, file)
+    finally:
+        lib.dt2_plan_free(pointer)
+
+
+def make_plan(devices: Devices, file: File, request: Optional[Request] = None, **options: Any) -> Plan:
+    """A plan for devices that need not be this machine's. Options of a :class:`Request` may be given as keywords.
+
+    ``Context.plan()`` plans for this machine as it is now.
+    """
+    native = NativeRequest(requested(request, options))
+    blocks = file._blocks._ptr
+    return plan_made(
+        file,
+        lib.dt2_plan_make,
+        devices._ptr,
+        lib.dt2_blocks_array(blocks),
+        lib.dt2_blocks_count(blocks),
+        ctypes.byref(native.raw),
+    )

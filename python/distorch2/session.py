@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Running a loaded model: blocks that lie on donors reach the compute device in time, through a window."""
+
+from __future__ import annotations
+
+import ctypes
+import enum
+from collections.abc import Iterator, Mapping
+from ctypes import byref
+from dataclasses import dataclass
+from typing import Any, Optional, Union
+
+from . import _native
+from ._core import Handle, call, made, text
+from ._native import lib
+from .errors import ExportError, UsageError
+from .file import Block
+from .model import Model
+from .sizes import Size, in_bytes
+from .tensor import Tensor
+
+
+class Span(enum.IntEnum):
+    """Which passes statistics are about."""
+
+    TOTAL = 0
+    THIS_PASS = 1
+    LAST_PASS = 2
+
+
+@dataclass(frozen=True)
+class SessionStatistics:
+    """What a session did. Resident blocks are not counted."""
+
+    passes: int
+    bytes: int
+    acquires: int
+    hits: int
+    stalls: int
+    stall_seconds: float
+    window_bytes: int
+
+
+@dataclass(frozen=True)
+class SessionInfo:
+    """What a session has, and will do."""
+
+    compute_device: str
+    pass_bytes: int
+    """That lie on donors: what a pass streams, unless the window can hold on to some."""
+    largest_bytes: int
+    window_bytes: int
+    staging_bytes: int
+    pinned_bytes: int
+    streamed_blocks: int
+    parked: bool
+
+
+class Held(Mapping):  # type: ignore[type-arg]
+    """A block that is held on the compute device: its tensors by name. Leaving ``with`` releases it."""
+
+    def __init__(self, session: Session, block: Block) -> None:
+        self.block = block
+        self._session = session
+        self._released = False
+
+    def release(self) -> None:
+        """Gives the block back, once. Arrays that are views of its tensors hold it on by themselves."""
+        if not self._released:
+            call(lib.dt2_session_release, self._session._ptr, self.block.index)
+            self._released = True
+
+    @property
+    def _names(self) -> dict[str, int]:
+        infos = self._session.model._infos
+        return {infos[i].name: i for i in self.block.tensors}
+
+    def __getitem__(self, name: str) -> Tensor:
+        index = self._names[name]
+        return Tensor(self._session.model, self._session, index, self._session.model._infos[index])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self.block.tensors)
+
+    def __enter__(self) -> Held:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def __repr__(self) -> str:
+        return f"<Held {self.block.name}{', released' if self._released else ''}>"
+
+
+def _end(pointer: int) -> bool:
+    """Closing is refused while an array still holds a block."""
+    error = _native.error()
+    return bool(lib.dt2_session_close(pointer, byref(error)) >= 0)
+
+
+def stream_number(stream: Any) -> int:
+    """A stream as its address: of an integer, or of what has one (``torch.cuda.Stream``)."""
+    if isinstance(stream, int):
+        return stream
+    for attribute in ("cuda_stream", "ptr", "int_ptr"):
+        if isinstance(getattr(stream, attribute, None), int):
+            return int(getattr(stream, attribute))
+    raise UsageError(f"{stream!r} is no stream: give its address, or an object with cuda_stream")
+
+
+class Session(Handle):
+    """Open on a loaded model, which it borrows. Any thread may use it; leaving ``with`` closes it."""
+
+    _what = "session"
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        window_bytes: Size = 0,
+        pinned: bool = False,
+        pinned_bytes: Size = 0,
+        staging_bytes: Size = 0,
+        stream: Any = None,
+    ) -> None:
+        """``window_bytes``: of the window, 0 for what the plan charged. ``pinned``: shares in host memory are pinned where
+        they are, ``pinned_bytes`` of them at most (0: all). ``staging_bytes``: host memory for staging at most (0: 32
+        MiB). ``stream``: the queue on which the readers of the weights run (CUDA and HIP: its address, 0 the default
+        stream, or a ``torch.cuda.Stream``; OpenCL: a ``cl_command_queue``); without one the bytes are there when
+        :meth:`acquire` returns.
+        """
+        pinning = "DT2_HOST_PINNED" if pinned else "DT2_HOST_PAGEABLE"
+        options = _native.session_options(
+            ctypes.sizeof(_native.session_options),
+            in_bytes(window_bytes, "window_bytes"),
+            _native.ENUMS[pinning],
+            in_bytes(pinned_bytes, "pinned_bytes"),
+            in_bytes(staging_bytes, "staging_bytes"),
+            stream is not None,
+            None if stream is None else stream_number(stream),
+        )
+        super().__init__(made(lib.dt2_session_open, model._ptr, byref(options)), _end, model)
+        self.model = model
+        self._stream = None if stream is None else stream_number(stream)
+        self.compute_device = self.info.compute_device
+        """The name of the device on which blocks are acquired."""
+
+    def close(self) -> None:
+        """Waits for copies under way, and gives everything back. Raises :class:`BusyError` while a streamed block is held."""
+        if not self.closed:
+            call(lib.dt2_session_close, self._ptr)
+            self._finalizer.detach()
+        super().close()
+
+    def block(self, which: Union[int, str, Block, Tensor]) -> Block:
+        """A block by index or name, or the block of a tensor, by itself or its name."""
+        if isinstance(which, Block):
+            return which
+        if isinstance(which, Tensor):
+            return self.model.blocks[which.block]
+        if isinstance(which, int):
+            return self.model.blocks[which]
+        found = next((block for block in self.model.blocks if block.name == which), None)
+        return found or self.model.blocks[self.model.tensor(which).block]
+
+    def acquire(self, which: Union[int, str, Block, Tensor], *, host: bool = False) -> Held:
+        """Makes a block usable on the compute device until it is released: ``with session.acquire(...) as held:``.
+
+        ``host``: return only when its bytes are there for the host too, whatever the stream.
+        """
+        block = self.block(which)
+        call(lib.dt2_session_acquire, self._ptr, block.index, _native.ENUMS["DT2_ACQUIRE_HOST"] * host)
+        return Held(self, block)
+
+    def streams(self, which: Union[int, str, Block, Tensor]) -> bool:
+        """Whether acquiring the block may copy."""
+        return bool(lib.dt2_session_streams(self._ptr, self.block(which).index))
+
+    def use_stream(self, stream: Any) -> None:
+        """Goes on with another stream; only for a session that was opened with one."""
+        number = stream_number(stream)
+        call(lib.dt2_session_use_stream, self._ptr, number)
+        self._stream = number
+
+    def _check_stream(self, stream: Any) -> None:
+        """Whether a DLPack consumer on ``stream`` reads in the session's order. On the host there is none; CUDA's default
+        stream is 1 or 2 there, and 0 HIP's."""
+        if self._stream is None or stream in (None, -1):
+            return
+        if (0 if stream in (0, 1) else stream) != self._stream:
+            raise ExportError(
+                f"the consumer's stream {stream:#x} is not the session's, {self._stream:#x}",
+                "Session.use_stream() changes it",
+            )
+
+    def next_pass(self) -> None:
+        """Says that a pass through the network ends here; else a pass ends when its first block is acquired again."""
+        lib.dt2_session_next_pass(self._ptr)
+
+    def statistics(self, span: Span = Span.TOTAL) -> SessionStatistics:
+        """What it did in all, in this pass, or in the last one."""
+        raw = _native.session_stats()
+        lib.dt2_session_statistics(self._ptr, int(span), byref(raw))
+        return SessionStatistics(
+            raw.passes, raw.bytes, raw.acquires, raw.hits, raw.stalls, raw.stall_ns / 1e9, raw.window_bytes
+        )
+
+    @property
+    def info(self) -> SessionInfo:
+        """What it has, and will do."""
+        raw = _native.session_info()
+        lib.dt2_session_info(self._ptr, byref(raw))
+        return SessionInfo(
+            raw.compute_device.decode(),
+            raw.pass_bytes,
+            raw.largest_bytes,
+            raw.window_bytes,
+            raw.staging_bytes,
+            raw.pinned_bytes,
+            raw.streamed_blocks,
+            raw.parked,
+        )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What it has to say, a sentence each: a memory that could not be pinned."""
+        count = lib.dt2_session_note_count(self._ptr)
+        return tuple(text(lib.dt2_session_note(self._ptr, i)) or "" for i in range(count))
+
+    def park(self) -> None:
+        """Gives window, staging and pinned memory back while the network is not needed."""
+        call(lib.dt2_session_park, self._ptr)
+
+    def unpark(self) -> None:
+        """Takes all of it back, and begins to fetch."""
+        call(lib.dt2_session_unpark, self._ptr)
+
+    def __repr__(self) -> str:
+        return "<Session, closed>" if self.closed else f"<Session of {self.model.name} on {self.compute_device}>"

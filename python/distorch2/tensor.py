@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A tensor of a loaded model: where it lies, its bytes, and itself as an array of another library, without a copy."""
+
+from __future__ import annotations
+
+import ctypes
+import enum
+import threading
+from ctypes import byref, c_void_p
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Optional
+
+from . import _native
+from ._core import failure
+from ._native import lib
+from .errors import ExportError
+from .file import TensorInfo, read_tensor
+
+if TYPE_CHECKING:
+    from .model import Model
+    from .session import Session
+
+
+class DLDeviceType(enum.IntEnum):
+    """What DLPack calls kinds of devices."""
+
+    CPU = 1
+    CUDA = 2
+    CUDA_HOST = 3
+    OPENCL = 4
+    ROCM = 10
+
+
+@dataclass(frozen=True)
+class Native:
+    """A place in the terms of a device's own runtime: an address, or for OpenCL a ``cl_mem`` and an offset in it."""
+
+    device: str
+    handle: Optional[int]
+    offset: int
+
+
+_new_capsule = ctypes.pythonapi.PyCapsule_New
+_new_capsule.restype = ctypes.py_object
+_new_capsule.argtypes = [c_void_p, c_void_p, c_void_p]
+
+# A capsule does not copy its name, and may outlive this module: the names are never freed.
+_NAMES = tuple(ctypes.create_string_buffer(name) for name in (b"dltensor", b"dltensor_versioned"))
+for _name in _NAMES:
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(_name))
+_NAME_ADDRESSES = tuple(ctypes.addressof(name) for name in _NAMES)
+_DESTRUCTOR = ctypes.cast(lib.dt2_dlpack_capsule_free, c_void_p).value
+
+UNVERSIONED = _native.ENUMS["DT2_DLPACK_UNVERSIONED"]
+VERSIONED = _native.ENUMS["DT2_DLPACK_VERSIONED"]
+
+
+class _Scratch(threading.local):
+    """Memory for the answers of one thread's calls, so that the fast path makes none."""
+
+    def __init__(self) -> None:
+        self.error = _native.error()
+        self.managed = c_void_p()
+        self.error_ref = byref(self.error)
+        self.managed_ref = byref(self.managed)
+
+
+scratch = _Scratch()
+
+
+def capsule(model: int, session: Optional[int], index: int, kind: int = UNVERSIONED) -> Any:
+    """A PyCapsule of a tensor, by handles. Its destructor, and the deleter in it, are C of the library."""
+    answer = scratch
+    if lib.dt2_tensor_dlpack(model, session, index, kind, answer.managed_ref, answer.error_ref) < 0:
+        code = answer.error.code
+        raise failure(answer.error, ExportError if code == _native.ENUMS["DT2_EUSAGE"] else None)
+    return _new_capsule(answer.managed.value, _NAME_ADDRESSES[kind], _DESTRUCTOR)
+
+
+_NO_NUMPY = {"BF16": "bfloat16", "F8_E4M3": "float8", "F8_E5M2": "float8", "F8_E8M0": "float8", "F4": "float4"}
+
+
+class Tensor:
+    """A tensor of a loaded model, or, from a :class:`Held` block, of a session's window.
+
+    It implements DLPack (``__dlpack__``): ``torch.from_dlpack(tensor)`` and ``numpy.from_dlpack(tensor)`` are views of
+    the model's own bytes, which nobody should write to. Each view borrows the model: it is not unloaded before the
+    view is gone. A view of a window's tensor holds its block in the window as well.
+    """
+
+    __slots__ = ("index", "info", "_model", "_session")
+
+    def __init__(self, model: Model, session: Optional[Session], index: int, info: TensorInfo) -> None:
+        self._model = model
+        self._session = session
+        self.index = index
+        self.info = info
+
+    @property
+    def name(self) -> str:
+        return self.info.name
+
+    @property
+    def dtype(self) -> str:
+        """The safetensors name: "F16", "BF16", "F8_E4M3", ..."""
+        return self.info.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.info.shape
+
+    @property
+    def nbytes(self) -> int:
+        return self.info.bytes
+
+    @property
+    def device(self) -> str:
+        """The device where it lies; of a window's tensor the compute device."""
+        if self._session is not None:
+            return self._session.compute_device
+        return lib.dt2_model_device(self._model._ptr, self.index).decode()  # type: ignore[no-any-return]
+
+    @property
+    def block(self) -> int:
+        """The index of its block."""
+        return int(lib.dt2_model_tensor_block(self._model._ptr, self.index))
+
+    def native(self) -> Native:
+        """Its address, good while the model is borrowed, or while its block is held."""
+        raw = _native.native()
+        error = _native.error()
+        if self._session is not None:
+            rc = lib.dt2_session_native(self._session._ptr, self.index, byref(raw), byref(error))
+        else:
+            rc = lib.dt2_model_native(self._model._ptr, self.index, byref(raw), byref(error))
+        if rc < 0:
+            raise failure(error)
+        return Native(raw.device.decode(), raw.handle, raw.offset)
+
+    def read(self, into: Any = None) -> Any:
+        """A copy of its bytes from whatever device it lies on: a new bytearray, or ``into``, of exactly its size."""
+        return read_tensor(lib.dt2_model_read, self._model._ptr, self.index, self.info.bytes, into)
+
+    def numpy(self) -> Any:
+        """A read-only numpy array without a copy. Refused for dtypes that numpy does not have, and off the host."""
+        import numpy
+
+        if self.dtype in _NO_NUMPY:
+            raise ExportError(
+                f"{self.name} is {self.dtype}, and numpy has no {_NO_NUMPY[self.dtype]}",
+                "torch.from_dlpack() takes it; read() gives its bytes",
+            )
+        return numpy.from_dlpack(self)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """Where it is, in DLPack's numbers."""
+        raw = _native.dlpack_device()
+        error = _native.error()
+        session = self._session._ptr if self._session is not None else None
+        if lib.dt2_tensor_dlpack_device(self._model._ptr, session, self.index, byref(raw), byref(error)) < 0:
+            raise failure(error, ExportError if error.code == _native.ENUMS["DT2_EUSAGE"] else None)
+        return raw.type, raw.id
+
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: Optional[tuple[int, int]] = None,
+        dl_device: Optional[tuple[int, int]] = None,
+        copy: Optional[bool] = None,
+    ) -> Any:
+        """A capsule for ``from_dlpack()``: versioned, and read-only, for consumers that say that they know of versions."""
+        if copy:
+            raise ExportError(f"{self.name} is exported without a copy", "read() makes one")
+        if dl_device is not None and tuple(dl_device) != self.__dlpack_device__():
+            raise ExportError(f"{self.name} is on {self.device}, and is not copied to another device")
+        if self._session is not None:
+            self._session._check_stream(stream)
+        versioned = max_version is not None and max_version[0] >= 1
+        session = self._session._ptr if self._session is not None else None
+        return capsule(self._model._ptr, session, self.index, VERSIONED if versioned else UNVERSIONED)
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a tensor of a loaded model cannot be pickled: it belongs to this process")
+
+    def __repr__(self) -> str:
+        return f"<Tensor {self.name} {self.dtype} {list(self.shape)}>"

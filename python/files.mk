@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# The Python package, which is installed by pip and not by make, and its tests. `make check` runs those that need Python alone;
+# `make check-python` makes an environment with torch and diffusers, unless DISTORCH2_PYTHON_VENV names one, and runs the rest.
+python_tests = \
+	tests/python/test_dlpack.py \
+	tests/python/test_native.py \
+	tests/python/test_objects.py \
+	tests/python/test_process.py \
+	tests/python/test_session.py
+python_torch_tests = \
+	tests/python/torch/test_attach.py \
+	tests/python/torch/test_arrays.py \
+	tests/python/torch/test_diffusers.py \
+	tests/python/torch/test_example.py \
+	tests/python/torch/test_wheel.py
+TESTS += $(python_tests)
+TEST_EXTENSIONS += .py
+PY_LOG_DRIVER = $(tap_driver)
+PY_LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/support/python.sh
+EXTRA_DIST += $(python_tests) $(python_torch_tests) \
+	python/README.md \
+	python/distorch2/__init__.py \
+	python/distorch2/_core.py \
+	python/distorch2/_log.py \
+	python/distorch2/_native.py \
+	python/distorch2/catalog.py \
+	python/distorch2/context.py \
+	python/distorch2/devices.py \
+	python/distorch2/errors.py \
+	python/distorch2/file.py \
+	python/distorch2/model.py \
+	python/distorch2/plan.py \
+	python/distorch2/py.typed \
+	python/distorch2/session.py \
+	python/distorch2/sizes.py \
+	python/distorch2/tensor.py \
+	python/distorch2/torch.py \
+	python/pyproject.toml \
+	tests/python/torch/requirements.txt \
+	tests/python/torch/support.py \
+	tests/python/torch/venv.sh \
+	tests/support/python.sh \
+	tests/support/tap.py
+
+check-python: all
+	@$(SHELL) $(srcdir)/tests/python/torch/venv.sh '$(PYTHON3)' python-venv
+	@$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(python_tests) $(python_torch_tests)'
+
+distclean-local:
+	rm -rf python-venv python-venv.reason
+.PHONY: check-python

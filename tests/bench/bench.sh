@@ -1,0 +1,34 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# All of `make bench`. bench.sh MODEL.safetensors, in the build folder; BENCH_ROUNDS: 7 by default.
+set -eu
+: "${top_srcdir:=.}" "${top_builddir:=.}" "${PYTHON3:=}" "${BENCH_ROUNDS:=7}" "${POCL_DEVICES:=pthread basic}"
+: "${DISTORCH2_ORACLE_VENV:=$top_builddir/oracle-venv}"
+DISTORCH2_BACKEND_PATH=$top_builddir/.libs DT2_LIBRARY=$top_builddir/.libs/libdistorch2.so PYTHONDONTWRITEBYTECODE=1
+export POCL_DEVICES DISTORCH2_BACKEND_PATH DT2_LIBRARY PYTHONDONTWRITEBYTECODE
+model=$1 stem=${1%.safetensors}
+
+# make_as SUFFIX SCRIPT: the model in another format, once.
+make_as()
+{
+    [ -f "$stem.$1" ] || { "$PYTHON3" "$top_srcdir/tests/support/$2" "$model" "$stem.part" && mv "$stem.part" "$stem.$1"; }
+}
+
+set -- "$model"
+if [ -n "$PYTHON3" ]; then
+    make_as pth torchfile.py
+    make_as gguf gguffile.py
+    set -- "$@" "$stem.pth" "$stem.gguf"
+fi
+for path in "$@"; do
+    "$top_builddir/distorch2" load "$path" --compute-device cpu --verify >/dev/null && echo "$path: every byte verified"
+done
+"$top_builddir/tests/bench/bench-load" -r "$BENCH_ROUNDS" "$@"
+"$top_builddir/tests/bench/bench-header" "$(dirname "$model")"
+python=$DISTORCH2_ORACLE_VENV/bin/python3
+if [ -x "$python" ]; then
+    "$python" "$top_srcdir/tests/bench/header.py" "$(dirname "$model")/header-100000.safetensors"
+else
+    echo "not measured beside the reference: make check-oracle installs it"
+fi
+sh "$top_srcdir/tests/bench/plan-time.sh" "$top_builddir/distorch2" "./$model"

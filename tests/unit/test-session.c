@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Sessions on host memory and two OpenCL devices: right bytes in any order, windows of every size, parking, threads, exports.
+ * Devices with memory of their own are for the simulated machines.
+ */
+#include "base/checked.h"
+#include "mixed/source.h"
+#include "stream/stream.h"
+#include <distorch2.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+static struct dt2_context *context;
+static bool has_opencl;
+
+static struct dt2_model *load(const struct source *source, const char *compute, const char *allocations)
+{
+    struct dt2_request request = DT2_REQUEST_INIT;
+    struct dt2_model *model;
+    struct dt2_error err;
+    request.compute_device = compute;
+    request.virtual_vram_bytes = 0;
+    request.expert_mode_allocations = allocations;
+    request.eject_models = false;
+    if (dt2_model_load(context, source->file, source->blocks, &request, NULL, &model, &err) < 0)
+        layout_die("%s", err.text);
+    return model;
+}
+
+static void unload(struct dt2_model *model)
+{
+    struct dt2_error err;
+    if (dt2_model_unload(model, DT2_UNLOAD_REFUSE, &err) < 0)
+        layout_die("%s", err.text);
+    dt2_model_unref(model);
+}
+
+/* Opens a session, and ends the program when that fails. */
+static struct dt2_session *begin(struct dt2_model *model, uint64_t window_bytes)
+{
+    struct dt2_session_options options = DT2_SESSION_OPTIONS_INIT;
+    struct dt2_session *session;
+    struct dt2_error err;
+    options.window_bytes = window_bytes;
+    if (dt2_session_open(model, &options, &session, &err) < 0)
+        layout_die("%s", err.text);
+    return session;
+}
+
+static void finish(struct dt2_session *session)
+{
+    struct dt2_error err;
+    if (dt2_session_close(session, &err) < 0)
+        layout_die("%s", err.text);
+}
+
+/* Whether a tensor's bytes are those of the file, where the session has it: read by its driver. */
+static bool tensor_is(const struct source *source, struct dt2_session *session, size_t tensor)
+{
+    const struct dt2_tensor *t = dt2_model_tensor(session->model, tensor);
+    const struct dt2_opened *o = session->compute;
+    size_t unit = session->units.of_tensor[tensor];
+    const unsigned char *expected = source->bytes + t->offset;
+    struct dt2_native native;
+    if (t->bytes == 0)
+        return true;
+    if (dt2_session_native(session, tensor, &native, NULL) < 0)
+        return false;
+    if (o->flags & DT2_DEVICE_HOST_ADDRESSABLE)
+        return memcmp(native.handle, expected, t->bytes) == 0;
+    unsigned char *copy = layout_memory(t->bytes);
+    bool same = false;
+    if (unit == DT2_NOWHERE) {
+        same = dt2_model_read(session->model, tensor, copy, t->bytes, NULL) == 0;
+    } else {
+        uint64_t place = session->units.units[unit].offset + session->units.offsets[tensor];
+        uint64_t slab = session->places.slab_bytes;
+        dt2_handle queue;
+        if (o->backend->queue_create(o->driver, o->device, &queue, NULL) == 0) {
+            same = o->backend->copy_d2h(o->driver, queue, session->gear.window.slabs[place / slab].buffer, place % slab,
+                                        copy, t->bytes, NULL) == 0 &&
+                   o->backend->queue_wait(o->driver, queue, NULL) == 0;
+            o->backend->queue_destroy(o->driver, queue, NULL);
+        }
+    }
+    same = same && memcmp(copy, expected, t->bytes) == 0;
+    free(copy);
+    return same;
+}
+
+static bool block_is(const struct source *source, struct dt2_session *session, size_t index)
+{
+    const struct dt2_block *block = dt2_model_block(session->model, index);
+    bool same = true;
+    for (size_t i = 0; i < block->tensor_count; i++)
+        same &= tensor_is(source, session, block->tensors[i]);
+    return same;
+}
+
+static bool run_pass(const struct source *source, struct dt2_session *session)
+{
+    bool same = true;
+    for (size_t i = 0; i < dt2_model_block_count(session->model); i++) {
+        same &= dt2_session_acquire(session, i, 0, NULL) == 0 && block_is(source, session, i);
+        same &= dt2_session_release(session, i, NULL) == 0;
+    }
+    return same;
+}
+
+static const struct {
+    const char *compute, *allocations;
+    bool opencl, streams;
+} cases[] = {
+    { "cpu", "cpu,*", false, false },
+    { "cpu", "cpu,30%;opencl:0,40%;opencl:1,*", true, true },
+    { "cpu", "opencl:1,*", true, true },
+    { "opencl:0", "opencl:0,30%;opencl:1,40%;cpu,*", true, true },
+    { "opencl:0", "cpu,*", true, true },
+    { "opencl:1", "opencl:0,*", true, true },
+    { "opencl:0", "opencl:0,*", true, false },
+};
+
+static void test_passes(const struct source *source)
+{
+    for (size_t i = 0; i < DT2_COUNT(cases); i++) {
+        if (cases[i].opencl && !has_opencl)
+            continue;
+        struct dt2_model *model = load(source, cases[i].compute, cases[i].allocations);
+        struct dt2_session *session = begin(model, 0);
+        struct dt2_session_info info;
+        struct dt2_session_stats total, last;
+        const char *what = cases[i].allocations;
+        dt2_session_info(session, &info);
+        uint64_t away = 0;
+        for (size_t j = 0; j < dt2_model_block_count(model); j++)
+            away += dt2_session_streams(session, j) ? dt2_model_block(model, j)->bytes : 0;
+        ok((info.pass_bytes > 0) == cases[i].streams && info.pass_bytes == away,
+           "%s for %s: %" PRIu64 " bytes stream", what, cases[i].compute, info.pass_bytes);
+        is_u64(info.window_bytes, dt2_plan_window_bytes(dt2_model_applied_plan(model)), "through the window of the plan");
+        ok(run_pass(source, session) && run_pass(source, session) && run_pass(source, session),
+           "three passes read the file's bytes");
+        dt2_session_statistics(session, DT2_SESSION_TOTAL, &total);
+        dt2_session_statistics(session, DT2_SESSION_LAST_PASS, &last);
+        is_u64(total.passes, cases[i].streams ? 2 : 0, "a pass ends when the next begins");
+        is_u64(total.acquires, 3 * info.streamed_blocks, "every streamed block was acquired three times");
+        is_u64(total.hits + total.stalls, total.acquires, "and was there, or was not");
+        ok(total.window_bytes <= info.window_bytes, "the window never held more than it has");
+        ok(total.bytes <= 3 * info.pass_bytes + 2 * info.window_bytes, "nothing was copied in vain");
+        ok(last.acquires == info.streamed_blocks, "the last pass has its own counts");
+        finish(session);
+        unload(model);
+    }
+}
+
+/* Holds up to four blocks at once and gives them back in any order. EBUSY is right only while another one is held. */
+static void run_random(const struct source *source, struct dt2_session *session, unsigned steps, bool alone)
+{
+    size_t held[4], count = 0, blocks = dt2_model_block_count(session->model);
+    bool same = true, fair = true;
+    struct dt2_session_info info;
+    dt2_session_info(session, &info);
+    size_t least = info.window_bytes >= 2 * info.largest_bytes ? 2 : 1;
+    for (unsigned step = 0; step < steps; step++) {
+        if (count == 4 || (count && random_below(2))) {
+            size_t i = random_below(count);
+            same &= block_is(source, session, held[i]) && dt2_session_release(session, held[i], NULL) == 0;
+            held[i] = held[--count];
+        } else {
+            size_t index = random_below(blocks), streamed = 0;
+            for (size_t i = 0; i < count; i++)
+                streamed += dt2_session_streams(session, held[i]);
+            struct dt2_error err;
+            int rc = dt2_session_acquire(session, index, 0, &err);
+            if (rc == 0) {
+                held[count++] = index;
+                same &= block_is(source, session, index);
+            } else {
+                fair &= rc == DT2_EBUSY && (!alone || streamed >= least);
+                if (!fair)
+                    diag("%s, with %zu held", err.text, streamed);
+            }
+        }
+    }
+    while (count)
+        same &= dt2_session_release(session, held[--count], NULL) == 0;
+    ok(same && fair, "%u random steps with a window of %" PRIu64 ", largest %" PRIu64, steps, info.window_bytes,
+       info.largest_bytes);
+}
+
+static void test_orders(const struct source *source)
+{
+    const char *allocations = "cpu,30%;opencl:0,40%;opencl:1,*";
+    for (unsigned turn = 0; has_opencl && turn < 2; turn++) {
+        struct dt2_model *model = load(source, turn ? "opencl:0" : "cpu", allocations);
+        struct dt2_session *session = begin(model, 0);
+        struct dt2_session_info info;
+        dt2_session_info(session, &info);
+        finish(session);
+        const uint64_t windows[] = { info.largest_bytes, info.largest_bytes * 3 / 2, 0, 3 * info.largest_bytes,
+                                     info.pass_bytes + 4096 * info.streamed_blocks };
+        for (size_t i = 0; i < DT2_COUNT(windows); i++) {
+            session = begin(model, windows[i]);
+            run_random(source, session, 1000, true);
+            ok(run_pass(source, session), "and a pass after it");
+            finish(session);
+        }
+        unload(model);
+    }
+}
+
+/* What a budget still has; DT2_UNKNOWN when nobody knows. */
+static uint64_t left_of(const char *name)
+{
+    struct dt2_devices *devices;
+    uint64_t left = DT2_UNKNOWN;
+    if (dt2_devices_list(context, 0, &devices, NULL) < 0)
+        return left;
+    for (size_t i = 0; i < dt2_devices_budget_count(devices); i++)
+        if (strcmp(dt2_devices_budget(devices, i)->name, name) == 0)
+            left = dt2_devices_budget(devices, i)->free_bytes;
+    dt2_devices_free(devices);
+    return left;
+}
+
+/* A window counts while it is there. PoCL cannot measure what is free, so that all of the difference is ours. */
+static void test_budget(const struct source *source)
+{
+    struct dt2_model *model = load(source, "opencl:0", "opencl:0,50%;cpu,*");
+    uint64_t before = left_of("opencl:0");
+    struct dt2_session *session = begin(model, 0);
+    struct dt2_session_info info;
+    dt2_session_info(session, &info);
+    is_u64(before - left_of("opencl:0"), info.window_bytes, "an open session takes its window of the device's budget");
+    dt2_session_park(session, NULL);
+    is_u64(left_of("opencl:0"), before, "a parked one takes nothing");
+    dt2_session_unpark(session, NULL);
+    finish(session);
+    is_u64(left_of("opencl:0"), before, "nor one that is closed");
+    unload(model);
+}
+
+/* What fits the window altogether is streamed once; another order is learnt. */
+static void test_holding_on(const struct source *source)
+{
+    struct dt2_model *model = load(source, "cpu", "opencl:0,*");
+    struct dt2_session *session = begin(model, 0);
+    struct dt2_session_info info;
+    struct dt2_session_stats stats;
+    dt2_session_info(session, &info);
+    finish(session);
+    session = begin(model, info.pass_bytes + 4096 * info.streamed_blocks);
+    bool same = true;
+    for (unsigned i = 0; i < 3; i++)
+        same &= run_pass(source, session);
+    dt2_session_statistics(session, DT2_SESSION_TOTAL, &stats);
+    ok(same && stats.bytes == info.pass_bytes, "a window for the whole model is filled once");
+    finish(session);
+
+    session = begin(model, 0);
+    size_t blocks = dt2_model_block_count(model);
+    for (unsigned pass = 0; pass < 4; pass++) {
+        for (size_t i = blocks; i-- > 0;)
+            same &= dt2_session_acquire(session, i, DT2_ACQUIRE_HOST, NULL) == 0 && block_is(source, session, i) &&
+                    dt2_session_release(session, i, NULL) == 0;
+        dt2_session_next_pass(session);
+    }
+    dt2_session_statistics(session, DT2_SESSION_LAST_PASS, &stats);
+    ok(same && stats.bytes <= info.pass_bytes + info.window_bytes, "backwards, learnt: nothing is copied in vain");
+    is_u64(stats.passes, 1, "the pass that the caller ended");
+    finish(session);
+    unload(model);
+}
+
+static void test_refusals(const struct source *source)
+{
+    struct dt2_model *model = load(source, "cpu", "cpu,20%;opencl:0,*");
+    struct dt2_session_options options = DT2_SESSION_OPTIONS_INIT;
+    struct dt2_session *session = begin(model, 0), *other = NULL;
+    struct dt2_session_info info;
+    struct dt2_native native;
+    struct dt2_error err;
+    dt2_session_info(session, &info);
+    size_t last = dt2_model_block_count(model) - 1, tensor = dt2_model_block(model, last)->tensors[0];
+    while (!dt2_session_streams(session, last) || dt2_model_tensor(model, tensor)->bytes == 0)
+        tensor = dt2_model_block(model, --last)->tensors[0];
+
+    ok(dt2_session_model(session) == model, "a session knows its model");
+    is_int(dt2_model_unload(model, DT2_UNLOAD_REFUSE, &err), DT2_EBUSY, "unload with an open session is refused");
+    is_int(dt2_session_acquire(session, SIZE_MAX, 0, &err), DT2_EUSAGE, "there is no such block");
+    is_int(dt2_session_release(session, last, &err), DT2_EUSAGE, "what is not held cannot be released");
+    is_int(dt2_session_native(session, tensor, &native, &err), DT2_EUSAGE, "and has no address");
+    is_int(dt2_session_native(session, SIZE_MAX, &native, &err), DT2_EUSAGE, "there is no such tensor");
+    is_int(dt2_session_acquire_tensor(session, tensor, 0, &err), 0, "a block by one of its tensors");
+    is_int(dt2_session_native(session, tensor, &native, &err), 0, "has an address");
+    is_str(native.device, "cpu", "where the network computes");
+    is_int(dt2_session_close(session, &err), DT2_EBUSY, "a session with a held block is not closed");
+    is_int(dt2_session_park(session, &err), DT2_EBUSY, "nor parked");
+    is_int(dt2_session_release_tensor(session, tensor, &err), 0, "the block goes back");
+    is_int(dt2_session_use_stream(session, NULL, &err), DT2_EUSAGE, "a session without a stream has none to change");
+
+    is_int(dt2_session_park(session, &err), 0, "a session is parked");
+    is_int(dt2_session_park(session, &err), 0, "twice is no error");
+    dt2_session_info(session, &info);
+    ok(info.parked && info.window_bytes == 0 && info.staging_bytes == 0, "it has no window then");
+    is_int(dt2_session_acquire(session, last, 0, &err), DT2_EBUSY, "and streams nothing");
+    is_int(dt2_session_unpark(session, &err), 0, "it is taken up again");
+    ok(run_pass(source, session), "and runs");
+    dt2_session_info(session, &info);
+
+    options.window_bytes = info.largest_bytes - 1;
+    is_int(dt2_session_open(model, &options, &other, &err), DT2_EUSAGE, "a window below the largest block is refused");
+    ok(strstr(err.text, "cannot hold the largest block"), "in words");
+    options.window_bytes = (uint64_t)1 << 60;
+    is_int(dt2_session_open(model, &options, &other, &err), DT2_ENOFIT, "one above the budgets too");
+    options.window_bytes = 0;
+    options.has_stream = true;
+    is_int(dt2_session_open(model, &options, &other, &err), DT2_EUSAGE, "the processor has no stream");
+    options.struct_size = 8;
+    is_int(dt2_session_open(model, &options, &other, &err), DT2_EUSAGE, "options without a size are refused");
+    ok(!other, "none of these made a session");
+    finish(session);
+    is_int(dt2_session_close(NULL, &err), 0, "closing nothing is no error");
+    is_int(dt2_model_unload(model, DT2_UNLOAD_REFUSE, &err), 0, "after it the model unloads");
+    is_int(dt2_session_open(model, NULL, &other, &err), DT2_EBUSY, "and has no sessions any more");
+    dt2_model_unref(model);
+}
+
+/* -- threads ---------------------------------------------------------------------------------------------------- */
+
+struct crowd {
+    const struct source *source;
+    struct dt2_session *session;
+    atomic_uint wrong;
+};
+
+static void *acquire_and_check(void *data)
+{
+    struct crowd *crowd = data;
+    unsigned state = (unsigned)(uintptr_t)pthread_self();
+    for (unsigned i = 0; i < 300; i++) {
+        size_t index = (size_t)rand_r(&state) % dt2_model_block_count(crowd->session->model);
+        int rc = dt2_session_acquire(crowd->session, index, 0, NULL);
+        if (rc == DT2_EBUSY)
+            continue; /* the others hold the window */
+        if (rc < 0 || !block_is(crowd->source, crowd->session, index) ||
+            dt2_session_release(crowd->session, index, NULL) < 0)
+            crowd->wrong++;
+    }
+    return NULL;
+}
+
+static void test_threads(const struct source *source)
+{
+    for (unsigned turn = 0; turn < 2; turn++) {
+        struct dt2_model *model = load(source, turn ? "opencl:0" : "cpu", "opencl:1,*");
+        struct crowd crowds[2] = { { source, begin(model, 0), 0 }, { source, begin(model, 0), 0 } };
+        pthread_t threads[4];
+        for (size_t i = 0; i < 4; i++)
+            pthread_create(&threads[i], NULL, acquire_and_check, &crowds[i % 2]);
+        for (size_t i = 0; i < 4; i++)
+            pthread_join(threads[i], NULL);
+        is_u64(crowds[0].wrong + crowds[1].wrong, 0, "two threads on each of two sessions of one model");
+        finish(crowds[0].session);
+        finish(crowds[1].session);
+        unload(model);
+    }
+}
+
+/* -- exports ---------------------------------------------------------------------------------------------------- */
+
+/* The beginning of DLManagedTensorVersioned, and of DLManagedTensor, as other programs know them. */
+struct exported {
+    void *data;
+    int32_t type, id, ndim;
+    uint8_t code, bits;
+    uint16_t lanes;
+    int64_t *shape, *strides;
+    uint64_t byte_offset;
+};
+struct unversioned {
+    struct exported tensor;
+    void *manager;
+    void (*deleter)(struct unversioned *);
+};
+struct versioned {
+    uint32_t major, minor;
+    void *manager;
+    void (*deleter)(struct versioned *);
+    uint64_t flags;
+    struct exported tensor;
+};
+
+static size_t find(struct dt2_model *model, const char *name)
+{
+    size_t index = 0;
+    if (dt2_model_find(model, name, &index, NULL) < 0)
+        layout_die("no tensor %s", name);
+    return index;
+}
+
+static void test_export(const struct source *source)
+{
+    struct dt2_model *model = load(source, "cpu", "cpu,*");
+    size_t index = find(model, "block1.weight");
+    const struct dt2_tensor *t = dt2_model_tensor(model, index);
+    struct dt2_error err;
+    void *managed;
+    is_int(dt2_tensor_dlpack(model, NULL, index, DT2_DLPACK_UNVERSIONED, &managed, &err), 0, "a tensor is exported");
+    struct unversioned *plain = managed;
+    ok(plain->tensor.type == 1 && plain->tensor.ndim == 1 && plain->tensor.code == 1 && plain->tensor.bits == 8 &&
+           plain->tensor.lanes == 1 && plain->tensor.strides[0] == 1 && plain->tensor.byte_offset == 0 &&
+           (uint64_t)plain->tensor.shape[0] == t->bytes,
+       "with its place, dtype and shape");
+    ok(memcmp(plain->tensor.data, source->bytes + t->offset, t->bytes) == 0, "and its bytes");
+    is_int(dt2_model_unload(model, DT2_UNLOAD_REFUSE, &err), DT2_EBUSY, "it keeps its model loaded");
+    is_int(dt2_tensor_dlpack(model, NULL, index, DT2_DLPACK_VERSIONED, &managed, &err), 0, "once more, versioned");
+    struct versioned *modern = managed;
+    ok(modern->major == 1 && modern->flags == 1 && modern->tensor.data == plain->tensor.data, "read-only, the same bytes");
+    plain->deleter(plain);
+    modern->deleter(modern);
+    is_int(dt2_tensor_dlpack(model, NULL, SIZE_MAX, DT2_DLPACK_VERSIONED, &managed, &err), DT2_EUSAGE, "no such tensor");
+    dt2_dlpack_capsule_free(NULL);
+    unload(model);
+    ok(true, "its end lets the model go");
+}
+
+static void test_export_streamed(const struct source *source)
+{
+    struct dt2_model *model = load(source, "cpu", "opencl:0,*"), *other = load(source, "cpu", "cpu,*");
+    struct dt2_session *session = begin(model, 0);
+    size_t index = find(model, "block2.weight"), block = dt2_model_tensor_block(model, index);
+    struct dt2_dlpack_device device = { 0 };
+    struct dt2_error err;
+    void *managed;
+    is_int(dt2_tensor_dlpack(model, NULL, index, DT2_DLPACK_VERSIONED, &managed, &err), DT2_EUSAGE,
+           "an OpenCL buffer is not exported");
+    ok(strstr(err.text, "OpenCL buffer") && err.suggestion[0], "and why is said");
+    is_int(dt2_tensor_dlpack(model, session, index, DT2_DLPACK_VERSIONED, &managed, &err), DT2_EUSAGE,
+           "from a session only what is held is");
+    is_int(dt2_tensor_dlpack(other, session, index, DT2_DLPACK_VERSIONED, &managed, &err), DT2_EUSAGE,
+           "and what is its model's");
+    dt2_session_acquire(session, block, 0, NULL);
+    is_int(dt2_tensor_dlpack_device(model, session, index, &device, &err), 0, "a held one has a device");
+    is_int(device.type, 1, "which is the processor");
+    is_int(dt2_tensor_dlpack(model, session, index, DT2_DLPACK_VERSIONED, &managed, &err), 0, "and is exported");
+    dt2_session_release(session, block, NULL);
+    is_int(dt2_session_close(session, &err), DT2_EBUSY, "the export holds the block");
+    for (size_t i = 0; i < dt2_model_block_count(model); i++)
+        if (dt2_session_acquire(session, i, 0, NULL) == 0)
+            dt2_session_release(session, i, NULL);
+    struct versioned *held = managed;
+    const struct dt2_tensor *t = dt2_model_tensor(model, index);
+    ok(memcmp(held->tensor.data, source->bytes + t->offset, t->bytes) == 0, "its bytes stay while others stream by");
+    held->deleter(held);
+    is_int(dt2_session_close(session, &err), 0, "its end gives the block back");
+    unload(model);
+    unload(other);
+}
+
+static bool two_opencl_devices(void)
+{
+    struct dt2_devices *devices;
+    size_t index;
+    if (dt2_devices_list(context, 0, &devices, NULL) < 0)
+        return false;
+    bool two = dt2_devices_find(devices, "opencl:0", &index, NULL) == 0 &&
+               dt2_devices_find(devices, "opencl:1", &index, NULL) == 0;
+    dt2_devices_free(devices);
+    return two;
+}
+
+int main(void)
+{
+    setenv("POCL_DEVICES", "pthread basic", 0);
+    seed_random(20261124);
+    struct dt2_error err;
+    if (dt2_context_create(NULL, &context, &err) < 0)
+        layout_die("%s", err.text);
+    has_opencl = two_opencl_devices();
+    diag("over %s", has_opencl ? "opencl:0, opencl:1 and cpu" : "cpu alone: there are no two OpenCL devices");
+    struct source source;
+    source_make(&source, "session.safetensors", 40, 200000);
+    test_passes(&source);
+    test_export(&source);
+    if (has_opencl) {
+        test_orders(&source);
+        test_holding_on(&source);
+        test_budget(&source);
+        test_refusals(&source);
+        test_threads(&source);
+        test_export_streamed(&source);
+    }
+    source_free(&source);
+    dt2_context_destroy(context);
+    return done_testing();
+}
