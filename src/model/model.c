@@ -57,7 +57,6 @@ void dt2_model_unref(struct dt2_model *model)
     dt2_release(model);
 }
 
-/* `again`: also while somebody waits for borrowers, of whom the caller should be one, to unload it. */
 static int borrow(struct dt2_model *model, bool again, struct dt2_error *err)
 {
     pthread_mutex_lock(&model->lock);
@@ -72,6 +71,11 @@ int dt2_model_borrow(struct dt2_model *model, struct dt2_error *err)
 {
     DT2_KEEP_ERRNO;
     return borrow(model, false, err);
+}
+
+int dt2_model_borrow_again(struct dt2_model *model, struct dt2_error *err)
+{
+    return borrow(model, true, err);
 }
 
 void dt2_model_return(struct dt2_model *model)
@@ -238,7 +242,7 @@ int dt2_model_native(const struct dt2_model *model, size_t index, struct dt2_nat
     struct dt2_native found;
     int rc = check_index(model, index, err);
     if (rc == 0)
-        rc = borrow(m, true, err);
+        rc = dt2_model_borrow_again(m, err);
     if (rc < 0)
         return rc;
     rc = native_of(model, index, &found, err);
@@ -276,7 +280,7 @@ int dt2_model_read(struct dt2_model *model, size_t index, void *destination, uin
     if (size != tensor->bytes)
         return dt2_fail(err, DT2_EUSAGE, "tensor %s has %" PRIu64 " bytes, the destination %" PRIu64, tensor->name,
                         tensor->bytes, size);
-    rc = borrow(model, true, err);
+    rc = dt2_model_borrow_again(model, err);
     if (rc < 0)
         return rc;
     rc = read_back(model, index, destination, err);

@@ -78,6 +78,8 @@ struct dt2_context {
 /* A model in state LOADING that owns nothing on devices yet, with one reference. */
 int dt2_model_create(struct dt2_context *context, const struct dt2_file *file, const struct dt2_blocks *blocks,
                      const char *name, struct dt2_model **model, struct dt2_error *err);
+/* One more borrow for who has one: granted also while somebody waits for borrowers, to unload the model. */
+int dt2_model_borrow_again(struct dt2_model *model, struct dt2_error *err);
 /* Gives the model's memory back and leaves the registry. The state must be UNLOADING; it becomes UNLOADED. */
 void dt2_model_release(struct dt2_model *model);
 

@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/checked.h"
 #include "base/error.h"
+#include "model/model.h"
 #include "stream/stream.h"
 #include <dlfcn.h>
 #include <stdlib.h>
@@ -205,7 +206,7 @@ int dt2_tensor_dlpack(struct dt2_model *model, struct dt2_session *session, size
     struct dt2_dlpack_device device;
     int rc = dt2_tensor_dlpack_device(model, session, tensor, &device, err); /* also: whether it is held */
     if (rc == 0)
-        rc = dt2_model_borrow(model, err);
+        rc = dt2_model_borrow_again(model, err); /* of the caller's, or the session's */
     if (rc < 0)
         return rc;
     struct dt2_session *held = NULL;
