@@ -82,7 +82,7 @@ def torch_device(name: str) -> torch.device:
 class _Slot:
     """One entry of a module's parameters or buffers, and the tensor that fills it while any unit uses it."""
 
-    __slots__ = ("entries", "key", "absent", "index", "block", "is_parameter", "grad", "cast", "users")
+    __slots__ = ("entries", "key", "absent", "index", "block", "is_parameter", "grad", "cast", "users", "value")
 
     def __init__(self, place: _Place) -> None:
         assert place.index is not None
@@ -95,6 +95,7 @@ class _Slot:
         self.grad = place.before.requires_grad  # torch chooses kernels by it, also where no gradient is computed
         self.cast = place.cast
         self.users = 0
+        self.value: Optional[torch.Tensor] = None
 
     def fill(self, model: int, session: Optional[int]) -> None:
         value = _from_capsule(capsule(model, session, self.index))
@@ -104,14 +105,15 @@ class _Slot:
             value._is_param = True  # type: ignore[attr-defined]  # an nn.Parameter, without a second tensor for it
             if self.grad:
                 value.requires_grad_()
-        self.entries[self.key] = value
+        self.entries[self.key] = self.value = value
 
     def leave(self, failed: bool) -> None:
         self.users -= 1
         if self.users == 0:
-            if failed:  # the frames of an exception may keep the weight for long: they shall not keep its bytes
-                self.entries[self.key].data = torch.empty(0, dtype=self.absent.dtype, device=self.absent.device)
+            if failed and self.value is not None:  # an exception's frames may keep the weight: not its bytes as well
+                self.value.data = torch.empty(0, dtype=self.value.dtype, device=self.value.device)
             self.entries[self.key] = self.absent
+            self.value = None
 
 
 class _Unit:
