@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What running a module on a model costs in Python, a block: a chain of small layers, attached, less the same chain stock.
+"""What running a module on a model costs in Python, a block: a chain of small layers, attached, less the same chain
+stock.
 
-Layers are so small that computing them is next to nothing, and the window holds all of them, so that nothing is waited for.
+Layers are so small that computing them is next to nothing, and the window holds all of them, so that nothing is
+waited for.
 """
 
 import sys

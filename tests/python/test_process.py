@@ -101,7 +101,8 @@ def test_threads_share_a_model():
 
 
 FORK = """
-import gc, os, sys, distorch2
+import gc, os, sys, warnings, distorch2
+warnings.simplefilter("ignore")  # newer Pythons warn of any fork beside threads
 context = distorch2.Context()
 file = distorch2.File(sys.argv[1])
 devices = context.devices()
