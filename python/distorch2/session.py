@@ -187,13 +187,14 @@ class Session(Handle):
         self._stream = number
 
     def _check_stream(self, stream: Any) -> None:
-        """Whether a DLPack consumer on ``stream`` reads in the session's order. On the host there is none; CUDA's
-        default stream is 1 or 2 there, and 0 HIP's."""
-        if self._stream is None or stream in (None, -1):
+        """Whether a DLPack consumer on ``stream`` reads in the session's order: -1 says that it sees to that itself. The
+        default stream is 1, or None, for CUDA, and 0 for HIP. On the host there is none."""
+        if self._stream is None or stream == -1:
             return
-        if (0 if stream in (0, 1) else stream) != self._stream:
+        number = 0 if stream in (None, 0, 1) else stream
+        if number != self._stream:
             raise ExportError(
-                f"the consumer's stream {stream:#x} is not the session's, {self._stream:#x}",
+                f"the consumer's stream {number:#x} is not the session's, {self._stream:#x}",
                 "Session.use_stream() changes it",
             )
 

@@ -255,6 +255,11 @@ class Attachment:
                 raise TypeError(f"{next(iter(options))} is an option of a session, and one was given")
             if session.model._ptr != self.model._ptr:
                 raise UsageError("the session is one of another model")
+            if self.device.type == "cuda" and session._stream is None:
+                raise UsageError(
+                    f"the session has no stream, and what torch queues on {self.device} would read its weights too late",
+                    "model.session(stream=torch.cuda.current_stream())",
+                )
             return session, False
         if self.device.type == "cuda":
             options.setdefault("stream", torch.cuda.current_stream(self.device).cuda_stream)
