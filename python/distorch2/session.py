@@ -187,8 +187,8 @@ class Session(Handle):
         self._stream = number
 
     def _check_stream(self, stream: Any) -> None:
-        """Whether a DLPack consumer on ``stream`` reads in the session's order: -1 says that it sees to that itself. The
-        default stream is 1, or None, for CUDA, and 0 for HIP. On the host there is none."""
+        """Whether a DLPack consumer on ``stream`` reads in the session's order: -1 says that it sees to that itself.
+        The default stream is 1, or None, for CUDA, and 0 for HIP. On the host there is none."""
         if self._stream is None or stream == -1:
             return
         number = 0 if stream in (None, 0, 1) else stream

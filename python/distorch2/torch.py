@@ -257,7 +257,7 @@ class Attachment:
                 raise UsageError("the session is one of another model")
             if self.device.type == "cuda" and session._stream is None:
                 raise UsageError(
-                    f"the session has no stream, and what torch queues on {self.device} would read its weights too late",
+                    f"the session has no stream: what torch queues on {self.device} would read its weights too late",
                     "model.session(stream=torch.cuda.current_stream())",
                 )
             return session, False
