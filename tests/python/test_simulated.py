@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""On a simulated machine with cards of several makers: sessions on a stream, and what is exported from device memory."""
+"""On a simulated machine with cards of several makers: sessions on a stream, and exports of device memory."""
 
 import os
 import subprocess
@@ -33,7 +33,8 @@ with distorch2.Context() as context:
             print("no", compute, "or", donor)
             continue
         allocations = f"{compute},30%;{donor},30%;cpu,*"
-        with context.load(sys.argv[1], compute_device=compute, expert_mode_allocations=allocations, verify=True) as model:
+        asked = {"compute_device": compute, "expert_mode_allocations": allocations, "verify": True}
+        with context.load(sys.argv[1], **asked) as model:
             resident = next(t for t in model.tensors.values() if t.device == compute)
             assert resident.__dlpack_device__() == (kind, 0) == device_of(resident.__dlpack__(stream=None))
             away = next(t for t in model.tensors.values() if t.device == donor)
