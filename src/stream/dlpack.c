@@ -10,6 +10,7 @@
 #include "model/model.h"
 #include "stream/stream.h"
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -237,21 +238,31 @@ int dt2_tensor_dlpack_device(struct dt2_model *model, struct dt2_session *sessio
 
 /* -- Python's capsules --------------------------------------------------------------------------------------------- */
 
-/* Python is not linked: a program that has capsules has these functions. Calls come from Python, which holds its lock. */
+/* Python is not linked: a program that has capsules has these functions. They are looked up once, which takes microseconds. */
+static struct {
+    pthread_once_t once;
+    int (*is_valid)(void *, const char *);
+    void *(*get_pointer)(void *, const char *);
+} python = { .once = PTHREAD_ONCE_INIT };
+
+static void find_python(void)
+{
+    *(void **)&python.is_valid = dlsym(RTLD_DEFAULT, "PyCapsule_IsValid");
+    *(void **)&python.get_pointer = dlsym(RTLD_DEFAULT, "PyCapsule_GetPointer");
+}
+
+/* Calls come from Python, which holds its lock. */
 void dt2_dlpack_capsule_free(void *capsule)
 {
     DT2_KEEP_ERRNO;
-    int (*is_valid)(void *, const char *);
-    void *(*get_pointer)(void *, const char *);
-    *(void **)&is_valid = dlsym(RTLD_DEFAULT, "PyCapsule_IsValid");
-    *(void **)&get_pointer = dlsym(RTLD_DEFAULT, "PyCapsule_GetPointer");
-    if (!capsule || !is_valid || !get_pointer)
+    pthread_once(&python.once, find_python);
+    if (!capsule || !python.is_valid || !python.get_pointer)
         return;
-    if (is_valid(capsule, "dltensor")) {
-        struct dl_unversioned *held = get_pointer(capsule, "dltensor");
+    if (python.is_valid(capsule, "dltensor")) {
+        struct dl_unversioned *held = python.get_pointer(capsule, "dltensor");
         held->deleter(held);
-    } else if (is_valid(capsule, "dltensor_versioned")) {
-        struct dl_versioned *held = get_pointer(capsule, "dltensor_versioned");
+    } else if (python.is_valid(capsule, "dltensor_versioned")) {
+        struct dl_versioned *held = python.get_pointer(capsule, "dltensor_versioned");
         held->deleter(held);
     }
 }
