@@ -69,8 +69,11 @@ class _Scratch(threading.local):
 scratch = _Scratch()
 
 
-def capsule(model: int, session: Optional[int], index: int, kind: int = UNVERSIONED) -> Any:
-    """A PyCapsule of a tensor, by handles. Its destructor, and the deleter in it, are C of the library."""
+def capsule(model: Any, session: Any, index: Any, kind: int = UNVERSIONED) -> Any:
+    """A PyCapsule of a tensor, by handles. Its destructor, and the deleter in it, are C of the library.
+
+    Arguments may be numbers or, which is faster, C's: ``c_void_p`` and ``c_size_t``.
+    """
     answer = scratch.__dict__  # of this thread
     if _dlpack(model, session, index, kind, answer["managed_ref"], answer["error_ref"]) < 0:
         error = answer["error"]

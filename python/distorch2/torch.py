@@ -14,10 +14,12 @@ anything computes with it.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from ctypes import c_size_t, c_void_p
 from functools import partial
 from typing import Any, Callable, Optional, Union
 
@@ -92,7 +94,7 @@ class _Slot:
         self.entries = place.entries
         self.key = place.key
         self.absent = place.absent
-        self.index = place.index
+        self.index = c_size_t(place.index)
         self.block = place.block
         self.is_parameter = place.is_parameter
         self.grad = place.before.requires_grad  # torch chooses kernels by it, also where no gradient is computed
@@ -100,7 +102,7 @@ class _Slot:
         self.users = 0
         self.value: Optional[torch.Tensor] = None
 
-    def fill(self, model: int, session: Optional[int]) -> None:
+    def fill(self, model: c_void_p, session: Optional[c_void_p]) -> None:
         value = _from_capsule(capsule(model, session, self.index))
         if self.cast is not None:
             value = value.to(self.cast)
@@ -128,7 +130,7 @@ class _Unit:
         self.attachment = attachment
         self.name = name
         self.slots = slots
-        self.blocks = list(dict.fromkeys(slot.block for slot in slots))
+        self.blocks = [c_size_t(block) for block in dict.fromkeys(slot.block for slot in slots)]
         self.depth = 0
         self.held = 0
         self.filled = 0
@@ -136,26 +138,24 @@ class _Unit:
 
     def enter(self, module: torch.nn.Module, _args: Any) -> None:
         attachment = self.attachment
-        session = attachment.session._ptr
         attachment._begin(self)
         hooks = module._forward_hooks
         if next(reversed(hooks)) != self.last_hook:  # hooks that came later may read the weights: ours is the last
             hooks.move_to_end(self.last_hook)  # type: ignore[attr-defined]
         if self.depth > 1:  # a module within itself
             return
-        error = scratch.error_ref
+        session, error = attachment._session_arg, scratch.error_ref
         for block in self.blocks:
             if _acquire(session, block, 0, error) < 0:
                 raise failure(scratch.error)
             self.held += 1
-        model = attachment.model._raw or attachment.model._ptr  # which says that it is closed
         if torch.is_inference_mode_enabled():
             with torch.inference_mode(False):  # a tensor that is made in this mode meets other kernels
-                self._fill(model, session)
+                self._fill(attachment._model_arg, session)
         else:
-            self._fill(model, session)
+            self._fill(attachment._model_arg, session)
 
-    def _fill(self, model: int, session: int) -> None:
+    def _fill(self, model: c_void_p, session: c_void_p) -> None:
         for slot in self.slots:
             if slot.users == 0:
                 slot.fill(model, session)
@@ -177,10 +177,10 @@ class _Unit:
             self.filled -= 1
             self.slots[self.filled].leave(failed)
         refused = None
-        session, error = attachment.session._raw, scratch.error_ref
-        while self.held and session:
+        error = scratch.error_ref
+        while self.held:
             self.held -= 1
-            if _release(session, self.blocks[self.held], error) < 0:
+            if attachment.session._raw and _release(attachment._session_arg, self.blocks[self.held], error) < 0:
                 refused = failure(scratch.error)
         attachment._active.remove(self)
         if refused is not None:
@@ -227,6 +227,7 @@ class Attachment:
         self.unused: list[str] = []
         """Names of tensors of the model that the module does not have."""
         self._dtype = dtype
+        self._pid = os.getpid()
         self._lock = threading.Lock()
         self._thread = 0
         self._active: list[_Unit] = []
@@ -237,6 +238,7 @@ class Attachment:
         wanted = _Wanted(module, model, dtype, self.device, prefix, names)
         self.missing, self.unused = wanted.missing, wanted.unused
         self.session, self._owned = self._open(session, session_options)
+        self._session_arg, self._model_arg = c_void_p(self.session._ptr), c_void_p(model._ptr)
         self._streams = self.device.type == "cuda" and self.session._stream is not None
         try:
             self._place(wanted)
@@ -280,7 +282,7 @@ class Attachment:
                 again = (place.index, place.is_parameter)
                 if again not in shared:
                     with torch.inference_mode(False):
-                        _Slot(place).fill(self.model._ptr, None)
+                        _Slot(place).fill(self._model_arg, None)
                     shared[again] = entries[key]
                 entries[key] = shared[again]
                 place.resident = True
@@ -343,6 +345,8 @@ class Attachment:
                 "would read them",
                 "use torch.no_grad() or torch.inference_mode()",
             )
+        if self._pid != os.getpid() or not self.session._raw or not self.model._raw:
+            _ = self.session._ptr, self.model._ptr  # one of which says what is wrong
         thread = threading.get_ident()
         with self._lock:
             if self._active and thread != self._thread:
