@@ -6,7 +6,7 @@ from __future__ import annotations
 import ctypes
 import enum
 import threading
-from ctypes import byref, c_void_p
+from ctypes import byref, c_int, c_void_p
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -48,12 +48,13 @@ _new_capsule.argtypes = [c_void_p, c_void_p, c_void_p]
 _NAMES = tuple(ctypes.create_string_buffer(name) for name in (b"dltensor", b"dltensor_versioned"))
 for _name in _NAMES:
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(_name))
-_NAME_ADDRESSES = tuple(ctypes.addressof(name) for name in _NAMES)
-_DESTRUCTOR = ctypes.cast(lib.dt2_dlpack_capsule_free, c_void_p).value
+_NAME_ADDRESSES = tuple(c_void_p(ctypes.addressof(name)) for name in _NAMES)
+_DESTRUCTOR = ctypes.cast(lib.dt2_dlpack_capsule_free, c_void_p)
 
 _dlpack = lib.dt2_tensor_dlpack
 UNVERSIONED = _native.ENUMS["DT2_DLPACK_UNVERSIONED"]
 VERSIONED = _native.ENUMS["DT2_DLPACK_VERSIONED"]
+_KINDS = (c_int(UNVERSIONED), c_int(VERSIONED))
 
 
 class _Scratch(threading.local):
@@ -75,7 +76,7 @@ def capsule(model: Any, session: Any, index: Any, kind: int = UNVERSIONED) -> An
     Arguments may be numbers or, which is faster, C's: ``c_void_p`` and ``c_size_t``.
     """
     answer = scratch.__dict__  # of this thread
-    if _dlpack(model, session, index, kind, answer["managed_ref"], answer["error_ref"]) < 0:
+    if _dlpack(model, session, index, _KINDS[kind], answer["managed_ref"], answer["error_ref"]) < 0:
         error = answer["error"]
         raise failure(error, ExportError if error.code == _native.ENUMS["DT2_EUSAGE"] else None)
     return _new_capsule(answer["managed"], _NAME_ADDRESSES[kind], _DESTRUCTOR)
