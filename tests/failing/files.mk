@@ -8,6 +8,8 @@ check_PROGRAMS += tests/failing/test-failing
 TESTS += tests/failing/test-failing tests/failing/simulated.sh tests/failing/short.sh
 EXTRA_DIST += tests/failing/simulated.sh tests/failing/short.sh
 tests_failing_test_failing_SOURCES = \
+	tests/failing/session.c \
+	tests/failing/session.h \
 	tests/failing/test-failing.c \
 	tests/failing/work.c \
 	tests/failing/work.h \
@@ -17,7 +19,7 @@ tests_failing_test_failing_SOURCES = \
 # Sanitizers refer to some of the names as well, and then they must not be hidden.
 tests_failing_test_failing_CFLAGS = $(AM_CFLAGS) -fvisibility=default $(JANSSON_CFLAGS)
 tests_failing_test_failing_LDFLAGS = $(AM_LDFLAGS) $(FAILING_WRAPS)
-tests_failing_test_failing_LDADD = $(TEST_LIBS) $(SIM_ENGINE) $(JANSSON_LIBS)
+tests_failing_test_failing_LDADD = $(TEST_LIBS) $(SIM_ENGINE) $(JANSSON_LIBS) $(LIBADD_DLOPEN)
 
 # All of them, instead of a sample of the driver's calls; and on a second machine.
 check-failing-full: $(check_PROGRAMS) $(check_LTLIBRARIES) all

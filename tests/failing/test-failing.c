@@ -3,11 +3,13 @@
  * Every call failing once. A model K is loaded and borrowed, a model A is loaded, and then the load of B, which ejects
  * A, is broken: each allocation, read, mapping, thread and file in turn fails, and on a simulated machine
  * (tests/sim/run) each call of a driver. Whatever happens: nothing crashes, the error says what it was, nothing leaks,
- * K and a model that was not ejected are right, and the next load works. The same from a context's first moment on.
+ * K and a model that was not ejected are right, and the next load works. The same from a context's first moment on, and
+ * for a session on K.
  *
  * usage: test-failing [COMPUTE-DEVICE ALLOCATIONS]
  * DT2_FAILING_FULL=1 in the environment: all calls, not a sample of them.
  */
+#include "session.h"
 #include "sim/sim.h"
 #include "support/scratch.h"
 #include "support/tap.h"
@@ -44,12 +46,13 @@ static unsigned injected[KIND_COUNT];
 
 /* -- what is held */
 
-enum { SIM_KEY_COUNT = 19 };
+enum { SIM_KEY_COUNT = 21 };
 static const char *const sim_keys[SIM_KEY_COUNT] = {
     "unfreed_bytes",  "unfreed_allocations", "unfreed_streams",   "unfreed_events",   "unfreed_pinned",
     "unfreed_nvml",   "still_registered",    "retained_contexts", "unfreed_cl_queue", "unfreed_cl_context",
     "unfreed_cl_mem", "unfreed_cl_event",    "abandoned",         "use_after_free",   "overwritten_source",
     "wrong_device",   "out_of_range",        "bad_handle",        "peer_access",
+    "wrong_bytes",    "unordered",
 };
 
 struct held {
@@ -146,7 +149,7 @@ static bool names_culprit(int kind, const struct dt2_error *err)
 struct tally {
     const char *phase;
     int kind;
-    unsigned injected, refused; /* loads that failed of it; the others did without */
+    unsigned injected, refused; /* those that failed of it; the others did without */
     unsigned wrong;
     long calls; /* of the kind, in the last attempt */
 };
@@ -280,6 +283,33 @@ static bool attempt_first(void *data, struct tally *tally, long nth)
     }
     work_unload(model);
     dt2_context_destroy(context);
+    if (!nothing_more(&before, what, sizeof what))
+        wrong(tally, nth, "held afterwards: %s", what);
+    return fired;
+}
+
+/* -- a session on K, from its opening to its end */
+
+static bool attempt_session(void *data, struct tally *tally, long nth)
+{
+    struct scene *scene = data;
+    struct dt2_error err = { 0 };
+    char what[800];
+    struct held before = held_now();
+    disarm(tally->kind);
+    arm(tally->kind, nth, code_of(nth));
+    long calls = calls_of(tally->kind);
+    int rc = session_use(scene->k, &files[K], &err, what, sizeof what);
+    tally->calls = calls_of(tally->kind) - calls;
+    bool fired = disarm(tally->kind);
+    tally->injected += fired;
+    tally->refused += rc < 0;
+    if (rc < 0 && !names_culprit(tally->kind, &err))
+        wrong(tally, nth, "code %d, and the error names no culprit: '%s'", rc, err.text);
+    if (what[0])
+        wrong(tally, nth, "%s", what);
+    if (session_use(scene->k, &files[K], &err, what, sizeof what) < 0)
+        wrong(tally, nth, "the next session fails: %s", err.text);
     if (!nothing_more(&before, what, sizeof what))
         wrong(tally, nth, "held afterwards: %s", what);
     return fired;
@@ -432,7 +462,7 @@ static void try_all(const char *phase, int kind, attempt_fn *attempt, void *data
     /* how many there are depends on how the threads take turns */
     for (long missed = 0; missed < 3 && tally.wrong < 20; nth += step)
         missed = attempt(data, &tally, nth) ? 0 : missed + step;
-    ok(tally.wrong == 0 && tally.injected > 0, "%s: %u %ss failed, one at a time; %u loads were refused for it", phase,
+    ok(tally.wrong == 0 && tally.injected > 0, "%s: %u %ss failed, one at a time; %u times it was refused for that", phase,
        tally.injected, kinds[kind].name, tally.refused);
     injected[kind] += tally.injected;
 }
@@ -465,6 +495,26 @@ static void test_first(void)
     attempt_first(NULL, &warm, LONG_MAX); /* modules are opened then, and stay */
     for (int kind = 0; kind <= (simulated ? DRIVER : WRAP_OPEN); kind++)
         try_all("a context's first load", kind, attempt_first, NULL);
+}
+
+static void test_session(void)
+{
+    struct scene scene;
+    if (!ok(scene_make(&scene), "K is loaded"))
+        return;
+    session_readers_make(scene.k);
+    struct tally warm = { .phase = "nothing fails" };
+    attempt_session(&scene, &warm, LONG_MAX);
+    try_all("a session", WRAP_ALLOCATION, attempt_session, &scene);
+    long usual = most;
+    most /= 2; /* each is two sessions */
+    if (simulated) { /* else nothing streams */
+        try_all("a session", WRAP_THREAD, attempt_session, &scene);
+        try_all("a session", DRIVER, attempt_session, &scene);
+    }
+    most = usual;
+    session_readers_free();
+    scene_clear(&scene);
 }
 
 static void test_tell(void)
@@ -504,6 +554,7 @@ int main(int argc, char **argv)
     test_tell();
     test_first();
     test_eject();
+    test_session();
     unsigned sum = 0;
     for (int kind = 0; kind < KIND_COUNT; kind++)
         sum += injected[kind];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A simulated runtime as the program around the library uses it: streams on the compute device, and kernels that read
- * weights late (tests/sim/face.h). The library must have opened the device before. Problems end the program.
+ * weights late (tests/sim/face.h). Problems end the program.
  */
 #ifndef DT2_TESTS_RUNTIME_H
 #define DT2_TESTS_RUNTIME_H
@@ -34,11 +34,25 @@ static void runtime_bind(const char *library, const char *name, void *function, 
 }
 #define RUNTIME_BIND(library, name, member) runtime_bind(library, name, &(member), sizeof(member))
 
+static void runtime_must(int code, const char *what)
+{
+    if (code)
+        layout_die("%s: the runtime says %d", what, code);
+}
+
+/* Makes the device current to the calling thread, where there is such a thing: before streams and kernels. */
+static void runtime_enter(const struct runtime *runtime)
+{
+    if (runtime->set_device)
+        runtime_must(runtime->set_device(runtime->index), "the device");
+}
+
 /* The context and the device behind a buffer of the model, as a program finds them. */
 static void runtime_find_context(struct runtime *runtime, struct dt2_model *model, const char *device)
 {
     enum { MEM_CONTEXT = 0x1106, CONTEXT_DEVICES = 0x1081 };
-    int (*mem_info)(void *, unsigned, size_t, void *, size_t *), (*context_info)(void *, unsigned, size_t, void *, size_t *);
+    int (*mem_info)(void *, unsigned, size_t, void *, size_t *);
+    int (*context_info)(void *, unsigned, size_t, void *, size_t *);
     struct dt2_native native = { 0 };
     RUNTIME_BIND("libOpenCL.so.1", "clGetMemObjectInfo", mem_info);
     RUNTIME_BIND("libOpenCL.so.1", "clGetContextInfo", context_info);
@@ -50,7 +64,7 @@ static void runtime_find_context(struct runtime *runtime, struct dt2_model *mode
         layout_die("the model has no buffer on %s that tells its context", device);
 }
 
-/* The runtime of the device where a model computes; some of the model must lie there. */
+/* The runtime of the device where a model computes, which the calling thread enters; some of the model must lie there. */
 static void runtime_open(struct runtime *runtime, struct dt2_model *model)
 {
     const char *device = dt2_plan_compute_device(dt2_model_applied_plan(model)), *number = strchr(device, ':');
@@ -72,19 +86,7 @@ static void runtime_open(struct runtime *runtime, struct dt2_model *model)
         RUNTIME_BIND(library, hip ? "hipStreamDestroy" : "cudaStreamDestroy", runtime->stream_free);
         RUNTIME_BIND(library, hip ? "hipSimLaunch" : "cudaSimLaunch", runtime->launch);
     }
-}
-
-static void runtime_must(int code, const char *what)
-{
-    if (code)
-        layout_die("%s: the runtime says %d", what, code);
-}
-
-/* Makes the device current, where there is such a thing. */
-static void runtime_enter(const struct runtime *runtime)
-{
-    if (runtime->set_device)
-        runtime_must(runtime->set_device(runtime->index), "the device");
+    runtime_enter(runtime);
 }
 
 /* One that waits for no other. NULL on the host. */
@@ -93,7 +95,6 @@ __attribute__((unused)) static void *runtime_stream(const struct runtime *runtim
     enum { NON_BLOCKING = 1 };
     void *stream = NULL;
     int code = 0;
-    runtime_enter(runtime);
     if (runtime->cl_stream_make)
         stream = runtime->cl_stream_make(runtime->context, runtime->id, 0, &code);
     else if (runtime->stream_make)
@@ -105,7 +106,6 @@ __attribute__((unused)) static void *runtime_stream(const struct runtime *runtim
 /* NULL is the default stream. */
 static void runtime_wait(const struct runtime *runtime, void *stream)
 {
-    runtime_enter(runtime);
     if (runtime->stream_wait)
         runtime_must(runtime->stream_wait(stream), "waiting for a stream");
 }
@@ -117,12 +117,11 @@ __attribute__((unused)) static void runtime_stream_free(const struct runtime *ru
         runtime_must(runtime->stream_free(stream), "giving a stream back");
 }
 
-/* A kernel that should find bytes of a sum; false when it ran at once, and did not. Without bytes it only takes time. */
+/* A kernel that should find bytes of a sum; false when it ran at once and did not. Without bytes it only takes time. */
 static bool runtime_launch(const struct runtime *runtime, void *stream, const struct dt2_native *native, uint64_t bytes,
                            uint64_t sum, uint64_t ns)
 {
     void *handle = bytes ? native->handle : NULL;
-    runtime_enter(runtime);
     if (runtime->cl_launch)
         runtime_must(runtime->cl_launch(stream, handle, bytes ? native->offset : 0, bytes, sum, ns), "a kernel");
     else if (runtime->launch)

@@ -282,7 +282,8 @@ static bool take(struct user *user, struct held *held, size_t block, bool alone)
         read_block(user, block);
         return true;
     }
-    bool room = others == 0 || is_held(held, block) || (others == 1 && user->info.window_bytes >= 2 * user->info.largest_bytes);
+    bool beside = others == 1 && user->info.window_bytes >= 2 * user->info.largest_bytes;
+    bool room = others == 0 || beside || is_held(held, block);
     must(rc == DT2_EBUSY && !(alone && room), "%d with %zu held in %" PRIu64 " bytes: %s", rc, others,
          user->info.window_bytes, err.text);
     return false;
@@ -374,6 +375,7 @@ static void *work(void *data)
 {
     struct worker *worker = data;
     struct user user = *worker->user; /* its streams are shared, its turn is not */
+    runtime_enter(&user.runtime);
     if (user.mode == NO_STREAM)
         user.streams[0] = runtime_stream(&user.runtime);
     worker->tally = wander(&user, worker->steps, false);
