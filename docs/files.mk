@@ -7,13 +7,15 @@ dist_doc_DATA = \
 	README \
 	docs/architecture.md \
 	docs/commands.md \
-	docs/formats.md
+	docs/formats.md \
+	docs/python.md
 
 driversdir = $(docdir)/drivers
 dist_drivers_DATA = docs/drivers/README.md
 
 examplesdir = $(docdir)/examples
 dist_examples_DATA = \
+	docs/examples/diffusers_controlnet.py \
 	docs/examples/load.c \
 	docs/examples/plan.c \
 	docs/examples/read.c \

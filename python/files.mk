@@ -23,6 +23,7 @@ EXTRA_DIST += $(python_tests) $(python_torch_tests) \
 	python/distorch2/_core.py \
 	python/distorch2/_log.py \
 	python/distorch2/_native.py \
+	python/distorch2/_standin.py \
 	python/distorch2/catalog.py \
 	python/distorch2/context.py \
 	python/distorch2/devices.py \
@@ -42,10 +43,18 @@ EXTRA_DIST += $(python_tests) $(python_torch_tests) \
 	tests/support/python.sh \
 	tests/support/tap.py
 
+# What the networks computed, and the memory that they took, is said at the end.
 check-python: all
 	@$(SHELL) $(srcdir)/tests/python/torch/venv.sh '$(PYTHON3)' python-venv
-	@$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(python_tests) $(python_torch_tests)'
+	@status=0; $(MAKE) $(AM_MAKEFLAGS) check TESTS='$(python_tests) $(python_torch_tests)' || status=$$?; \
+	sed -n 's/^# //p' tests/python/torch/test_diffusers.log tests/python/torch/test_example.log; exit $$status
 
-distclean-local:
+bench-python: all
+	@test='$(srcdir)/tests/bench/python-overhead.py'; $(AM_TESTS_ENVIRONMENT) \
+	$(SHELL) $(top_srcdir)/tests/support/python.sh "$$test" | sed 's/^1..0 # SKIP/skipped:/'
+EXTRA_DIST += tests/bench/python-overhead.py
+
+clean-local: clean-python
+clean-python:
 	rm -rf python-venv python-venv.reason
-.PHONY: check-python
+.PHONY: bench-python check-python clean-python

@@ -51,6 +51,7 @@ for _name in _NAMES:
 _NAME_ADDRESSES = tuple(ctypes.addressof(name) for name in _NAMES)
 _DESTRUCTOR = ctypes.cast(lib.dt2_dlpack_capsule_free, c_void_p).value
 
+_dlpack = lib.dt2_tensor_dlpack
 UNVERSIONED = _native.ENUMS["DT2_DLPACK_UNVERSIONED"]
 VERSIONED = _native.ENUMS["DT2_DLPACK_VERSIONED"]
 
@@ -70,11 +71,11 @@ scratch = _Scratch()
 
 def capsule(model: int, session: Optional[int], index: int, kind: int = UNVERSIONED) -> Any:
     """A PyCapsule of a tensor, by handles. Its destructor, and the deleter in it, are C of the library."""
-    answer = scratch
-    if lib.dt2_tensor_dlpack(model, session, index, kind, answer.managed_ref, answer.error_ref) < 0:
-        code = answer.error.code
-        raise failure(answer.error, ExportError if code == _native.ENUMS["DT2_EUSAGE"] else None)
-    return _new_capsule(answer.managed.value, _NAME_ADDRESSES[kind], _DESTRUCTOR)
+    answer = scratch.__dict__  # of this thread
+    if _dlpack(model, session, index, kind, answer["managed_ref"], answer["error_ref"]) < 0:
+        error = answer["error"]
+        raise failure(error, ExportError if error.code == _native.ENUMS["DT2_EUSAGE"] else None)
+    return _new_capsule(answer["managed"], _NAME_ADDRESSES[kind], _DESTRUCTOR)
 
 
 _NO_NUMPY = {"BF16": "bfloat16", "F8_E4M3": "float8", "F8_E5M2": "float8", "F8_E8M0": "float8", "F4": "float4"}

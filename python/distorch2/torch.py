@@ -21,14 +21,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Optional, Union
 
 import torch
-from torch.utils.dlpack import from_dlpack
 
 from ._core import failure
 from ._native import lib
-from .errors import FailedError, UsageError
+from ._standin import Absent
+from .errors import UsageError
 from .model import Model
 from .session import Session, SessionStatistics, Span
 from .tensor import capsule, scratch
+
+# What torch.from_dlpack() and nn.Parameter() come to for a capsule and a plain tensor, without their way there.
+_from_capsule: Callable[[Any], torch.Tensor] = torch._C._from_dlpack
+_make_subclass = torch.Tensor._make_subclass  # type: ignore[attr-defined]
+_Parameter = torch.nn.Parameter
+_acquire = lib.dt2_session_acquire
+_release = lib.dt2_session_release
 
 DTYPES: dict[str, torch.dtype] = {
     name: getattr(torch, attribute)
@@ -57,55 +64,6 @@ DTYPES: dict[str, torch.dtype] = {
 
 NameMap = Union[None, Mapping[str, str], Callable[[str], Optional[str]]]
 """From a parameter's name in the module to a tensor's name in the model; None: it is not in the model."""
-
-
-class _Absent(torch.Tensor):
-    """Stands for a weight that is elsewhere: shape, dtype and device, and no bytes.
-
-    Its device is the one that computes, so that code which asks a weight where to put its input gets a good answer.
-    """
-
-    _distorch2_name: str
-    _distorch2_why: str
-
-    @staticmethod
-    def __new__(
-        cls: type, like: torch.Tensor, name: str, why: str, dtype: torch.dtype, device: torch.device
-    ) -> _Absent:
-        made = torch.Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
-            cls, like.shape, strides=like.stride(), dtype=dtype, device=device, requires_grad=False
-        )
-        made._distorch2_name = name
-        made._distorch2_why = why
-        return made  # type: ignore[no-any-return]
-
-    def __repr__(self, *, tensor_contents: Any = None) -> str:
-        return f"<{self._distorch2_name}: {self._distorch2_why}>"
-
-    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
-
-    @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        absent = next(each for each in _flat((args, kwargs or {})) if isinstance(each, _Absent))
-        if func is torch.ops.aten.detach.default:  # by which a Parameter is made, or .data asked for
-            return _Absent(absent, absent._distorch2_name, absent._distorch2_why, absent.dtype, absent.device)
-        args = kwargs = None  # a traceback keeps this frame, and would keep the weights that are among them
-        raise FailedError(
-            f"{absent._distorch2_name} was used by {func}, and it {absent._distorch2_why}",
-            "a module that reads the weights of another names it in attach(whole=...)",
-        )
-
-
-def _flat(value: Any) -> Iterator[Any]:
-    """The leaves of nested arguments."""
-    if isinstance(value, (list, tuple)):
-        for each in value:
-            yield from _flat(each)
-    elif isinstance(value, dict):
-        for each in value.values():
-            yield from _flat(each)
-    else:
-        yield value
 
 
 def torch_device(name: str) -> torch.device:
@@ -140,10 +98,11 @@ class _Slot:
         self.cast = place.cast
         self.users = 0
 
-    def use(self, model: int, session: Optional[int]) -> None:
-        if self.users == 0:
-            self.fill(model, session)
-        self.users += 1
+    def fill(self, model: int, session: Optional[int]) -> None:
+        value = _from_capsule(capsule(model, session, self.index))
+        if self.cast is not None:
+            value = value.to(self.cast)
+        self.entries[self.key] = _make_subclass(_Parameter, value, self.grad) if self.is_parameter else value
 
     def leave(self, failed: bool) -> None:
         self.users -= 1
@@ -152,20 +111,11 @@ class _Slot:
                 self.entries[self.key].data = torch.empty(0, dtype=self.absent.dtype, device=self.absent.device)
             self.entries[self.key] = self.absent
 
-    def fill(self, model: int, session: Optional[int]) -> None:
-        if torch.is_inference_mode_enabled():
-            with torch.inference_mode(False):  # a tensor that is made in this mode meets other kernels
-                return self.fill(model, session)
-        value = from_dlpack(capsule(model, session, self.index))
-        if self.cast is not None:
-            value = value.to(self.cast)
-        self.entries[self.key] = torch.nn.Parameter(value, self.grad) if self.is_parameter else value
-
 
 class _Unit:
     """What one module needs around its forward: blocks to hold, and slots to fill from them."""
 
-    __slots__ = ("attachment", "name", "blocks", "slots", "depth", "held", "used", "last_hook")
+    __slots__ = ("attachment", "name", "blocks", "slots", "depth", "held", "filled", "last_hook")
 
     def __init__(self, attachment: Attachment, name: str, slots: list[_Slot]) -> None:
         self.attachment = attachment
@@ -174,50 +124,57 @@ class _Unit:
         self.blocks = list(dict.fromkeys(slot.block for slot in slots))
         self.depth = 0
         self.held = 0
-        self.used = 0
+        self.filled = 0
         self.last_hook = -1
 
     def enter(self, module: torch.nn.Module, _args: Any) -> None:
         attachment = self.attachment
-        session, model = attachment.session._ptr, attachment.model._ptr
+        session = attachment.session._ptr
         attachment._begin(self)
         hooks = module._forward_hooks
         if next(reversed(hooks)) != self.last_hook:  # hooks that came later may read the weights: ours is the last
             hooks.move_to_end(self.last_hook)  # type: ignore[attr-defined]
         if self.depth > 1:  # a module within itself
             return
-        answer = scratch
+        error = scratch.error_ref
         for block in self.blocks:
-            if lib.dt2_session_acquire(session, block, 0, answer.error_ref) < 0:
-                raise failure(answer.error)
+            if _acquire(session, block, 0, error) < 0:
+                raise failure(scratch.error)
             self.held += 1
-        for slot in self.slots:
-            slot.use(model, session)
-            self.used += 1
+        model = attachment.model._raw or attachment.model._ptr  # which says that it is closed
+        if torch.is_inference_mode_enabled():
+            with torch.inference_mode(False):  # a tensor that is made in this mode meets other kernels
+                self._fill(model, session)
+        else:
+            self._fill(model, session)
 
-    def leave(self, _module: torch.nn.Module, _args: Any, result: Any) -> bool:
-        """Also called where the forward, or a hook before ours, failed: then it may not have been entered at all. Tells
-        whether this was the end of it."""
-        if not self.depth or threading.get_ident() != self.attachment._thread:
-            return False
-        self.depth -= 1
-        if self.depth == 0:
-            self.release(failed=result is None and sys.exc_info()[0] is not None)
-        return self.depth == 0
+    def _fill(self, model: int, session: int) -> None:
+        for slot in self.slots:
+            if slot.users == 0:
+                slot.fill(model, session)
+            slot.users += 1
+            self.filled += 1
+
+    def leave(self, _module: torch.nn.Module, _args: Any, result: Any) -> None:
+        """Also called where the forward, or a hook before ours, failed: then it may not have been entered at all."""
+        if self.depth and threading.get_ident() == self.attachment._thread:
+            self.depth -= 1
+            if self.depth == 0:
+                self.release(failed=result is None and sys.exc_info()[0] is not None)
 
     def release(self, failed: bool) -> None:
         """Gives all of it back, also what an entry that failed had got so far."""
         attachment = self.attachment
         self.depth = 0
-        while self.used:
-            self.used -= 1
-            self.slots[self.used].leave(failed)
-        answer = scratch
+        while self.filled:
+            self.filled -= 1
+            self.slots[self.filled].leave(failed)
         refused = None
-        while self.held:
+        session, error = attachment.session._raw, scratch.error_ref
+        while self.held and session:
             self.held -= 1
-            if lib.dt2_session_release(attachment.session._ptr, self.blocks[self.held], answer.error_ref) < 0:
-                refused = failure(answer.error)
+            if _release(session, self.blocks[self.held], error) < 0:
+                refused = failure(scratch.error)
         attachment._active.remove(self)
         if refused is not None:
             raise refused
@@ -234,11 +191,9 @@ class _Root(_Unit):
             attachment._release_all()  # a pass that Ctrl-C ended ran none of its hooks
         super().enter(module, _args)
 
-    def leave(self, module: torch.nn.Module, args: Any, result: Any) -> bool:
-        ended = super().leave(module, args, result)
-        if ended:
-            self.attachment.session.next_pass()
-        return ended
+    def release(self, failed: bool) -> None:
+        super().release(failed)
+        self.attachment.session.next_pass()
 
 
 class Attachment:
@@ -312,7 +267,8 @@ class Attachment:
             if place.index is not None and place.cast is None and not self.session.streams(place.block):
                 again = (place.index, place.is_parameter)
                 if again not in shared:
-                    _Slot(place).fill(self.model._ptr, None)
+                    with torch.inference_mode(False):
+                        _Slot(place).fill(self.model._ptr, None)
                     shared[again] = entries[key]
                 entries[key] = shared[again]
                 place.resident = True
@@ -335,11 +291,7 @@ class Attachment:
 
     def _watch(self, module: torch.nn.Module, unit: _Unit) -> None:
         before = module.register_forward_pre_hook(unit.enter, prepend=True)
-
-        def leave(module: torch.nn.Module, args: Any, result: Any) -> None:  # what a hook returns would be the new result
-            unit.leave(module, args, result)
-
-        after = module.register_forward_hook(leave, always_call=True)
+        after = module.register_forward_hook(unit.leave, always_call=True)
         unit.last_hook = after.id
         self._undo += [before.remove, after.remove]
 
@@ -554,7 +506,7 @@ class _Wanted:
 
     def _stand_in(self, place: _Place, name: str, why: str, dtype: torch.dtype) -> Any:
         like = torch.empty(place.before.shape, device="meta")
-        absent = _Absent(like, name, why, dtype, self._device)
+        absent = Absent(like, name, why, dtype, self._device)
         return torch.nn.Parameter(absent, place.before.requires_grad) if place.is_parameter else absent
 
     def _choose_dtype(self) -> None:

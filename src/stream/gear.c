@@ -276,24 +276,34 @@ static bool start_asked(struct dt2_session *session)
     return true;
 }
 
+/* The next unit that is to be fetched; those before it that are in the window stay there. DT2_NOWHERE: there is none. */
+static size_t ahead(struct dt2_session *session)
+{
+    for (;;) {
+        size_t index = session->gear.halted ? DT2_NOWHERE : dt2_order_ahead(&session->order);
+        if (index == DT2_NOWHERE || session->units.units[index].state == DT2_UNIT_ABSENT)
+            return index;
+        dt2_window_expect(&session->places, index);
+        session->units.units[index].wanted = true;
+        dt2_order_fetched(&session->order);
+    }
+}
+
 /* What comes next. True: there is work. */
 static bool start_ahead(struct dt2_session *session)
 {
-    for (;;) {
-        size_t index = dt2_order_ahead(&session->order);
-        if (index == DT2_NOWHERE || session->gear.halted)
-            return false;
-        struct dt2_unit *unit = &session->units.units[index];
-        bool here = unit->state != DT2_UNIT_ABSENT;
-        if (here)
-            dt2_window_expect(&session->places, index);
-        else if (!place_ahead(session, index))
-            return false;
-        unit->wanted = true;
-        dt2_order_fetched(&session->order);
-        if (!here)
-            return true;
-    }
+    size_t index = ahead(session);
+    if (index == DT2_NOWHERE || !place_ahead(session, index))
+        return false;
+    session->units.units[index].wanted = true;
+    dt2_order_fetched(&session->order);
+    return true;
+}
+
+void dt2_gear_wake(struct dt2_session *session)
+{
+    if (session->asked_count || ahead(session) != DT2_NOWHERE)
+        pthread_cond_signal(&session->work);
 }
 
 /* What is to be sent next of the current unit: of one stretch, into one part. False: all is sent. */

@@ -196,7 +196,7 @@ void dt2_session_next_pass(struct dt2_session *session)
     if (session->units.count && dt2_order_pass(&session->order))
         unwant_all(session);
     turn_page(session);
-    pthread_cond_signal(&session->work);
+    dt2_gear_wake(session);
     pthread_mutex_unlock(&session->lock);
 }
 
@@ -369,7 +369,7 @@ int dt2_session_release(struct dt2_session *session, size_t block, struct dt2_er
         int failed = release_unit(session, units->lists[i], rc < 0 ? NULL : err);
         rc = rc < 0 ? rc : failed;
     }
-    pthread_cond_signal(&session->work);
+    dt2_gear_wake(session);
     pthread_mutex_unlock(&session->lock);
     return rc;
 }
@@ -391,7 +391,7 @@ int dt2_session_acquire(struct dt2_session *session, size_t block, unsigned flag
     }
     while (rc < 0 && i > first)
         release_unit(session, units->lists[--i], NULL);
-    pthread_cond_signal(&session->work);
+    dt2_gear_wake(session);
     pthread_mutex_unlock(&session->lock);
     if (rc == 0 && (flags & DT2_ACQUIRE_HOST)) {
         rc = wait_for_stream(session, err);
@@ -445,7 +445,7 @@ void dt2_session_let_go(struct dt2_session *session, size_t tensor)
 {
     pthread_mutex_lock(&session->lock);
     release_unit(session, session->units.of_tensor[session->model->table.same_as[tensor]], NULL);
-    pthread_cond_signal(&session->work);
+    dt2_gear_wake(session);
     pthread_mutex_unlock(&session->lock);
 }
 

@@ -198,6 +198,8 @@ void dt2_gear_clear(struct dt2_session *session);
 
 /* Has a unit fetched before all that is fetched ahead. The lock is held. */
 void dt2_gear_ask(struct dt2_session *session, size_t index);
+/* Wakes the thread if there is something for it to do: a wake costs more than an acquire. The lock is held. */
+void dt2_gear_wake(struct dt2_session *session);
 
 /* The routes of a session's shares to its window. Errors: of drivers. */
 int dt2_routes_make(struct dt2_session *session, struct dt2_error *err);

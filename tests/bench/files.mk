@@ -25,4 +25,5 @@ $(BENCH_MODEL): tests/support/mkmodel$(EXEEXT)
 bench: all $(BENCH_MODEL) $(EXTRA_PROGRAMS)
 	@top_srcdir='$(abs_top_srcdir)' top_builddir='$(abs_top_builddir)' PYTHON3='$(PYTHON3)' \
 	$(SHELL) $(top_srcdir)/tests/bench/bench.sh $(BENCH_MODEL)
+	@$(MAKE) -s --no-print-directory $(AM_MAKEFLAGS) bench-python
 .PHONY: bench

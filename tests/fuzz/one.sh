@@ -18,8 +18,11 @@ set -- -max_total_time="$FUZZ_SECONDS" -print_final_stats=1 -rss_limit_mb=1024 -
 for folder in "$tests/fuzz/seeds/$name" "$tests/data/$seeds" "$tests/data/hostile/$seeds"; do
     [ ! -d "$folder" ] || set -- "$@" "$folder"
 done
-if ! "fuzz/$name" "$@" >"$log" 2>&1; then
+status=0
+"fuzz/$name" "$@" >"$log" 2>&1 || status=1
+times >>"$log" # its last line: the target's processor time
+if [ $status -ne 0 ]; then
     echo "$name: FAILED; fuzz/logs/$name tells why"
-    grep -E 'ERROR|SUMMARY|runtime error' "$log" || tail -n 5 "$log"
-    exit 1
+    grep -E 'ERROR|SUMMARY|runtime error' "$log" || tail -n 7 "$log"
 fi
+exit "$status"

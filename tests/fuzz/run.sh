@@ -36,13 +36,12 @@ value()
     sed -n "s/$1/\\1/p" "fuzz/logs/$name" | tail -n 1
 }
 
-# Edges: what was taken of the branches of the whole library.
+# Minutes are those of the processor; edges what was taken of the branches of the whole library.
 printf '%-14s %12s %9s %8s %8s  %s\n' target executions minutes edges inputs found
 for name in $targets; do
-    seconds=$(value '^Done [0-9]* runs in \([0-9]*\) second.*')
     found=$(find fuzz/found -name "$name-*" | wc -l)
     printf '%-14s %12s %9s %8s %8s  %s\n' "$name" "$(value '^stat::number_of_executed_units: *\([0-9]*\)$')" \
-        "$(echo "${seconds:-0}" | awk '{ printf "%.1f", $1 / 60 }')" "$(value '.* cov: \([0-9]*\) .*')" \
+        "$(tail -n 1 "fuzz/logs/$name" | awk -F '[ms ]+' '{ printf "%.1f", $1 + $3 + ($2 + $4) / 60 }')" "$(value '.* cov: \([0-9]*\) .*')" \
         "$(value '.* corp: \([0-9]*\)\/.*')" "$([ "$found" -eq 0 ] && echo nothing || echo "$found: see fuzz/logs/$name")"
 done
 exit "$status"

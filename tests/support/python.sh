@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 # Runs one test in Python with the package of this tree and the library that was built; skips it as a whole where that cannot
-# be. Tests in tests/python/torch run with the environment that `make check-python` made, all others with any Python.
+# be. Those that need torch run with the environment that `make check-python` made, all others with any Python.
 test=$1
 src=${top_srcdir:-.}
 build=${top_builddir:-.}
@@ -12,7 +12,7 @@ skip() {
 }
 
 case $test in
-*/python/torch/*)
+*/python/torch/* | */bench/*)
     venv=${DISTORCH2_PYTHON_VENV:-$build/python-venv}
     python=$venv/bin/python
     [ -x "$python" ] || skip "$(cat "$venv.reason" 2>/dev/null || echo 'make check-python makes what this needs')"
@@ -31,7 +31,8 @@ if grep -q __asan_init "$library"; then
         runtime=$(${CC:-cc} -print-file-name=$name)
         [ "$runtime" = "$name" ] || break
     done
-    LD_PRELOAD=$runtime${LD_PRELOAD:+:$LD_PRELOAD}
+    # C++ comes with it: the runtime looks for what throws exceptions when it starts, and torch would bring it later.
+    LD_PRELOAD=$runtime:libstdc++.so.6${LD_PRELOAD:+:$LD_PRELOAD}
     ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0
     export LD_PRELOAD ASAN_OPTIONS
 elif grep -q __tsan_init "$library"; then

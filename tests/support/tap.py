@@ -48,6 +48,16 @@ def scratch(name=""):
     return os.path.join(_folder, name)
 
 
+def remove_scratch():
+    if _folder is not None:
+        shutil.rmtree(_folder, ignore_errors=True)
+
+
+def count(number, what):
+    """One of the lines that are summed over all tests by what was counted."""
+    print(f"# count: {number} {what}", flush=True)
+
+
 def layout(name, seed=1):
     """A model of a layout in tests/data/layouts, made once."""
     path = scratch(f"{name}-{seed}.safetensors")
@@ -79,6 +89,5 @@ def run_tests(namespace=None):
             failed += 1
             print(f"not ok {what}", flush=True)
             diag(traceback.format_exc())
-    if _folder is not None:
-        shutil.rmtree(_folder, ignore_errors=True)
+    remove_scratch()
     sys.exit(failed > 0)

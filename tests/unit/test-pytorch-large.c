@@ -291,6 +291,35 @@ static void test_entries(void)
     expect("entries of an archive", finish_archive(&archive), 1, NULL);
 }
 
+/* The legacy layout: each tensor has a storage of its own, which the list of keys names and which has a count. */
+static void test_legacy(void)
+{
+    struct bytes file = { 0 };
+    PUT(&file, "\x80\2\x8a\x0al\xfc\x9c\x46\xf9 j\xa8P\x19.\x80\2M\xe9\3.\x80\2}.");
+    PUT(&file, "\x80\2ctorch._utils\n_rebuild_tensor_v2\nq\0"
+               "0ctorch\nFloatStorage\nq\1"
+               "0K\1\x85q\2"
+               "0ccollections\nOrderedDict\n)Rq\3"
+               "0}");
+    for (size_t i = 0; i < many; i++) {
+        put_text(&file, "t%zu", i);
+        PUT(&file, "h\0((X\7\0\0\0storageh\1");
+        put_text(&file, "%zu", i);
+        PUT(&file, "X\3\0\0\0cpuK\1NtQK\0h\2h\2\x89h\3tRs");
+    }
+    PUT(&file, ".\x80\2](");
+    for (size_t i = 0; i < many; i++)
+        put_text(&file, "%zu", i);
+    PUT(&file, "e.");
+    for (size_t i = 0; i < many; i++) {
+        put_u64(&file, 1);
+        PUT(&file, "abcd");
+    }
+    const char *path = scratch_file("large", file.data, file.size, 0);
+    free(file.data);
+    expect("storages of the legacy layout", path, many, NULL);
+}
+
 int main(void)
 {
     if (getenv("DT2_TEST_SLOW"))
@@ -300,6 +329,7 @@ int main(void)
     test_sharing();
     test_tensors();
     test_entries();
+    test_legacy();
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     diag("%ld MiB of memory at most, the files themselves included", usage.ru_maxrss / 1024);

@@ -115,7 +115,7 @@ def test_between_passes_streamed_weights_are_stand_ins():
             absent = [
                 (name, parameter)
                 for name, parameter in network.named_parameters()
-                if type(parameter).__name__ == "_Absent"
+                if type(parameter).__name__ == "Absent"
             ]
             assert absent
             for name, parameter in absent:

@@ -79,6 +79,7 @@ def compare(name, memory):
             assert torch.equal(stock_tensor, tensor), f"{name}: outputs differ"
     assert not torch.equal(expected[0][0], expected[1][0])
     tap.diag(f"{name}: {support.PASSES} passes of {len(expected[0])} outputs are equal, bit for bit")
+    tap.count(support.PASSES * len(expected[0]), "outputs of networks, equal to the stock program's")
     assert spread["missing"] == spread["unused"] == []
     assert spread["passes"] == support.PASSES
     assert spread["window_used"] <= spread["window"] <= spread["planned_window"]
