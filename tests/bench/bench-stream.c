@@ -331,9 +331,10 @@ static void bench_links(const char *donor, enum dt2_host_memory host_memory, uns
     double per_byte = seconds_per_byte(session, &runtime, stream);
     for (unsigned i = 0; i < rounds; i++)
         stalls[i] = stall_of(session, &runtime, stream, per_byte) * 100;
+    double middle = median(stalls, rounds);
     printf("stream from %-6s %-9s %6.2f GB/s  stalls %5.1f %% of a pass (%.1f..%.1f; below 5 wanted)\n", donor,
            strcmp(donor, "cpu") ? "" : host_memory == DT2_HOST_PINNED ? "pinned" : "pageable", 1e-9 / per_byte,
-           median(stalls, rounds), stalls[0], stalls[rounds - 1]);
+           middle, stalls[0], stalls[rounds - 1]);
     fflush(stdout);
     dt2_session_close(session, NULL);
     runtime_stream_free(&runtime, stream);

@@ -197,12 +197,14 @@ static uint64_t end_of(struct sim_stream *stream, const struct sim_op *op)
     return *link_free_ns + delay_ns;
 }
 
-/* What moving the bytes takes us is part of the time that they are on a link. */
+/* What moving the bytes may take us is part of the time that they are on a link; the first quarter of it nothing moves. */
 static uint64_t moving_time_ns(const struct sim_stream *stream, const struct sim_op *op)
 {
-    enum { BYTES_PER_NS = 3 };
     const struct sim_device *device = sim_link_of(stream, op);
-    return device && device->link_gbps > 0 && device->link_gbps < BYTES_PER_NS ? op->command.bytes / BYTES_PER_NS : 0;
+    if (!device || device->link_gbps <= 0)
+        return 0;
+    double link_ns = (double)op->command.bytes / device->link_gbps, slow_ns = (double)op->command.bytes;
+    return (uint64_t)(link_ns * 0.75 < slow_ns ? link_ns * 0.75 : slow_ns);
 }
 
 static void sleep_until(uint64_t end_ns)
