@@ -157,8 +157,8 @@ static bool keep_lasting(void *data, size_t unit)
 }
 
 /*
- * Gives a unit that is fetched ahead the place where it will arrive first; when that is one where something still has to
- * stay, it waits for it rather than to take a worse one. False: not now.
+ * Gives a unit that is fetched ahead the place where it will arrive first; when that is one where something still has
+ * to stay, it waits for it rather than to take a worse one. False: not now.
  */
 static bool place_ahead(struct dt2_session *session, size_t index)
 {

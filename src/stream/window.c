@@ -18,8 +18,8 @@ uint64_t dt2_window_bytes(const struct dt2_window *window)
 }
 
 /*
- * Whether a unit may be placed there at all. A lone slab of two units or more keeps room for one of the largest on one side
- * of whatever is placed: else a unit in the middle would leave none to the next one.
+ * Whether a unit may be placed there at all. A lone slab of two units or more keeps room for one of the largest on one
+ * side of whatever is placed: else a unit in the middle would leave none to the next one.
  */
 static bool admissible(const struct dt2_window *window, uint64_t at, uint64_t bytes)
 {

@@ -3,9 +3,9 @@
  * Where units of a network lie in the window of a session. Positions count through all slabs of the window; no unit lies
  * across two. New units push out what lay there, when it has been read. Pure.
  *
- * Where a unit should go depends on when what lies there will have been read, and nobody knows. So places are chosen as if
- * units were read in the order in which they come, and computing with one took as long as copying it, which is where the
- * choice matters: with slow copies all wait for them anyway, with fast ones there is time enough. Then a clock that
+ * Where a unit should go depends on when what lies there will have been read, and nobody knows. So places are chosen as
+ * if units were read in the order in which they come, and computing with one took as long as copying it, which is where
+ * the choice matters: with slow copies all wait for them anyway, with fast ones there is time enough. Then a clock that
  * counts bytes tells both.
  */
 #ifndef DT2_STREAM_WINDOW_H
@@ -45,8 +45,8 @@ void dt2_window_cut(struct dt2_window *window, uint64_t bytes, uint64_t most);
 uint64_t dt2_window_bytes(const struct dt2_window *window);
 
 /*
- * Finds the place where `bytes` bytes, a multiple of the alignment, arrive first, and of several such places the next behind
- * the last unit, wrapping round. It covers no unit for which keep() is true. Where the window has room for two of the
+ * Finds the place where `bytes` bytes, a multiple of the alignment, arrive first, and of several such places the next
+ * behind the last unit, wrapping round. It covers no unit for which keep() is true. Where the window has room for two of the
  * largest, one that is placed alone leaves room for another.
  */
 bool dt2_window_find(const struct dt2_window *window, uint64_t bytes, bool (*keep)(void *data, size_t unit), void *data,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How close sessions come to the limits: of this machine's own copies between OpenCL devices, and, on a simulated machine,
- * of links with a computation that takes as long as they do. Medians of interleaved rounds in one run; ratios count.
+ * How close sessions come to the limits: of this machine's own copies between OpenCL devices, and, on a simulated
+ * machine, of links with a computation that takes as long as they do. Medians of interleaved rounds in one run; ratios count.
  *
  *   bench-stream MODEL [ROUNDS]                                 streaming to opencl:0, and resident blocks
  *   tests/sim/run MACHINE bench-stream MODEL [ROUNDS [DONOR]]   stalls on cuda:0 of a machine with links
@@ -184,7 +184,8 @@ static double raw_relay(struct side *from, struct side *to, char *slots[SLOTS])
     for (size_t i = 0; i < count + 1; i++) {
         if (i < count) {
             finish_event(&writes[i % SLOTS]);
-            must_cl(clEnqueueReadBuffer(from->queue, from->buffer, CL_FALSE, i * PIECE, piece_at(i * PIECE, from->bytes),
+            size_t at = i * PIECE;
+            must_cl(clEnqueueReadBuffer(from->queue, from->buffer, CL_FALSE, at, piece_at(at, from->bytes),
                                         slots[i % SLOTS], 0, NULL, &reads[i % SLOTS]),
                     "a read");
             clFlush(from->queue);
@@ -255,7 +256,8 @@ static void bench_copies(const char *donor, unsigned rounds)
         ours[i] = stream(session, count);
     }
     double a = median(ours, rounds), b = median(raw, rounds);
-    printf("stream from %-8s to opencl:0 %6.2f GB/s (%.2f..%.2f)  raw copy %6.2f GB/s (%.2f..%.2f)  ratio %.2f (0.9 wanted)\n",
+    printf("stream from %-8s to opencl:0 %6.2f GB/s (%.2f..%.2f)  raw copy %6.2f GB/s (%.2f..%.2f)  ratio %.2f"
+           " (0.9 wanted)\n",
            donor, a, ours[0], ours[rounds - 1], b, raw[0], raw[rounds - 1], a / b);
     for (int i = 0; i < SLOTS; i++)
         free(slots[i]);
@@ -285,7 +287,7 @@ static double seconds_per_byte(struct dt2_session *session, const struct runtime
     return (now() - begin) / (double)(after.bytes - before.bytes);
 }
 
-/* A pass in which each block computes as long as its bytes take; without the session, the computation alone. Seconds. */
+/* Seconds of a pass in which each block computes as long as its bytes take; without a session, of the computation alone. */
 static double compute(struct dt2_model *model, struct dt2_session *session, const struct runtime *runtime, void *stream,
                       double per_byte)
 {

@@ -197,7 +197,7 @@ static uint64_t end_of(struct sim_stream *stream, const struct sim_op *op)
     return *link_free_ns + delay_ns;
 }
 
-/* What moving the bytes may take us is part of the time that they are on a link; the first quarter of it nothing moves. */
+/* What moving bytes takes us is part of the time that they are on a link, of which a quarter passes before. */
 static uint64_t moving_time_ns(const struct sim_stream *stream, const struct sim_op *op)
 {
     const struct sim_device *device = sim_link_of(stream, op);
