@@ -6,7 +6,8 @@ python_tests = \
 	tests/python/test_native.py \
 	tests/python/test_objects.py \
 	tests/python/test_process.py \
-	tests/python/test_session.py
+	tests/python/test_session.py \
+	tests/python/test_simulated.py
 python_torch_tests = \
 	tests/python/torch/test_attach.py \
 	tests/python/torch/test_arrays.py \

@@ -3,9 +3,10 @@
 
     python diffusers_controlnet.py FOLDER 'cpu,30%;opencl:0,35%;opencl:1,*'
 
-FOLDER is what ControlNetModel.save_pretrained() wrote, or a repository's folder. This needs torch, diffusers and the package
-distorch2. The network computes on the processor here; with --compute-device cuda:0 it computes there, and the other shares
-reach it while the layer before is computing. In a pipeline of diffusers the attached network takes the ControlNet's place:
+FOLDER is what ControlNetModel.save_pretrained() wrote, or a repository's folder. This needs torch, diffusers and the
+package distorch2. The network computes on the processor here; with --compute-device cuda:0 it computes there, and the
+other shares reach it while the layer before is computing. In a pipeline of diffusers the attached network takes the
+ControlNet's place:
 
     StableDiffusionControlNetPipeline.from_pretrained(base, controlnet=network)
 """
@@ -21,7 +22,8 @@ from distorch2.torch import attach
 
 
 def inputs_for(network, step, size):
-    """Made-up inputs of the right shapes, two of each as guidance has it, on the device and in the dtype of the network."""
+    """Made-up inputs of the right shapes, two of each as guidance has it, on the device and in the dtype of the
+    network."""
     config = network.config
     made = {
         "sample": torch.randn(2, config.in_channels, size, size),
@@ -59,12 +61,15 @@ def main():
     with torch.device("meta"):
         network = ControlNetModel.from_config(ControlNetModel.load_config(options.folder)).eval()
 
-    with distorch2.Context() as context, context.load(
-        options.folder,
-        compute_device=options.compute_device,
-        virtual_vram_gb=0,
-        expert_mode_allocations=options.allocations,
-    ) as model:
+    with (
+        distorch2.Context() as context,
+        context.load(
+            options.folder,
+            compute_device=options.compute_device,
+            virtual_vram_gb=0,
+            expert_mode_allocations=options.allocations,
+        ) as model,
+    ):
         for device in model.statistics.devices:
             print(f"{device.device:9} {distorch2.format_size(device.bytes)}")
         with attach(network, model) as attachment:

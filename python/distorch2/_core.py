@@ -121,7 +121,7 @@ class Handle:
     def _check_process(self) -> None:
         if self._pid != os.getpid():
             raise ForkError(
-                f"this {self._what} belongs to process {self._pid}: it cannot be used in a forked child ({os.getpid()})",
+                f"this {self._what} belongs to process {self._pid}: it cannot be used in a forked child, {os.getpid()}",
                 "load the model after the fork, or start processes with multiprocessing's method 'spawn'",
             )
 
@@ -168,4 +168,4 @@ def made(function: Callable[..., int], *arguments: Any) -> int:
 
 
 def string_array(values: list[bytes]) -> Any:
-    return (c_char_p * len(values))(*values) if values else ctypes.cast(None, POINTER(c_char_p))
+    return (c_char_p * len(values))(*values) if values else POINTER(c_char_p)()

@@ -21,23 +21,23 @@ class Absent(torch.Tensor):
     _distorch2_why: str
 
     @staticmethod
-    def __new__(
-        cls: type, like: torch.Tensor, name: str, why: str, dtype: torch.dtype, device: torch.device
-    ) -> Absent:
-        made = torch.Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+    def __new__(cls: type, like: torch.Tensor, name: str, why: str, dtype: torch.dtype, device: torch.device) -> Absent:
+        made: Any = torch.Tensor._make_wrapper_subclass(
             cls, like.shape, strides=like.stride(), dtype=dtype, device=device, requires_grad=False
         )
         made._distorch2_name = name
         made._distorch2_why = why
         return made  # type: ignore[no-any-return]
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         return f"<{self._distorch2_name}: {self._distorch2_why}>"
 
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(  # type: ignore[override]
+        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         absent = next(each for each in _flat((args, kwargs or {})) if isinstance(each, Absent))
         if func is torch.ops.aten.detach.default:  # by which a Parameter is made, or .data asked for
             return Absent(absent, absent._distorch2_name, absent._distorch2_why, absent.dtype, absent.device)

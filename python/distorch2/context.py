@@ -11,7 +11,7 @@ from types import GeneratorType
 from typing import Any, Callable, Optional, Union
 
 from . import _native
-from ._core import Handle, call, encode, failure, made
+from ._core import Handle, encode, failure, made
 from ._log import Log, log_callback
 from ._native import lib
 from .devices import Devices
@@ -68,8 +68,8 @@ class _Watch:
     """Progress as C calls it, also when nobody asked for it, since it is here that Ctrl-C is noticed.
 
     Python looks for signals where a function begins, which is before any ``try`` in it; what a signal's handler raises
-    there would be lost between Python and C. A generator that waits inside a ``try`` has no such place. So the callback is
-    ``GeneratorType.send``, a function of C's, and what C gives it as the caller's data is the generator.
+    there would be lost between Python and C. A generator that waits inside a ``try`` has no such place. So the
+    callback is ``GeneratorType.send``, a function of C's, and what C gives it as the caller's data is the generator.
     """
 
     def __init__(self, progress: Optional[ProgressFunction]) -> None:
@@ -102,15 +102,14 @@ class Context(Handle):
     _what = "context"
 
     def __init__(self, backend_path: Optional[Union[str, Sequence[Path]]] = None, log: Log = None) -> None:
-        """``backend_path``: folders with driver modules, instead of $DISTORCH2_BACKEND_PATH and the library's own. ``log``
-        receives the library's log, from any thread: a ``logging.Logger``, or a callable that takes a level and a line.
+        """``backend_path``: folders with driver modules, instead of $DISTORCH2_BACKEND_PATH and the library's own.
+        ``log`` receives the library's log, from any thread: a ``logging.Logger``, or a callable that takes a level
+        and a line.
         """
         if backend_path is not None and not isinstance(backend_path, str):
             backend_path = ":".join(os.fspath(folder) for folder in backend_path)
         callback = log_callback(log)
-        options = _native.context_options(
-            ctypes.sizeof(_native.context_options), callback, None, encode(backend_path)
-        )
+        options = _native.context_options(ctypes.sizeof(_native.context_options), callback, None, encode(backend_path))
         super().__init__(made(lib.dt2_context_create, byref(options)), _end(callback))
 
     def close(self) -> None:
@@ -123,8 +122,8 @@ class Context(Handle):
         super().close()
 
     def devices(self, free: bool = False, measure: bool = False, unusable: bool = False) -> Devices:
-        """A snapshot of the devices. ``free``: free bytes also where only a context on the GPU can tell; ``measure``: the
-        speed of copies; ``unusable``: GPUs that no driver claims."""
+        """A snapshot of the devices. ``free``: free bytes also where only a context on the GPU can tell; ``measure``:
+        the speed of copies; ``unusable``: GPUs that no driver claims."""
         flags = (
             _native.ENUMS["DT2_DEVICES_FREE"] * free
             | _native.ENUMS["DT2_DEVICES_MEASURE"] * measure
@@ -156,9 +155,9 @@ class Context(Handle):
     ) -> Model:
         """Loads a model as ``request``, or the request's options given as keywords, ask.
 
-        Ctrl-C, an exception in ``progress``, and ``progress`` returning False cancel the load: all that it took is given
-        back. ``verify`` reads every tensor back from its device and compares it with the file. ``name`` is how the
-        model is registered, its path unless given; ``staging_bytes`` and ``threads`` are 0 for the defaults.
+        Ctrl-C, an exception in ``progress``, and ``progress`` returning False cancel the load: all that it took is
+        given back. ``verify`` reads every tensor back from its device and compares it with the file. ``name`` is how
+        the model is registered, its path unless given; ``staging_bytes`` and ``threads`` are 0 for the defaults.
         """
         native = NativeRequest(requested(request, options))
         watch = _Watch(progress)

@@ -120,7 +120,7 @@ class Devices(Handle, Sequence):  # type: ignore[type-arg]
     @property
     def default(self) -> Device:
         """Where a model computes unless it is asked otherwise."""
-        return self._list[lib.dt2_devices_default(self._ptr)]
+        return self._list[int(lib.dt2_devices_default(self._ptr))]
 
     @property
     def budgets(self) -> tuple[Budget, ...]:

@@ -152,9 +152,7 @@ class File(Handle):
     def traits(self) -> Traits:
         """What else names and shapes tell of the network."""
         raw = lib.dt2_blocks_traits(self._blocks._ptr)[0]
-        return Traits(
-            raw.needs_base, raw.differences, raw.inpaint, raw.hint_channels or None, raw.union_types or None
-        )
+        return Traits(raw.needs_base, raw.differences, raw.inpaint, raw.hint_channels or None, raw.union_types or None)
 
     def find(self, name: str) -> int:
         """The index of a tensor; the error names the nearest when there is none."""

@@ -6,8 +6,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping
-from ctypes import byref, c_size_t
 from contextlib import contextmanager
+from ctypes import byref, c_size_t
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Optional, Union
@@ -107,8 +107,8 @@ class Tensors(Mapping):  # type: ignore[type-arg]
 
 
 class Model(Handle):
-    """A handle to a loaded model. Leaving ``with`` unloads it; so does :meth:`unload`. Without either it stays loaded, in
-    its context's registry, until another load ejects it or the context is closed."""
+    """A handle to a loaded model. Leaving ``with`` unloads it; so does :meth:`unload`. Without either it stays
+    loaded, in its context's registry, until another load ejects it or the context is closed."""
 
     _what = "model"
 
@@ -205,7 +205,9 @@ class Model(Handle):
             if lib.dt2_model_unload(self._ptr, _native.ENUMS["DT2_UNLOAD_REFUSE"], byref(error)) >= 0:
                 return
             if not wait or (end is not None and time.monotonic() >= end):
-                raise BusyError(failure(error).text, "close its sessions, and let go of the arrays that are views of its tensors")
+                raise BusyError(
+                    failure(error).text, "close its sessions, and let go of the arrays that are views of its tensors"
+                )
             time.sleep(_POLL_SECONDS)
 
     def session(self, **options: Any) -> Session:

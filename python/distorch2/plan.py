@@ -23,7 +23,8 @@ ReleaseFunction = Callable[[str, int], int]
 
 @dataclass(frozen=True)
 class Request:
-    """What is wanted. The first five are the inputs of ComfyUI's node ControlNetLoaderDisTorch2MultiGPU, with its defaults.
+    """What is wanted. The first five are the inputs of ComfyUI's node ControlNetLoaderDisTorch2MultiGPU, with its
+    defaults.
 
     Devices may be named in any spelling. Sizes are bytes, or words such as "1.5gb".
     """
@@ -62,8 +63,8 @@ def requested(request: Optional[Request], options: Mapping[str, Any]) -> Request
 
 
 def _limits(sizes: Mapping[str, Size], what: str) -> tuple[Any, int]:
-    pairs = [(encode(name), in_bytes(size, f"{what} of {name}")) for name, size in sizes.items()]
-    return ((_native.limit * len(pairs))(*pairs) if pairs else ctypes.cast(None, POINTER(_native.limit))), len(pairs)
+    limits = [_native.limit(encode(name), in_bytes(size, f"{what} of {name}")) for name, size in sizes.items()]
+    return ((_native.limit * len(limits))(*limits) if limits else POINTER(_native.limit)()), len(limits)
 
 
 class NativeRequest:

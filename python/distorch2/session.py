@@ -8,7 +8,7 @@ import enum
 from collections.abc import Iterator, Mapping
 from ctypes import byref
 from dataclasses import dataclass
-from typing import Any, Optional, Union
+from typing import Any, Union
 
 from . import _native
 from ._core import Handle, call, made, text
@@ -126,11 +126,11 @@ class Session(Handle):
         staging_bytes: Size = 0,
         stream: Any = None,
     ) -> None:
-        """``window_bytes``: of the window, 0 for what the plan charged. ``pinned``: shares in host memory are pinned where
-        they are, ``pinned_bytes`` of them at most (0: all). ``staging_bytes``: host memory for staging at most (0: 32
-        MiB). ``stream``: the queue on which the readers of the weights run (CUDA and HIP: its address, 0 the default
-        stream, or a ``torch.cuda.Stream``; OpenCL: a ``cl_command_queue``); without one the bytes are there when
-        :meth:`acquire` returns.
+        """``window_bytes``: of the window, 0 for what the plan charged. ``pinned``: shares in host memory are pinned
+        where they are, ``pinned_bytes`` of them at most (0: all). ``staging_bytes``: host memory for staging at most
+        (0: 32 MiB). ``stream``: the queue on which the readers of the weights run (CUDA and HIP: its address, 0 the
+        default stream, or a ``torch.cuda.Stream``; OpenCL: a ``cl_command_queue``); without one the bytes are there
+        when :meth:`acquire` returns.
         """
         pinning = "DT2_HOST_PINNED" if pinned else "DT2_HOST_PAGEABLE"
         options = _native.session_options(
@@ -149,7 +149,8 @@ class Session(Handle):
         """The name of the device on which blocks are acquired."""
 
     def close(self) -> None:
-        """Waits for copies under way, and gives everything back. Raises :class:`BusyError` while a streamed block is held."""
+        """Waits for copies under way, and gives everything back. Raises :class:`BusyError` while a streamed block is
+        held."""
         if not self.closed:
             call(lib.dt2_session_close, self._ptr)
             self._finalizer.detach()
@@ -186,13 +187,14 @@ class Session(Handle):
         self._stream = number
 
     def _check_stream(self, stream: Any) -> None:
-        """Whether a DLPack consumer on ``stream`` reads in the session's order. On the host there is none; CUDA's default
-        stream is 1 or 2 there, and 0 HIP's."""
-        if self._stream is None or stream in (None, -1):
+        """Whether a DLPack consumer on ``stream`` reads in the session's order: -1 says that it sees to that itself.
+        The default stream is 1, or None, for CUDA, and 0 for HIP. On the host there is none."""
+        if self._stream is None or stream == -1:
             return
-        if (0 if stream in (0, 1) else stream) != self._stream:
+        number = 0 if stream in (None, 0, 1) else stream
+        if number != self._stream:
             raise ExportError(
-                f"the consumer's stream {stream:#x} is not the session's, {self._stream:#x}",
+                f"the consumer's stream {number:#x} is not the session's, {self._stream:#x}",
                 "Session.use_stream() changes it",
             )
 

@@ -170,7 +170,8 @@ class Tensor:
         dl_device: Optional[tuple[int, int]] = None,
         copy: Optional[bool] = None,
     ) -> Any:
-        """A capsule for ``from_dlpack()``: versioned, and read-only, for consumers that say that they know of versions."""
+        """A capsule for ``from_dlpack()``: versioned, and read-only, for consumers that say that they know of
+        versions."""
         if copy:
             raise ExportError(f"{self.name} is exported without a copy", "read() makes one")
         if dl_device is not None and tuple(dl_device) != self.__dlpack_device__():

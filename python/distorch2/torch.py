@@ -8,8 +8,8 @@
             network(...)
 
 Forward hooks on every module that owns parameters or buffers acquire them before its forward and release them after it.
-Between times a parameter is a stand-in that has shape, dtype and device, and raises an error with its name when anything
-computes with it.
+Between times a parameter is a stand-in that has shape, dtype and device, and raises an error with its name when
+anything computes with it.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from __future__ import annotations
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Optional, Union
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from typing import Any, Callable, Optional, Union
 
 import torch
 
@@ -30,10 +31,8 @@ from .model import Model
 from .session import Session, SessionStatistics, Span
 from .tensor import capsule, scratch
 
-# What torch.from_dlpack() and nn.Parameter() come to for a capsule and a plain tensor, without their way there.
+# What torch.from_dlpack() comes to for a capsule, without the way there.
 _from_capsule: Callable[[Any], torch.Tensor] = torch._C._from_dlpack
-_make_subclass = torch.Tensor._make_subclass  # type: ignore[attr-defined]
-_Parameter = torch.nn.Parameter
 _acquire = lib.dt2_session_acquire
 _release = lib.dt2_session_release
 
@@ -73,7 +72,9 @@ def torch_device(name: str) -> torch.device:
         return torch.device("cpu")
     if kind in ("cuda", "hip"):
         if (kind == "hip") != (torch.version.hip is not None):
-            raise UsageError(f"the model computes on {name}, and this torch is built for {'CUDA' if kind == 'hip' else 'HIP'}")
+            raise UsageError(
+                f"the model computes on {name}, and this torch is built for {'CUDA' if kind == 'hip' else 'HIP'}"
+            )
         return torch.device("cuda", int(number or 0))
     raise UsageError(
         f"the model computes on {name}, and torch cannot compute there",
@@ -84,7 +85,7 @@ def torch_device(name: str) -> torch.device:
 class _Slot:
     """One entry of a module's parameters or buffers, and the tensor that fills it while any unit uses it."""
 
-    __slots__ = ("entries", "key", "absent", "index", "block", "is_parameter", "grad", "cast", "users")
+    __slots__ = ("entries", "key", "absent", "index", "block", "is_parameter", "grad", "cast", "users", "value")
 
     def __init__(self, place: _Place) -> None:
         assert place.index is not None
@@ -97,19 +98,25 @@ class _Slot:
         self.grad = place.before.requires_grad  # torch chooses kernels by it, also where no gradient is computed
         self.cast = place.cast
         self.users = 0
+        self.value: Optional[torch.Tensor] = None
 
     def fill(self, model: int, session: Optional[int]) -> None:
         value = _from_capsule(capsule(model, session, self.index))
         if self.cast is not None:
             value = value.to(self.cast)
-        self.entries[self.key] = _make_subclass(_Parameter, value, self.grad) if self.is_parameter else value
+        if self.is_parameter:
+            value._is_param = True  # an nn.Parameter, without a second tensor for it
+            if self.grad:
+                value.requires_grad_()
+        self.entries[self.key] = self.value = value
 
     def leave(self, failed: bool) -> None:
         self.users -= 1
         if self.users == 0:
-            if failed:  # the frames of an exception may keep the weight for long: they shall not keep its bytes
-                self.entries[self.key].data = torch.empty(0, dtype=self.absent.dtype, device=self.absent.device)
+            if failed and self.value is not None:  # an exception's frames may keep the weight: not its bytes as well
+                self.value.data = torch.empty(0, dtype=self.value.dtype, device=self.value.device)
             self.entries[self.key] = self.absent
+            self.value = None
 
 
 class _Unit:
@@ -248,6 +255,11 @@ class Attachment:
                 raise TypeError(f"{next(iter(options))} is an option of a session, and one was given")
             if session.model._ptr != self.model._ptr:
                 raise UsageError("the session is one of another model")
+            if self.device.type == "cuda" and session._stream is None:
+                raise UsageError(
+                    f"the session has no stream: what torch queues on {self.device} would read its weights too late",
+                    "model.session(stream=torch.cuda.current_stream())",
+                )
             return session, False
         if self.device.type == "cuda":
             options.setdefault("stream", torch.cuda.current_stream(self.device).cuda_stream)
@@ -259,7 +271,7 @@ class Attachment:
         shared: dict[tuple[int, bool], torch.Tensor] = {}
         for place in wanted.places:
             entries, key, before = place.entries, place.key, place.before
-            self._undo.append(lambda e=entries, k=key, b=before: e.__setitem__(k, b))
+            self._undo.append(partial(entries.__setitem__, key, before))
             if place.absent is None:
                 continue
             kept += 0 if before.is_meta else before.nbytes
@@ -274,8 +286,8 @@ class Attachment:
                 place.resident = True
         if kept:
             warnings.warn(
-                f"{kept} bytes of parameters stay in memory beside the model's, to be there again after detach(): make the "
-                "module under torch.device('meta')",
+                f"{kept} bytes of parameters stay in memory beside the model's, to be there again after detach(): "
+                "make the module under torch.device('meta')",
                 stacklevel=4,
             )
 
@@ -296,7 +308,8 @@ class Attachment:
         self._undo += [before.remove, after.remove]
 
     def _answer_as_root(self, wanted: _Wanted) -> None:
-        """The root answers whoever wants to move the module: a pipeline says where it computes, which is where it is."""
+        """The root answers whoever wants to move the module: a pipeline says where it computes, which is where it
+        is."""
         module = self.module
         module._distorch2_attachment = self  # type: ignore[assignment]
         self._undo.append(lambda: delattr(module, "_distorch2_attachment"))
@@ -308,8 +321,8 @@ class Attachment:
             result = convert(probe)
             if result.device != probe.device or result.dtype != probe.dtype:
                 raise UsageError(
-                    f"this {type(module).__name__} computes on {probe.device} in {probe.dtype} as its model was loaded: it "
-                    f"cannot become {result.device}, {result.dtype}",
+                    f"this {type(module).__name__} computes on {probe.device} in {probe.dtype} as its model was "
+                    f"loaded: it cannot become {result.device}, {result.dtype}",
                     "load the model for another compute_device, or attach(dtype=...)",
                 )
             return module
@@ -326,8 +339,8 @@ class Attachment:
         """Makes a unit active, or says why it must not be."""
         if torch.is_grad_enabled():
             raise UsageError(
-                f"a forward of {self._called(unit)} with gradients enabled: its weights are gone when a backward pass would "
-                "read them",
+                f"a forward of {self._called(unit)} with gradients enabled: its weights are gone when a backward pass "
+                "would read them",
                 "use torch.no_grad() or torch.inference_mode()",
             )
         thread = threading.get_ident()
@@ -360,8 +373,8 @@ class Attachment:
     # -- ending it --
 
     def detach(self) -> None:
-        """Takes the hooks off, puts back the parameters that the module had, and closes the session unless it was given.
-        What is detached already stays so."""
+        """Takes the hooks off, puts back the parameters that the module had, and closes the session unless it was
+        given. What is detached already stays so."""
         self.session._check_process()
         self._release_all()
         while self._undo:
@@ -388,7 +401,9 @@ def _reads_all(name: str, module: torch.nn.Module, whole: tuple[Union[str, type,
     if isinstance(module, torch.nn.MultiheadAttention):
         return True
     return any(
-        isinstance(module, each) if isinstance(each, type) else (each == name if isinstance(each, str) else each is module)
+        isinstance(module, each)
+        if isinstance(each, type)
+        else (each == name if isinstance(each, str) else each is module)
         for each in whole
     )
 
@@ -477,7 +492,8 @@ class _Wanted:
         example = entries[0][0] if entries else "no parameter"
         tensor = self._model._infos[0].name if self._model._infos else "nothing"
         raise UsageError(
-            f"the module and {self._model.name} have no name in common: the one has {prefix + example}, the other {tensor}",
+            f"the module and {self._model.name} have no name in common: the one has {prefix + example}, "
+            f"the other {tensor}",
             "prefix= and names= say how the names of one become those of the other",
         )
 
@@ -495,14 +511,18 @@ class _Wanted:
         if self._cast is not None and held.is_floating_point and held != self._cast:
             place.cast = self._cast
         if index not in absents:
-            absents[index] = self._stand_in(place, name, "is on no device outside of its module's forward", place.cast or held)
+            absents[index] = self._stand_in(
+                place, name, "is on no device outside of its module's forward", place.cast or held
+            )
         place.absent = absents[index]
 
     def _leave(self, name: str, place: _Place) -> None:
         """What the model does not have stays as it is; on the meta device it is an error at use."""
         self.missing.append(name)
         if place.before.is_meta:
-            place.absent = self._stand_in(place, name, "is not in the model, and on the meta device", place.before.dtype)
+            place.absent = self._stand_in(
+                place, name, "is not in the model, and on the meta device", place.before.dtype
+            )
 
     def _stand_in(self, place: _Place, name: str, why: str, dtype: torch.dtype) -> Any:
         like = torch.empty(place.before.shape, device="meta")
@@ -531,14 +551,14 @@ def attach(
 ) -> Attachment:
     """Makes ``module`` run on ``model``: its weights are those of the model, each there while a layer needs it.
 
-    The module's parameters should be on the meta device (make it under ``torch.device("meta")``): what they hold otherwise
-    stays in memory beside the model, and a warning says so. Its forward is refused with gradients enabled, and runs in
-    one thread at a time.
+    The module's parameters should be on the meta device (make it under ``torch.device("meta")``): what they hold
+    otherwise stays in memory beside the model, and a warning says so. Its forward is refused with gradients enabled,
+    and runs in one thread at a time.
 
     ``session``: an open session of the model; without one, one is opened with ``session_options`` (as of
-    :class:`Session`: ``window_bytes``, ``pinned``, ...) and closed by :meth:`Attachment.detach`. ``dtype``: floating-point
-    weights are cast to it at each use; without it they are used as they are. ``prefix`` is what the model's names have
-    before the module's; ``names``, a mapping or a function, tells a tensor's name (without the prefix) for a
+    :class:`Session`: ``window_bytes``, ``pinned``, ...) and closed by :meth:`Attachment.detach`. ``dtype``: weights of
+    floating point are cast to it at each use; without it they are used as they are. ``prefix`` is what the model's
+    names have before the module's; ``names``, a mapping or a function, tells a tensor's name (without the prefix) for a
     parameter's, or None for one that the model does not have. ``whole``: modules (names, classes, or modules) whose
     forward reads weights of modules within them directly, so that all of them are there during it. Of
     ``torch.nn.MultiheadAttention`` and of tied weights this is known.
@@ -546,9 +566,7 @@ def attach(
     Raises :class:`UsageError` when shapes differ, nothing fits, or torch cannot compute on the model's compute device.
     A weight that nobody provides is an error that names it, when it is used.
     """
-    return Attachment(
-        module, model, session, dtype=dtype, prefix=prefix, names=names, whole=whole, **session_options
-    )
+    return Attachment(module, model, session, dtype=dtype, prefix=prefix, names=names, whole=whole, **session_options)
 
 
 __all__ = ["DTYPES", "Attachment", "attach", "torch_device"]

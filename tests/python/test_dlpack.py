@@ -28,7 +28,11 @@ class DLTensor(ctypes.Structure):
 
 
 class Unversioned(ctypes.Structure):
-    _fields_ = [("tensor", DLTensor), ("manager", ctypes.c_void_p), ("deleter", ctypes.CFUNCTYPE(None, ctypes.c_void_p))]
+    _fields_ = [
+        ("tensor", DLTensor),
+        ("manager", ctypes.c_void_p),
+        ("deleter", ctypes.CFUNCTYPE(None, ctypes.c_void_p)),
+    ]
 
 
 class Versioned(ctypes.Structure):

@@ -113,9 +113,9 @@ def test_structures_have_the_members_of_the_headers():
     assert len(headers) > 20
     for name, members in headers.items():
         fields = getattr(_native, name)._fields_
-        assert [field for field, _ in fields] == [
-            parts(re.sub(r"\[.*", "", member))[2] for member in members
-        ], f"struct dt2_{name}"
+        assert [field for field, _ in fields] == [parts(re.sub(r"\[.*", "", member))[2] for member in members], (
+            f"struct dt2_{name}"
+        )
         for (field, kind), member in zip(fields, members):
             if "[" not in member:
                 assert kind == expected(member), f"struct dt2_{name}, {member}: {kind}"

@@ -89,7 +89,12 @@ def test_a_file_is_what_inspect_says():
     path = tap.layout("tiny")
     said = tool("inspect", path, "--tensors")
     with File(path) as file:
-        assert (file.path, file.format, file.family, file.variant) == (path, "safetensors", said["family"], said["variant"])
+        assert (file.path, file.format, file.family, file.variant) == (
+            path,
+            "safetensors",
+            said["family"],
+            said["variant"],
+        )
         assert file.total_bytes == said["total_bytes"]
         assert [(t.name, t.dtype, list(t.shape), t.bytes, t.file, t.offset) for t in file.tensors] == [
             (t["name"], t["dtype"], t["shape"], t["bytes"], t["file"], t["offset"]) for t in said["tensors"]
@@ -142,9 +147,17 @@ def test_a_load_is_verified_and_read_back():
     with Context() as context:
         need_opencl(context)
         seen = []
-        with File(tap.layout("tiny")) as file, context.load(
-            file, compute_device="cpu", expert_mode_allocations=SPREAD, verify=True, name="tiny", progress=seen.append
-        ) as model:
+        with (
+            File(tap.layout("tiny")) as file,
+            context.load(
+                file,
+                compute_device="cpu",
+                expert_mode_allocations=SPREAD,
+                verify=True,
+                name="tiny",
+                progress=seen.append,
+            ) as model,
+        ):
             assert model.name == "tiny" and model.path == file.path and model.loaded
             stats = model.statistics
             assert stats.bytes == stats.verified_bytes == file.total_bytes and stats.seconds > 0

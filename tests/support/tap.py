@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""TAP for tests in Python: functions that are called test_... are run in order, each a test; what they assert must hold."""
+"""TAP for tests in Python: functions that are called test_... are run in order, each a test; what they assert must
+hold."""
 
 import contextlib
 import inspect

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Networks that people run, stock and on a loaded model, each run in a process of its own whose memory is watched.
 
-    support.py save NETWORK FOLDER
-    support.py stock|spread NETWORK FOLDER RESULT     RESULT.pt gets the outputs, RESULT.json the figures
+support.py save NETWORK FOLDER
+support.py stock|spread NETWORK FOLDER RESULT     RESULT.pt gets the outputs, RESULT.json the figures
 """
 
 import contextlib
@@ -66,8 +66,8 @@ class Network:
 class ControlNet(Network):
     """SD1.5's, as it is: fp32, 1.4 GB.
 
-    The batch is two, as guidance has it. A matrix times a single vector is added up in an order that depends on where in
-    memory the matrix begins: there the stock module is not even equal to a copy of itself.
+    The batch is two, as guidance has it. A matrix times a single vector is added up in an order that depends on where
+    in memory the matrix begins: there the stock module is not even equal to a copy of itself.
     """
 
     options = {"cross_attention_dim": 768}
@@ -139,14 +139,20 @@ class Cldm(Network):
             conv = nn.Conv2d
             self.time_embed = nn.Sequential(nn.Linear(32, width), nn.SiLU(), nn.Linear(width, width))
             self.input_hint_block = nn.Sequential(
-                conv(3, 16, 3, padding=1), nn.SiLU(), conv(16, 32, 3, padding=1, stride=8), nn.SiLU(), conv(32, width, 3, padding=1)
+                conv(3, 16, 3, padding=1),
+                nn.SiLU(),
+                conv(16, 32, 3, padding=1, stride=8),
+                nn.SiLU(),
+                conv(32, width, 3, padding=1),
             )
             self.input_blocks = nn.ModuleList([nn.Sequential(conv(4, width, 3, padding=1))])
             for i in range(1, 6):
                 block = nn.Sequential(nn.GroupNorm(8, width), nn.SiLU(), conv(width, width, 3, padding=1))
                 self.input_blocks.append(nn.Sequential(block))
             self.zero_convs = nn.ModuleList(nn.Sequential(conv(width, width, 1)) for _ in range(6))
-            self.middle_block = nn.Sequential(conv(width, width, 3, padding=1), nn.SiLU(), conv(width, width, 3, padding=1))
+            self.middle_block = nn.Sequential(
+                conv(width, width, 3, padding=1), nn.SiLU(), conv(width, width, 3, padding=1)
+            )
             self.middle_block_out = nn.Sequential(conv(width, width, 1))
 
         def forward(self, x, hint, time):
@@ -261,9 +267,7 @@ def run_spread(network, folder):
             )
             with attach(module, model, prefix=network.prefix) as attachment:
                 windows = []
-                outputs, seconds = passes(
-                    network, module, lambda: windows.append(attachment.statistics().window_bytes)
-                )
+                outputs, seconds = passes(network, module, lambda: windows.append(attachment.statistics().window_bytes))
                 total, last = attachment.statistics(), attachment.statistics(distorch2.Span.LAST_PASS)
                 info = attachment.session.info
         shares = {each.device: each.bytes for each in model.statistics.devices}

@@ -144,7 +144,10 @@ def test_what_a_parent_reads_is_named_or_acquired_with_it():
     with setting(expert_mode_allocations="opencl:0,*") as s, torch.no_grad():
         network = Reader(s.meta())
         names = lambda name: name.replace("inner.", "", 1)  # noqa: E731
-        with attach(network, s.model, names=names), tap.raises(distorch2.FailedError, "inner.cross.out_proj.weight", "whole"):
+        with (
+            attach(network, s.model, names=names),
+            tap.raises(distorch2.FailedError, "inner.cross.out_proj.weight", "whole"),
+        ):
             network(*s.inputs)
         expected = Reader(s.stock)(*s.inputs)
         for whole in ([Reader], [""], [network]):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Networks that people run compute with weights that lie on other devices, and their outputs are the stock program's, bit for
-bit. The memory that they take is held against the plan, with the stock program's beside it."""
+"""Networks that people run compute with weights that lie on other devices, and their outputs are the stock program's,
+bit for bit. The memory that they take is held against the plan, with the stock program's beside it."""
 
 import json
 import os
@@ -49,8 +49,8 @@ def check_memory(name, stock, spread):
     own = spread["growth"] - elsewhere - stock["pass_growth"]
     limit = spread["shares"]["cpu"] + spread["window"] + STAGING + SLACK
     tap.diag(
-        f"{name}: RssAnon grew by {mib(spread['growth'])}; less opencl:* {mib(elsewhere)} and the stock module's passes "
-        f"{mib(stock['pass_growth'])}: {mib(own)}, of {mib(limit)} allowed"
+        f"{name}: RssAnon grew by {mib(spread['growth'])}; less opencl:* {mib(elsewhere)} and the stock module's "
+        f"passes {mib(stock['pass_growth'])}: {mib(own)}, of {mib(limit)} allowed"
     )
     tap.diag(
         f"{name}: the stock module's RssAnon grew by {mib(stock['load_growth'])} to load, "

@@ -19,7 +19,9 @@ def folder():
     from diffusers import ControlNetModel
 
     path = tap.scratch("small")
-    support.plausible(ControlNetModel(block_out_channels=(64, 128, 128, 128), cross_attention_dim=64)).save_pretrained(path)
+    support.plausible(ControlNetModel(block_out_channels=(64, 128, 128, 128), cross_attention_dim=64)).save_pretrained(
+        path
+    )
     return path
 
 
