@@ -347,7 +347,6 @@ static void send_piece(struct dt2_session *session)
         abandon(session, index, &failure);
         return;
     }
-    session->total.bytes += flight.bytes;
     gear->at = piece.target + flight.bytes;
     flight.unit = index;
     flight.last = !find_piece(session, &piece);
@@ -357,6 +356,7 @@ static void send_piece(struct dt2_session *session)
         return;
     bool there = rc > 0;
     gear->current = DT2_NOWHERE;
+    session->total.bytes += session->model->blocks.blocks[session->units.units[index].block].bytes;
     rc = wait_for_readers(session, gear->part_count, &failure); /* for those who come to the rest of their places */
     if (rc == 0 && there)
         rc = arrive(session, index, &failure);
