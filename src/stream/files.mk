@@ -17,3 +17,12 @@ tests_unit_test_session_SOURCES = tests/unit/test-session.c tests/mixed/source.h
 tests_unit_test_session_LDADD = $(TEST_LIBS)
 tests_unit_test_stream_SOURCES = tests/unit/test-stream.c tests/support/tap.h
 tests_unit_test_stream_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += tests/unit/test-window
+TESTS += tests/unit/test-window
+tests_unit_test_window_SOURCES = \
+	tests/support/layout.h \
+	tests/support/scratch.h \
+	tests/support/tap.h \
+	tests/unit/test-window.c
+tests_unit_test_window_LDADD = $(TEST_LIBS)

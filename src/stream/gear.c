@@ -51,32 +51,78 @@ static void rewind_order(struct dt2_session *session)
         session->units.units[i].wanted = false;
 }
 
-/* Copies from now on come after the readers of what lies in a range, which then may be overwritten. */
-static int wait_for_readers(struct dt2_session *session, uint64_t offset, uint64_t bytes, struct dt2_error *err)
+/* Puts a part among those that can be written, the first first. */
+static void add_part(struct dt2_gear *gear, struct dt2_part part)
+{
+    size_t at = gear->part_count++;
+    for (; at > 0 && gear->parts[at - 1].until > part.until; at--)
+        gear->parts[at] = gear->parts[at - 1];
+    gear->parts[at] = part;
+}
+
+/* Divides the place of a unit into parts, by the units that lie there: their readers come to be of the parts. */
+static void divide(struct dt2_session *session, uint64_t offset, uint64_t bytes)
+{
+    struct dt2_gear *gear = &session->gear;
+    uint64_t at = offset, end = offset + bytes;
+    size_t first, count = dt2_window_overlapped(&session->places, offset, bytes, &first);
+    gear->part_count = gear->part = gear->waited = 0;
+    for (size_t i = first; i < first + count; i++) {
+        const struct dt2_tenant *tenant = &session->places.tenants[i];
+        struct dt2_unit *former = &session->units.units[tenant->unit];
+        if (tenant->offset > at) {
+            add_part(gear, (struct dt2_part){ .offset = at - offset, .bytes = tenant->offset - at });
+            at = tenant->offset;
+        }
+        uint64_t stop = dt2_min(tenant->offset + tenant->bytes, end);
+        add_part(gear, (struct dt2_part){ at - offset, stop - at, former->reader, former->reader ? tenant->until : 0 });
+        former->reader = 0;
+        at = stop;
+    }
+    if (at < end)
+        add_part(gear, (struct dt2_part){ .offset = at - offset, .bytes = end - at });
+    gear->at = gear->parts[0].offset;
+}
+
+/* Copies from now on come after the readers of the parts before `end`. */
+static int wait_for_readers(struct dt2_session *session, size_t end, struct dt2_error *err)
 {
     const struct dt2_opened *o = session->compute;
+    struct dt2_gear *gear = &session->gear;
     struct dt2_backend_error failure = { 0 };
-    size_t first, count = dt2_window_overlapped(&session->places, offset, bytes, &first);
-    for (size_t i = first; i < first + count; i++) {
-        const struct dt2_unit *unit = &session->units.units[session->places.tenants[i].unit];
-        if (unit->reader &&
-            o->backend->queue_wait_event(o->driver, session->gear.ring.queue, unit->reader, &failure) < 0)
+    for (; gear->waited < end; gear->waited++) {
+        dt2_handle *reader = &gear->parts[gear->waited].reader;
+        if (*reader && o->backend->queue_wait_event(o->driver, gear->ring.queue, *reader, &failure) < 0)
             return dt2_fail_driver(err, o->name, &failure);
+        free_event(session, reader);
     }
     return 0;
 }
 
-/* Gives a unit a place, over units that need not stay. 1: done; 0: there is no room; negative: the driver failed. */
-static int place(struct dt2_session *session, size_t index, bool (*keep)(void *, size_t), struct dt2_error *err)
+/* Blocks until a reader has run; when its event cannot tell, until all has that is queued on the caller's streams. */
+static void finish_reader(struct dt2_session *session, dt2_handle *reader)
+{
+    const struct dt2_opened *o = session->compute;
+    if (*reader && o->backend->event_wait(o->driver, *reader, NULL) < 0)
+        for (size_t i = 0; i < session->stream_count; i++)
+            o->backend->queue_wait(o->driver, session->streams[i].queue, NULL);
+    free_event(session, reader);
+}
+
+/* The readers of parts that nothing was copied to. */
+static void finish_parts(struct dt2_session *session)
+{
+    for (size_t i = 0; i < session->gear.part_count; i++)
+        finish_reader(session, &session->gear.parts[i].reader);
+    session->gear.part_count = 0;
+}
+
+/* Gives a unit a place, over units that need not stay. */
+static void give_place(struct dt2_session *session, size_t index, uint64_t offset)
 {
     struct dt2_unit *unit = &session->units.units[index];
-    uint64_t offset;
     bool dropped = false;
-    if (!dt2_window_find(&session->places, unit->bytes, keep, session, &offset))
-        return 0;
-    int rc = wait_for_readers(session, offset, unit->bytes, err);
-    if (rc < 0)
-        return rc;
+    divide(session, offset, unit->bytes);
     size_t first, count = dt2_window_overlapped(&session->places, offset, unit->bytes, &first);
     for (size_t i = first; i < first + count; i++) {
         struct dt2_unit *former = &session->units.units[session->places.tenants[i].unit];
@@ -89,7 +135,42 @@ static int place(struct dt2_session *session, size_t index, bool (*keep)(void *,
     unit->offset = offset;
     unit->state = DT2_UNIT_COMING;
     session->total.window_bytes = dt2_max(session->total.window_bytes, dt2_window_used(&session->places));
-    return 1;
+    session->gear.current = index;
+}
+
+/* Gives a unit that is needed now a place over others. False: there is no room. */
+static bool place(struct dt2_session *session, size_t index, bool (*keep)(void *, size_t))
+{
+    uint64_t offset;
+    if (!dt2_window_find(&session->places, session->units.units[index].bytes, keep, session, &offset))
+        return false;
+    give_place(session, index, offset);
+    return true;
+}
+
+/* What is held on to while the network goes on. */
+static bool keep_lasting(void *data, size_t unit)
+{
+    const struct dt2_session *session = data;
+    const struct dt2_unit *u = &session->units.units[unit];
+    return u->holders && unit != session->latest;
+}
+
+/*
+ * Gives a unit that is fetched ahead the place where it will arrive first; when that is one where something still has
+ * to stay, it waits for it rather than to take a worse one. False: not now.
+ */
+static bool place_ahead(struct dt2_session *session, size_t index)
+{
+    uint64_t offset, bytes = session->units.units[index].bytes;
+    if (!dt2_window_find(&session->places, bytes, keep_lasting, session, &offset))
+        return false;
+    size_t first, count = dt2_window_overlapped(&session->places, offset, bytes, &first);
+    for (size_t i = first; i < first + count; i++)
+        if (keep_wanted(session, session->places.tenants[i].unit))
+            return false;
+    give_place(session, index, offset);
+    return true;
 }
 
 /* -- units that fail, and that arrive ------------------------------------------------------------------------ */
@@ -124,6 +205,7 @@ static void abandon(struct dt2_session *session, size_t index, const struct dt2_
         dt2_route_finish(session, &gear->flights[i], true, NULL);
     dt2_ring_drain(&gear->ring, NULL);
     pthread_mutex_lock(&session->lock);
+    finish_parts(session);
     gear->flight_count = gear->landing_count = 0;
     gear->current = DT2_NOWHERE;
     for (size_t i = 0; i < session->units.count; i++) {
@@ -173,36 +255,21 @@ static bool in_transit(const struct dt2_session *session)
     return session->gear.flight_count || session->gear.landing_count;
 }
 
-static void start(struct dt2_session *session, size_t index)
-{
-    session->gear.current = index;
-    session->gear.stretch = 0;
-    session->gear.sent = 0;
-}
-
 /* What somebody waits for. True: there is work, or a failure was told. */
 static bool start_asked(struct dt2_session *session)
 {
     struct dt2_error failure;
     size_t index = session->asked[0];
     struct dt2_unit *unit = &session->units.units[index];
-    int placed = 1;
-    if (unit->state == DT2_UNIT_ABSENT) {
-        placed = place(session, index, keep_wanted, &failure);
-        if (placed == 0)
-            placed = place(session, index, keep_needed, &failure);
-        if (placed == 0 && in_transit(session))
+    if (unit->state == DT2_UNIT_ABSENT && !place(session, index, keep_wanted) && !place(session, index, keep_needed)) {
+        if (in_transit(session))
             return false;
-        if (placed == 0)
-            placed = dt2_fail(&failure, DT2_EBUSY,
-                              "the window of %" PRIu64 " bytes on %s has no room for block %s of %" PRIu64
-                              " bytes beside those that are held",
-                              dt2_window_bytes(&session->places), session->compute->name,
-                              session->model->blocks.blocks[unit->block].name, unit->bytes);
-        if (placed < 0)
-            fail_unit(session, index, &failure);
-        else
-            start(session, index);
+        dt2_fail(&failure, DT2_EBUSY,
+                 "the window of %" PRIu64 " bytes on %s has no room for block %s of %" PRIu64
+                 " bytes beside those that are held",
+                 dt2_window_bytes(&session->places), session->compute->name,
+                 session->model->blocks.blocks[unit->block].name, unit->bytes);
+        fail_unit(session, index, &failure);
     }
     shift(session->asked, &session->asked_count);
     unit->asked = false;
@@ -216,6 +283,7 @@ static size_t ahead(struct dt2_session *session)
         size_t index = session->gear.halted ? DT2_NOWHERE : dt2_order_ahead(&session->order);
         if (index == DT2_NOWHERE || session->units.units[index].state == DT2_UNIT_ABSENT)
             return index;
+        dt2_window_expect(&session->places, index);
         session->units.units[index].wanted = true;
         dt2_order_fetched(&session->order);
     }
@@ -224,18 +292,11 @@ static size_t ahead(struct dt2_session *session)
 /* What comes next. True: there is work. */
 static bool start_ahead(struct dt2_session *session)
 {
-    struct dt2_error failure;
     size_t index = ahead(session);
-    if (index == DT2_NOWHERE)
-        return false;
-    int placed = place(session, index, keep_wanted, &failure);
-    if (placed < 0)
-        fail_unit(session, index, &failure);
-    if (placed <= 0)
+    if (index == DT2_NOWHERE || !place_ahead(session, index))
         return false;
     session->units.units[index].wanted = true;
     dt2_order_fetched(&session->order);
-    start(session, index);
     return true;
 }
 
@@ -245,36 +306,61 @@ void dt2_gear_wake(struct dt2_session *session)
         pthread_cond_signal(&session->work);
 }
 
+/* What is to be sent next of the current unit: of one stretch, into one part. False: all is sent. */
+static bool find_piece(struct dt2_session *session, struct dt2_stretch *piece)
+{
+    struct dt2_gear *gear = &session->gear;
+    const struct dt2_unit *unit = &session->units.units[gear->current];
+    while (gear->part < gear->part_count) {
+        const struct dt2_part *part = &gear->parts[gear->part];
+        for (size_t i = 0; i < unit->stretch_count; i++) {
+            const struct dt2_stretch *stretch = &session->units.stretches[unit->first_stretch + i];
+            uint64_t begin = dt2_max(stretch->target, gear->at);
+            uint64_t end = dt2_min(stretch->target + stretch->bytes, part->offset + part->bytes);
+            if (begin < end) {
+                *piece = (struct dt2_stretch){ stretch->slab, stretch->source + (begin - stretch->target), begin,
+                                               end - begin };
+                return true;
+            }
+        }
+        if (++gear->part < gear->part_count)
+            gear->at = gear->parts[gear->part].offset;
+    }
+    return false;
+}
+
 /* Sends the next piece of the current unit. */
 static void send_piece(struct dt2_session *session)
 {
     struct dt2_gear *gear = &session->gear;
     size_t index = gear->current;
-    const struct dt2_unit *unit = &session->units.units[index];
-    const struct dt2_stretch *stretch = &session->units.stretches[unit->first_stretch + gear->stretch];
+    struct dt2_stretch piece;
     struct dt2_flight flight;
     struct dt2_error failure;
+    find_piece(session, &piece);
     pthread_mutex_unlock(&session->lock);
-    int rc = dt2_route_begin(session, unit, stretch, gear->sent, &flight, &failure);
+    int rc = wait_for_readers(session, gear->part + 1, &failure);
+    if (rc == 0)
+        rc = dt2_route_begin(session, &session->units.units[index], &piece, &flight, &failure);
     pthread_mutex_lock(&session->lock);
     if (rc < 0) {
         abandon(session, index, &failure);
         return;
     }
-    gear->sent += flight.bytes;
-    if (gear->sent == stretch->bytes) {
-        gear->stretch++;
-        gear->sent = 0;
-    }
+    gear->at = piece.target + flight.bytes;
     flight.unit = index;
-    flight.last = gear->stretch == unit->stretch_count;
-    if (flight.last) {
-        gear->current = DT2_NOWHERE;
-        session->total.bytes += session->model->blocks.blocks[unit->block].bytes;
-    }
+    flight.last = !find_piece(session, &piece);
     if (rc == 0)
         gear->flights[gear->flight_count++] = flight;
-    else if (flight.last && arrive(session, index, &failure) < 0)
+    if (!flight.last)
+        return;
+    bool there = rc > 0;
+    gear->current = DT2_NOWHERE;
+    session->total.bytes += session->model->blocks.blocks[session->units.units[index].block].bytes;
+    rc = wait_for_readers(session, gear->part_count, &failure); /* for those who come to the rest of their places */
+    if (rc == 0 && there)
+        rc = arrive(session, index, &failure);
+    if (rc < 0)
         abandon(session, index, &failure);
 }
 
@@ -415,8 +501,11 @@ static int start_thread(struct dt2_session *session, struct dt2_error *err)
 int dt2_gear_make(struct dt2_session *session, struct dt2_error *err)
 {
     struct dt2_gear *gear = &session->gear;
-    *gear = (struct dt2_gear){ .current = DT2_NOWHERE, .landing = dt2_alloc(session->units.count, sizeof *gear->landing) };
-    int rc = gear->landing ? 0 : dt2_fail_nomem(err);
+    size_t units = session->units.count;
+    *gear = (struct dt2_gear){ .current = DT2_NOWHERE,
+                               .landing = dt2_alloc(units, sizeof *gear->landing),
+                               .parts = dt2_alloc(2 * units + 1, sizeof *gear->parts) };
+    int rc = gear->landing && gear->parts ? 0 : dt2_fail_nomem(err);
     if (rc == 0)
         rc = make_window(session, err);
     if (rc == 0)
@@ -433,20 +522,19 @@ int dt2_gear_make(struct dt2_session *session, struct dt2_error *err)
 /* Waits for all that reads or writes the window. */
 static void settle(struct dt2_session *session)
 {
-    const struct dt2_opened *o = session->compute;
     for (size_t i = 0; i < session->gear.flight_count; i++)
         dt2_route_finish(session, &session->gear.flights[i], true, NULL);
     if (session->gear.ring.ready)
         dt2_ring_drain(&session->gear.ring, NULL);
+    finish_parts(session);
     for (size_t i = 0; i < session->units.count; i++) {
         struct dt2_unit *unit = &session->units.units[i];
-        if (unit->reader)
-            o->backend->event_wait(o->driver, unit->reader, NULL);
+        finish_reader(session, &unit->reader);
         forget(session, unit);
         unit->wanted = unit->asked = false;
     }
     session->places.count = 0;
-    session->places.next = 0;
+    session->places.next = session->places.copied = session->places.read = 0;
     session->order.lead = 0;
     session->asked_count = 0;
 }
@@ -468,6 +556,7 @@ void dt2_gear_clear(struct dt2_session *session)
     atomic_fetch_sub(&session->model->window_bytes, gear->charged_bytes);
     dt2_release(gear->natives);
     dt2_release(gear->landing);
+    dt2_release(gear->parts);
     *gear = (struct dt2_gear){ .current = DT2_NOWHERE };
     session->staging_bytes = 0;
 }

@@ -202,30 +202,30 @@ static dt2_handle window_at(const struct dt2_session *session, uint64_t place, u
 }
 
 /* One copy that the compute device makes by itself, from an address or from a peer. */
-static int copy_direct(struct dt2_session *session, const struct dt2_flight *flight, const struct dt2_stretch *stretch,
-                       uint64_t sent, struct dt2_error *err)
+static int copy_direct(struct dt2_session *session, const struct dt2_flight *flight, const struct dt2_stretch *piece,
+                       struct dt2_error *err)
 {
     const struct dt2_opened *o = session->compute;
     const struct dt2_route *route = flight->route;
     struct dt2_backend_error failure = { 0 };
-    uint64_t offset, source = stretch->source + sent;
+    uint64_t offset, source = piece->source;
     dt2_handle window = window_at(session, flight->offset, &offset);
     int status = route->kind == DT2_ROUTE_PEER
                      ? o->backend->copy_peer(o->driver, session->gear.ring.queue, window, offset,
-                                             route->store->slabs[stretch->slab].buffer, source, flight->bytes, &failure)
+                                             route->store->slabs[piece->slab].buffer, source, flight->bytes, &failure)
                      : o->backend->copy_h2d(o->driver, session->gear.ring.queue, window, offset,
-                                            route->sources[stretch->slab].address + source, flight->bytes, &failure);
+                                            route->sources[piece->slab].address + source, flight->bytes, &failure);
     return status < 0 ? dt2_fail_driver(err, o->name, &failure) : 0;
 }
 
 /* Queues the donor's copy to host memory, with an event behind it. */
-static int copy_from_donor(const struct dt2_route *route, const struct dt2_stretch *stretch, uint64_t sent, void *to,
+static int copy_from_donor(const struct dt2_route *route, const struct dt2_stretch *piece, void *to,
                            struct dt2_flight *flight, struct dt2_error *err)
 {
     const struct dt2_opened *o = route->store->opened;
     struct dt2_backend_error failure = { 0 };
-    int status = o->backend->copy_d2h(o->driver, route->queue, route->store->slabs[stretch->slab].buffer,
-                                      stretch->source + sent, to, flight->bytes, &failure);
+    int status = o->backend->copy_d2h(o->driver, route->queue, route->store->slabs[piece->slab].buffer,
+                                      piece->source, to, flight->bytes, &failure);
     if (status == 0)
         status = o->backend->event_record(o->driver, route->queue, &flight->event, &failure);
     if (status < 0) { /* nothing says when the memory is free: wait here */
@@ -244,31 +244,31 @@ static char *window_address(const struct dt2_session *session, uint64_t place)
 }
 
 /* Fills a slot, which the second leg empties. */
-static int fill_slot(struct dt2_session *session, const struct dt2_stretch *stretch, uint64_t sent,
-                     struct dt2_flight *flight, struct dt2_error *err)
+static int fill_slot(struct dt2_session *session, const struct dt2_stretch *piece, struct dt2_flight *flight,
+                     struct dt2_error *err)
 {
     const struct dt2_route *route = flight->route;
     int rc = dt2_ring_take(&session->gear.ring, &flight->slot, err);
     if (rc < 0)
         return rc;
     if (route->kind == DT2_ROUTE_GATHER)
-        memcpy(flight->slot->memory, route->sources[stretch->slab].address + stretch->source + sent, flight->bytes);
+        memcpy(flight->slot->memory, route->sources[piece->slab].address + piece->source, flight->bytes);
     else
-        rc = copy_from_donor(route, stretch, sent, flight->slot->memory, flight, err);
+        rc = copy_from_donor(route, piece, flight->slot->memory, flight, err);
     if (rc < 0)
         dt2_ring_return(&session->gear.ring, flight->slot);
     return rc;
 }
 
-/* How much of a stretch goes at one go, and whether it goes directly. */
-static uint64_t piece_bytes(const struct dt2_session *session, const struct dt2_route *route,
-                            const struct dt2_stretch *stretch, uint64_t sent, bool *direct)
+/* How much of a piece goes at one go, and whether it goes directly. */
+static uint64_t bytes_at_once(const struct dt2_session *session, const struct dt2_route *route,
+                              const struct dt2_stretch *piece, bool *direct)
 {
-    uint64_t left = stretch->bytes - sent, source = stretch->source + sent;
+    uint64_t left = piece->bytes, source = piece->source;
     *direct = route->kind == DT2_ROUTE_DIRECT || route->kind == DT2_ROUTE_PEER;
-    if (route->kind == DT2_ROUTE_GATHER && source < route->sources[stretch->slab].pinned_bytes) {
+    if (route->kind == DT2_ROUTE_GATHER && source < route->sources[piece->slab].pinned_bytes) {
         *direct = true;
-        uint64_t end = dt2_min(source - source % PIN_BYTES + PIN_BYTES, route->sources[stretch->slab].pinned_bytes);
+        uint64_t end = dt2_min(source - source % PIN_BYTES + PIN_BYTES, route->sources[piece->slab].pinned_bytes);
         return dt2_min(left, end - source);
     }
     if (route->kind == DT2_ROUTE_DIRECT && host_reads(session->compute))
@@ -276,20 +276,20 @@ static uint64_t piece_bytes(const struct dt2_session *session, const struct dt2_
     return *direct || route->kind == DT2_ROUTE_READ ? left : dt2_min(left, session->gear.ring.slot_bytes);
 }
 
-int dt2_route_begin(struct dt2_session *session, const struct dt2_unit *unit, const struct dt2_stretch *stretch, uint64_t sent,
+int dt2_route_begin(struct dt2_session *session, const struct dt2_unit *unit, const struct dt2_stretch *piece,
                     struct dt2_flight *flight, struct dt2_error *err)
 {
     struct dt2_route *route = &session->gear.routes[unit->share];
     bool direct;
-    *flight = (struct dt2_flight){ .route = route, .offset = unit->offset + stretch->target + sent };
-    flight->bytes = piece_bytes(session, route, stretch, sent, &direct);
+    *flight = (struct dt2_flight){ .route = route, .offset = unit->offset + piece->target };
+    flight->bytes = bytes_at_once(session, route, piece, &direct);
     int rc;
     if (direct)
-        rc = copy_direct(session, flight, stretch, sent, err);
+        rc = copy_direct(session, flight, piece, err);
     else if (route->kind == DT2_ROUTE_READ)
-        rc = copy_from_donor(route, stretch, sent, window_address(session, flight->offset), flight, err);
+        rc = copy_from_donor(route, piece, window_address(session, flight->offset), flight, err);
     else
-        rc = fill_slot(session, stretch, sent, flight, err);
+        rc = fill_slot(session, piece, flight, err);
     return rc < 0 ? rc : direct;
 }
 
@@ -299,8 +299,10 @@ int dt2_route_finish(struct dt2_session *session, struct dt2_flight *flight, boo
     struct dt2_backend_error failure = { 0 };
     int rc = 0;
     if (flight->event) {
-        if (donor->backend->event_wait(donor->driver, flight->event, &failure) < 0)
+        if (donor->backend->event_wait(donor->driver, flight->event, &failure) < 0) {
             rc = dt2_fail_driver(err, donor->name, &failure);
+            donor->backend->queue_wait(donor->driver, flight->route->queue, NULL); /* before the memory is used again */
+        }
         donor->backend->event_free(donor->driver, flight->event, NULL);
     }
     if (!flight->slot)

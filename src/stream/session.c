@@ -30,6 +30,7 @@ static int choose_window(struct dt2_session *session, struct dt2_error *err)
                         wanted, wanted - planned - plan->compute_left_bytes, session->compute->name,
                         planned + plan->compute_left_bytes);
     session->places = (struct dt2_window){ .largest = units->largest, .alignment = session->compute->alignment_bytes };
+    session->places.by_parts = session->options.has_stream;
     dt2_window_cut(&session->places, wanted, session->compute->max_alloc_bytes);
     session->places.tenants = dt2_alloc(units->count, sizeof *session->places.tenants);
     session->asked = dt2_alloc(units->count, sizeof *session->asked);
@@ -297,6 +298,7 @@ static int acquire_unit(struct dt2_session *session, size_t index, struct dt2_er
         return rc;
     unit->holders++;
     unit->wanted = false;
+    session->latest = index;
     return 0;
 }
 
@@ -310,8 +312,12 @@ static int release_unit(struct dt2_session *session, size_t index, struct dt2_er
     int status = 0;
     if (unit->holders == 0)
         return dt2_fail(err, DT2_EUSAGE, "block %s is not held", session->model->blocks.blocks[unit->block].name);
-    if (--unit->holders > 0 || !queue)
+    if (--unit->holders > 0)
         return 0;
+    if (!queue) {
+        dt2_window_done(&session->places, index);
+        return 0;
+    }
     status = o->backend->event_record(o->driver, queue, &reader, &failure);
     if (status < 0)
         status = o->backend->queue_wait(o->driver, queue, &failure);

@@ -116,6 +116,14 @@ struct dt2_flight {
 
 #define DT2_FLIGHTS_MOST 4
 
+/* A part of the place of a unit that is coming. */
+struct dt2_part {
+    uint64_t offset; /* in the unit */
+    uint64_t bytes;
+    dt2_handle reader; /* of the unit that lay there, to be waited for; 0: none, or no more */
+    uint64_t until;    /* when that has been read, on the clock of the window */
+};
+
 /* All that a session has on devices, and the thread that fetches. It exists unless the session is parked. */
 struct dt2_gear {
     struct dt2_store window; /* its device is the compute device */
@@ -130,8 +138,11 @@ struct dt2_gear {
 
     /* the thread's own */
     size_t current; /* the unit whose pieces are being sent; DT2_NOWHERE: none */
-    size_t stretch; /* of it, being sent */
-    uint64_t sent;  /* of the stretch */
+    struct dt2_part *parts; /* of its place, in the order in which they can be written */
+    size_t part_count;
+    size_t part;   /* the one whose pieces are being sent */
+    uint64_t at;   /* in the unit: what comes next of that part */
+    size_t waited; /* parts whose readers the queue of copies waits for */
     struct dt2_flight flights[DT2_FLIGHTS_MOST]; /* the oldest first */
     size_t flight_count;
     size_t *landing; /* units whose arrival the host waits for, the oldest first */
@@ -149,6 +160,7 @@ struct dt2_session {
     pthread_cond_t changed; /* for those who wait for a unit */
     struct dt2_order order;
     struct dt2_window places;
+    size_t latest; /* unit that was acquired */
     size_t *asked; /* units, in the order in which somebody began to wait */
     size_t asked_count;
     bool parked;
@@ -198,10 +210,10 @@ bool dt2_routes_stage(const struct dt2_session *session);
 void dt2_routes_pin_slots(struct dt2_session *session);
 
 /*
- * Sends the first leg of `bytes` bytes at most of a stretch, from `sent` on, and fills `flight` (route, slot, event, offset, bytes).
+ * Sends the first leg of a piece, or of its beginning, and fills `flight` (route, slot, event, offset, bytes).
  * Returns 1 when there is nothing more to do for the piece, 0 when a second leg or a wait is owed. Called by the thread.
  */
-int dt2_route_begin(struct dt2_session *session, const struct dt2_unit *unit, const struct dt2_stretch *stretch, uint64_t sent,
+int dt2_route_begin(struct dt2_session *session, const struct dt2_unit *unit, const struct dt2_stretch *piece,
                     struct dt2_flight *flight, struct dt2_error *err);
 /* Waits for the first leg and sends the second. `lost`: only waits, and returns the slot. */
 int dt2_route_finish(struct dt2_session *session, struct dt2_flight *flight, bool lost, struct dt2_error *err);

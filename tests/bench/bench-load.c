@@ -13,7 +13,6 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,11 +31,14 @@
 #define PIECE ((size_t)8 << 20)
 #define HUGE_PAGE ((size_t)2 << 20)
 
-/* One file, and the rates of its loads. */
+enum target { HOST, OPENCL, TARGETS };
+
+/* One file, and of each round the rate of its load, and that as a share of the first file's. */
 struct subject {
     struct dt2_file *file;
     struct dt2_blocks *blocks;
-    double host[ROUNDS_MOST], device[ROUNDS_MOST];
+    double rates[TARGETS][ROUNDS_MOST];
+    double shares[TARGETS][ROUNDS_MOST];
 };
 
 static struct dt2_context *context;
@@ -281,14 +283,20 @@ static void print_ratio(const char *what, double *of, const char *limit_name, do
            limit_name, b, limit[0], limit[rounds - 1], a / b);
 }
 
-static void print_formats(const char *device, size_t rates_at)
+/*
+ * The other formats beside the first, whose rates are sorted by now: loads of one round, since what disturbs one often
+ * disturbs its neighbours, and the best of all rounds, which were disturbed the least.
+ */
+static void print_formats(enum target target)
 {
+    double best = subjects->rates[target][rounds - 1];
     for (size_t i = 1; i < subject_count; i++) {
-        char what[64], first[64];
+        char what[64];
+        double *rates = subjects[i].rates[target], *shares = subjects[i].shares[target];
+        double rate = median(rates), share = median(shares);
         snprintf(what, sizeof what, "  the same, %s", dt2_file_format(subjects[i].file));
-        snprintf(first, sizeof first, "%s to %s", dt2_file_format(subjects[0].file), device);
-        print_ratio(what, (double *)((char *)&subjects[i] + rates_at), first,
-                    (double *)((char *)&subjects[0] + rates_at));
+        printf("%-34s %6.2f GB/s (%.2f..%.2f)  of %s: round by round %.2f, the best %.2f (0.95 wanted)\n", what, rate,
+               rates[0], rates[rounds - 1], dt2_file_format(subjects->file), share, rates[rounds - 1] / best);
     }
 }
 
@@ -349,13 +357,15 @@ static void read_options(int argc, char **argv)
 }
 
 /* Loads every file once to a device, each with memory that was just in use; begins with another one each round. */
-static void load_all(const char *device, size_t rates_at, unsigned round, int64_t *beyond)
+static void load_all(const char *device, enum target target, unsigned round, int64_t *beyond)
 {
     for (size_t i = 0; i < subject_count; i++) {
         struct subject *subject = &subjects[(i + round) % subject_count];
         back_memory();
-        ((double *)((char *)subject + rates_at))[round] = measure_load(subject, device, beyond);
+        subject->rates[target][round] = measure_load(subject, device, beyond);
     }
+    for (size_t i = 0; i < subject_count; i++)
+        subjects[i].shares[target][round] = subjects[i].rates[target][round] / subjects->rates[target][round];
 }
 
 static void close_all(void)
@@ -375,7 +385,6 @@ int main(int argc, char **argv)
     char opencl[64] = "";
     bool has_opencl = first_opencl(opencl, sizeof opencl);
     int64_t beyond_host = INT64_MIN, beyond_device = INT64_MIN;
-    const size_t host_at = offsetof(struct subject, host), device_at = offsetof(struct subject, device);
 #ifdef DT2_BENCH_OPENCL
     static double written[ROUNDS_MOST];
 #endif
@@ -385,22 +394,22 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < rounds; i++) {
         back_memory();
         limit[i] = measure_limit();
-        load_all("cpu", host_at, i, &beyond_host);
+        load_all("cpu", HOST, i, &beyond_host);
 #ifdef DT2_BENCH_OPENCL
         if (has_opencl) {
-            load_all(opencl, device_at, i, &beyond_device);
+            load_all(opencl, OPENCL, i, &beyond_device);
             written[i] = measure_write(opencl);
         }
 #endif
         plan[i] = measure_plan_ms();
     }
     printf("medians of %u interleaved rounds (lowest..highest)\n\n", rounds);
-    print_ratio("load to cpu", subjects->host, "pread into fresh huge pages", limit);
-    print_formats("cpu", host_at);
+    print_ratio("load to cpu", subjects->rates[HOST], "pread into fresh huge pages", limit);
+    print_formats(HOST);
 #ifdef DT2_BENCH_OPENCL
     if (has_opencl) {
-        print_ratio("load to the OpenCL device", subjects->device, "its own write speed", written);
-        print_formats(opencl, device_at);
+        print_ratio("load to the OpenCL device", subjects->rates[OPENCL], "its own write speed", written);
+        print_formats(OPENCL);
     }
 #endif
     printf("%-34s %6.1f MiB (at most 80 wanted)\n", "anonymous memory beyond the model", (double)beyond_host / (1 << 20));

@@ -31,4 +31,18 @@ if [ -x "$python" ]; then
 else
     echo "not measured beside the reference: make check-oracle installs it"
 fi
+# Sessions: on this machine's OpenCL devices, then on simulated cards whose links have so many GB/s.
+"$top_builddir/tests/bench/bench-stream" "$model" "$BENCH_ROUNDS"
+if [ -f "$top_builddir/.libs/dt2-cuda.so" ] && [ -f "$top_builddir/.libs/dt2-hip.so" ]; then
+    export top_builddir
+    for gbps in 0.5 1 2; do
+        sed "s/^link_gbps = .*/link_gbps = $gbps/" "$top_srcdir/tests/data/machines/links.sim" >"$stem.sim"
+        rounds=3 donor=
+        [ $gbps != 1 ] || donor=hip:0
+        [ $gbps != 0.5 ] || rounds=1 # a pass takes five seconds
+        echo "simulated links of $gbps GB/s"
+        # shellcheck disable=SC2086 # none, or one
+        sh "$top_srcdir/tests/sim/run" "$stem.sim" "$top_builddir/tests/bench/bench-stream" "$model" $rounds $donor
+    done
+fi
 sh "$top_srcdir/tests/bench/plan-time.sh" "$top_builddir/distorch2" "./$model"

@@ -1,14 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # `make bench`: ratios on this machine, never part of the tests. The models are made once: 2.5 GB each in bench/, as
 # safetensors, and with Python as .pth and GGUF too. DISTORCH2_ORACLE_VENV, or what check-oracle left, has the reference.
-EXTRA_PROGRAMS = tests/bench/bench-header tests/bench/bench-load
+EXTRA_PROGRAMS = tests/bench/bench-header tests/bench/bench-load tests/bench/bench-stream
 tests_bench_bench_header_SOURCES = tests/bench/bench-header.c tests/support/layout.h tests/support/model.h
 tests_bench_bench_header_LDADD = libdistorch2.la
 tests_bench_bench_load_SOURCES = tests/bench/bench-load.c
 tests_bench_bench_load_CPPFLAGS = $(AM_CPPFLAGS)
 tests_bench_bench_load_CFLAGS = $(AM_CFLAGS)
 tests_bench_bench_load_LDADD = libdistorch2.la
+tests_bench_bench_stream_SOURCES = tests/bench/bench-stream.c tests/mixed/runtime.h tests/support/layout.h
+tests_bench_bench_stream_CPPFLAGS = $(AM_CPPFLAGS)
+tests_bench_bench_stream_CFLAGS = $(AM_CFLAGS)
+tests_bench_bench_stream_LDADD = libdistorch2.la $(LIBADD_DLOPEN)
 if WITH_OPENCL
+tests_bench_bench_stream_CPPFLAGS += -DDT2_BENCH_OPENCL -Wno-deprecated-declarations
+tests_bench_bench_stream_CFLAGS += $(OPENCL_CFLAGS)
+tests_bench_bench_stream_LDADD += $(OPENCL_LIBS)
 tests_bench_bench_load_CPPFLAGS += -DDT2_BENCH_OPENCL -Wno-deprecated-declarations
 tests_bench_bench_load_CFLAGS += $(OPENCL_CFLAGS)
 tests_bench_bench_load_LDADD += $(OPENCL_LIBS)
@@ -22,7 +29,7 @@ $(BENCH_MODEL): tests/support/mkmodel$(EXEEXT)
 	$(AM_V_GEN)$(MKDIR_P) bench && \
 	tests/support/mkmodel $(top_srcdir)/tests/data/layouts/sdxl_controlnet_cldm_fp16.tsv $@.part && mv $@.part $@
 
-bench: all $(BENCH_MODEL) $(EXTRA_PROGRAMS)
+bench: all $(BENCH_MODEL) $(EXTRA_PROGRAMS) $(check_LTLIBRARIES)
 	@top_srcdir='$(abs_top_srcdir)' top_builddir='$(abs_top_builddir)' PYTHON3='$(PYTHON3)' \
 	$(SHELL) $(top_srcdir)/tests/bench/bench.sh $(BENCH_MODEL)
 	@$(MAKE) -s --no-print-directory $(AM_MAKEFLAGS) bench-python

@@ -59,7 +59,8 @@ static void read_block(struct account *account, size_t index)
         int rc = dt2_session_native(account->session, block->tensors[i], &native, &err);
         failed(account, rc, &err);
         if (rc < 0)
-            must_be_good(account, dt2_session_native(account->session, block->tensors[i], &native, &err), "native", &err);
+            must_be_good(account, dt2_session_native(account->session, block->tensors[i], &native, &err), "native",
+                         &err);
         if (native.handle && stream)
             runtime_launch(&runtime, stream, &native, tensor->bytes, runtime.sum(bytes, tensor->bytes), 0);
         else if (native.handle && memcmp(native.handle, bytes, tensor->bytes) != 0)

@@ -6,8 +6,9 @@
 #include "work.h"
 
 /*
- * The calling thread's device is made current, and a stream is made on it, for the kernels that read weights. On a machine
- * that is not simulated the host reads, and there is no stream. Once, for all sessions; the model stays borrowed meanwhile.
+ * The calling thread's device is made current, and a stream is made on it, for the kernels that read weights. On a
+ * machine that is not simulated the host reads, and there is no stream. Once, for all sessions; the model stays
+ * borrowed meanwhile.
  */
 void session_readers_make(struct dt2_model *model);
 void session_readers_free(void);

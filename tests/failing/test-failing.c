@@ -462,8 +462,8 @@ static void try_all(const char *phase, int kind, attempt_fn *attempt, void *data
     /* how many there are depends on how the threads take turns */
     for (long missed = 0; missed < 3 && tally.wrong < 20; nth += step)
         missed = attempt(data, &tally, nth) ? 0 : missed + step;
-    ok(tally.wrong == 0 && tally.injected > 0, "%s: %u %ss failed, one at a time; %u times it was refused for that", phase,
-       tally.injected, kinds[kind].name, tally.refused);
+    ok(tally.wrong == 0 && tally.injected > 0, "%s: %u %ss failed, one at a time; %u times it was refused for that",
+       phase, tally.injected, kinds[kind].name, tally.refused);
     injected[kind] += tally.injected;
 }
 

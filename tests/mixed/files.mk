@@ -51,6 +51,7 @@ tests_mixed_test_sessions_SOURCES = \
 	tests/mixed/simulated.h \
 	tests/mixed/source.h \
 	tests/mixed/test-sessions.c \
+	tests/mixed/user.h \
 	tests/support/layout.h \
 	tests/support/scratch.h \
 	tests/support/tap.h

@@ -64,7 +64,7 @@ static void runtime_find_context(struct runtime *runtime, struct dt2_model *mode
         layout_die("the model has no buffer on %s that tells its context", device);
 }
 
-/* The runtime of the device where a model computes, which the calling thread enters; some of the model must lie there. */
+/* The runtime of the device where a model computes; the calling thread enters it. Some of the model must lie there. */
 static void runtime_open(struct runtime *runtime, struct dt2_model *model)
 {
     const char *device = dt2_plan_compute_device(dt2_model_applied_plan(model)), *number = strchr(device, ':');

@@ -197,6 +197,16 @@ static uint64_t end_of(struct sim_stream *stream, const struct sim_op *op)
     return *link_free_ns + delay_ns;
 }
 
+/* What moving bytes takes us is part of the time that they are on a link, of which a quarter passes before. */
+static uint64_t moving_time_ns(const struct sim_stream *stream, const struct sim_op *op)
+{
+    const struct sim_device *device = sim_link_of(stream, op);
+    if (!device || device->link_gbps <= 0)
+        return 0;
+    double link_ns = (double)op->command.bytes / device->link_gbps, slow_ns = (double)op->command.bytes;
+    return (uint64_t)(link_ns * 0.75 < slow_ns ? link_ns * 0.75 : slow_ns);
+}
+
 static void sleep_until(uint64_t end_ns)
 {
     struct timespec end = { .tv_sec = (time_t)(end_ns / 1000000000u), .tv_nsec = (long)(end_ns % 1000000000u) };
@@ -301,9 +311,9 @@ int sim_execute(struct sim_stream *stream, struct sim_op *op)
         status = sim_turn(&execute);
     if (status == SIM_OK && command->kind == SIM_KERNEL)
         status = look(stream, op);
-    uint64_t end_ns = end_of(stream, op);
+    uint64_t end_ns = end_of(stream, op), moving_ns = moving_time_ns(stream, op);
     sim_unlock();
-    sleep_until(end_ns);
+    sleep_until(end_ns - moving_ns);
     sim_lock();
     if (status == SIM_OK)
         status = sim_lost(stream->context->device);
@@ -323,5 +333,10 @@ int sim_execute(struct sim_stream *stream, struct sim_op *op)
     if (!to || (command->kind == SIM_COPY && !from))
         return SIM_ILLEGAL_ADDRESS;
     move(op, to, from);
+    if (moving_ns) {
+        sim_unlock();
+        sleep_until(end_ns);
+        sim_lock();
+    }
     return SIM_OK;
 }

@@ -6,8 +6,9 @@
 #include "sim.h"
 
 /*
- * What no vendor has: work on a stream, in the current context. It takes so long, and reads `bytes` bytes of device memory
- * when it begins and when it ends, whose sum should be sim_sum()'s. Without bytes it only takes time. It counts as no call.
+ * What no vendor has: work on a stream, in the current context. It takes so long, and reads `bytes` bytes of device
+ * memory when it begins and when it ends, whose sum should be sim_sum()'s. Without bytes it only takes time. It counts
+ * as no call.
  */
 VENDOR(Error_t)
 VENDOR(SimLaunch)(VENDOR(Stream_t) stream, const void *weights, size_t bytes, uint64_t sum, uint64_t duration_ns);
