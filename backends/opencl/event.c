@@ -74,7 +74,7 @@ int dt2_cl_queue_wait_event(void *self, dt2_handle queue_handle, dt2_handle even
     if (event->device != queue->device)
         return DT2_CL_INVALID(driver, err, "the event and the queue belong to different devices");
     cl_event awaited[2] = { event->event, queue->last }, barrier;
-    cl_int code = clEnqueueBarrierWithWaitList(queue->queue, queue->last ? 2 : 1, awaited, &barrier);
+    cl_int code = clEnqueueBarrierWithWaitList(queue->queue, DT2_CL_FOLLOWS(queue) ? 2 : 1, awaited, &barrier);
     return dt2_cl_queued(queue, code, barrier, "barrier", err);
 }
 

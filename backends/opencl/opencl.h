@@ -67,8 +67,10 @@ struct dt2_cl_queue {
     /*
      * The command that was queued last, or NULL. Each command waits for the one before it by name, although the queue
      * is in order: so the failure of one reaches all that follow, and with them the event that the core waits for.
+     * In a queue of the caller's they do not: the caller's own commands would not share in it, and run too early.
      */
     cl_event last;
+    bool adopted;
 };
 
 struct dt2_cl_event {
@@ -162,7 +164,8 @@ int dt2_cl_copy_d2h(void *self, dt2_handle queue, dt2_handle buffer, uint64_t of
 int dt2_cl_copy_d2d(void *self, dt2_handle queue, dt2_handle destination, uint64_t destination_offset,
                     dt2_handle source, uint64_t source_offset, uint64_t bytes, struct dt2_backend_error *err);
 /* The wait list of a command: the one before it. */
-#define DT2_CL_AFTER_LAST(queue) (queue)->last ? 1 : 0, (queue)->last ? &(queue)->last : NULL
+#define DT2_CL_FOLLOWS(queue) ((queue)->last && !(queue)->adopted)
+#define DT2_CL_AFTER_LAST(queue) DT2_CL_FOLLOWS(queue) ? 1 : 0, DT2_CL_FOLLOWS(queue) ? &(queue)->last : NULL
 /* After a command was queued with `code`: it becomes the last of its queue, and the work starts. */
 int dt2_cl_queued(struct dt2_cl_queue *queue, cl_int code, cl_event event, const char *what,
                   struct dt2_backend_error *err);

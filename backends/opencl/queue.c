@@ -2,14 +2,14 @@
 #include "opencl.h"
 
 /* Puts a queue behind a handle, and the device's hold with it; `native` is released when that fails. */
-static int publish(struct dt2_cl_device *device, cl_command_queue native, dt2_handle *handle,
+static int publish(struct dt2_cl_device *device, cl_command_queue native, bool adopted, dt2_handle *handle,
                    struct dt2_backend_error *err)
 {
     struct dt2_cl_driver *driver = device->driver;
     struct dt2_cl_queue *queue = dt2_cl_alloc(driver, sizeof *queue);
     dt2_handle made = 0;
     if (queue) {
-        *queue = (struct dt2_cl_queue){ .device = device, .queue = native };
+        *queue = (struct dt2_cl_queue){ .device = device, .queue = native, .adopted = adopted };
         made = driver->services->handle_new(driver->services->core, DT2_HANDLE_QUEUE, queue);
     }
     if (!made) {
@@ -30,7 +30,7 @@ int dt2_cl_queue_create(void *self, dt2_handle device_handle, dt2_handle *handle
         return DT2_BACKEND_INVALID;
     cl_int code;
     cl_command_queue native = clCreateCommandQueue(device->context, device->id, 0, &code);
-    int status = code == CL_SUCCESS ? publish(device, native, handle, err)
+    int status = code == CL_SUCCESS ? publish(device, native, false, handle, err)
                                     : dt2_cl_fail_memory(driver, err, code, "cannot make a queue");
     if (status != DT2_BACKEND_OK)
         dt2_cl_drop(device);
@@ -72,7 +72,7 @@ int dt2_cl_queue_adopt(void *self, dt2_handle device_handle, void *native, dt2_h
         return DT2_BACKEND_INVALID;
     int status = adopt(device, native, err);
     if (status == DT2_BACKEND_OK)
-        status = publish(device, native, handle, err);
+        status = publish(device, native, true, handle, err);
     if (status != DT2_BACKEND_OK)
         dt2_cl_drop(device);
     return status;

@@ -93,13 +93,15 @@ enum dt2_acquire_flag {
  *
  * Errors: DT2_EUSAGE for a wrong index; DT2_EBUSY when the blocks that are held leave no room in the window for this one (a
  * window of twice the largest block always has room for one beside the one that is held), and when the session is parked;
- * DT2_EFAILED from a driver: the session stays usable, and a later acquire tries again.
+ * DT2_EFAILED from a driver: the session stays usable, and a later acquire tries again. With a stream a copy may also fail
+ * after this has returned: the readers have read nothing of worth then, which the next release or acquire of the block says.
  */
 DT2_PUBLIC int dt2_session_acquire(struct dt2_session *session, size_t block, unsigned flags, struct dt2_error *err);
 
 /*
  * Gives a block back. With a stream: its bytes stay until all that is queued on the stream by now has run. Without one: the
- * caller has finished reading. Errors: DT2_EUSAGE for a wrong index, or a streamed block that nobody holds.
+ * caller has finished reading. Errors: DT2_EUSAGE for a wrong index, or a streamed block that nobody holds; DT2_EFAILED from
+ * the driver, also when the bytes never arrived: the block has gone back all the same.
  */
 DT2_PUBLIC int dt2_session_release(struct dt2_session *session, size_t block, struct dt2_error *err);
 

@@ -109,6 +109,14 @@ static void finish_reader(struct dt2_session *session, dt2_handle *reader)
     free_event(session, reader);
 }
 
+void dt2_gear_drop(struct dt2_session *session, size_t index)
+{
+    struct dt2_unit *unit = &session->units.units[index];
+    finish_reader(session, &unit->reader);
+    dt2_window_drop(&session->places, index);
+    forget(session, unit);
+}
+
 /* The readers of parts that nothing was copied to. */
 static void finish_parts(struct dt2_session *session)
 {
@@ -208,6 +216,7 @@ static void abandon(struct dt2_session *session, size_t index, const struct dt2_
     finish_parts(session);
     gear->flight_count = gear->landing_count = 0;
     gear->current = DT2_NOWHERE;
+    gear->shaken = false;
     for (size_t i = 0; i < session->units.count; i++) {
         struct dt2_unit *unit = &session->units.units[i];
         if (unit->state != DT2_UNIT_COMING)
@@ -217,7 +226,8 @@ static void abandon(struct dt2_session *session, size_t index, const struct dt2_
         if (unit->waiters && i != index)
             dt2_gear_ask(session, i);
     }
-    fail_unit(session, index, failure);
+    if (index != DT2_NOWHERE)
+        fail_unit(session, index, failure);
 }
 
 /* All of a unit's copies are queued. Its bytes are there once what is queued by now has run. */
@@ -426,6 +436,8 @@ static void *fetch(void *data)
     struct dt2_gear *gear = &session->gear;
     pthread_mutex_lock(&session->lock);
     while (!gear->stop) {
+        if (gear->shaken)
+            abandon(session, DT2_NOWHERE, NULL);
         while (land(session, false))
             ;
         if (gear->flight_count < DT2_FLIGHTS_MOST / 2 && next_piece(session)) {

@@ -224,20 +224,6 @@ void dt2_session_statistics(struct dt2_session *session, enum dt2_session_span s
 
 /* -- acquire and release ----------------------------------------------------------------------------------- */
 
-/* Gives up what is there, after its arrival failed and unless somebody reads it. */
-static int arrival_failed(struct dt2_session *session, size_t index, const struct dt2_backend_error *failure,
-                          struct dt2_error *err)
-{
-    struct dt2_unit *unit = &session->units.units[index];
-    if (unit->holders == 0) {
-        dt2_window_drop(&session->places, index);
-        session->compute->backend->event_free(session->compute->driver, unit->arrival, NULL);
-        unit->arrival = 0;
-        unit->state = DT2_UNIT_ABSENT;
-    }
-    return dt2_fail_driver(err, session->compute->name, failure);
-}
-
 /* Waits until a unit's copies are queued; those who wait keep it in the window. The lock is held. */
 static int wait_for(struct dt2_session *session, size_t index, struct dt2_error *err)
 {
@@ -260,8 +246,11 @@ static int wait_for(struct dt2_session *session, size_t index, struct dt2_error 
     return session->failure.code;
 }
 
-/* Makes the caller's stream wait for the unit's bytes; *there says whether they are there already. */
-static int follow_arrival(struct dt2_session *session, size_t index, bool *there, struct dt2_error *err)
+/*
+ * Whether a unit's bytes have arrived. When they never will, what was queued behind them failed too: the thread begins
+ * anew, and the unit is fetched again unless somebody holds it.
+ */
+static int check_arrival(struct dt2_session *session, size_t index, bool *there, struct dt2_error *err)
 {
     const struct dt2_opened *o = session->compute;
     struct dt2_unit *unit = &session->units.units[index];
@@ -269,14 +258,31 @@ static int follow_arrival(struct dt2_session *session, size_t index, bool *there
     *there = true;
     if (!unit->arrival)
         return 0;
-    int status = o->backend->event_query(o->driver, unit->arrival, there, &failure);
-    if (status == 0 && *there) {
+    if (o->backend->event_query(o->driver, unit->arrival, there, &failure) < 0) {
+        if (unit->holders == 0)
+            dt2_gear_drop(session, index);
+        session->gear.shaken = true;
+        pthread_cond_signal(&session->work);
+        return dt2_fail_driver(err, o->name, &failure);
+    }
+    if (*there) {
         o->backend->event_free(o->driver, unit->arrival, NULL);
         unit->arrival = 0;
-    } else if (status == 0) {
-        status = o->backend->queue_wait_event(o->driver, dt2_session_queue(session), unit->arrival, &failure);
     }
-    return status < 0 ? arrival_failed(session, index, &failure, err) : 0;
+    return 0;
+}
+
+/* Makes the caller's stream wait for the unit's bytes; *there says whether they are there already. */
+static int follow_arrival(struct dt2_session *session, size_t index, bool *there, struct dt2_error *err)
+{
+    const struct dt2_opened *o = session->compute;
+    struct dt2_backend_error failure = { 0 };
+    int rc = check_arrival(session, index, there, err);
+    if (rc < 0 || *there)
+        return rc;
+    int status = o->backend->queue_wait_event(o->driver, dt2_session_queue(session),
+                                              session->units.units[index].arrival, &failure);
+    return status < 0 ? dt2_fail_driver(err, o->name, &failure) : 0;
 }
 
 static int acquire_unit(struct dt2_session *session, size_t index, struct dt2_error *err)
@@ -302,7 +308,10 @@ static int acquire_unit(struct dt2_session *session, size_t index, struct dt2_er
     return 0;
 }
 
-/* The readers of the unit are those that are queued by now. When that cannot be said, the host waits for them. */
+/*
+ * The readers of the unit are those that are queued by now. When that cannot be said, the host waits for them. The last
+ * chance to say that what they read never arrived.
+ */
 static int release_unit(struct dt2_session *session, size_t index, struct dt2_error *err)
 {
     const struct dt2_opened *o = session->compute;
@@ -326,7 +335,8 @@ static int release_unit(struct dt2_session *session, size_t index, struct dt2_er
             o->backend->event_free(o->driver, unit->reader, NULL);
         unit->reader = reader;
     }
-    return status < 0 ? dt2_fail_driver(err, o->name, &failure) : 0;
+    bool there;
+    return status < 0 ? dt2_fail_driver(err, o->name, &failure) : check_arrival(session, index, &there, err);
 }
 
 static int check_block(const struct dt2_session *session, size_t block, struct dt2_error *err)
@@ -337,12 +347,14 @@ static int check_block(const struct dt2_session *session, size_t block, struct d
                     session->model->blocks.count, block);
 }
 
-/* Blocks until the stream has run what was queued on it. */
-static int wait_for_stream(struct dt2_session *session, struct dt2_error *err)
+/* Blocks until the stream has run what was queued on it, and the bytes of a block that is held are there. */
+static int wait_for_stream(struct dt2_session *session, size_t block, struct dt2_error *err)
 {
     const struct dt2_opened *o = session->compute;
+    const struct dt2_units *units = &session->units;
     struct dt2_backend_error failure = { 0 };
     dt2_handle event;
+    bool there;
     pthread_mutex_lock(&session->lock);
     dt2_handle queue = dt2_session_queue(session);
     int status = queue ? o->backend->event_record(o->driver, queue, &event, &failure) : 0;
@@ -351,7 +363,14 @@ static int wait_for_stream(struct dt2_session *session, struct dt2_error *err)
         status = o->backend->event_wait(o->driver, event, &failure);
         o->backend->event_free(o->driver, event, NULL);
     }
-    return status < 0 ? dt2_fail_driver(err, o->name, &failure) : 0;
+    if (status < 0)
+        return dt2_fail_driver(err, o->name, &failure);
+    int rc = 0;
+    pthread_mutex_lock(&session->lock);
+    for (size_t i = units->first[block]; rc == 0 && i < units->first[block + 1]; i++)
+        rc = check_arrival(session, units->lists[i], &there, err);
+    pthread_mutex_unlock(&session->lock);
+    return rc;
 }
 
 int dt2_session_release(struct dt2_session *session, size_t block, struct dt2_error *err)
@@ -394,7 +413,7 @@ int dt2_session_acquire(struct dt2_session *session, size_t block, unsigned flag
     dt2_gear_wake(session);
     pthread_mutex_unlock(&session->lock);
     if (rc == 0 && (flags & DT2_ACQUIRE_HOST)) {
-        rc = wait_for_stream(session, err);
+        rc = wait_for_stream(session, block, err);
         if (rc < 0)
             dt2_session_release(session, block, NULL);
     }

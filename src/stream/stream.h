@@ -133,6 +133,7 @@ struct dt2_gear {
     uint64_t charged_bytes; /* that the model counts for this window */
     bool running;
     bool stop;
+    bool shaken; /* copies failed after they had been queued: the thread is to begin anew */
     bool halted; /* fetching ahead failed: only what is asked for is fetched, until the next acquire */
     pthread_t thread;
 
@@ -198,6 +199,8 @@ void dt2_gear_clear(struct dt2_session *session);
 
 /* Has a unit fetched before all that is fetched ahead. The lock is held. */
 void dt2_gear_ask(struct dt2_session *session, size_t index);
+/* Takes a unit out of the window after its last reader has run. The lock is held, and nobody holds the unit. */
+void dt2_gear_drop(struct dt2_session *session, size_t index);
 /* Wakes the thread if there is something for it to do: a wake costs more than an acquire. The lock is held. */
 void dt2_gear_wake(struct dt2_session *session);
 

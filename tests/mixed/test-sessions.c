@@ -52,6 +52,7 @@ static const char *const places[][2] = {
     { "hip:0", "hip:0,15%;cuda:1,20%;hip:1,20%;opencl:0,20%;cpu,*" },
     { "opencl:0", "opencl:0,15%;cuda:0,20%;hip:0,20%;opencl:1,20%;cpu,*" },
     { "cpu", "cpu,15%;cuda:0,20%;hip:0,30%;opencl:1,*" },
+    { "opencl:0", "opencl:0,20%;opencl:1,40%;cpu,*" },
 };
 
 static void live_passes(const char *which)
@@ -410,6 +411,52 @@ static void live_pinned(const char *which)
     unload(model);
 }
 
+/* -- copies that fail on the device */
+
+/* A pass in which all may fail, and nothing is read. Returns how many blocks did. */
+static unsigned shaken_pass(struct user *user, unsigned flags)
+{
+    unsigned failed = 0;
+    struct dt2_error err;
+    for (size_t block = 0; block < dt2_model_block_count(user->model); block++) {
+        int rc = dt2_session_acquire(user->session, block, flags, &err);
+        if (rc == 0)
+            rc = dt2_session_release(user->session, block, &err);
+        must(rc == 0 || (rc == DT2_EFAILED && err.text[0]), "%d: %s", rc, err.text);
+        failed += rc < 0;
+    }
+    return failed;
+}
+
+/* OpenCL's errors stay with their event: a session goes on after them, with the right bytes. */
+static void live_shaken(const char *which)
+{
+    const char *const *place = places[atoi(which)];
+    struct dt2_model *model = load(place[0], place[1], false);
+    const struct dt2_session_options options = DT2_SESSION_OPTIONS_INIT;
+    void (*fail)(const char *, uint64_t, bool, int), (*forgive)(void);
+    enum { OUT_OF_RESOURCES = -5 };
+    unsigned failed = 0;
+    bind_failures(&fail, &forgive);
+    for (unsigned n = 1; n < 60; n += 3) {
+        struct user user;
+        user_open(&user, model, n % 2 ? OWN_STREAM : NO_STREAM, &options);
+        fail("execute", n, false, OUT_OF_RESOURCES);
+        failed += shaken_pass(&user, 0);
+        failed += shaken_pass(&user, 0);
+        forgive();
+        unsigned passes = 1; /* failures of before may still be told */
+        while (passes < 10 && shaken_pass(&user, DT2_ACQUIRE_HOST))
+            passes++;
+        must(passes < 10, "copies fail still");
+        pass(&user, 2);
+        user_close(&user);
+    }
+    must(failed > 0, "no copy failed");
+    diag("%u acquires failed", failed);
+    unload(model);
+}
+
 /* -- all of them */
 
 static const struct life {
@@ -423,6 +470,7 @@ static const struct life {
     { "threads", live_threads, "02", "threads on one session, and two sessions on one model" },
     { "park", live_park, "0123", "parking and closing give everything back" },
     { "borrowed", live_borrowed, "012", "a model with an open session stays, beside another" },
+    { "shaken", live_shaken, "4", "copies fail on the device, and later ones do not" },
     { "pinned", live_pinned, "01", "host memory is pinned where it is, within a budget, or not" },
 };
 
