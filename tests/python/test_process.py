@@ -17,6 +17,9 @@ from distorch2 import Context, File
 MEBIBYTE = 1 << 20
 
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs tests in the background has them ignore it
+
+
 def large(mebibytes):
     """A sparse model of so many tensors of 1 MiB."""
     path = tap.scratch(f"large-{mebibytes}.safetensors")
