@@ -130,12 +130,17 @@ static int find_type(const struct dt2_tensor *tensor, struct dl_type *type, stru
     return dt2_fail(err, DT2_EUSAGE, "tensor %s is %s, which DLPack does not have", tensor->name, tensor->dtype);
 }
 
+static int check_session(const struct dt2_model *model, const struct dt2_session *session, struct dt2_error *err)
+{
+    if (!session || dt2_session_model(session) == model)
+        return 0;
+    return dt2_fail(err, DT2_EUSAGE, "the session runs another model, %s", dt2_model_name(dt2_session_model(session)));
+}
+
 /* The tensor's address and device, while it is held. */
 static int locate(struct dt2_model *model, struct dt2_session *session, size_t tensor, struct dt2_native *native,
                   struct dt2_error *err)
 {
-    if (session && dt2_session_model(session) != model)
-        return dt2_fail(err, DT2_EUSAGE, "the session runs another model, %s", dt2_model_name(dt2_session_model(session)));
     return session ? dt2_session_native(session, tensor, native, err) : dt2_model_native(model, tensor, native, err);
 }
 
@@ -204,8 +209,7 @@ int dt2_tensor_dlpack(struct dt2_model *model, struct dt2_session *session, size
                       void **managed, struct dt2_error *err)
 {
     DT2_KEEP_ERRNO;
-    struct dt2_dlpack_device device;
-    int rc = dt2_tensor_dlpack_device(model, session, tensor, &device, err); /* also: whether it is held */
+    int rc = check_session(model, session, err);
     if (rc == 0)
         rc = dt2_model_borrow_again(model, err); /* of the caller's, or the session's */
     if (rc < 0)
@@ -228,7 +232,9 @@ int dt2_tensor_dlpack_device(struct dt2_model *model, struct dt2_session *sessio
 {
     DT2_KEEP_ERRNO;
     struct dt2_native native;
-    int rc = locate(model, session, tensor, &native, err);
+    int rc = check_session(model, session, err);
+    if (rc == 0)
+        rc = locate(model, session, tensor, &native, err);
     if (rc == 0)
         rc = check_device(&native, dt2_model_tensor(model, tensor), err);
     if (rc == 0)
