@@ -3,6 +3,7 @@
 #include "sandbox.h"
 #include "cudart.h"
 #include "face.h"
+#include <time.h>
 
 #define MiB ((size_t)1 << 20)
 /* A copy of 8 MiB takes 80 ms: whoever does not wait is too early. */
@@ -261,6 +262,8 @@ static void body_kernel_overtaken(void)
     cudaStream_t work = stream_of(cudaStreamNonBlocking), other = stream_of(cudaStreamNonBlocking);
     must(good(cudaMemcpy(memory, host, BYTES, cudaMemcpyHostToDevice)));
     launch(work, memory, sum, LATE_NS);
+    const struct timespec begun = { .tv_nsec = LATE_NS / 4 }; /* by then it has looked for the first time */
+    nanosleep(&begun, NULL);
     must(good(cudaMemsetAsync(memory, 2, BYTES, other)) && good(cudaDeviceSynchronize()));
     must(sim_value("wrong_bytes") == 1 && sim_value("unordered") == 1);
     drop(work, memory, host);
