@@ -36,7 +36,7 @@ DT2_PUBLIC void dt2_file_free(struct dt2_file *file);
 
 /* The path as it was given. */
 DT2_PUBLIC const char *dt2_file_path(const struct dt2_file *file);
-/* "safetensors", "pytorch-zip", "pytorch-legacy"; further formats get further names. */
+/* "safetensors", "safetensors-sharded", "gguf", "pytorch-zip", "pytorch-legacy"; further formats get further names. */
 DT2_PUBLIC const char *dt2_file_format(const struct dt2_file *file);
 /* The sum of all tensors' bytes; those that are one tensor under several names count once, and are loaded once. */
 DT2_PUBLIC uint64_t dt2_file_total_bytes(const struct dt2_file *file);
