@@ -137,15 +137,17 @@ static int find_base_path(const struct reader *reader, const struct dt2_yaml_pai
 /* Adds one folder a line. */
 static int add_lines(struct reader *reader, const char *base, const char *lines, bool in_front)
 {
+    const char *end = lines + strlen(lines);
+    size_t length = 0;
     int rc = 0;
-    for (const char *line = lines; rc == 0 && *line; line += strspn(line, "\n")) {
-        size_t length = strcspn(line, "\n");
+    for (const char *line = lines; rc == 0 && line < end; line += length + 1) {
+        const char *newline = memchr(line, '\n', (size_t)(end - line));
+        length = (size_t)((newline ? newline : end) - line);
         if (length == 0)
             continue;
         DT2_AUTO char *entry = dt2_strndup(line, length);
         DT2_AUTO char *path = entry ? dt2_path_join(base, entry) : NULL;
         rc = add_folder(reader->search, path ? dt2_path_normal(path) : NULL, in_front, reader->log, reader->err);
-        line += length;
     }
     return rc;
 }
