@@ -123,7 +123,7 @@ __attribute__((unused)) static void seed_random(uint64_t fallback)
 
 __attribute__((unused)) static uint64_t random_u64(void)
 {
-    uint64_t z = (tap_random_state += 0x9E3779B97F4A7C15u); /* splitmix64 */
+    uint64_t z = __atomic_add_fetch(&tap_random_state, 0x9E3779B97F4A7C15u, __ATOMIC_RELAXED); /* splitmix64 */
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
     z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
     return z ^ (z >> 31);
