@@ -43,8 +43,7 @@ static void forget(struct dt2_session *session, struct dt2_unit *unit)
     unit->state = DT2_UNIT_ABSENT;
 }
 
-/* What is fetched for later is looked at afresh. */
-static void rewind_order(struct dt2_session *session)
+void dt2_gear_rewind(struct dt2_session *session)
 {
     session->order.lead = 0;
     for (size_t i = 0; i < session->units.count; i++)
@@ -138,7 +137,7 @@ static void give_place(struct dt2_session *session, size_t index, uint64_t offse
         forget(session, former);
     }
     if (dropped)
-        rewind_order(session);
+        dt2_gear_rewind(session);
     dt2_window_put(&session->places, index, offset, unit->bytes);
     unit->offset = offset;
     unit->state = DT2_UNIT_COMING;
@@ -197,7 +196,7 @@ static void fail_unit(struct dt2_session *session, size_t index, const struct dt
     session->failure = *failure;
     session->units.units[index].failures++;
     session->gear.halted = true;
-    rewind_order(session);
+    dt2_gear_rewind(session);
     pthread_cond_broadcast(&session->changed);
 }
 

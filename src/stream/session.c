@@ -183,18 +183,12 @@ static void turn_page(struct dt2_session *session)
     session->begin = session->total;
 }
 
-static void unwant_all(struct dt2_session *session)
-{
-    for (size_t i = 0; i < session->units.count; i++)
-        session->units.units[i].wanted = false;
-}
-
 void dt2_session_next_pass(struct dt2_session *session)
 {
     pthread_mutex_lock(&session->lock);
     session->order.guided = true;
     if (session->units.count && dt2_order_pass(&session->order))
-        unwant_all(session);
+        dt2_gear_rewind(session);
     turn_page(session);
     dt2_gear_wake(session);
     pthread_mutex_unlock(&session->lock);
@@ -208,7 +202,7 @@ static void reach(struct dt2_session *session, size_t index)
     if (step & DT2_STEP_PASSED)
         turn_page(session);
     if (step & DT2_STEP_RESET)
-        unwant_all(session);
+        dt2_gear_rewind(session);
     for (size_t i = 0; (step & DT2_STEP_JUMPED) && i < skipped; i++)
         session->units.units[session->order.sequence[(from + i) % session->order.count]].wanted = false;
 }

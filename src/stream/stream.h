@@ -199,6 +199,8 @@ void dt2_gear_clear(struct dt2_session *session);
 
 /* Has a unit fetched before all that is fetched ahead. The lock is held. */
 void dt2_gear_ask(struct dt2_session *session, size_t index);
+/* What is fetched for later is looked at afresh. The lock is held. */
+void dt2_gear_rewind(struct dt2_session *session);
 /* Takes a unit out of the window after its last reader has run. The lock is held, and nobody holds the unit. */
 void dt2_gear_drop(struct dt2_session *session, size_t index);
 /* Wakes the thread if there is something for it to do: a wake costs more than an acquire. The lock is held. */

@@ -145,11 +145,9 @@ void dt2_window_done(struct dt2_window *window, size_t unit)
 
 void dt2_window_drop(struct dt2_window *window, size_t unit)
 {
-    for (size_t i = 0; i < window->count; i++)
-        if (window->tenants[i].unit == unit) {
-            memmove(window->tenants + i, window->tenants + i + 1, (--window->count - i) * sizeof *window->tenants);
-            return;
-        }
+    struct dt2_tenant *tenant = tenant_of(window, unit);
+    if (tenant)
+        memmove(tenant, tenant + 1, (size_t)(window->tenants + --window->count - tenant) * sizeof *tenant);
 }
 
 uint64_t dt2_window_used(const struct dt2_window *window)
