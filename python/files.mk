@@ -25,6 +25,7 @@ EXTRA_DIST += $(python_tests) $(python_torch_tests) \
 	python/distorch2/_log.py \
 	python/distorch2/_native.py \
 	python/distorch2/_standin.py \
+	python/distorch2/_watch.py \
 	python/distorch2/catalog.py \
 	python/distorch2/context.py \
 	python/distorch2/devices.py \

@@ -164,6 +164,18 @@ DT2_PUBLIC const char *dt2_session_note(const struct dt2_session *session, size_
 /* Whether acquiring the block may copy; false for a wrong index. */
 DT2_PUBLIC bool dt2_session_streams(const struct dt2_session *session, size_t block);
 
+/*
+ * Verifies the way that bytes take, beyond what dt2_load_options.verify does where they lie: one pass through the blocks that
+ * stream, in which every tensor is read back from the window on the compute device and its XXH3 compared with that of `file`,
+ * which the model was loaded from. The caller holds no block meanwhile that would leave no room; the pass counts in the
+ * statistics like any other. `progress` (NULL: none) is called with `data` as for a load, with `verifying` set and the compute
+ * device as its only device; a value other than 0 cancels. *verified_bytes (NULL is fine) is of the blocks that stream: 0 when
+ * none does. Errors: as dt2_session_acquire(); DT2_EUSAGE for a file with other tensors; DT2_EFAILED naming tensor, donor and
+ * compute device where other bytes arrived; DT2_ECANCELLED.
+ */
+DT2_PUBLIC int dt2_session_verify(struct dt2_session *session, const struct dt2_file *file, dt2_progress_fn *progress,
+                                  void *data, uint64_t *verified_bytes, struct dt2_error *err);
+
 /* -- Parking ------------------------------------------------------------------------------------------- */
 
 /*

@@ -213,7 +213,7 @@ class progress(Structure):
     ]
 
 
-# progress_data is a generator of the caller's: see _Watch in context.py.
+# progress_data is a generator of the caller's: see Watch in _watch.py.
 progress_fn = CFUNCTYPE(c_int, py_object, POINTER(progress))
 
 
@@ -406,6 +406,7 @@ FUNCTIONS = {
     "dt2_session_note_count": (c_size_t, [_handle]),
     "dt2_session_note": (c_char_p, [_handle, c_size_t]),
     "dt2_session_streams": (c_bool, [_handle, c_size_t]),
+    "dt2_session_verify": (c_int, [_handle, _handle, progress_fn, c_void_p, POINTER(c_uint64), _err]),
     "dt2_session_park": (c_int, [_handle, _err]),
     "dt2_session_unpark": (c_int, [_handle, _err]),
     # dlpack.h

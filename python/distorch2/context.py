@@ -5,24 +5,21 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from ctypes import byref, c_void_p
-from types import GeneratorType
 from typing import Any, Callable, Optional, Union
 
 from . import _native
 from ._core import Handle, encode, failure, made
 from ._log import Log, log_callback
 from ._native import lib
+from ._watch import ProgressFunction, Watch
 from .devices import Devices
 from .errors import BusyError, DistorchError
 from .file import File, Path
-from .model import Model, Progress, progress_of
+from .model import Model
 from .plan import NativeRequest, Plan, Request, plan_made, requested
 from .sizes import Size, in_bytes
-
-ProgressFunction = Callable[[Progress], Any]
-"""Told how far a load is, some ten times a second. What it raises cancels the load, and so does returning False."""
 
 _REFUSE = _native.ENUMS["DT2_UNLOAD_REFUSE"]
 
@@ -62,35 +59,6 @@ def _end(callback: Any) -> Callable[[int], bool]:
         return True
 
     return end
-
-
-class _Watch:
-    """Progress as C calls it, also when nobody asked for it, since it is here that Ctrl-C is noticed.
-
-    Python looks for signals where a function begins, which is before any ``try`` in it; what a signal's handler raises
-    there would be lost between Python and C. A generator that waits inside a ``try`` has no such place. So the
-    callback is ``GeneratorType.send``, a function of C's, and what C gives it as the caller's data is the generator.
-    """
-
-    def __init__(self, progress: Optional[ProgressFunction]) -> None:
-        self.raised: Optional[BaseException] = None
-        self.callback = _native.progress_fn(GeneratorType.send)
-        self._generator = self._watch(progress)
-        self.data = id(self._generator)
-        next(self._generator)
-
-    def _watch(self, progress: Optional[ProgressFunction]) -> Generator[int, Any, None]:
-        answer = 0
-        try:
-            while True:
-                raw = yield answer
-                answer = int(progress is not None and progress(progress_of(raw[0])) is False)
-        except GeneratorExit:
-            return
-        except BaseException as raised:  # carried over the C frames, and raised by the load
-            self.raised = raised
-            while True:
-                yield 1
 
 
 class Context(Handle):
@@ -160,7 +128,7 @@ class Context(Handle):
         the model is registered, its path unless given; ``staging_bytes`` and ``threads`` are 0 for the defaults.
         """
         native = NativeRequest(requested(request, options))
-        watch = _Watch(progress)
+        watch = Watch(progress)
         how = _native.load_options(
             ctypes.sizeof(_native.load_options),
             encode(name),

@@ -8,13 +8,14 @@ import enum
 from collections.abc import Iterator, Mapping
 from ctypes import byref
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any, Optional, Union
 
 from . import _native
 from ._core import Handle, call, made, text
 from ._native import lib
-from .errors import ExportError, UsageError
-from .file import Block
+from ._watch import ProgressFunction, Watch
+from .errors import DistorchError, ExportError, UsageError
+from .file import Block, File
 from .model import Model
 from .sizes import Size, in_bytes
 from .tensor import Tensor
@@ -231,6 +232,20 @@ class Session(Handle):
         """What it has to say, a sentence each: a memory that could not be pinned."""
         count = lib.dt2_session_note_count(self._ptr)
         return tuple(text(lib.dt2_session_note(self._ptr, i)) or "" for i in range(count))
+
+    def verify(self, file: File, progress: Optional[ProgressFunction] = None) -> int:
+        """One pass in which every tensor that streams is compared, where it arrives on the compute device, with that of
+        ``file``, from which the model was loaded. Returns how many bytes that were. Other bytes are an error that names
+        tensor and donor. ``progress`` as for a load."""
+        watch = Watch(progress)
+        verified = ctypes.c_uint64()
+        try:
+            call(lib.dt2_session_verify, self._ptr, file._ptr, watch.callback, watch.data, byref(verified))
+        except DistorchError:
+            if watch.raised is None:
+                raise
+            raise watch.raised from None
+        return verified.value
 
     def park(self) -> None:
         """Gives window, staging and pinned memory back while the network is not needed."""

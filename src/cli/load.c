@@ -30,7 +30,7 @@ static json_t *speed_json(json_t *object, uint64_t bytes, uint64_t ns)
     return object;
 }
 
-static json_t *load_json(const struct dt2_model *model, const struct dt2_file *file)
+static json_t *load_json(const struct dt2_model *model, const struct dt2_file *file, uint64_t arrived)
 {
     const struct dt2_model_stats *stats = dt2_model_statistics(model);
     json_t *object = json_object(), *ejected = json_array(), *devices = json_array();
@@ -50,6 +50,7 @@ static json_t *load_json(const struct dt2_model *model, const struct dt2_file *f
     cli_json_set(object, "staging_bytes", cli_json_bytes(stats->staging_bytes));
     cli_json_set(object, "devices", devices);
     cli_json_set(object, "verified_bytes", cli_json_bytes(stats->verified_bytes));
+    cli_json_set(object, "window_verified_bytes", cli_json_bytes(arrived));
     return object;
 }
 
@@ -67,7 +68,7 @@ static void add_row(struct cli_table *table, const struct dt2_device_stats *devi
     cli_table_text(table, verified ? "every byte" : NULL);
 }
 
-static void print_load(const struct dt2_model *model)
+static void print_load(const struct dt2_model *model, uint64_t arrived)
 {
     static const struct cli_column columns[] = {
         { "DEVICE", false }, { "SIZE", true }, { "BYTES", true },     { "SHARE", true },
@@ -76,6 +77,7 @@ static void print_load(const struct dt2_model *model)
     const struct dt2_model_stats *stats = dt2_model_statistics(model);
     struct cli_table *table = cli_table_create(columns, sizeof columns / sizeof *columns);
     bool verified = stats->verified_bytes != DT2_UNKNOWN && stats->verified_bytes == stats->bytes;
+    char number[CLI_NUMBER_SIZE];
     char *title = cli_printable(dt2_model_name(model), false);
     printf("%s%s%s\n", cli_bold(), title, cli_normal());
     free(title);
@@ -84,6 +86,9 @@ static void print_load(const struct dt2_model *model)
     add_row(table, &(struct dt2_device_stats){ "total", stats->bytes, stats->ns }, stats->bytes, verified);
     cli_table_print(table, 2);
     cli_table_destroy(table);
+    if (arrived != DT2_UNKNOWN && arrived > 0)
+        printf("  every byte of the %s that stream to %s arrives there\n", dt2_size_format(arrived, number, sizeof number),
+               dt2_plan_compute_device(dt2_model_applied_plan(model)));
     for (size_t i = 0; i < stats->ejected_count; i++) {
         char *ejected = cli_printable(stats->ejected[i], false);
         printf("  ejected  %s\n", ejected);
@@ -97,6 +102,20 @@ static void print_load(const struct dt2_model *model)
 
 /* -- loading -- */
 
+/* One pass through a session, compared where the bytes arrive; *arrived is how many. */
+static int verify_window(struct dt2_model *model, const struct dt2_file *file, struct cli_progress *progress,
+                         uint64_t *arrived, struct dt2_error *err)
+{
+    struct dt2_session *session = NULL;
+    int rc = dt2_session_open(model, NULL, &session, err);
+    if (rc == 0)
+        rc = dt2_session_verify(session, file, cli_progress, progress, arrived, err);
+    for (size_t i = 0; session && i < dt2_session_note_count(session); i++)
+        cli_warn(dt2_session_note(session, i));
+    int closed = dt2_session_close(session, rc ? NULL : err);
+    return rc ? rc : closed;
+}
+
 static int load_open(struct session *session, const char *name, const struct cli_model *source, struct dt2_error *err)
 {
     struct cli_progress progress = { 0 };
@@ -106,16 +125,19 @@ static int load_open(struct session *session, const char *name, const struct cli
     how.progress = cli_progress;
     how.progress_data = &progress;
     struct dt2_model *model = NULL;
+    uint64_t arrived = DT2_UNKNOWN;
     int rc = dt2_model_load(session->context, source->file, source->blocks, &session->options->request, &how, &model,
                             err);
+    if (rc == 0 && how.verify)
+        rc = verify_window(model, source->file, &progress, &arrived, err);
     cli_status_hide();
+    if (rc == 0 && session->loads)
+        cli_json_append(session->loads, load_json(model, source->file, arrived));
+    else if (rc == 0)
+        print_load(model, arrived);
+    dt2_model_unref(model); /* it stays loaded: the context holds it */
     if (rc)
         return rc;
-    if (session->loads)
-        cli_json_append(session->loads, load_json(model, source->file));
-    else
-        print_load(model);
-    dt2_model_unref(model); /* it stays loaded: the context holds it */
     session->load_count++;
     return 0;
 }

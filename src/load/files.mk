@@ -5,6 +5,8 @@ libdistorch2_core_la_SOURCES += \
 	src/load/crew.c \
 	src/load/crew.h \
 	src/load/fill.c \
+	src/load/hash.c \
+	src/load/hash.h \
 	src/load/layout.c \
 	src/load/layout.h \
 	src/load/load.h \

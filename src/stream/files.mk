@@ -8,6 +8,7 @@ libdistorch2_core_la_SOURCES += \
 	src/stream/session.c \
 	src/stream/stream.h \
 	src/stream/units.c \
+	src/stream/verify.c \
 	src/stream/window.c \
 	src/stream/window.h
 

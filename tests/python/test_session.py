@@ -50,6 +50,23 @@ def test_every_block_is_there_while_it_is_held():
         assert session.notes == ()
 
 
+def test_what_streams_is_verified_where_it_arrives():
+    with loaded() as (file, model), model.session() as session:
+        seen = []
+        assert session.verify(file, seen.append) == session.info.pass_bytes
+        assert seen[-1].verifying and seen[-1].done_bytes == seen[-1].total_bytes == session.info.pass_bytes
+        assert [each.device for each in seen[-1].devices] == ["cpu"]
+
+        def fail(_):
+            raise KeyError("enough")
+
+        with tap.raises(KeyError):
+            session.verify(file, fail)
+        assert session.verify(file) > 0
+        with File(tap.layout("tiny-plain")) as other, tap.raises(distorch2.UsageError):
+            session.verify(other)
+
+
 def test_blocks_are_found_by_index_name_and_tensor():
     with loaded() as (_, model), model.session() as session:
         block = model.blocks[-1]

@@ -459,6 +459,61 @@ static void test_export_streamed(const struct source *source)
     unload(other);
 }
 
+static int count_calls(void *data, const struct dt2_progress *progress)
+{
+    unsigned *calls = data;
+    ++*calls;
+    return progress->verifying && progress->device_count == 1 ? 0 : 1;
+}
+
+static int cancel(void *data, const struct dt2_progress *progress)
+{
+    (void)data;
+    return progress->done_bytes > 0;
+}
+
+/* A pass that compares what arrives: every route, then a share that is spoiled where it lies. */
+static void test_verify(const struct source *source, const struct source *other)
+{
+    struct dt2_error err;
+    for (size_t i = 0; i < DT2_COUNT(cases); i++) {
+        if (cases[i].opencl && !has_opencl)
+            continue;
+        struct dt2_model *model = load(source, cases[i].compute, cases[i].allocations);
+        struct dt2_session *session = begin(model, 0);
+        struct dt2_session_info info;
+        uint64_t verified = 7;
+        unsigned calls = 0;
+        dt2_session_info(session, &info);
+        is_int(dt2_session_verify(session, source->file, count_calls, &calls, &verified, &err), 0,
+               "%s for %s: what streams arrives", cases[i].allocations, cases[i].compute);
+        is_u64(verified, info.pass_bytes, "all of it");
+        ok(calls >= (cases[i].streams ? 2u : 1u), "and progress is told %u times", calls);
+        is_int(dt2_session_verify(session, other->file, NULL, NULL, &verified, &err), DT2_EUSAGE, "another file is refused");
+        ok(strstr(err.text, other->path) != NULL, "and named");
+        finish(session);
+        unload(model);
+    }
+    if (!has_opencl)
+        return;
+    struct dt2_model *model = load(source, "opencl:0", "cpu,*");
+    struct dt2_session *session = begin(model, 0);
+    struct dt2_native native;
+    size_t index = find(model, "block3.weight");
+    is_int(dt2_session_verify(session, source->file, cancel, NULL, NULL, &err), DT2_ECANCELLED, "it can be cancelled");
+    is_int(dt2_session_verify(session, source->file, NULL, NULL, NULL, &err), 0, "and begun again");
+    if (dt2_model_native(model, index, &native, &err) < 0)
+        layout_die("%s", err.text);
+    finish(session);
+    ((unsigned char *)native.handle)[dt2_model_tensor(model, index)->bytes - 1] ^= 1;
+    session = begin(model, 0);
+    is_int(dt2_session_verify(session, source->file, NULL, NULL, NULL, &err), DT2_EFAILED, "one bit that differs is seen");
+    ok(strstr(err.text, "block3.weight") && strstr(err.text, "cpu") && strstr(err.text, "opencl:0"),
+       "and named with donor and compute device: %s", err.text);
+    finish(session);
+    unload(model);
+}
+
 static bool two_opencl_devices(void)
 {
     struct dt2_devices *devices;
@@ -480,10 +535,12 @@ int main(void)
         layout_die("%s", err.text);
     has_opencl = two_opencl_devices();
     diag("over %s", has_opencl ? "opencl:0, opencl:1 and cpu" : "cpu alone: there are no two OpenCL devices");
-    struct source source;
+    struct source source, other;
     source_make(&source, "session.safetensors", 40, 200000);
+    source_make(&other, "other.safetensors", 40, 200000);
     test_passes(&source);
     test_export(&source);
+    test_verify(&source, &other);
     if (has_opencl) {
         test_orders(&source);
         test_holding_on(&source);
@@ -493,6 +550,7 @@ int main(void)
         test_export_streamed(&source);
     }
     source_free(&source);
+    source_free(&other);
     dt2_context_destroy(context);
     return done_testing();
 }
