@@ -8,6 +8,7 @@ dist_doc_DATA = \
 	docs/architecture.md \
 	docs/commands.md \
 	docs/formats.md \
+	docs/hardware.md \
 	docs/python.md
 
 driversdir = $(docdir)/drivers

@@ -37,3 +37,16 @@ tests_gpu_test_hip_caller_SOURCES = tests/gpu/test-caller.c tests/sim/sandbox.h 
 tests_gpu_test_hip_caller_CPPFLAGS = $(HIP_CPPFLAGS) -DGPU_IS_HIP=1
 tests_gpu_test_hip_caller_LDADD = $(TEST_LIBS) tests/sim/lib/libamdhip64.la $(SIM_ENGINE)
 endif
+
+# make check-gpu: what hardware alone can show, with a report. The program is tried where there is none on simulated devices.
+check_PROGRAMS += tests/gpu/hardware
+tests_gpu_hardware_SOURCES = tests/gpu/hardware.c tests/support/tap.h
+tests_gpu_hardware_LDADD = libdistorch2.la
+TESTS += tests/gpu/hardware-tried.sh
+EXTRA_DIST += tests/gpu/capture.py tests/gpu/hardware.sh tests/gpu/hardware-tried.sh
+check-gpu: all tests/gpu/hardware$(EXEEXT) tests/driver/conformance$(EXEEXT) tests/support/mkmodel$(EXEEXT)
+	@$(AM_TESTS_ENVIRONMENT) $(SHELL) $(top_srcdir)/tests/gpu/hardware.sh
+clean-local: clean-check-gpu
+clean-check-gpu:
+	rm -rf check-gpu
+.PHONY: check-gpu clean-check-gpu
