@@ -96,6 +96,15 @@ struct dt2_backend_services {
     dt2_handle (*handle_new)(void *core, enum dt2_handle_kind kind, void *object);
     void *(*handle_get)(void *core, enum dt2_handle_kind kind, dt2_handle handle);
     void *(*handle_take)(void *core, enum dt2_handle_kind kind, dt2_handle handle);
+
+    /* -- since the second version: where struct_size has it */
+
+    /*
+     * What the program has said of a driver when it made its context: "cuda_runtime", "hip_runtime" are the path of
+     * the runtime that it is to use. NULL: nothing, so that the environment counts; "": that there is none. Valid as
+     * long as the services.
+     */
+    const char *(*option)(void *core, const char *name);
 };
 
 enum dt2_device_flag {

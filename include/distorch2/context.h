@@ -30,14 +30,23 @@ struct dt2_context_options {
      * the library's own folder, and the folder of the installation. "" loads no module.
      */
     const char *backend_path;
+    /*
+     * The files of the runtimes that the drivers for CUDA (libcudart) and HIP (libamdhip64) use where the process holds
+     * none yet, named from the root: those that the rest of the program will load later, so that there is one of each.
+     * One that cannot be used is a failure of the driver, and no other is tried. NULL: the environment's
+     * DISTORCH2_CUDART and DISTORCH2_AMDHIP64 (ignored in set-user-ID programs); "": none. Where none is named CUDA
+     * does without a runtime, by NVIDIA's driver alone, and HIP takes what the system's linker finds.
+     */
+    const char *cuda_runtime;
+    const char *hip_runtime;
 };
-#define DT2_CONTEXT_OPTIONS_INIT { sizeof(struct dt2_context_options), NULL, NULL, NULL }
+#define DT2_CONTEXT_OPTIONS_INIT { sizeof(struct dt2_context_options), NULL, NULL, NULL, NULL, NULL }
 
 /*
  * Makes a context. `options` may be NULL. Nothing is probed yet: the topology and the driver modules
  * are read when a function first needs them. A process may have several contexts; each knows only of
  * its own models. Free it with dt2_context_destroy().
- * Errors: DT2_EUSAGE for a struct_size below that of DT2_CONTEXT_OPTIONS_INIT; DT2_ENOMEM.
+ * Errors: DT2_EUSAGE for a struct_size below that of the first version, which ended with backend_path; DT2_ENOMEM.
  */
 DT2_PUBLIC int dt2_context_create(const struct dt2_context_options *options, struct dt2_context **context,
                                   struct dt2_error *err);

@@ -68,7 +68,14 @@ log_fn = CFUNCTYPE(None, c_void_p, c_int, c_char_p)
 
 
 class context_options(Structure):
-    _fields_ = [("struct_size", c_size_t), ("log", log_fn), ("log_data", c_void_p), ("backend_path", c_char_p)]
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("log", log_fn),
+        ("log_data", c_void_p),
+        ("backend_path", c_char_p),
+        ("cuda_runtime", c_char_p),
+        ("hip_runtime", c_char_p),
+    ]
 
 
 class link(Structure):

@@ -77,7 +77,8 @@ class Context(Handle):
         if backend_path is not None and not isinstance(backend_path, str):
             backend_path = ":".join(os.fspath(folder) for folder in backend_path)
         callback = log_callback(log)
-        options = _native.context_options(ctypes.sizeof(_native.context_options), callback, None, encode(backend_path))
+        size = ctypes.sizeof(_native.context_options)
+        options = _native.context_options(size, callback, None, encode(backend_path), None, None)
         super().__init__(made(lib.dt2_context_create, byref(options)), _end(callback))
 
     def close(self) -> None:

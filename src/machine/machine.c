@@ -21,7 +21,7 @@ struct opening {
 
 struct dt2_machine {
     const struct dt2_log *log;
-    char *backend_path; /* NULL: the default places */
+    struct dt2_module_options *options; /* a copy of the caller's */
     /* held while a part is made, and over `openings`; the parts are only read once they are there */
     pthread_mutex_t lock;
     pthread_cond_t settled; /* an opening is no longer busy, or gone */
@@ -37,15 +37,15 @@ struct dt2_machine {
     struct opening *openings;
 };
 
-int dt2_machine_create(const struct dt2_log *log, const char *backend_path, struct dt2_machine **machine,
-                       struct dt2_error *err)
+int dt2_machine_create(const struct dt2_log *log, const struct dt2_module_options *options,
+                       struct dt2_machine **machine, struct dt2_error *err)
 {
     struct dt2_machine *made = dt2_alloc(1, sizeof *made);
     if (!made)
         return dt2_fail_nomem(err);
     made->log = log;
-    made->backend_path = dt2_strdup(backend_path);
-    if (backend_path && !made->backend_path) {
+    made->options = dt2_module_options_copy(options);
+    if (!made->options) {
         dt2_release(made);
         return dt2_fail_nomem(err);
     }
@@ -98,7 +98,7 @@ static int need_drivers(struct dt2_machine *machine, struct dt2_error *err)
 {
     int rc = 0;
     if (!machine->modules_open)
-        rc = dt2_modules_open(machine->backend_path, machine->log, &machine->modules, err);
+        rc = dt2_modules_open(machine->options, machine->log, &machine->modules, err);
     if (rc < 0)
         return rc;
     machine->modules_open = true;
@@ -376,6 +376,6 @@ void dt2_machine_destroy(struct dt2_machine *machine)
     dt2_topology_free(machine->topology);
     pthread_cond_destroy(&machine->settled);
     pthread_mutex_destroy(&machine->lock);
-    dt2_release(machine->backend_path);
+    dt2_release(machine->options);
     dt2_release(machine);
 }

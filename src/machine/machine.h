@@ -9,9 +9,9 @@
 
 struct dt2_machine; /* thread-safe; reads topology and drivers when first needed */
 
-/* `backend_path` as in dt2_context_options. The log must outlive the machine. */
-int dt2_machine_create(const struct dt2_log *log, const char *backend_path, struct dt2_machine **machine,
-                       struct dt2_error *err);
+/* The options are copied (NULL: the defaults). The log must outlive the machine. */
+int dt2_machine_create(const struct dt2_log *log, const struct dt2_module_options *options,
+                       struct dt2_machine **machine, struct dt2_error *err);
 void dt2_machine_destroy(struct dt2_machine *machine);
 
 /* The devices now; `flags` are enum dt2_devices_flag. Knows nothing of loaded models. */

@@ -28,6 +28,37 @@ struct search {
     size_t driver_capacity, library_capacity, missing_capacity;
 };
 
+/* -- options */
+
+/* Text that goes on at *room, copied there; NULL stays NULL. */
+static const char *copy_text(const char *text, char **room)
+{
+    if (!text)
+        return NULL;
+    char *copy = *room;
+    *room = stpcpy(copy, text) + 1;
+    return copy;
+}
+
+struct dt2_module_options *dt2_module_options_copy(const struct dt2_module_options *options)
+{
+    static const struct dt2_module_options nothing = { 0 };
+    if (!options)
+        options = &nothing;
+    const char *const texts[] = { options->path, options->cuda_runtime, options->hip_runtime };
+    size_t bytes = 0;
+    for (size_t i = 0; i < DT2_COUNT(texts); i++)
+        bytes += texts[i] ? strlen(texts[i]) + 1 : 0;
+    struct dt2_module_options *copy = dt2_alloc(sizeof *copy + bytes, 1);
+    if (!copy)
+        return NULL;
+    char *room = (char *)(copy + 1);
+    copy->path = copy_text(options->path, &room);
+    copy->cuda_runtime = copy_text(options->cuda_runtime, &room);
+    copy->hip_runtime = copy_text(options->hip_runtime, &room);
+    return copy;
+}
+
 /* -- where modules are */
 
 /* "dt2-NAME.so" -> "NAME"; false for any other file. */
@@ -322,14 +353,16 @@ static int open_candidate(struct search *search, const struct candidate *candida
 
 /* -- all of them */
 
-int dt2_modules_open(const char *path, const struct dt2_log *log, struct dt2_modules *modules, struct dt2_error *err)
+int dt2_modules_open(const struct dt2_module_options *options, const struct dt2_log *log, struct dt2_modules *modules,
+                     struct dt2_error *err)
 {
     DT2_KEEP_ERRNO;
     *modules = (struct dt2_modules){ 0 };
     struct search search = { .log = log, .modules = modules };
+    const char *path = options && options->path ? options->path : secure_getenv("DISTORCH2_BACKEND_PATH");
     int status = dt2_services_create(log, &modules->services, err);
-    if (!path)
-        path = secure_getenv("DISTORCH2_BACKEND_PATH");
+    if (status == DT2_OK)
+        dt2_services_tell(modules->services, options);
     if (status == DT2_OK)
         status = path ? scan_path(&search, path) : scan_default(&search);
     if (status == DT2_OK && search.count)

@@ -6,6 +6,15 @@
 #include "base/log.h"
 #include <distorch2/backend.h>
 
+/* What a context says of its drivers, with the meaning of dt2_context_options; NULL: not said. */
+struct dt2_module_options {
+    const char *path;
+    const char *cuda_runtime;
+    const char *hip_runtime;
+};
+/* A copy with its texts, in one piece for dt2_release(); NULL without memory. Of NULL: of nothing said. */
+struct dt2_module_options *dt2_module_options_copy(const struct dt2_module_options *options);
+
 /* A driver that is open. */
 struct dt2_driver {
     const char *name; /* "host", "opencl", ... */
@@ -37,12 +46,13 @@ struct dt2_modules {
 };
 
 /*
- * Opens every module "dt2-NAME.so" in the folders of `path` (':'-separated; NULL: the default places, see
- * dt2_context_options; "": none). The first folder that has a name wins. A module that is absent (also: whose vendor
+ * Opens every module "dt2-NAME.so" in the folders of the options' path (the options stay where they are while the
+ * modules are open; NULL: the defaults). The first folder that has a name wins. A module that is absent (also: whose vendor
  * library is missing, so that dlopen fails) is silence; one that is broken is one warning in `log`; both are listed in `missing`.
  * Errors: DT2_ENOMEM only.
  */
-int dt2_modules_open(const char *path, const struct dt2_log *log, struct dt2_modules *modules, struct dt2_error *err);
+int dt2_modules_open(const struct dt2_module_options *options, const struct dt2_log *log, struct dt2_modules *modules,
+                     struct dt2_error *err);
 void dt2_modules_close(struct dt2_modules *modules);
 
 /*
@@ -52,6 +62,8 @@ void dt2_modules_close(struct dt2_modules *modules);
 struct dt2_services;
 int dt2_services_create(const struct dt2_log *log, struct dt2_services **services, struct dt2_error *err);
 void dt2_services_destroy(struct dt2_services *services);
+/* What the service `option` tells from now on; kept where it is. Before a driver has the services. */
+void dt2_services_tell(struct dt2_services *services, const struct dt2_module_options *options);
 const struct dt2_backend_services *dt2_services_table(struct dt2_services *services);
 size_t dt2_services_live(struct dt2_services *services);
 

@@ -25,6 +25,7 @@ struct slot {
 struct dt2_services {
     struct dt2_backend_services table;
     struct dt2_log log;
+    struct dt2_module_options options;
     pthread_mutex_t lock; /* guards what follows */
     struct slot *slots;
     size_t count;
@@ -152,6 +153,14 @@ static void *service_handle_take(void *core, enum dt2_handle_kind kind, dt2_hand
     return object;
 }
 
+static const char *service_option(void *core, const char *name)
+{
+    const struct dt2_module_options *options = &((struct dt2_services *)core)->options;
+    if (strcmp(name, "cuda_runtime") == 0)
+        return options->cuda_runtime;
+    return strcmp(name, "hip_runtime") == 0 ? options->hip_runtime : NULL;
+}
+
 int dt2_services_create(const struct dt2_log *log, struct dt2_services **services, struct dt2_error *err)
 {
     struct dt2_services *created = dt2_alloc(1, sizeof *created);
@@ -172,6 +181,7 @@ int dt2_services_create(const struct dt2_log *log, struct dt2_services **service
         .handle_new = service_handle_new,
         .handle_get = service_handle_get,
         .handle_take = service_handle_take,
+        .option = service_option,
     };
     *services = created;
     return DT2_OK;
@@ -184,6 +194,12 @@ void dt2_services_destroy(struct dt2_services *services)
     pthread_mutex_destroy(&services->lock);
     dt2_release(services->slots);
     dt2_release(services);
+}
+
+void dt2_services_tell(struct dt2_services *services, const struct dt2_module_options *options)
+{
+    if (options)
+        services->options = *options;
 }
 
 const struct dt2_backend_services *dt2_services_table(struct dt2_services *services)

@@ -6,20 +6,24 @@
 #include "model/model.h"
 #include <string.h>
 
+/* The options as the first version had them: what came later is not read from a program that is older. */
+#define FIRST_OPTIONS_BYTES (offsetof(struct dt2_context_options, backend_path) + sizeof(char *))
+
 int dt2_context_create(const struct dt2_context_options *options, struct dt2_context **context, struct dt2_error *err)
 {
     DT2_KEEP_ERRNO;
-    static const struct dt2_context_options defaults = DT2_CONTEXT_OPTIONS_INIT;
-    if (!options)
-        options = &defaults;
-    if (options->struct_size < sizeof *options)
+    struct dt2_context_options how = DT2_CONTEXT_OPTIONS_INIT;
+    if (options && options->struct_size < FIRST_OPTIONS_BYTES)
         return dt2_fail(err, DT2_EUSAGE, "the context options' struct_size is %zu; start from DT2_CONTEXT_OPTIONS_INIT",
                         options->struct_size);
+    if (options)
+        memcpy(&how, options, options->struct_size < sizeof how ? options->struct_size : sizeof how);
     struct dt2_context *made = dt2_alloc(1, sizeof *made);
     if (!made)
         return dt2_fail_nomem(err);
-    made->log = (struct dt2_log){ options->log, options->log_data };
-    int rc = dt2_machine_create(&made->log, options->backend_path, &made->machine, err);
+    made->log = (struct dt2_log){ how.log, how.log_data };
+    const struct dt2_module_options modules = { how.backend_path, how.cuda_runtime, how.hip_runtime };
+    int rc = dt2_machine_create(&made->log, &modules, &made->machine, err);
     if (rc < 0) {
         dt2_release(made);
         return rc;

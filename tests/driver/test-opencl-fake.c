@@ -168,9 +168,10 @@ static void test_absence(const char *path, const char *folder, const char *libra
     pid_t child = fork();
     if (child == 0) {
         struct dt2_log log = { keep_warning, NULL };
+        const struct dt2_module_options options = { .path = path };
         struct dt2_modules modules;
         make_vendors(folder, library);
-        bool absent = dt2_modules_open(path, &log, &modules, NULL) == 0 &&
+        bool absent = dt2_modules_open(&options, &log, &modules, NULL) == 0 &&
                       is_absent(&modules, "opencl", "no OpenCL platform") && warning_count == 0;
         _exit(absent ? 0 : 1);
     }
@@ -181,11 +182,12 @@ static void test_absence(const char *path, const char *folder, const char *libra
 static void test_driver(const char *path, const char *folder, const char *library)
 {
     struct dt2_log log = { keep_warning, NULL };
+    const struct dt2_module_options options = { .path = path };
     struct dt2_modules modules;
     void *fake = dlopen(library, RTLD_NOW);
     const long *live = fake ? dlsym(fake, "fake_icd_live") : NULL;
     make_vendors(folder, library);
-    if (!ok(live && dt2_modules_open(path, &log, &modules, NULL) == 0 && modules.count > 0, "the driver opens"))
+    if (!ok(live && dt2_modules_open(&options, &log, &modules, NULL) == 0 && modules.count > 0, "the driver opens"))
         return;
     const struct dt2_driver *driver = &modules.drivers[modules.count - 1]; /* after those of GPUs that are really there */
     struct subject s = { .backend = driver->backend,

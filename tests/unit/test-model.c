@@ -405,6 +405,13 @@ static void test_context_end(struct source *source)
     dt2_model_unref(model);
     struct dt2_context_options bad = { .struct_size = 0 };
     is_int(dt2_context_create(&bad, &context, &err), DT2_EUSAGE, "options without a size are refused");
+    struct { /* a program that was built when backend_path was the last of them */
+        size_t struct_size;
+        void *rest[3];
+        uint64_t not_ours;
+    } old = { .struct_size = offsetof(struct dt2_context_options, cuda_runtime), .not_ours = UINT64_MAX };
+    is_int(dt2_context_create((void *)&old, &context, &err), 0, "options of the first version are taken");
+    dt2_context_destroy(context);
 }
 
 static bool two_opencl_devices(void)

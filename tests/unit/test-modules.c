@@ -30,9 +30,10 @@ static size_t lines_with(const char *words)
 
 static bool open_path(const char *path, struct dt2_modules *modules)
 {
+    const struct dt2_module_options options = { .path = path };
     struct dt2_error err;
     line_count = 0;
-    return ok(dt2_modules_open(path, &log_all, modules, &err) == DT2_OK, "modules of %s",
+    return ok(dt2_modules_open(&options, &log_all, modules, &err) == DT2_OK, "modules of %s",
               !path ? "the default" : *path == '/' ? "a folder" : *path ? path : "nothing");
 }
 

@@ -159,6 +159,18 @@ static void test_words(const struct dt2_backend_services *s)
     is_int(errno, 4242, "errno stays");
 }
 
+static void test_options(const struct dt2_backend_services *s, struct dt2_services *services)
+{
+    const struct dt2_module_options options = { .cuda_runtime = "/a/libcudart.so.12", .hip_runtime = "" };
+    ok(!s->option(s->core, "cuda_runtime"), "nothing was said of a driver");
+    dt2_services_tell(services, NULL);
+    dt2_services_tell(services, &options);
+    const char *runtime = s->option(s->core, "cuda_runtime"), *none = s->option(s->core, "hip_runtime");
+    ok(runtime && strcmp(runtime, options.cuda_runtime) == 0, "what was said is told");
+    ok(none && !*none, "also that there is to be none");
+    ok(!s->option(s->core, "path") && !s->option(s->core, ""), "and nothing else");
+}
+
 int main(void)
 {
     struct dt2_log log = { keep_line, NULL };
@@ -172,6 +184,7 @@ int main(void)
     test_handles_at_random(table, services);
     test_threads(table, services);
     test_words(table);
+    test_options(table, services);
     dt2_services_destroy(services);
     dt2_services_destroy(NULL);
 

@@ -9,6 +9,8 @@
 #include "machine/topology.h"
 #include "support/tap.h"
 
+static const struct dt2_module_options no_modules = { .path = "" };
+
 static void use_xml(const char *file)
 {
     const char *top = getenv("top_srcdir");
@@ -190,7 +192,8 @@ static struct dt2_devices *list(const char *what, unsigned flags)
     struct dt2_machine *machine = NULL;
     struct dt2_devices *devices = NULL;
     struct dt2_error err = { 0 };
-    if (!ok(dt2_machine_create(NULL, "", &machine, &err) == 0 && dt2_machine_list(machine, flags, &devices, &err) == 0,
+    if (!ok(dt2_machine_create(NULL, &no_modules, &machine, &err) == 0 &&
+                dt2_machine_list(machine, flags, &devices, &err) == 0,
             "%s: listed %s", what, err.text))
         devices = NULL;
     dt2_machine_destroy(machine);
@@ -283,7 +286,7 @@ static void test_open(void)
     struct dt2_opened *first = NULL, *second = NULL;
     struct dt2_error err = { 0 };
     use_this_machine();
-    if (dt2_machine_create(NULL, "", &machine, &err) < 0)
+    if (dt2_machine_create(NULL, &no_modules, &machine, &err) < 0)
         exit(1);
     is_int(dt2_machine_open(machine, "cpu", &first, &err), 0, "cpu opens");
     is_int(dt2_machine_open(machine, "cpu", &second, &err), 0, "twice");
