@@ -1,21 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The face of libcuda.so.1: what a device is, the stack of contexts, pointers. The names are those of the symbols. */
-#define __CUDA_API_VERSION_INTERNAL /* old and new versions of a function are declared, under their own names */
-#include <cuda.h>
+#include "libcuda.h"
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "sim.h"
-
 static atomic_bool initialized;
 
-/* Counts a call of the function that this stands in; leaves when it is to fail, or when cuInit was not called. */
-#define ENTER                                                                                                          \
-    static struct sim_function function = { .name = __func__, .api = SIM_CUDA };                                       \
-    int demanded = sim_enter(&function);                                                                               \
-    if (demanded || !initialized)                                                                                      \
-    return (CUresult)(demanded ? demanded : SIM_NOT_INITIALIZED)
+bool libcuda_is_initialized(void)
+{
+    return initialized;
+}
 
 CUresult cuInit(unsigned flags)
 {
@@ -36,38 +31,67 @@ CUresult cuDriverGetVersion(int *version)
 }
 
 #define ERRORS(X)                                                                                                      \
-    X(SIM_OK, CUDA_SUCCESS)                                                                                            \
-    X(SIM_INVALID_VALUE, CUDA_ERROR_INVALID_VALUE)                                                                     \
-    X(SIM_NOMEM, CUDA_ERROR_OUT_OF_MEMORY)                                                                             \
-    X(SIM_NOT_INITIALIZED, CUDA_ERROR_NOT_INITIALIZED)                                                                 \
-    X(SIM_UNAVAILABLE, CUDA_ERROR_DEVICE_UNAVAILABLE)                                                                  \
-    X(SIM_NO_DEVICE, CUDA_ERROR_NO_DEVICE)                                                                             \
-    X(SIM_INVALID_DEVICE, CUDA_ERROR_INVALID_DEVICE)                                                                   \
-    X(SIM_INVALID_CONTEXT, CUDA_ERROR_INVALID_CONTEXT)                                                                 \
-    X(SIM_INVALID_HANDLE, CUDA_ERROR_INVALID_HANDLE)                                                                   \
-    X(SIM_NOT_READY, CUDA_ERROR_NOT_READY)                                                                             \
-    X(SIM_ILLEGAL_ADDRESS, CUDA_ERROR_ILLEGAL_ADDRESS)                                                                 \
-    X(SIM_CONTEXT_DESTROYED, CUDA_ERROR_CONTEXT_IS_DESTROYED)                                                          \
-    X(SIM_LAUNCH_FAILURE, CUDA_ERROR_LAUNCH_FAILED)                                                                    \
-    X(SIM_NOT_SUPPORTED, CUDA_ERROR_NOT_SUPPORTED)                                                                     \
-    X(SIM_UNKNOWN, CUDA_ERROR_UNKNOWN)
-#define SAME_NUMBER(status, vendor) _Static_assert((int)(vendor) == (int)(status), #vendor);
+    X(SIM_OK, CUDA_SUCCESS, "no error")                                                                                \
+    X(SIM_INVALID_VALUE, CUDA_ERROR_INVALID_VALUE, "invalid argument")                                                 \
+    X(SIM_NOMEM, CUDA_ERROR_OUT_OF_MEMORY, "out of memory")                                                            \
+    X(SIM_NOT_INITIALIZED, CUDA_ERROR_NOT_INITIALIZED, "initialization error")                                         \
+    X(SIM_UNAVAILABLE, CUDA_ERROR_DEVICE_UNAVAILABLE, "CUDA-capable device(s) is/are busy or unavailable")             \
+    X(SIM_NO_DEVICE, CUDA_ERROR_NO_DEVICE, "no CUDA-capable device is detected")                                       \
+    X(SIM_INVALID_DEVICE, CUDA_ERROR_INVALID_DEVICE, "invalid device ordinal")                                         \
+    X(SIM_INVALID_CONTEXT, CUDA_ERROR_INVALID_CONTEXT, "invalid device context")                                       \
+    X(SIM_PEER_UNSUPPORTED, CUDA_ERROR_PEER_ACCESS_UNSUPPORTED,                                                        \
+      "peer access is not supported between these two devices")                                                        \
+    X(SIM_INVALID_HANDLE, CUDA_ERROR_INVALID_HANDLE, "invalid resource handle")                                        \
+    X(SIM_NOT_READY, CUDA_ERROR_NOT_READY, "device not ready")                                                         \
+    X(SIM_ILLEGAL_ADDRESS, CUDA_ERROR_ILLEGAL_ADDRESS, "an illegal memory access was encountered")                     \
+    X(SIM_PEER_ENABLED, CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED, "peer access is already enabled")                      \
+    X(SIM_PEER_NOT_ENABLED, CUDA_ERROR_PEER_ACCESS_NOT_ENABLED, "peer access has not been enabled")                    \
+    X(SIM_CONTEXT_DESTROYED, CUDA_ERROR_CONTEXT_IS_DESTROYED, "context is destroyed")                                  \
+    X(SIM_HOST_REGISTERED, CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED,                                                  \
+      "part or all of the requested memory range is already mapped")                                                   \
+    X(SIM_HOST_NOT_REGISTERED, CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED,                                                  \
+      "pointer does not correspond to a registered memory region")                                                     \
+    X(SIM_LAUNCH_FAILURE, CUDA_ERROR_LAUNCH_FAILED, "unspecified launch failure")                                      \
+    X(SIM_NOT_SUPPORTED, CUDA_ERROR_NOT_SUPPORTED, "operation not supported")                                          \
+    X(SIM_UNKNOWN, CUDA_ERROR_UNKNOWN, "unknown error")
+#define SAME_NUMBER(status, vendor, text) _Static_assert((int)(vendor) == (int)(status), #vendor);
 ERRORS(SAME_NUMBER)
+
+static CUresult say(CUresult error, bool name, const char **said)
+{
+    static const struct {
+        int code;
+        const char *name, *text;
+    } errors[] = {
+#define ROW(status, vendor, text) { vendor, #vendor, text },
+        ERRORS(ROW)
+    };
+    *said = NULL;
+    for (size_t i = 0; i < sizeof errors / sizeof *errors && !*said; i++)
+        if (errors[i].code == (int)error)
+            *said = name ? errors[i].name : errors[i].text;
+    return *said ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
 
 CUresult cuGetErrorName(CUresult error, const char **name)
 {
-    switch ((int)error) {
-#define NAME(status, vendor)                                                                                           \
-    case vendor:                                                                                                       \
-        *name = #vendor;                                                                                               \
-        return CUDA_SUCCESS;
-        ERRORS(NAME)
-    }
-    *name = NULL;
-    return CUDA_ERROR_INVALID_VALUE;
+    return say(error, true, name);
+}
+
+CUresult cuGetErrorString(CUresult error, const char **text)
+{
+    return say(error, false, text);
 }
 
 /* -- devices */
+
+int libcuda_index_of(const struct sim_device *device)
+{
+    for (unsigned i = 0; i < sim_device_count(SIM_CUDA); i++)
+        if (sim_device_at(SIM_CUDA, i) == device)
+            return (int)i;
+    return -1;
+}
 
 CUresult cuDeviceGetCount(int *count)
 {
@@ -84,13 +108,6 @@ CUresult cuDeviceGet(CUdevice *handle, int index)
     *handle = index;
     return CUDA_SUCCESS;
 }
-
-/* ENTER for a function of a device. */
-#define ENTER_DEVICE(device, handle)                                                                                   \
-    ENTER;                                                                                                             \
-    const struct sim_device *device = sim_device_at(SIM_CUDA, (unsigned)(handle));                                     \
-    if (!device)                                                                                                       \
-    return CUDA_ERROR_INVALID_DEVICE
 
 CUresult cuDeviceGetName(char *name, int size, CUdevice handle)
 {
@@ -133,7 +150,35 @@ CUresult cuDeviceGetPCIBusId(char *text, int size, CUdevice handle)
     return CUDA_SUCCESS;
 }
 
+CUresult cuDeviceGetAttribute(int *value, CUdevice_attribute attribute, CUdevice handle)
+{
+    ENTER_DEVICE(device, handle);
+    switch ((int)attribute) {
+    case CU_DEVICE_ATTRIBUTE_PCI_BUS_ID:
+        *value = (int)device->pci.bus;
+        break;
+    case CU_DEVICE_ATTRIBUTE_PCI_DEVICE_ID:
+        *value = (int)device->pci.device;
+        break;
+    case CU_DEVICE_ATTRIBUTE_PCI_DOMAIN_ID:
+        *value = (int)device->pci.domain;
+        break;
+    case CU_DEVICE_ATTRIBUTE_UNIFIED_ADDRESSING:
+        *value = 1;
+        break;
+    default: /* Integrated, and all that a discrete card of memory alone does not have */
+        *value = 0;
+    }
+    return CUDA_SUCCESS;
+}
+
 /* -- contexts: the handle is the engine's own object */
+
+int libcuda_here(struct sim_context **context)
+{
+    *context = sim_current(SIM_CUDA);
+    return *context ? sim_here(SIM_CUDA, context) : SIM_INVALID_CONTEXT;
+}
 
 CUresult cuDevicePrimaryCtxGetState(CUdevice handle, unsigned *flags, int *active)
 {
@@ -214,28 +259,7 @@ CUresult cuCtxGetDevice(CUdevice *handle)
     return CUDA_SUCCESS;
 }
 
-CUresult cuStreamGetCtx(CUstream stream, CUcontext *context)
-{
-    ENTER;
-    struct sim_context *current = sim_current(SIM_CUDA);
-    if (!current)
-        return CUDA_ERROR_INVALID_CONTEXT;
-    struct sim_context *owner = sim_stream_context(current, (uintptr_t)stream);
-    if (!owner)
-        return CUDA_ERROR_INVALID_HANDLE;
-    *context = (CUcontext)(void *)owner;
-    return CUDA_SUCCESS;
-}
-
 /* -- pointers */
-
-static int index_of(const struct sim_device *device)
-{
-    for (unsigned i = 0; i < sim_device_count(SIM_CUDA); i++)
-        if (sim_device_at(SIM_CUDA, i) == device)
-            return (int)i;
-    return -1;
-}
 
 CUresult cuPointerGetAttribute(void *data, CUpointer_attribute attribute, CUdeviceptr address)
 {
@@ -255,7 +279,7 @@ CUresult cuPointerGetAttribute(void *data, CUpointer_attribute attribute, CUdevi
         *(unsigned *)data = 0;
         return CUDA_SUCCESS;
     case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL:
-        *(int *)data = index_of(pointer.device);
+        *(int *)data = libcuda_index_of(pointer.device);
         return CUDA_SUCCESS;
     case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR:
         *(CUdeviceptr *)data = (uintptr_t)pointer.base;
