@@ -1,116 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "gpu.h"
+#include "binding.h"
 #include "nvml.h"
 #include <stdio.h>
 #include <string.h>
-
-/* The runtimes that the shared source was written for. */
-#define OLDEST_RUNTIME 11000
-#define MAJOR(version) ((version) / 1000)
-
-/* -- errors of the driver's */
-
-/* The numbers are those of the runtime's errors. */
-static int fail(const struct dt2_gpu_driver *driver, struct dt2_backend_error *err, CUresult code, const char *what)
-{
-    const char *name = NULL;
-    if (driver->vendor.cu.cuGetErrorName(code, &name) != CUDA_SUCCESS || !name)
-        name = "unknown code";
-    return driver->services->fail(driver->services->core, err, dt2_gpu_status((int)code), code, name, "%s", what);
-}
-
-/* -- the libraries */
-
-static int find_libcuda(struct dt2_gpu_driver *driver, struct dt2_backend_error *err)
-{
-    static const char *const sonames[] = { "libcuda.so.1", NULL };
-    struct dt2_gpu_vendor *vendor = &driver->vendor;
-    const struct dt2_gpu_symbol symbols[] = {
-#define SYMBOL(symbol) { #symbol, &vendor->cu.symbol },
-        DT2_CUDA_DRIVER_ENTRIES(SYMBOL)
-#undef SYMBOL
-    };
-    const struct dt2_gpu_symbol optional[] = {
-#define SYMBOL(symbol) { #symbol, &vendor->cu.cuDeviceGetUuid },
-        DT2_CUDA_DRIVER_OPTIONAL_ENTRIES(SYMBOL) /* there is one, and it takes the place of the older one */
-#undef SYMBOL
-    };
-    const struct dt2_gpu_search search = { .base = "libcuda", .sonames = sonames, .symbols = symbols,
-                                           .symbol_count = sizeof symbols / sizeof *symbols };
-    char text[400];
-    bool present;
-    vendor->libcuda = dt2_gpu_find_library(&search, &present, text, sizeof text);
-    if (!vendor->libcuda)
-        return DT2_GPU_REFUSE(driver, err, present ? DT2_BACKEND_FAILED : DT2_BACKEND_ABSENT,
-                              "NVIDIA's driver %s: %s", present ? "cannot be used" : "is not installed", text);
-    (void)dt2_gpu_bind(vendor->libcuda, &optional[0]);
-    return DT2_BACKEND_OK;
-}
-
-static int start_libcuda(struct dt2_gpu_driver *driver, struct dt2_backend_error *err)
-{
-    struct dt2_gpu_vendor *vendor = &driver->vendor;
-    CUresult code = vendor->cu.cuInit(0);
-    if (code == CUDA_SUCCESS)
-        code = vendor->cu.cuDriverGetVersion(&vendor->driver_version);
-    switch (code) {
-    case CUDA_SUCCESS:
-        return DT2_BACKEND_OK;
-    case CUDA_ERROR_NO_DEVICE:
-        return DT2_GPU_REFUSE(driver, err, DT2_BACKEND_ABSENT,
-                              "NVIDIA's driver finds no device that it can use, or %s_VISIBLE_DEVICES hides them all",
-                              GPU_VARIABLE);
-    case CUDA_ERROR_STUB_LIBRARY:
-        return DT2_GPU_REFUSE(driver, err, DT2_BACKEND_ABSENT,
-                              "NVIDIA's driver is not installed: libcuda.so.1 is the stub that comes with the toolkit");
-    default:
-        return fail(driver, err, code, "NVIDIA's driver does not start");
-    }
-}
-
-/* Whether a runtime is one that we know, and that the driver serves. */
-static bool accept_runtime(void *data, char *why, size_t size)
-{
-    const struct dt2_gpu_driver *driver = data;
-    int version = 0, served = driver->vendor.driver_version;
-    if (driver->runtime.RuntimeGetVersion(&version) != cudaSuccess || version < OLDEST_RUNTIME) {
-        snprintf(why, size, "CUDA 11 or newer is needed, and it is %d.%d", MAJOR(version), version % 1000 / 10);
-        return false;
-    }
-    if (MAJOR(version) > MAJOR(served)) {
-        snprintf(why, size, "NVIDIA's driver is too old for it: it serves CUDA %d.%d, and %d.%d is needed",
-                 MAJOR(served), served % 1000 / 10, MAJOR(version), version % 1000 / 10);
-        return false;
-    }
-    return true;
-}
-
-int dt2_gpu_vendor_open(struct dt2_gpu_driver *driver, struct dt2_backend_error *err)
-{
-    static const char *const sonames[] = { "libcudart.so.13", "libcudart.so.12", "libcudart.so.11.0", "libcudart.so",
-                                           NULL };
-    char text[400];
-    bool present;
-    dt2_nvml_init(&driver->vendor.nvml);
-    int status = find_libcuda(driver, err);
-    if (status == DT2_BACKEND_OK)
-        status = start_libcuda(driver, err);
-    if (status != DT2_BACKEND_OK)
-        return status;
-    driver->library = dt2_gpu_find_runtime(driver, "libcudart", sonames, accept_runtime, &present, text, sizeof text);
-    if (!driver->library)
-        return DT2_GPU_REFUSE(driver, err, present ? DT2_BACKEND_FAILED : DT2_BACKEND_ABSENT,
-                              "the CUDA runtime %s: %s", present ? "cannot be used" : "is not installed", text);
-    DT2_GPU_LOG(driver, DT2_GPU_DEBUG, "CUDA: the runtime is %s, the driver serves CUDA %d.%d", text,
-                MAJOR(driver->vendor.driver_version), driver->vendor.driver_version % 1000 / 10);
-    return DT2_BACKEND_OK;
-}
-
-void dt2_gpu_vendor_close(struct dt2_gpu_driver *driver)
-{
-    dt2_nvml_close(&driver->vendor.nvml);
-    dt2_gpu_close_library(driver->vendor.libcuda);
-}
 
 /* -- identity */
 
@@ -132,7 +24,7 @@ int dt2_gpu_identify(const struct dt2_gpu_driver *driver, uint32_t index, struct
     if (code == CUDA_SUCCESS)
         code = cu->cuDeviceGetPCIBusId(pci, sizeof pci - 1, device);
     if (code != CUDA_SUCCESS)
-        return fail(driver, err, code, "the device does not say what it is");
+        return dt2_cuda_fail(driver, err, code, "the device does not say what it is");
     snprintf(info->model, sizeof info->model, "%s", name);
     info->total_bytes = total;
     dt2_gpu_uuid_text(&uuid, info->uuid);
@@ -187,7 +79,7 @@ int dt2_gpu_context_take(const struct dt2_gpu_driver *driver, uint32_t index, vo
     if (code == CUDA_SUCCESS)
         code = cu->cuDevicePrimaryCtxRetain(&taken, device);
     if (code != CUDA_SUCCESS)
-        return fail(driver, err, code, "cannot make a context");
+        return dt2_cuda_fail(driver, err, code, "cannot make a context");
     *context = taken;
     return DT2_BACKEND_OK;
 }
@@ -213,7 +105,7 @@ int dt2_gpu_enter(const struct dt2_gpu_device *device, struct dt2_gpu_scope *sco
     const struct dt2_gpu_driver *driver = device->driver;
     CUresult code = driver->vendor.cu.cuCtxPushCurrent_v2(device->context);
     if (code != CUDA_SUCCESS)
-        return fail(driver, err, code, "the device's context cannot be entered");
+        return dt2_cuda_fail(driver, err, code, "the device's context cannot be entered");
     scope->driver = driver;
     return DT2_BACKEND_OK;
 }

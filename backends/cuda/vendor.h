@@ -17,6 +17,9 @@
 #define GPU_DRIVER_NAME "cuda"
 #define GPU_VENDOR_TEXT "NVIDIA Corporation"
 #define GPU_VARIABLE "CUDA"
+#define GPU_RUNTIME_TEXT "CUDA"
+#define GPU_RUNTIME_OPTION "cuda_runtime"
+#define GPU_RUNTIME_VARIABLE "DISTORCH2_CUDART"
 #define GPU_PICK(cuda, hip) cuda
 #define GPU(name) cuda##name
 
@@ -36,13 +39,18 @@
 struct dt2_cuda_driver_entries {
 #define DT2_CUDA_MEMBER(symbol) __typeof__(&symbol) symbol;
     DT2_CUDA_DRIVER_ENTRIES(DT2_CUDA_MEMBER)
+};
+
+struct dt2_cuda_alone_entries {
+    DT2_CUDA_ALONE_ENTRIES(DT2_CUDA_MEMBER)
 #undef DT2_CUDA_MEMBER
 };
 
 struct dt2_gpu_vendor {
     struct dt2_cuda_driver_entries cu;
     void *libcuda;
-    int driver_version; /* 12040: CUDA 12.4 */
+    int driver_version;  /* 12040: CUDA 12.4 */
+    int runtime_version; /* of libcudart, where there is one */
     struct dt2_nvml nvml;
 };
 

@@ -72,6 +72,38 @@
 #define DT2_CUDA_DRIVER_OPTIONAL_ENTRIES(X)                                                                            \
     X(cuDeviceGetUuid_v2) /* CUDA 11.4: of a MIG slice, its own; without it cuDeviceGetUuid is asked */
 
+/*
+ * Where no runtime is used: what libcuda must have for the same work (backends/cuda/over_libcuda.c). The versions are
+ * those of the toolkit's cudaTypedefs.h.
+ */
+#define DT2_CUDA_ALONE_ENTRIES(X)                                                                                      \
+    X(cuDeviceGetCount)       /* CUDA 2.0 */                                                                           \
+    X(cuDeviceGetAttribute)   /* CUDA 2.0 */                                                                           \
+    X(cuGetErrorString)       /* CUDA 6.0 */                                                                           \
+    X(cuMemGetInfo_v2)        /* CUDA 3.2 */                                                                           \
+    X(cuMemAlloc_v2)          /* CUDA 3.2 */                                                                           \
+    X(cuMemFree_v2)           /* CUDA 3.2 */                                                                           \
+    X(cuMemHostAlloc)         /* CUDA 2.2 */                                                                           \
+    X(cuMemFreeHost)          /* CUDA 2.0 */                                                                           \
+    X(cuMemHostRegister_v2)   /* CUDA 6.5 */                                                                           \
+    X(cuMemHostUnregister)    /* CUDA 4.0 */                                                                           \
+    X(cuStreamCreate)         /* CUDA 2.0 */                                                                           \
+    X(cuStreamDestroy_v2)     /* CUDA 4.0 */                                                                           \
+    X(cuStreamSynchronize)    /* CUDA 2.0 */                                                                           \
+    X(cuStreamWaitEvent)      /* CUDA 3.2 */                                                                           \
+    X(cuMemcpyHtoDAsync_v2)   /* CUDA 3.2 */                                                                           \
+    X(cuMemcpyDtoHAsync_v2)   /* CUDA 3.2 */                                                                           \
+    X(cuMemcpyDtoDAsync_v2)   /* CUDA 3.2 */                                                                           \
+    X(cuMemcpyPeerAsync)      /* CUDA 4.0 */                                                                           \
+    X(cuDeviceCanAccessPeer)  /* CUDA 4.0 */                                                                           \
+    X(cuCtxEnablePeerAccess)  /* CUDA 4.0 */                                                                           \
+    X(cuCtxDisablePeerAccess) /* CUDA 4.0 */                                                                           \
+    X(cuEventCreate)          /* CUDA 2.0 */                                                                           \
+    X(cuEventRecord)          /* CUDA 2.0 */                                                                           \
+    X(cuEventQuery)           /* CUDA 2.0 */                                                                           \
+    X(cuEventSynchronize)     /* CUDA 2.0 */                                                                           \
+    X(cuEventDestroy_v2)      /* CUDA 4.0 */
+
 /* libamdhip64, beside the lines above: what only HIP has, or what libcuda tells for CUDA. */
 #define DT2_HIP_ENTRIES(X)                                                                                             \
     X(hipGetDevice)           /* ROCm 4.2 */                                                                           \

@@ -14,9 +14,12 @@ gpu_sources = \
 	backends/gpu/peer.c \
 	backends/gpu/queue.c
 cuda_sources = $(gpu_sources) \
+	backends/cuda/binding.c \
+	backends/cuda/binding.h \
 	backends/cuda/nvml.c \
 	backends/cuda/nvml.h \
 	backends/cuda/nvml_decl.h \
+	backends/cuda/over_libcuda.c \
 	backends/cuda/vendor.c \
 	backends/cuda/vendor.h
 hip_sources = $(gpu_sources) \

@@ -18,7 +18,10 @@
  * and in the vendor's folder, behind the functions at the end of this header:
  *
  *     vendor.h    names and types
- *     vendor.c    its libraries, identity, contexts, whose memory and whose stream something is
+ *     vendor.c    identity, contexts, whose memory and whose stream something is; HIP's library
+ *     binding.c   CUDA: its libraries
+ *     over_libcuda.c
+ *                 CUDA: the runtime's functions where there is no runtime
  *     ...         free memory without a context
  */
 #ifndef DT2_GPU_H
@@ -48,7 +51,8 @@ enum dt2_gpu_access {
 struct dt2_gpu_driver {
     const struct dt2_backend_services *services;
     struct dt2_gpu_runtime runtime;
-    void *library; /* of the runtime */
+    void *library; /* of the runtime; NULL: there is none */
+    char about[480]; /* what the driver works with, for people */
     struct dt2_gpu_vendor vendor;
     uint32_t count; /* devices */
     pthread_mutex_t lock; /* guards what follows, and what stands below `lock` in every device */
@@ -132,7 +136,8 @@ struct dt2_gpu_symbol {
 /* A library to look for. */
 struct dt2_gpu_search {
     const char *base;           /* "libcudart": the base name, without version */
-    const char *const *sonames; /* to try in this order; NULL ends them */
+    const char *named;          /* the file to take where the process holds none that will do; NULL: none */
+    const char *const *sonames; /* to try in this order where none is held or named; NULL ends them */
     const struct dt2_gpu_symbol *symbols; /* all are needed */
     size_t symbol_count;
     /* Whether a library that has the symbols, which are bound, will do; else why not. NULL: it will. */
@@ -141,9 +146,9 @@ struct dt2_gpu_search {
 };
 
 /*
- * Binds a library: the copy that the process holds already, when there is one, and no other then; else the first of
- * the sonames that will do. Gives the handle, and its name in `text`; or NULL, and there why none will do. *present
- * (NULL is fine) tells whether there was one at all.
+ * Binds a library: the copy that the process holds already; else the one that is named, and no other then; else, where
+ * the process holds none, the first of the sonames that will do. Gives the handle, and its path in `text`; or NULL, and
+ * there why none will do. *present (NULL is fine) tells whether there was one at all.
  */
 void *dt2_gpu_find_library(const struct dt2_gpu_search *search, bool *present, char *text, size_t size);
 void dt2_gpu_close_library(void *library); /* NULL is fine; what was loaded stays loaded */
@@ -154,9 +159,13 @@ bool dt2_gpu_bind(void *library, const struct dt2_gpu_symbol *symbol);
  * "/x/libcudart-d0da41ae.so.11.0".
  */
 bool dt2_gpu_is_copy_of(const char *path, const char *base);
-/* The same search for the runtime itself: its symbols are those of `driver->runtime`. */
-void *dt2_gpu_find_runtime(struct dt2_gpu_driver *driver, const char *base, const char *const *sonames,
-                           bool (*accept)(void *data, char *why, size_t size), bool *present, char *text, size_t size);
+/*
+ * The same search for the runtime itself, by base, sonames and accept of `how`: its symbols are those of
+ * driver->runtime, and it is named by the program or the environment. Sets driver->library, and `text` to its path; or
+ * FAILED or ABSENT. Without sonames it is no failure that there is none to use: ABSENT, and `text` has why.
+ */
+int dt2_gpu_bind_runtime(struct dt2_gpu_driver *driver, const struct dt2_gpu_search *how, char *text, size_t size,
+                         struct dt2_backend_error *err);
 
 /* -- handles.c */
 

@@ -4,6 +4,7 @@
 #include <link.h>
 #include <locale.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* -- what the process holds */
@@ -92,6 +93,13 @@ static bool is_missing(const char *name, const char *failure)
     return !*failure || (strncmp(failure, name, strlen(name)) == 0 && strstr(failure, "No such file or directory"));
 }
 
+/* The file of a library that was opened by whatever name. */
+static const char *path_of(void *library, const char *name)
+{
+    struct link_map *map = NULL;
+    return dlinfo(library, RTLD_DI_LINKMAP, &map) == 0 && map && map->l_name && *map->l_name ? map->l_name : name;
+}
+
 /* Binds one library. Of several that are there and will not do, the first tells why. */
 static void *try(const struct dt2_gpu_search *search, const char *name, int flags, bool *present, char *text,
                  size_t size)
@@ -101,13 +109,13 @@ static void *try(const struct dt2_gpu_search *search, const char *name, int flag
     if (!library) {
         if (!is_missing(name, why) && !*present) {
             *present = true;
-            snprintf(text, size, "%s", why);
+            snprintf(text, size, "%s%s%s", strstr(why, name) ? "" : name, strstr(why, name) ? "" : ": ", why);
         }
         return NULL;
     }
     bool good = will_do(search, library, why, sizeof why);
     if (good)
-        snprintf(text, size, "%s", name);
+        snprintf(text, size, "%s", path_of(library, name));
     else if (!*present)
         snprintf(text, size, "%s: %s", name, why);
     *present = true;
@@ -117,12 +125,23 @@ static void *try(const struct dt2_gpu_search *search, const char *name, int flag
     return NULL;
 }
 
+/* The one that is named, which is there or to blame. */
+static void *try_named(const struct dt2_gpu_search *search, char *text, size_t size)
+{
+    bool present = false;
+    void *library = try(search, search->named, 0, &present, text, size);
+    if (!library && !present)
+        snprintf(text, size, "%s: there is no such file", search->named);
+    return library;
+}
+
 static void list_sonames(const struct dt2_gpu_search *search, char *text, size_t size)
 {
-    size_t length = (size_t)snprintf(text, size, "%s was not found (tried ", search->base);
+    size_t length = (size_t)snprintf(text, size, *search->sonames ? "%s was not found (tried " : "no %s is loaded",
+                                     search->base);
     for (size_t i = 0; search->sonames[i] && length < size; i++)
         length += (size_t)snprintf(text + length, size - length, "%s%s", i ? ", " : "", search->sonames[i]);
-    if (length < size)
+    if (*search->sonames && length < size)
         snprintf(text + length, size - length, ")");
 }
 
@@ -133,8 +152,12 @@ void *dt2_gpu_find_library(const struct dt2_gpu_search *search, bool *present, c
     void *library = NULL;
     for (size_t i = 0; !library && held_copy(search->base, i, path, sizeof path); i++)
         library = try(search, path, RTLD_NOLOAD, &seen, text, size);
-    bool held = seen;
-    for (size_t i = 0; !library && !held && search->sonames[i]; i++)
+    if (!library && search->named) {
+        library = try_named(search, text, size);
+        seen = true;
+    }
+    bool done = seen;
+    for (size_t i = 0; !library && !done && search->sonames[i]; i++)
         library = try(search, search->sonames[i], 0, &seen, text, size);
     if (!library && !seen)
         list_sonames(search, text, size);
@@ -149,8 +172,31 @@ void dt2_gpu_close_library(void *library)
         dlclose(library);
 }
 
-void *dt2_gpu_find_runtime(struct dt2_gpu_driver *driver, const char *base, const char *const *sonames,
-                           bool (*accept)(void *data, char *why, size_t size), bool *present, char *text, size_t size)
+/* -- the runtime */
+
+/* The path that the program, or the environment, has for the runtime, and who says so; NULL: nobody says any. */
+static int named_runtime(const struct dt2_gpu_driver *driver, const char **path, const char **namer,
+                         struct dt2_backend_error *err)
+{
+    const struct dt2_backend_services *services = driver->services;
+    bool asks = services->struct_size >= offsetof(struct dt2_backend_services, option) + sizeof services->option;
+    *namer = "the context's option " GPU_RUNTIME_OPTION;
+    *path = asks && services->option ? services->option(services->core, GPU_RUNTIME_OPTION) : NULL;
+    if (!*path) {
+        *namer = GPU_RUNTIME_VARIABLE;
+        *path = secure_getenv(GPU_RUNTIME_VARIABLE);
+    }
+    if (*path && **path == '\0')
+        *path = NULL;
+    if (!*path || **path == '/')
+        return DT2_BACKEND_OK;
+    return DT2_GPU_REFUSE(driver, err, DT2_BACKEND_FAILED,
+                          "the " GPU_RUNTIME_TEXT " runtime cannot be used: %s has '%s', and a file is named from the root",
+                          *namer, *path);
+}
+
+int dt2_gpu_bind_runtime(struct dt2_gpu_driver *driver, const struct dt2_gpu_search *how, char *text, size_t size,
+                         struct dt2_backend_error *err)
 {
     const struct dt2_gpu_symbol symbols[] = {
 #define NAME_OF(symbol) #symbol
@@ -158,6 +204,23 @@ void *dt2_gpu_find_runtime(struct dt2_gpu_driver *driver, const char *base, cons
         DT2_GPU_RUNTIME_ENTRIES(SYMBOL)
 #undef SYMBOL
     };
-    const struct dt2_gpu_search search = { base, sonames, symbols, sizeof symbols / sizeof *symbols, accept, driver };
-    return dt2_gpu_find_library(&search, present, text, size);
+    struct dt2_gpu_search search = *how;
+    const char *namer;
+    bool present;
+    search.symbols = symbols;
+    search.symbol_count = sizeof symbols / sizeof *symbols;
+    int status = named_runtime(driver, &search.named, &namer, err);
+    if (status != DT2_BACKEND_OK)
+        return status;
+    driver->library = dt2_gpu_find_library(&search, &present, text, size);
+    if (driver->library)
+        return DT2_BACKEND_OK;
+    if (search.named)
+        return DT2_GPU_REFUSE(driver, err, DT2_BACKEND_FAILED,
+                              "the " GPU_RUNTIME_TEXT " runtime that %s names cannot be used: %s", namer, text);
+    if (!*search.sonames)
+        return DT2_BACKEND_ABSENT;
+    return DT2_GPU_REFUSE(driver, err, present ? DT2_BACKEND_FAILED : DT2_BACKEND_ABSENT,
+                          "the " GPU_RUNTIME_TEXT " runtime %s: %s", present ? "cannot be used" : "is not installed",
+                          text);
 }

@@ -18,6 +18,7 @@ static bool accept_runtime(void *data, char *why, size_t size)
     struct dt2_gpu_driver *driver = data;
     int *version = &driver->vendor.version;
     if (driver->runtime.RuntimeGetVersion(version) != hipSuccess) {
+        dt2_gpu_forget(driver);
         snprintf(why, size, "it does not tell its version");
         return false;
     }
@@ -41,18 +42,20 @@ static int bind_rest(struct dt2_gpu_driver *driver, const char *name, struct dt2
     return DT2_BACKEND_OK;
 }
 
+/* HIP has no layer below its runtime that could do alone: what the process neither holds nor names is looked for. */
 int dt2_gpu_vendor_open(struct dt2_gpu_driver *driver, struct dt2_backend_error *err)
 {
     static const char *const sonames[] = { "libamdhip64.so.7", "libamdhip64.so.6", "libamdhip64.so.5", "libamdhip64.so",
                                            NULL };
+    const struct dt2_gpu_search search = { .base = "libamdhip64", .sonames = sonames, .accept = accept_runtime,
+                                           .data = driver };
     char text[400];
-    bool present;
-    driver->library = dt2_gpu_find_runtime(driver, "libamdhip64", sonames, accept_runtime, &present, text, sizeof text);
-    if (!driver->library)
-        return DT2_GPU_REFUSE(driver, err, present ? DT2_BACKEND_FAILED : DT2_BACKEND_ABSENT,
-                              "the HIP runtime %s: %s", present ? "cannot be used" : "is not installed", text);
-    DT2_GPU_LOG(driver, DT2_GPU_DEBUG, "HIP: the runtime is %s, of version %d.%d", text, MAJOR(driver->vendor.version),
-                MINOR(driver->vendor.version));
+    int status = dt2_gpu_bind_runtime(driver, &search, text, sizeof text, err);
+    if (status != DT2_BACKEND_OK)
+        return status;
+    snprintf(driver->about, sizeof driver->about, "libamdhip64 %d.%d (%s)", MAJOR(driver->vendor.version),
+             MINOR(driver->vendor.version), text);
+    DT2_GPU_LOG(driver, DT2_GPU_DEBUG, "HIP: %s", driver->about);
     return bind_rest(driver, text, err);
 }
 

@@ -13,6 +13,9 @@
 #define GPU_DRIVER_NAME "hip"
 #define GPU_VENDOR_TEXT "Advanced Micro Devices, Inc."
 #define GPU_VARIABLE "HIP"
+#define GPU_RUNTIME_TEXT "HIP"
+#define GPU_RUNTIME_OPTION "hip_runtime"
+#define GPU_RUNTIME_VARIABLE "DISTORCH2_AMDHIP64"
 #define GPU_PICK(cuda, hip) hip
 #define GPU(name) hip##name
 

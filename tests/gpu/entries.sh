@@ -35,6 +35,7 @@ cuda_listed() {
     listed DT2_GPU_RUNTIME_ENTRIES | sed 's/.*, *\(.*\), *.*/\1/'
     listed DT2_CUDA_DRIVER_ENTRIES
     listed DT2_CUDA_DRIVER_OPTIONAL_ENTRIES
+    listed DT2_CUDA_ALONE_ENTRIES
     listed DT2_NVML_ENTRIES
 }
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# The driver conformance suite on simulated devices. What is counted are suites; what fails in one is shown.
+# The driver conformance suite on simulated devices, that of CUDA with its runtime and by libcuda alone. What is counted
+# are suites; what fails in one is shown.
 set -u
 src=${top_srcdir:-.}
 build=${top_builddir:-.}
@@ -9,19 +10,20 @@ trap 'rm -rf "$work"' EXIT
 count=0
 failed=0
 
-suite() { # MACHINE DEVICES DRIVER...
-    machine=$1
-    devices=$2
-    shift 2
+suite() { # RUNTIME MACHINE DEVICES DRIVER...
+    runtime=$1
+    machine=$2
+    devices=$3
+    shift 3
     count=$((count + 1))
-    "$src/tests/sim/run" "$src/tests/data/machines/$machine.sim" "$build/tests/driver/conformance" "$@" \
+    DISTORCH2_SIM_CUDART=$runtime "$src/tests/sim/run" "$src/tests/data/machines/$machine.sim" "$build/tests/driver/conformance" "$@" \
         >"$work/out" 2>"$work/err"
     code=$?
     said=$(sed -n "s/^# \([0-9]* entries on $devices devices\)\$/\1/p" "$work/out")
     if [ $code -eq 0 ] && [ -n "$said" ]; then
-        echo "ok $count - $* on $machine.sim: $said, and no violation"
+        echo "ok $count - $* ($runtime runtime) on $machine.sim: $said, and no violation"
     else
-        echo "not ok $count - $* on $machine.sim: $devices devices were to be checked"
+        echo "not ok $count - $* ($runtime runtime) on $machine.sim: $devices devices were to be checked"
         failed=$((failed + 1))
         sed 's/^/# /' "$work/err"
         grep -A3 '^not ok\|^# [0-9]* entries' "$work/out" | sed 's/^/# /'
@@ -36,7 +38,8 @@ for driver in cuda hip opencl; do
     fi
 done
 
-suite four-cuda 4 cuda
-suite mixed 5 hip opencl
+suite named four-cuda 4 cuda
+suite no four-cuda 4 cuda
+suite named mixed 5 hip opencl
 echo "1..$count"
 [ $failed -eq 0 ]
