@@ -15,8 +15,8 @@ static int count_devices(struct dt2_gpu_driver *driver, struct dt2_backend_error
         return dt2_gpu_fail(driver, err, code, "cannot count the devices");
     driver->count = (uint32_t)count;
     driver->opens = dt2_gpu_alloc(driver, driver->count * sizeof *driver->opens);
-    driver->access = dt2_gpu_alloc(driver, (size_t)driver->count * driver->count);
-    return driver->opens && driver->access ? DT2_BACKEND_OK : dt2_gpu_fail_bookkeeping(driver, err);
+    driver->pairs = dt2_gpu_alloc(driver, (size_t)driver->count * driver->count * sizeof *driver->pairs);
+    return driver->opens && driver->pairs ? DT2_BACKEND_OK : dt2_gpu_fail_bookkeeping(driver, err);
 }
 
 static void driver_close(void *self)
@@ -25,8 +25,9 @@ static void driver_close(void *self)
     struct dt2_gpu_driver *driver = self;
     dt2_gpu_vendor_close(driver);
     dt2_gpu_close_library(driver->library);
+    pthread_mutex_destroy(&driver->peer_lock);
     pthread_mutex_destroy(&driver->lock);
-    dt2_gpu_release(driver, driver->access);
+    dt2_gpu_release(driver, driver->pairs);
     dt2_gpu_release(driver, driver->opens);
     dt2_gpu_release(driver, driver);
 }
@@ -39,6 +40,7 @@ static int driver_open(const struct dt2_backend_services *services, void **self,
         return services->fail(services->core, err, DT2_BACKEND_NOMEM, 0, NULL, "out of host memory for bookkeeping");
     driver->services = services;
     pthread_mutex_init(&driver->lock, NULL); /* of the default kind: cannot fail */
+    pthread_mutex_init(&driver->peer_lock, NULL);
     int status = dt2_gpu_vendor_open(driver, err);
     if (status == DT2_BACKEND_OK)
         status = count_devices(driver, err);
@@ -93,6 +95,7 @@ const struct dt2_backend *dt2_backend_entry(uint32_t abi)
         .event_wait = dt2_gpu_event_wait,
         .queue_wait_event = dt2_gpu_queue_wait_event,
         .event_free = dt2_gpu_event_free,
+        .peer_check = dt2_gpu_peer_check,
     };
     return abi == DT2_BACKEND_ABI ? &backend : NULL;
 }

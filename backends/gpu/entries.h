@@ -38,7 +38,6 @@
     X(MemcpyPeerAsync, cudaMemcpyPeerAsync, hipMemcpyPeerAsync)                         /* CUDA 4.0, ROCm 4.2 */       \
     X(DeviceCanAccessPeer, cudaDeviceCanAccessPeer, hipDeviceCanAccessPeer)             /* CUDA 4.0, ROCm 4.2 */       \
     X(DeviceEnablePeerAccess, cudaDeviceEnablePeerAccess, hipDeviceEnablePeerAccess)    /* CUDA 4.0, ROCm 4.2 */       \
-    X(DeviceDisablePeerAccess, cudaDeviceDisablePeerAccess, hipDeviceDisablePeerAccess) /* CUDA 4.0, ROCm 4.2 */       \
     X(EventCreateWithFlags, cudaEventCreateWithFlags, hipEventCreateWithFlags)          /* CUDA 3.0, ROCm 4.2 */       \
     X(EventRecord, cudaEventRecord, hipEventRecord)                                     /* CUDA 1.1, ROCm 4.2 */       \
     X(EventQuery, cudaEventQuery, hipEventQuery)                                        /* CUDA 1.1, ROCm 4.2 */       \

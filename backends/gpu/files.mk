@@ -12,7 +12,8 @@ gpu_sources = \
 	backends/gpu/library.c \
 	backends/gpu/memory.c \
 	backends/gpu/peer.c \
-	backends/gpu/queue.c
+	backends/gpu/queue.c \
+	backends/gpu/trial.c
 cuda_sources = $(gpu_sources) \
 	backends/cuda/binding.c \
 	backends/cuda/binding.h \

@@ -12,6 +12,7 @@
  *     memory.c    buffers, staging memory, registered memory
  *     queue.c     queues and copies
  *     peer.c      copies between devices
+ *     trial.c     whether they arrive
  *     event.c     events
  *     error.c     codes in words
  *
@@ -41,11 +42,11 @@ struct dt2_gpu_runtime {
 #undef DT2_GPU_MEMBER
 };
 
-/* Whether a device may read another's memory directly, as far as this driver has asked for it. */
-enum dt2_gpu_access {
-    DT2_GPU_ACCESS_UNTRIED,
-    DT2_GPU_ACCESS_OURS, /* switched on by us, to be switched off again */
-    DT2_GPU_ACCESS_LEFT, /* cannot be, or was on already: not ours to touch */
+/* The direct way between two devices, in both directions. */
+struct dt2_gpu_pair {
+    bool judged;                   /* the verdict is one */
+    enum dt2_peer_verdict verdict; /* stays, also when a device is closed */
+    bool switched_on;              /* since both devices were opened: a context that ends takes access with it */
 };
 
 struct dt2_gpu_driver {
@@ -56,8 +57,9 @@ struct dt2_gpu_driver {
     struct dt2_gpu_vendor vendor;
     uint32_t count; /* devices */
     pthread_mutex_t lock; /* guards what follows, and what stands below `lock` in every device */
-    unsigned *opens;       /* handles of each device */
-    unsigned char *access; /* enum dt2_gpu_access; from a device, to another: [from * count + to] */
+    unsigned *opens;            /* handles of each device */
+    struct dt2_gpu_pair *pairs; /* of two devices: [lower index * count + higher index] */
+    pthread_mutex_t peer_lock;  /* one pair is judged at a time; taken before `lock` */
 };
 
 /* Host memory that the driver has pinned: staging memory, or the caller's. */
@@ -242,8 +244,19 @@ int dt2_gpu_copy_d2d(void *self, dt2_handle queue, dt2_handle destination, uint6
 int dt2_gpu_copy_peer(void *self, dt2_handle queue, dt2_handle destination, uint64_t destination_offset,
                       dt2_handle source, uint64_t source_offset, uint64_t bytes, struct dt2_backend_error *err);
 int dt2_gpu_peer_query(void *self, uint32_t index, uint32_t peer, bool *reachable, struct dt2_backend_error *err);
-/* Before the last handle of a device goes: takes back what access to and from it was switched on. */
-void dt2_gpu_peers_forget(struct dt2_gpu_device *device);
+int dt2_gpu_peer_check(void *self, dt2_handle destination, dt2_handle source, enum dt2_peer_verdict *verdict,
+                       struct dt2_backend_error *err);
+/* Switches on what direct access there is between two devices. It is never switched off: others may count on it. */
+int dt2_gpu_peer_switch_on(const struct dt2_gpu_device *one, const struct dt2_gpu_device *other,
+                           struct dt2_backend_error *err);
+/* The last handle of a device goes, and maybe its context. */
+void dt2_gpu_peers_forget(struct dt2_gpu_driver *driver, uint32_t index);
+
+/* -- trial.c */
+
+/* Switches direct access on, and sends a pattern each way; *arrives tells whether it was there, and right. */
+int dt2_gpu_peer_trial(const struct dt2_gpu_device *one, const struct dt2_gpu_device *other, bool *arrives,
+                       struct dt2_backend_error *err);
 
 /* -- event.c */
 

@@ -138,6 +138,13 @@ enum dt2_map_flag {
     DT2_MAP_WRITE = 2, /* without READ: the previous content of the range may be lost */
 };
 
+/* What becomes of bytes that one device fetches from another. */
+enum dt2_peer_verdict {
+    DT2_PEER_NONE,   /* neither reaches the other: copy_peer goes through the host, and is right */
+    DT2_PEER_OK,     /* directly, and they arrive */
+    DT2_PEER_BROKEN, /* the runtime says directly, and they do not arrive: copy_peer is refused */
+};
+
 /* A native address of a buffer: host, CUDA, HIP: a pointer; OpenCL: the cl_mem. */
 struct dt2_backend_native {
     size_t struct_size;
@@ -223,7 +230,10 @@ struct dt2_backend {
     /* Between buffers of one device; ranges of one buffer must not overlap. */
     int (*copy_d2d)(void *driver, dt2_handle queue, dt2_handle destination, uint64_t destination_offset,
                     dt2_handle source, uint64_t source_offset, uint64_t bytes, struct dt2_backend_error *err);
-    /* [optional: through the host] Between buffers of two devices of this driver; `queue` is the destination's. */
+    /*
+     * [optional: through the host] Between buffers of two devices of this driver; `queue` is the destination's.
+     * UNSUPPORTED where peer_check says BROKEN. Where nobody has asked for the verdict yet it asks itself.
+     */
     int (*copy_peer)(void *driver, dt2_handle queue, dt2_handle destination, uint64_t destination_offset,
                      dt2_handle source, uint64_t source_offset, uint64_t bytes, struct dt2_backend_error *err);
     /* [optional: no] Whether a device can reach another's memory directly. */
@@ -238,7 +248,21 @@ struct dt2_backend {
     /* What is queued on `queue` from now on runs after the event, which may be of another queue of the same device. */
     int (*queue_wait_event)(void *driver, dt2_handle queue, dt2_handle event, struct dt2_backend_error *err);
     int (*event_free)(void *driver, dt2_handle event, struct dt2_backend_error *err);
+
+    /* -- what the first version of this table did not have: see DT2_BACKEND_HAS */
+    /*
+     * [optional: copy_peer is right wherever it succeeds] Whether bytes arrive that go directly between two open
+     * devices of this driver. The first time a pattern is sent each way, and read back without the peer; from then on
+     * the verdict is known. Also switches direct access on, which is left on: somebody else may count on it. A failure
+     * is no verdict, and the next call asks again.
+     */
+    int (*peer_check)(void *driver, dt2_handle destination, dt2_handle source, enum dt2_peer_verdict *verdict,
+                      struct dt2_backend_error *err);
 };
+
+/* Whether a table, which may be older than this header, has an entry that its first version did not have. */
+#define DT2_BACKEND_HAS(backend, entry)                                                                                \
+    ((backend)->struct_size >= offsetof(struct dt2_backend, entry) + sizeof (backend)->entry && (backend)->entry)
 
 /*
  * The one function that a module exports. `abi` is the core's DT2_BACKEND_ABI. Returns the driver's table,

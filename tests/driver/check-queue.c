@@ -243,14 +243,39 @@ void check_events(struct subject *s)
 
 /* -- two devices of one driver */
 
-static void check_between(struct subject *s, dt2_handle here, dt2_handle there, dt2_handle their_queue)
+/* The verdict is one, of the pair, and stays; false where direct copies are none. */
+static bool check_verdict(struct subject *s, dt2_handle their_device)
+{
+    enum dt2_peer_verdict verdicts[4];
+    if (!HAS(s, peer_check))
+        return true;
+    for (int i = 0; i < 4; i++) {
+        dt2_handle to = i % 2 ? s->device : their_device, from = i % 2 ? their_device : s->device;
+        if (!good(s, CALL(s, peer_check, to, from, &verdicts[i]), "whether bytes arrive from another device"))
+            return true;
+    }
+    ok(verdicts[0] <= DT2_PEER_BROKEN && verdicts[1] == verdicts[0] && verdicts[2] == verdicts[0] &&
+           verdicts[3] == verdicts[0],
+       "%s: the verdict on copies between devices is %d, each time", s->name, (int)verdicts[0]);
+    refused(s, DT2_BACKEND_INVALID, CALL(s, peer_check, s->device, s->queue, verdicts), "a peer that is no device");
+    return verdicts[0] != DT2_PEER_BROKEN;
+}
+
+static void check_between(struct subject *s, dt2_handle here, dt2_handle there, dt2_handle their_device,
+                          dt2_handle their_queue)
 {
     static unsigned char bytes[5000], back[5000];
     dt2_handle event;
     refused(s, DT2_BACKEND_INVALID, CALL(s, copy_d2d, s->queue, here, 0, there, 0, 100),
             "a copy on the device from another device");
+    bool arrives = check_verdict(s, their_device);
     if (!HAS(s, copy_peer))
         return;
+    if (!arrives) {
+        refused(s, DT2_BACKEND_UNSUPPORTED, CALL(s, copy_peer, their_queue, there, 7, here, 3, 4000),
+                "a copy that would not arrive");
+        return;
+    }
     fill_pattern(bytes, sizeof bytes, 70);
     ok(put(s, here, 0, bytes, sizeof bytes) && CALL(s, copy_peer, their_queue, there, 7, here, 3, 4000) == 0 &&
            CALL(s, event_record, their_queue, &event) == 0 && CALL(s, event_wait, event) == 0 &&
@@ -281,7 +306,7 @@ void check_peers(struct subject *s)
         return;
     if (good(s, CALL(s, queue_create, device, &queue), "with a queue")) {
         if (good(s, CALL(s, buffer_alloc, device, 5000, &there), "and a buffer")) {
-            check_between(s, here, there, queue);
+            check_between(s, here, there, device, queue);
             good(s, CALL(s, buffer_free, there), "its buffer is freed");
         }
         good(s, CALL(s, queue_destroy, queue), "its queue is destroyed");

@@ -21,6 +21,7 @@
     "[gpu " id "]\ndrivers = " GPU_DRIVER_NAME "\nmemory = 256MiB\ncontext = 10MiB\npci = 0000:0" id ":00.0\n"         \
     "uuid = 0000000" id "123441238def0123456789ab\n" more
 #define PAIR CARD("1", "peers = 2\n") CARD("2", "peers = 1\n")
+#define LIAR(id, peer) CARD(id, "peers = " peer "\npeers_lie = " peer "\n")
 #define APART CARD("1", "") CARD("2", "")
 
 /* -- the driver */
@@ -30,7 +31,7 @@ static struct dt2_services *services;
 static void *driver;
 static struct dt2_backend_error failure;
 
-static void open_driver(void)
+static void open_driver_with(const struct dt2_log *log)
 {
     const char *build = getenv("top_builddir");
     char path[PATH_MAX];
@@ -39,11 +40,16 @@ static void open_driver(void)
     void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     void *symbol = module ? dlsym(module, "dt2_backend_entry") : NULL;
     backend = symbol ? (__extension__(dt2_backend_entry_fn *)symbol)(DT2_BACKEND_ABI) : NULL;
-    if (!backend || dt2_services_create(NULL, &services, &err) < 0 ||
+    if (!backend || dt2_services_create(log, &services, &err) < 0 ||
         backend->open(dt2_services_table(services), &driver, &failure) < 0) {
         diag("%s: %s", path, backend ? failure.text : "no module");
         exit(2);
     }
+}
+
+static void open_driver(void)
+{
+    open_driver_with(NULL);
 }
 
 static void close_driver(void)
@@ -350,19 +356,96 @@ static void copy_across(uint32_t to, uint32_t from)
     must(GPU(PeekAtLastError)() == GPU(Success));
 }
 
-/* Access that we switched on is off again; what the program switched on stays. Its own contexts live all the time. */
+static void has_access(int from, int to)
+{
+    must(GPU(SetDevice)(from) == GPU(Success));
+    must(GPU(DeviceEnablePeerAccess)(to, 0) == GPU(ErrorPeerAccessAlreadyEnabled));
+    (void)GPU(GetLastError)();
+}
+
+/*
+ * Access stays on, whoever switched it on: the program, and whatever else it uses, may count on it by now. Its own
+ * contexts live all the time.
+ */
 static void body_peers(void)
 {
-    open_driver();
     for (int i = 0; i < 2; i++)
         must(GPU(SetDevice)(i) == GPU(Success) && GPU(Free)(NULL) == GPU(Success));
+    must(GPU(DeviceEnablePeerAccess)(0, 0) == GPU(Success));
+    open_driver();
     copy_across(0, 1);
+    must(sim_value("copies.peer") == 4); /* two of them to see whether they arrive */
     copy_across(1, 0);
-    must(sim_value("copies.peer") == 4);
-    must(GPU(SetDevice)(0) == GPU(Success) && GPU(DeviceEnablePeerAccess)(1, 0) == GPU(Success));
-    copy_across(0, 1);
-    must(GPU(DeviceEnablePeerAccess)(1, 0) == GPU(ErrorPeerAccessAlreadyEnabled));
-    (void)GPU(GetLastError)();
+    must(sim_value("copies.peer") == 6);
+    has_access(0, 1);
+    has_access(1, 0);
+    close_driver();
+    has_access(0, 1);
+    has_access(1, 0);
+}
+
+/* The verdict on devices that are opened for it; UINT_MAX when there is none. */
+static unsigned verdict(uint32_t to, uint32_t from, int expected)
+{
+    dt2_handle devices[2] = { opened(to), opened(from) };
+    enum dt2_peer_verdict found = DT2_PEER_NONE;
+    int status = CALL(peer_check, devices[0], devices[1], &found);
+    must(status == expected || good(status));
+    must(GPU(PeekAtLastError)() == GPU(Success));
+    must(good(CALL(device_close, devices[0])) && good(CALL(device_close, devices[1])));
+    return status == DT2_BACKEND_OK ? (unsigned)found : UINT_MAX;
+}
+
+static void check_refused(uint32_t to, uint32_t from)
+{
+    dt2_handle devices[2] = { opened(to), opened(from) }, buffers[2], queue;
+    for (int i = 0; i < 2; i++)
+        must(good(CALL(buffer_alloc, devices[i], 4096, &buffers[i])));
+    must(good(CALL(queue_create, devices[0], &queue)));
+    must(CALL(copy_peer, queue, buffers[0], 0, buffers[1], 0, 4096) == DT2_BACKEND_UNSUPPORTED &&
+         strstr(failure.text, "do not arrive"));
+    must(good(CALL(queue_destroy, queue)));
+    for (int i = 0; i < 2; i++)
+        must(good(CALL(buffer_free, buffers[i])) && good(CALL(device_close, devices[i])));
+}
+
+static unsigned warnings;
+
+static void count_warnings(void *data, enum dt2_log_level level, const char *line)
+{
+    (void)data;
+    bool complete = strstr(line, GPU_DRIVER_NAME ":0") && strstr(line, GPU_DRIVER_NAME ":1") && strstr(line, "IOMMU");
+    warnings += level == DT2_LOG_WARNING && complete;
+}
+
+/* Whichever way it is that lies, also where nobody asked: refused, said once, and not tried again. */
+static void body_liars(void)
+{
+    static const struct dt2_log log = { count_warnings, NULL };
+    open_driver_with(&log);
+    check_refused(1, 0);
+    uint64_t copies = sim_value("copies.peer");
+    must(copies == 2 && sim_value("lies") == 1 && warnings == 1);
+    check_refused(0, 1);
+    must(verdict(0, 1, 0) == DT2_PEER_BROKEN && verdict(1, 0, 0) == DT2_PEER_BROKEN);
+    must(sim_value("copies.peer") == copies && warnings == 1);
+    close_driver();
+}
+
+/* A check that fails is no verdict, and leaves nothing; access that ended with a context is switched on again. */
+static void body_verdict(void)
+{
+    open_driver();
+    sim_fail(GPU_DRIVER_NAME "Malloc", 2, false, GPU(ErrorMemoryAllocation));
+    must(verdict(0, 1, DT2_BACKEND_NOMEM) == UINT_MAX);
+    must(sim_calls(GPU_DRIVER_NAME "DeviceEnablePeerAccess") == 0);
+    sim_fail(GPU_DRIVER_NAME "MemcpyPeerAsync", 2, false, GPU(ErrorInvalidValue));
+    must(verdict(0, 1, DT2_BACKEND_FAILED) == UINT_MAX && strstr(failure.text, "on device 0"));
+    must(verdict(0, 1, 0) == DT2_PEER_OK && verdict(0, 0, 0) == DT2_PEER_OK);
+    uint64_t copies = sim_value("copies.peer"), enabled = sim_calls(GPU_DRIVER_NAME "DeviceEnablePeerAccess");
+    must(verdict(1, 0, 0) == DT2_PEER_OK);
+    must(sim_value("copies.peer") == copies);
+    must(sim_calls(GPU_DRIVER_NAME "DeviceEnablePeerAccess") == enabled + 2);
     close_driver();
 }
 
@@ -372,6 +455,7 @@ static void body_apart(void)
     open_driver();
     must(good(CALL(peer_query, 0, 1, &reachable)) && !reachable);
     must(good(CALL(peer_query, 0, 0, &reachable)) && reachable);
+    must(verdict(0, 1, 0) == DT2_PEER_NONE);
     copy_across(0, 1);
     must(sim_value("copies.peer") == 2 && sim_calls(GPU_DRIVER_NAME "DeviceEnablePeerAccess") == 0);
     close_driver();
@@ -460,6 +544,9 @@ int main(void)
         { "the program's streams", PAIR, body_streams, NULL, 0 },
         { "the program's memory", PAIR, body_memory, NULL, 0 },
         { "copies between devices that reach each other", PAIR, body_peers, NULL, 0 },
+        { "copies that do not arrive here", LIAR("1", "2") CARD("2", "peers = 1\n"), body_liars, NULL, 0 },
+        { "copies that do not arrive there", CARD("1", "peers = 2\n") LIAR("2", "1"), body_liars, NULL, 0 },
+        { "a verdict on copies", PAIR, body_verdict, NULL, 0 },
         { "copies between devices that do not", APART, body_apart, NULL, 0 },
         { "pinned and registered memory is that", PAIR, body_pinned, NULL, 0 },
         { "free memory", CARD("1", "others = 60MiB\n"), body_free, NULL, 0 },

@@ -37,10 +37,10 @@ run() { # SUBJECT, FOLDER
 
 # Whether the same run is clean without a mistake; once for all patches in which nothing fails.
 is_clean() {
-    [ -n "$(field Failing)" ] || [ ! -f "$work/clean-$subject" ] || return 0
+    [ -n "$(field Failing)" ] || [ ! -f "$work/clean-$subject-$machine" ] || return 0
     run "tests/mutants/$subject" "$PWD/.libs"
     grep -q '^violations=0$' "$work/report" || return 1
-    [ -n "$(field Failing)" ] || : >"$work/clean-$subject"
+    [ -n "$(field Failing)" ] || : >"$work/clean-$subject-$machine"
 }
 
 # The module or the subject with the mistake of a patch, in $work/mutant.
@@ -76,7 +76,7 @@ fi
 
 # How late streams run, so that what is done too early is seen.
 delay() { # MICROSECONDS
-    sed "s/^delay_us = .*/delay_us = $1/" "$src/tests/data/machines/small.sim" >"$work/slow.sim"
+    sed "s/^delay_us = .*/delay_us = $1/" "$src/tests/data/machines/$machine.sim" >"$work/slow.sim"
 }
 
 # Whether the mutant is caught: later and later, since on a slow machine too early may be late enough.
@@ -94,6 +94,8 @@ for patch in "$src"/tests/mutants/*.patch; do
     module=$(field Module)
     subject=$(field Subject)
     subject=${subject:-subject}
+    machine=$(field Machine)
+    machine=${machine:-small}
     key=$(field Caught)
     : >"$work/log"
     if ! make_mutant >>"$work/log" 2>&1; then

@@ -135,8 +135,8 @@ static void set_identity(const struct place *at, const char *value, struct sim_d
     wrong(at, "'%s' is no way to tell an address: khr, nv, amd or none", value);
 }
 
-/* Names in `peers` may come before the devices that they name: they are looked up at the end. */
-struct peers {
+/* Names of devices may come before the devices that they name: they are looked up at the end. */
+struct names {
     struct place at;
     char names[256];
 };
@@ -144,8 +144,15 @@ struct peers {
 struct reader {
     struct sim_machine *machine;
     struct sim_device *device; /* whose section it is, NULL: before the first */
-    struct peers peers[SIM_DEVICES_MAX];
+    struct names peers[SIM_DEVICES_MAX], liars[SIM_DEVICES_MAX];
+    unsigned *set; /* of devices, that names are added to */
 };
+
+static void set_names(const struct place *at, const char *value, struct names *names)
+{
+    names->at = *at;
+    set_text(at, names->names, sizeof names->names, value);
+}
 
 /* "N [CODE]": gone from the Nth call on the device on. */
 static void set_lost(const struct place *at, const char *value, struct sim_device *device)
@@ -225,11 +232,11 @@ static void set_device(const struct place *at, struct reader *reader, const char
         device->numa = (int)number(at, value);
     else if (strcmp(key, "link_gbps") == 0)
         device->link_gbps = strtod(value, NULL);
-    else if (strcmp(key, "peers") == 0) {
-        struct peers *peers = &reader->peers[device->number];
-        peers->at = *at;
-        set_text(at, peers->names, sizeof peers->names, value);
-    } else if (strcmp(key, "base_align_bits") == 0)
+    else if (strcmp(key, "peers") == 0)
+        set_names(at, value, &reader->peers[device->number]);
+    else if (strcmp(key, "peers_lie") == 0)
+        set_names(at, value, &reader->liars[device->number]);
+    else if (strcmp(key, "base_align_bits") == 0)
         device->base_align_bits = (unsigned)number(at, value);
     else if (strcmp(key, "identity") == 0)
         set_identity(at, value, device);
@@ -302,15 +309,21 @@ static void read_line(const struct place *at, struct reader *reader, char *line)
         set_machine(at, reader->machine, key, value);
 }
 
-static void add_peer(const struct place *at, const char *word, void *data)
+static void add_name(const struct place *at, const char *word, void *data)
 {
-    const struct sim_machine *machine = ((struct reader *)data)->machine;
-    for (unsigned i = 0; i < machine->count; i++)
-        if (strcmp(machine->devices[i].id, word) == 0) {
-            ((struct reader *)data)->device->peers |= 1u << i;
+    const struct reader *reader = data;
+    for (unsigned i = 0; i < reader->machine->count; i++)
+        if (strcmp(reader->machine->devices[i].id, word) == 0) {
+            *reader->set |= 1u << i;
             return;
         }
     wrong(at, "no device '%s' to be a peer", word);
+}
+
+static void look_up_names(struct reader *reader, const struct names *names, unsigned *set)
+{
+    reader->set = set;
+    words(&names->at, names->names, reader, add_name);
 }
 
 /* What only the whole file tells, and what follows from the rest. */
@@ -318,8 +331,9 @@ static void finish(struct reader *reader, const struct place *at)
 {
     struct sim_machine *machine = reader->machine;
     for (unsigned i = 0; i < machine->count; i++) {
-        struct sim_device *device = reader->device = &machine->devices[i];
-        words(&reader->peers[i].at, reader->peers[i].names, reader, add_peer);
+        struct sim_device *device = &machine->devices[i];
+        look_up_names(reader, &reader->peers[i], &device->peers);
+        look_up_names(reader, &reader->liars[i], &device->liars);
         if (!device->memory_bytes || !device->granule_bytes)
             wrong(at, "device '%s' has no memory", device->id);
         if (!device->shown[SIM_CUDA] && !device->shown[SIM_HIP] && !device->shown[SIM_OPENCL])

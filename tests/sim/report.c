@@ -116,7 +116,7 @@ static void report_copies(FILE *out)
             if (i <= SIM_COUNT_D2H || j == 0)
                 fprintf(out, "copies.%s%s%s=%llu\n", copies[i], i <= SIM_COUNT_D2H ? "." : "",
                         i <= SIM_COUNT_D2H ? memory[j] : "", (unsigned long long)sim.copies[i][j]);
-    fprintf(out, "kernels=%llu\n", (unsigned long long)sim.kernels);
+    fprintf(out, "kernels=%llu\nlies=%llu\n", (unsigned long long)sim.kernels, (unsigned long long)sim.lies);
 }
 
 static void report(FILE *out)

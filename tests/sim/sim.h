@@ -64,6 +64,7 @@ struct sim_device {
     int numa;
     double link_gbps; /* 0: not modelled */
     unsigned peers;   /* bit N: reaches device N */
+    unsigned liars;   /* bit N: what comes from device N directly does not arrive */
     char platform[64];
     unsigned base_align_bits;
     enum sim_identity identity;

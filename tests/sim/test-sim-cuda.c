@@ -309,6 +309,26 @@ static void body_peer_access(void)
     must(good(cudaFree(there)) && good(cudaFree(here)));
 }
 
+/* Through the host all arrives; with access from either side zeros or nothing does, and every call succeeds. */
+static void body_liars(void)
+{
+    void *here, *there;
+    char bytes[2][100] = { "here", "there" }, back[100];
+    must(good(cudaSetDevice(1)) && good(cudaMalloc(&there, 100)));
+    must(good(cudaSetDevice(0)) && good(cudaMalloc(&here, 100)));
+    for (int i = 0; i < 3; i++) {
+        must(good(cudaSetDevice(1)) && good(cudaMemcpy(there, bytes[1], 100, cudaMemcpyDefault)));
+        must(good(cudaSetDevice(0)) && good(cudaMemcpy(here, bytes[0], 100, cudaMemcpyDefault)));
+        must(good(cudaMemcpyPeerAsync(here, 0, there, 1, 100, NULL)) && good(cudaDeviceSynchronize()));
+        must(good(cudaMemcpy(back, here, 100, cudaMemcpyDefault)));
+        must(strcmp(back, i == 0 ? "there" : i == 1 ? "" : "here") == 0);
+        must(i > 0 || good(cudaDeviceEnablePeerAccess(1, 0)));
+    }
+    must(good(cudaMemcpyPeerAsync(there, 1, here, 0, 100, NULL)) && good(cudaDeviceSynchronize()));
+    must(good(cudaMemcpy(back, there, 100, cudaMemcpyDefault)) && strcmp(back, "here") == 0);
+    must(good(cudaFree(there)) && good(cudaFree(here)));
+}
+
 /* -- what is wrong with a machine file is said, and nothing runs */
 
 static void check_bad_machines(void)
@@ -368,6 +388,7 @@ int main(void)
         { "handles that are none any more", TWO, body_stale_handles, "bad_handle", 2 },
         { "copies to a peer need no access", TWO, body_peers, NULL, 0 },
         { "direct access to a peer's memory does", TWO, body_peer_access, "peer_access", 1 },
+        { "a peer whose copies lie", CARD("1", "peers = 2\npeers_lie = 2\n") CARD("2", ""), body_liars, "lies", 2 },
     };
     static struct outcome outcome;
     RUN_CASES(cases);
