@@ -244,18 +244,6 @@ static cudaError_t over_DeviceEnablePeerAccess(int peer, unsigned flags)
     return AS_RUNTIMES(code);
 }
 
-static cudaError_t over_DeviceDisablePeerAccess(int peer)
-{
-    CUdevice device;
-    CUcontext context;
-    CUresult code = take_primary(peer, &device, &context);
-    if (code != CUDA_SUCCESS)
-        return AS_RUNTIMES(code);
-    code = api.cuCtxDisablePeerAccess(context);
-    (void)device_api.cuDevicePrimaryCtxRelease_v2(device);
-    return AS_RUNTIMES(code);
-}
-
 /* -- binding */
 
 /* Within the lock. */

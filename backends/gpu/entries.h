@@ -96,7 +96,6 @@
     X(cuMemcpyPeerAsync)      /* CUDA 4.0 */                                                                           \
     X(cuDeviceCanAccessPeer)  /* CUDA 4.0 */                                                                           \
     X(cuCtxEnablePeerAccess)  /* CUDA 4.0 */                                                                           \
-    X(cuCtxDisablePeerAccess) /* CUDA 4.0 */                                                                           \
     X(cuEventCreate)          /* CUDA 2.0 */                                                                           \
     X(cuEventRecord)          /* CUDA 2.0 */                                                                           \
     X(cuEventQuery)           /* CUDA 2.0 */                                                                           \
