@@ -5,6 +5,7 @@ python_tests = \
 	tests/python/test_dlpack.py \
 	tests/python/test_native.py \
 	tests/python/test_objects.py \
+	tests/python/test_package.py \
 	tests/python/test_process.py \
 	tests/python/test_session.py \
 	tests/python/test_simulated.py
@@ -19,7 +20,9 @@ TEST_EXTENSIONS += .py
 PY_LOG_DRIVER = $(tap_driver)
 PY_LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/support/python.sh
 EXTRA_DIST += $(python_tests) $(python_torch_tests) \
+	python/MANIFEST.in \
 	python/README.md \
+	python/build_backend.py \
 	python/distorch2/__init__.py \
 	python/distorch2/_core.py \
 	python/distorch2/_log.py \

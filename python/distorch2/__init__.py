@@ -13,6 +13,9 @@ The package is ctypes over libdistorch2.so.0, which DISTORCH2_LIBRARY may name; 
 exceptions (:class:`DistorchError`). ``distorch2.torch`` runs PyTorch modules on such a model.
 """
 
+from importlib import import_module
+from types import ModuleType
+
 from .catalog import Catalog, Entry
 from .context import Context
 from .devices import Budget, Device, Devices, Link, Unusable
@@ -37,6 +40,13 @@ from .sizes import format_size, parse_gib, parse_size
 from .tensor import DLDeviceType, Native, Tensor
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> ModuleType:
+    """``distorch2.torch`` is imported when somebody first asks for it: nothing else here needs PyTorch."""
+    if name == "torch":
+        return import_module(".torch", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def library_version() -> str:
