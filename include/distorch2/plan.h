@@ -92,7 +92,7 @@ struct dt2_request {
     bool pack;                           /* fill gaps in quotas with blocks of the share that absorbs */
     const struct dt2_limit *reserves;    /* bytes to leave free; others keep their defaults */
     size_t reserve_count;
-    const struct dt2_limit *budgets; /* bytes that may be used outright, whatever is free */
+    const struct dt2_limit *budgets; /* bytes that this load may use outright, whatever is free */
     size_t budget_count;
     dt2_release_fn *release; /* may be NULL */
     void *release_data;

@@ -23,7 +23,7 @@ struct cli_part {
     size_t tensors;
     uint64_t bytes; /* of its tensors */
 };
-/* The files, in the order of their data; *count of them. To be freed. */
+/* The parts, in the order of their data; *count of them. To be freed. */
 struct cli_part *cli_count_parts(const struct dt2_file *file, size_t *count);
 
 /* "union ControlNet for SDXL, 6 kinds of hints"; NULL when the network is not recognised. To be freed. */

@@ -119,7 +119,7 @@ json_t *cli_model_json(const char *name, const struct cli_model *model)
     cli_json_set(object, "total_bytes", cli_json_bytes(dt2_file_total_bytes(model->file)));
     set_network(object, model->blocks);
     cli_json_set(object, "fingerprint", cli_json_text(dt2_file_fingerprint(model->file)));
-    cli_json_set(object, "files", parts_json(model->file));
+    cli_json_set(object, "parts", parts_json(model->file));
     cli_json_set(object, "dtypes", dtypes_json(model->file));
     cli_json_set(object, "metadata", metadata_json(model->file));
     cli_json_set(object, "tensors", tensors_json(model));

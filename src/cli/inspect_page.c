@@ -60,7 +60,7 @@ static void print_parts(const struct dt2_file *file)
     struct cli_part *parts = cli_count_parts(file, &count);
     for (size_t i = 0; i < count && count > 1; i++) {
         char size[CLI_NUMBER_SIZE];
-        print_field(i ? "" : "files", "%s: %zu tensor%s, %s", parts[i].path, parts[i].tensors,
+        print_field(i ? "" : "parts", "%s: %zu tensor%s, %s", parts[i].path, parts[i].tensors,
                     parts[i].tensors == 1 ? "" : "s", dt2_size_format(parts[i].bytes, size, sizeof size));
     }
     free(parts);

@@ -51,7 +51,7 @@ static const struct option_entry table[] = {
     { "eject-models", "true|false", "unload what is on that device first [true]", KIND_BOOL, REQUEST,
       AT(request.eject_models) },
     { "reserve", "D=SIZE", "leave SIZE free on D, such as cpu=2gb (repeatable)", KIND_LIMITS, REQUEST, AT(reserves) },
-    { "budget", "D=SIZE", "use up to SIZE of D, whatever is free (repeatable)", KIND_LIMITS, REQUEST, AT(budgets) },
+    { "budget", "D=SIZE", "let a load use SIZE of D, free or not (repeatable)", KIND_LIMITS, REQUEST, AT(budgets) },
     { "pack", NULL, "fill gaps in shares from the one that absorbs", KIND_FLAG, REQUEST, AT(request.pack) },
     { "machine", "FILE", "plan for a saved `devices --json`; - is stdin", KIND_TEXT, CLI_PLAN, AT(machine) },
     { "verify", NULL, "read every tensor back, compare it with the file", KIND_FLAG, CLI_LOAD, AT(verify) },

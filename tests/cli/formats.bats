@@ -49,7 +49,7 @@ PY
         expect_status 0
         [ "$(printf '%s' "$output" | "$PYTHON3" -c 'import json, sys; print(json.load(sys.stdin)["blocks"])')" = \
             "$(printf '%s' "$whole" | "$PYTHON3" -c 'import json, sys; print(json.load(sys.stdin)["blocks"])')" ]
-        json "doc['path'] == '$model' and len(doc['files']) == 2"
+        json "doc['path'] == '$model' and len(doc['parts']) == 2"
         json 'doc["format"] == ("safetensors-sharded" if doc["path"].endswith(".json") else "diffusers-folder")'
         json 'all(t["file"].endswith(("part-0.safetensors", "part-1.safetensors")) for t in doc["tensors"])'
         json 'doc["family"] == "sd1" and doc["variant"] == "cldm"'
@@ -111,7 +111,7 @@ PY
     [[ $output == *'what      ControlNet for Stable Diffusion 1.x'* && $output == *'hint      3 channels'* ]]
     need_python
     run_split inspect "$BATS_FILE_TMPDIR/folder"
-    [[ $output == *"files     $BATS_FILE_TMPDIR/folder/part-0.safetensors: 9 tensors"* ]]
+    [[ $output == *"parts     $BATS_FILE_TMPDIR/folder/part-0.safetensors: 9 tensors"* ]]
 }
 
 # refused MODEL REASON: inspect exits with 1, and with one line that names the file and holds the reason.
