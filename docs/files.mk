@@ -42,5 +42,6 @@ docs_examples_stream_CPPFLAGS = $(EXAMPLE_CPPFLAGS)
 docs_examples_stream_CFLAGS = $(EXAMPLE_CFLAGS)
 docs_examples_stream_LDADD = libdistorch2.la
 
-TESTS += tests/docs/examples.sh
-EXTRA_DIST += tests/docs/examples.sh
+docs_tests = tests/docs/blocks.py tests/docs/examples.sh tests/docs/keys.py
+TESTS += $(docs_tests)
+EXTRA_DIST += $(docs_tests)

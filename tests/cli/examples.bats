@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# The documents: their examples run, and they leave out nothing; the completion completes.
+# The manual leaves out nothing, and the completion completes. (tests/docs/blocks.py runs what the pages show.)
 load ../support/cli
-
-documents=(docs/man/distorch2.1 docs/man/distorch2-allocation.7 README)
 
 setup_file()
 {
@@ -16,39 +14,6 @@ setup_file()
 setup()
 {
     use_catalogue
-}
-
-# The commands of a document: its lines that begin with "$ distorch2".
-examples()
-{
-    sed -n 's/^ *\$ \(distorch2 .*\)/\1/p' "$top_srcdir/$1"
-}
-
-# Whether a command names an OpenCL device that is not here.
-lacks_a_device()
-{
-    local name
-    for name in $(grep -oE 'opencl:[0-9]+' <<<"$1"); do
-        grep -q "^$name " devices || return 0
-    done
-    return 1
-}
-
-@test "every example runs" {
-    mkdir -p bin
-    distorch2 devices >devices
-    ln -s "$DISTORCH2" bin/distorch2
-    for document in "${documents[@]}"; do
-        count=0
-        while IFS= read -r command; do
-            echo "$document: $command"
-            count=$((count + 1))
-            lacks_a_device "$command" && continue
-            PATH=$PWD/bin:$PATH run bash -c "$command"
-            expect_status 0
-        done < <(examples "$document")
-        [ "$count" -gt 0 ]
-    done
 }
 
 @test "the manual has every option and every command" {
