@@ -85,7 +85,7 @@ typedef uint64_t dt2_release_fn(void *data, const char *device, uint64_t bytes);
 struct dt2_request {
     size_t struct_size;
     const char *compute_device;          /* NULL: the first GPU, else "cpu" */
-    uint64_t virtual_vram_bytes;         /* to keep off the compute device; at most 128 GiB */
+    uint64_t virtual_vram_bytes; /* to keep off the compute device; at most 128 GiB. DT2_UNKNOWN: the node's 4 GiB, not asked for */
     const char *donor_device;            /* device names separated by ','; NULL: "cpu" */
     const char *expert_mode_allocations; /* NULL or blank: virtual VRAM alone decides */
     bool eject_models;                   /* unload what has bytes on the compute device first: dt2_model_load() */
@@ -103,7 +103,7 @@ struct dt2_request {
 };
 #define DT2_REQUEST_INIT                                                                                              \
     {                                                                                                                 \
-        sizeof(struct dt2_request), NULL, (uint64_t)4 << 30, NULL, NULL, true, false, NULL, 0, NULL, 0, NULL, NULL,   \
+        sizeof(struct dt2_request), NULL, DT2_UNKNOWN, NULL, NULL, true, false, NULL, 0, NULL, 0, NULL, NULL,         \
             NULL, 0                                                                                                   \
     }
 
@@ -150,8 +150,8 @@ DT2_PUBLIC uint64_t dt2_plan_window_bytes(const struct dt2_plan *plan);
 /* The index of the share that holds block `block`; SIZE_MAX for a wrong index. */
 DT2_PUBLIC size_t dt2_plan_block_share(const struct dt2_plan *plan, size_t block);
 /*
- * What the plan has to say, a sentence each: shares that stay short, numbers that were assumed. NULL for a
- * wrong index.
+ * What the plan has to say, a sentence each: shares that stay short, numbers that were assumed, what was asked for and
+ * is not used. NULL for a wrong index.
  */
 DT2_PUBLIC size_t dt2_plan_warning_count(const struct dt2_plan *plan);
 DT2_PUBLIC const char *dt2_plan_warning(const struct dt2_plan *plan, size_t index);

@@ -31,8 +31,8 @@ class Request:
 
     compute_device: Optional[str] = None
     """Where the network computes; None: the first GPU, else "cpu"."""
-    virtual_vram_gb: Union[float, str] = 4.0
-    """GiB to keep off the compute device, 0 to 128."""
+    virtual_vram_gb: Union[float, str, None] = None
+    """GiB to keep off the compute device, 0 to 128; None: the node's 4."""
     donor_device: Optional[str] = None
     """Who takes them: names separated by ','; None: "cpu"."""
     expert_mode_allocations: Optional[str] = None
@@ -74,11 +74,12 @@ class NativeRequest:
         self.raised: Optional[BaseException] = None
         self._release = request.release
         gib = request.virtual_vram_gb
+        words = gib if gib is None or isinstance(gib, str) else format(gib, "f")
         callback = _native.release_fn(self._on_release) if request.release else _native.release_fn()
         self.raw = _native.request(
             ctypes.sizeof(_native.request),
             encode(request.compute_device),
-            parse_gib(gib if isinstance(gib, str) else format(gib, "f")),
+            _native.UNKNOWN if words is None else parse_gib(words),
             encode(request.donor_device),
             encode(request.expert_mode_allocations),
             request.eject_models,

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define VIRTUAL_VRAM_MAX ((uint64_t)128 << 30)
+#define VIRTUAL_VRAM_DEFAULT ((uint64_t)4 << 30) /* the node's */
 
 /* Whether two devices are the same memory: one device, or all host memory and a node of it. */
 static bool same_memory(const struct dt2_devices *devices, size_t a, size_t b)
@@ -123,17 +124,28 @@ static int sum_blocks(struct dt2_asked *asked, struct dt2_error *err)
     return 0;
 }
 
+bool dt2_request_has_virtual_vram(const struct dt2_request *request)
+{
+    return request->virtual_vram_bytes != DT2_UNKNOWN;
+}
+
+uint64_t dt2_request_virtual_vram(const struct dt2_request *request)
+{
+    return dt2_request_has_virtual_vram(request) ? request->virtual_vram_bytes : VIRTUAL_VRAM_DEFAULT;
+}
+
 int dt2_asked_make(const struct dt2_devices *devices, const struct dt2_block *blocks, size_t count,
                    const struct dt2_request *request, struct dt2_asked *asked, struct dt2_error *err)
 {
     *asked = (struct dt2_asked){ .devices = devices, .blocks = blocks, .count = count, .request = request };
+    asked->virtual_vram_bytes = dt2_request_virtual_vram(request);
     int rc;
     if (request->struct_size < sizeof *request)
         rc = dt2_fail(err, DT2_EUSAGE, "the request's struct_size is %zu; start from DT2_REQUEST_INIT",
                       request->struct_size);
-    else if (request->virtual_vram_bytes > VIRTUAL_VRAM_MAX)
+    else if (asked->virtual_vram_bytes > VIRTUAL_VRAM_MAX)
         rc = dt2_fail(err, DT2_EUSAGE, "virtual VRAM of %.3f GiB is outside 0.0 to 128.0",
-                      (double)request->virtual_vram_bytes / ((uint64_t)1 << 30));
+                      (double)asked->virtual_vram_bytes / ((uint64_t)1 << 30));
     else if (devices->count == 0)
         rc = dt2_fail(err, DT2_EUSAGE, "the machine has no devices");
     else

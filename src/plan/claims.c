@@ -103,8 +103,10 @@ static int claim_virtual(struct dt2_draft *draft, struct dt2_capacity *capacity,
     draft->absorber = 0;
     uint64_t quota = dt2_max(dt2_sub_floor(asked->model_bytes, draft->virtual_vram_bytes), small);
     if (asked->donor_count == 0) {
-        if (draft->virtual_vram_bytes > 0 && dt2_notes_add(notes, err, "no donor but the compute device itself: all stays on %s",
-                                                 asked->devices->devices[asked->compute].name) < 0)
+        bool news = dt2_request_has_virtual_vram(asked->request) || asked->request->donor_device;
+        if (draft->virtual_vram_bytes > 0 && news &&
+            dt2_notes_add(notes, err, "no donor but the compute device itself: all stays on %s",
+                          asked->devices->devices[asked->compute].name) < 0)
             return DT2_ENOMEM;
         return add_claim(draft, asked->compute, asked->model_bytes, err);
     }
@@ -198,7 +200,7 @@ static int claim_complete(struct dt2_draft *draft, struct dt2_capacity *capacity
     int rc = claim_entries(draft, capacity, &sum, &wildcard, err);
     if (rc < 0)
         return rc;
-    if (draft->virtual_vram_bytes > 0 &&
+    if (draft->virtual_vram_bytes > 0 && dt2_request_has_virtual_vram(asked->request) &&
         dt2_notes_add(notes, err, "virtual VRAM is not used: the expert string decides alone") < 0)
         return DT2_ENOMEM;
     uint64_t remainder = dt2_sub_floor(asked->model_bytes, sum);

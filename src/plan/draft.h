@@ -23,6 +23,7 @@ struct dt2_asked {
     size_t count;
     uint64_t model_bytes;
     const struct dt2_request *request;
+    uint64_t virtual_vram_bytes; /* as the request has it, or by default */
     struct dt2_allocations entries;
     size_t *entry_devices; /* index of each entry's device */
     size_t compute;
@@ -34,6 +35,9 @@ struct dt2_asked {
 int dt2_asked_make(const struct dt2_devices *devices, const struct dt2_block *blocks, size_t count,
                    const struct dt2_request *request, struct dt2_asked *asked, struct dt2_error *err);
 void dt2_asked_clear(struct dt2_asked *asked);
+/* Whether a request names virtual VRAM; else it has the default, and what becomes of that is no news. */
+bool dt2_request_has_virtual_vram(const struct dt2_request *request);
+uint64_t dt2_request_virtual_vram(const struct dt2_request *request);
 
 /* What one device is to get. */
 struct dt2_claim {

@@ -120,7 +120,7 @@ static uint64_t fitting_bytes(const struct dt2_asked *asked, struct dt2_capacity
  */
 static bool nearest_virtual(const struct dt2_asked *asked, struct dt2_capacity *capacity, bool above, uint64_t *found)
 {
-    uint64_t sum = 0, asked_for = asked->request->virtual_vram_bytes, best = 0;
+    uint64_t sum = 0, asked_for = asked->virtual_vram_bytes, best = 0;
     bool any = false;
     for (size_t i = 0; i < asked->count; i++)
         if (dt2_block_is_small(&asked->blocks[i], asked->model_bytes))
@@ -349,7 +349,7 @@ int dt2_plan_decide(const struct dt2_devices *devices, const struct dt2_block *b
     int rc = dt2_asked_make(devices, blocks, count, request ? request : &defaults, &asked, err);
     if (rc < 0)
         return rc;
-    rc = draft_make(&asked, asked.request->virtual_vram_bytes, &asked.capacity, &asked.notes, &draft, err);
+    rc = draft_make(&asked, asked.virtual_vram_bytes, &asked.capacity, &asked.notes, &draft, err);
     if (rc == 0) {
         measure_shortage(&asked.capacity, shortage);
         rc = shortage->bytes ? refuse(&draft, &asked.capacity, err) : plan_finish(&draft, &asked, plan, err);

@@ -119,9 +119,14 @@ static void test_words(void)
     request.expert_mode_allocations = "cuda:0,1gb;cpu,*";
     plan_on(machine, &request, &plan, &err);
     ok(warns(plan, "cpu gets nothing"), "a wildcard that gets nothing is said");
-    ok(warns(plan, "virtual VRAM is not used"), "a complete string says that V is not used");
+    ok(!warns(plan, "virtual VRAM"), "nobody asked for virtual VRAM: a complete string says nothing of it");
     is_u64(dt2_plan_share(plan, 1)->quota_bytes, DT2_UNKNOWN, "a wildcard has no quota");
     ok(dt2_plan_share(plan, 1)->absorbs, "it absorbs");
+    dt2_plan_free(plan);
+
+    request.virtual_vram_bytes = GIB;
+    plan_on(machine, &request, &plan, &err);
+    ok(warns(plan, "virtual VRAM is not used"), "where V was asked for, a complete string says that it is not used");
     dt2_plan_free(plan);
 
     request.expert_mode_allocations = "cuda:0,50%;cpu,100mb*";
@@ -148,6 +153,12 @@ static void test_words(void)
     is_u64(dt2_plan_share_count(plan), 1, "no donor but the compute device: one share");
     ok(warns(plan, "all stays on cuda:0"), "and it is said");
     is_u64(dt2_plan_window_bytes(plan), 0, "nothing streams, no window");
+    dt2_plan_free(plan);
+
+    request.donor_device = NULL;
+    request.compute_device = "cpu";
+    plan_on(machine, &request, &plan, &err);
+    ok(!warns(plan, "all stays on"), "where neither V nor a donor was asked for, it is not");
     dt2_plan_free(plan);
 }
 
