@@ -338,6 +338,22 @@ static bool find_piece(struct dt2_session *session, struct dt2_stretch *piece)
     return false;
 }
 
+/*
+ * The first legs of all pieces of a unit are queued. Its arrival is an event on the queue of copies, which says only what was
+ * queued there before it: so it comes behind the last second leg, whichever piece went last. Flights end in the order in
+ * which they began, so that is the one of the unit's newest flight; without a flight all went directly, and it comes now.
+ */
+static int all_sent(struct dt2_session *session, size_t index, struct dt2_error *err)
+{
+    struct dt2_gear *gear = &session->gear;
+    for (size_t i = gear->flight_count; i-- > 0;)
+        if (gear->flights[i].unit == index) {
+            gear->flights[i].last = true;
+            return 0;
+        }
+    return arrive(session, index, err);
+}
+
 /* Sends the next piece of the current unit. */
 static void send_piece(struct dt2_session *session)
 {
@@ -358,17 +374,15 @@ static void send_piece(struct dt2_session *session)
     }
     gear->at = piece.target + flight.bytes;
     flight.unit = index;
-    flight.last = !find_piece(session, &piece);
     if (rc == 0)
         gear->flights[gear->flight_count++] = flight;
-    if (!flight.last)
+    if (find_piece(session, &piece))
         return;
-    bool there = rc > 0;
     gear->current = DT2_NOWHERE;
     session->total.bytes += session->model->blocks.blocks[session->units.units[index].block].bytes;
     rc = wait_for_readers(session, gear->part_count, &failure); /* for those who come to the rest of their places */
-    if (rc == 0 && there)
-        rc = arrive(session, index, &failure);
+    if (rc == 0)
+        rc = all_sent(session, index, &failure);
     if (rc < 0)
         abandon(session, index, &failure);
 }
@@ -429,6 +443,10 @@ static bool next_piece(struct dt2_session *session)
     return start_ahead(session);
 }
 
+/*
+ * The thread waits only where it has looked, since it took the lock for the last time, at all that may end the wait: it lets
+ * go of the lock while it abandons and lands, and what is said meanwhile is said once.
+ */
 static void *fetch(void *data)
 {
     struct dt2_session *session = data;
@@ -439,6 +457,8 @@ static void *fetch(void *data)
             abandon(session, DT2_NOWHERE, NULL);
         while (land(session, false))
             ;
+        if (gear->stop || gear->shaken)
+            continue;
         if (gear->flight_count < DT2_FLIGHTS_MOST / 2 && next_piece(session)) {
             if (gear->current != DT2_NOWHERE)
                 send_piece(session);

@@ -55,6 +55,8 @@ static const char *const places[][2] = {
     { "opencl:0", "opencl:0,20%;opencl:1,40%;cpu,*" },
 };
 
+static const char *const slow_places[][2] = { { "cuda:0", "cuda:1,50%;cpu,*" }, { "hip:0", "hip:1,50%;cpu,*" } };
+
 static void live_passes(const char *which)
 {
     const char *const *place = places[atoi(which)];
@@ -412,6 +414,62 @@ static void live_pinned(const char *which)
     unload(model);
 }
 
+/*
+ * Pieces that go directly and pieces that go through staging in one unit, sent as the readers of what lay in its place come to
+ * their ends: the pinned part of a share ends somewhere within a block.
+ */
+static void live_partly(const char *which)
+{
+    const char *const *place = places[atoi(which)];
+    bool hip = strncmp(place[0], "hip", 3) == 0;
+    struct dt2_model *model = load(place[0], "cpu,*", false);
+    struct dt2_session_options options = DT2_SESSION_OPTIONS_INIT;
+    void (*fail)(const char *, uint64_t, bool, int), (*forgive)(void);
+    enum { NOMEM = 2, TIMES = 40 };
+    bind_failures(&fail, &forgive);
+    options.host_memory = DT2_HOST_PINNED;
+    for (unsigned i = 0; i < random_rounds(TIMES); i++) {
+        struct user user;
+        options.pinned_bytes = i % 8 == 7 ? 0 : 1 + random_below(dt2_model_statistics(model)->bytes);
+        options.window_bytes = i ? user.info.largest_bytes + random_below(2 * user.info.largest_bytes) : 0;
+        options.staging_bytes = (256 + random_below(512)) * KIB;
+        if (options.pinned_bytes == 0)
+            fail(hip ? "hipHostRegister" : "cudaHostRegister", 2, true, NOMEM);
+        user_open(&user, model, i % 3 ? OWN_STREAM : DEFAULT_STREAM, &options);
+        forgive();
+        pass(&user, 2);
+        user_close(&user);
+    }
+    unload(model);
+}
+
+/*
+ * Closing and parking while the session's thread asks for an event, which takes long: what is said meanwhile must not be lost.
+ * Who waits for ever is ended by the alarm.
+ */
+static void live_reopened(const char *which)
+{
+    enum { TIMES = 150, SECONDS = 120 };
+    const char *const *place = slow_places[atoi(which)];
+    struct dt2_model *model = load(place[0], place[1], false);
+    alarm(SECONDS);
+    for (unsigned i = 0; i < random_rounds(TIMES); i++) {
+        struct dt2_session_options options = DT2_SESSION_OPTIONS_INIT;
+        struct dt2_session *session;
+        struct dt2_error err;
+        if (dt2_session_open(model, &options, &session, &err))
+            layout_die("%s", err.text);
+        usleep((useconds_t)random_below(8000));
+        if (i % 2) {
+            must(dt2_session_park(session, &err) == 0, "%s", err.text);
+            must(dt2_session_unpark(session, &err) == 0, "%s", err.text);
+        }
+        must(dt2_session_close(session, &err) == 0, "%s", err.text);
+    }
+    alarm(0);
+    unload(model);
+}
+
 /* -- copies that fail on the device */
 
 /* A pass in which all may fail, and nothing is read. Returns how many blocks did. */
@@ -465,14 +523,17 @@ static const struct life {
     void (*live)(const char *place);
     const char *places; /* indices */
     const char *what;
+    const char *machine; /* NULL: "small" */
 } lives[] = {
-    { "passes", live_passes, "0123", "passes in execution order, with all kinds of streams, windows and host memory" },
-    { "orders", live_orders, "0123", "random acquires and releases" },
-    { "threads", live_threads, "02", "threads on one session, and two sessions on one model" },
-    { "park", live_park, "0123", "parking and closing give everything back" },
-    { "borrowed", live_borrowed, "012", "a model with an open session stays, beside another" },
-    { "shaken", live_shaken, "4", "copies fail on the device, and later ones do not" },
-    { "pinned", live_pinned, "01", "host memory is pinned where it is, within a budget, or not" },
+    { "passes", live_passes, "0123", "passes in execution order, with all kinds of streams, windows and host memory", NULL },
+    { "orders", live_orders, "0123", "random acquires and releases", NULL },
+    { "threads", live_threads, "02", "threads on one session, and two sessions on one model", NULL },
+    { "park", live_park, "0123", "parking and closing give everything back", NULL },
+    { "borrowed", live_borrowed, "012", "a model with an open session stays, beside another", NULL },
+    { "reopened", live_reopened, "01", "150 sessions opened and closed with slow events", "slow-queries" },
+    { "shaken", live_shaken, "4", "copies fail on the device, and later ones do not", NULL },
+    { "partly", live_partly, "01", "memory that is pinned in part", NULL },
+    { "pinned", live_pinned, "01", "host memory is pinned where it is, within a budget, or not", NULL },
 };
 
 /* Runs a life: its name and the index of its place; the seed is in the environment. */
@@ -500,12 +561,13 @@ int main(int argc, char **argv)
     seed_random(20260705);
     for (size_t i = 0; i < DT2_COUNT(lives); i++)
         for (const char *place = lives[i].places; *place; place++) {
-            char seed[32], index[2] = { *place, '\0' };
+            char seed[32], machine[64], index[2] = { *place, '\0' };
             snprintf(seed, sizeof seed, "%" PRIu64, random_u64());
             setenv("DT2_LIFE_SEED", seed, 1);
             setenv("DISTORCH2_SIM_SEED", seed, 1);
-            ok(on_machine(data_path("machines/small.sim"), lives[i].name, index) == 0, "%s on %s (seed %s)",
-               lives[i].what, places[*place - '0'][0], seed);
+            snprintf(machine, sizeof machine, "machines/%s.sim", lives[i].machine ? lives[i].machine : "small");
+            ok(on_machine(data_path(machine), lives[i].name, index) == 0, "%s on %s (seed %s)", lives[i].what,
+               places[*place - '0'][0], seed);
         }
     return done_testing();
 }

@@ -15,6 +15,7 @@ mutants = \
 	tests/mutants/queue-not-awaited.patch \
 	tests/mutants/session-arrival-event-kept.patch \
 	tests/mutants/session-arrival-not-awaited.patch \
+	tests/mutants/session-arrival-recorded-early.patch \
 	tests/mutants/session-reader-not-awaited.patch \
 	tests/mutants/session-relay-not-awaited.patch \
 	tests/mutants/session-relay-slot-reused-early.patch \

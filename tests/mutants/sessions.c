@@ -53,7 +53,7 @@ static void pass(struct dt2_session *session, bool ahead)
     }
 }
 
-static struct dt2_session *open_session(struct dt2_model *model, uint64_t window_bytes)
+static struct dt2_session *open_session(struct dt2_model *model, uint64_t window_bytes, uint64_t pinned_bytes)
 {
     struct dt2_session_options options = DT2_SESSION_OPTIONS_INIT;
     struct dt2_session *session = NULL;
@@ -61,6 +61,8 @@ static struct dt2_session *open_session(struct dt2_model *model, uint64_t window
     options.window_bytes = window_bytes;
     options.has_stream = true;
     options.stream = streams[0];
+    options.host_memory = pinned_bytes ? DT2_HOST_PINNED : DT2_HOST_PAGEABLE;
+    options.pinned_bytes = pinned_bytes;
     options.staging_bytes = 1; /* the least: every slot is used several times */
     complain(dt2_session_open(model, &options, &session, &err), &err);
     return session;
@@ -68,21 +70,31 @@ static struct dt2_session *open_session(struct dt2_model *model, uint64_t window
 
 static void run(struct dt2_model *model)
 {
-    enum { ROOM_FOR_ALL = 16 << 20 };
+    enum { ROOM_FOR_ALL = 16 << 20, PINNED_PARTS = 12 };
+    struct dt2_session_info info = { 0 };
     struct dt2_error err;
-    struct dt2_session *session = open_session(model, 0);
+    struct dt2_session *session = open_session(model, 0, 0);
     for (int i = 0; session && i < 4; i++)
         pass(session, i < 2);
     if (session) {
+        dt2_session_info(session, &info);
         complain(dt2_session_park(session, &err), &err);
         complain(dt2_session_unpark(session, &err), &err);
         pass(session, true);
     }
     complain(dt2_session_close(session, &err), &err);
-    session = open_session(model, ROOM_FOR_ALL); /* no copy waits for the last readers */
+    session = open_session(model, ROOM_FOR_ALL, 0); /* no copy waits for the last readers */
     if (session)
         pass(session, true);
     complain(dt2_session_close(session, &err), &err);
+    for (uint64_t share = 1; share < PINNED_PARTS; share++) { /* blocks that are pinned in part, in windows of all sizes */
+        uint64_t bytes = dt2_model_statistics(model)->bytes;
+        session = open_session(model, share % 3 ? info.window_bytes * share / PINNED_PARTS + info.largest_bytes : 0,
+                               bytes * share / PINNED_PARTS / 4);
+        for (int i = 0; session && i < 2; i++)
+            pass(session, true);
+        complain(dt2_session_close(session, &err), &err);
+    }
 }
 
 int main(int argc, char **argv)
