@@ -34,6 +34,7 @@ struct sim_machine {
     unsigned count;
     uint64_t seed;
     unsigned delay_us; /* most of the delays are below it, some at ten times of it */
+    unsigned query_us; /* that asking for an event takes */
     bool checksum;
     bool respect_visibility;
     struct sim_failure failures[SIM_FAILURES_MAX];

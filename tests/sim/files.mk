@@ -99,6 +99,7 @@ EXTRA_DIST += \
 	tests/data/machines/lost.sim \
 	tests/data/machines/mig.sim \
 	tests/data/machines/mixed.sim \
+	tests/data/machines/slow-queries.sim \
 	tests/data/machines/small.sim \
 	tests/sim/README \
 	tests/sim/run \

@@ -252,6 +252,8 @@ static void set_machine(const struct place *at, struct sim_machine *machine, con
         machine->seed = number(at, value);
     else if (strcmp(key, "delay_us") == 0)
         machine->delay_us = (unsigned)number(at, value);
+    else if (strcmp(key, "query_us") == 0)
+        machine->query_us = (unsigned)number(at, value);
     else if (strcmp(key, "checksum") == 0)
         machine->checksum = yes(at, value);
     else if (strcmp(key, "visibility") == 0)

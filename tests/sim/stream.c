@@ -3,6 +3,7 @@
 #include "engine.h"
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 /* Numbers that are no addresses of anything, and no two the same. */
 static const uintptr_t FIRST_ID = 0x51000000;
@@ -431,6 +432,11 @@ static int outcome(struct sim_event *event)
 int sim_event_query(struct sim_context *context, uintptr_t id)
 {
     SIM_LOCKED;
+    if (sim.machine.query_us) {
+        sim_unlock();
+        usleep(sim.machine.query_us);
+        sim_lock();
+    }
     struct sim_event *event = get_event(context, id);
     if (!event)
         return SIM_INVALID_HANDLE;
