@@ -93,9 +93,10 @@ static int start_libcuda(struct dt2_gpu_driver *driver, struct dt2_backend_error
 static bool accept_runtime(void *data, char *why, size_t size)
 {
     struct dt2_gpu_driver *driver = data;
+    DT2_GPU_ENTRY(driver);
     int version = 0, served = driver->vendor.driver_version;
     if (driver->runtime.RuntimeGetVersion(&version) != cudaSuccess) {
-        dt2_gpu_forget(driver);
+        dt2_gpu_forget();
         snprintf(why, size, "it does not tell its version");
         return false;
     }

@@ -37,7 +37,7 @@ void dt2_gpu_uuid_text(const void *bytes16, char uuid[64])
 
 int dt2_gpu_device_info(void *self, uint32_t index, struct dt2_backend_device_info *info, struct dt2_backend_error *err)
 {
-    DT2_GPU_KEEP_ERRNO;
+    DT2_GPU_ENTRY(self);
     const struct dt2_gpu_driver *driver = self;
     struct dt2_backend_device_info found = {
         .struct_size = info->struct_size,
@@ -91,7 +91,7 @@ static int ask_runtime(struct dt2_gpu_driver *driver, uint32_t index, uint64_t *
 int dt2_gpu_device_free_bytes(void *self, uint32_t index, bool may_open, uint64_t *free_bytes,
                               struct dt2_backend_error *err)
 {
-    DT2_GPU_KEEP_ERRNO;
+    DT2_GPU_ENTRY(self);
     struct dt2_gpu_driver *driver = self;
     int status = dt2_gpu_check_index(driver, index, err);
     if (status != DT2_BACKEND_OK)
@@ -140,7 +140,7 @@ static int publish(struct dt2_gpu_device *device, dt2_handle *handle, struct dt2
 int dt2_gpu_device_open(void *self, uint32_t index, void *native_context, dt2_handle *handle,
                         struct dt2_backend_error *err)
 {
-    DT2_GPU_KEEP_ERRNO;
+    DT2_GPU_ENTRY(self);
     struct dt2_gpu_driver *driver = self;
     int status = dt2_gpu_check_index(driver, index, err);
     if (status != DT2_BACKEND_OK)
@@ -161,7 +161,7 @@ int dt2_gpu_device_open(void *self, uint32_t index, void *native_context, dt2_ha
 
 int dt2_gpu_device_close(void *self, dt2_handle handle, struct dt2_backend_error *err)
 {
-    DT2_GPU_KEEP_ERRNO;
+    DT2_GPU_ENTRY(self);
     struct dt2_gpu_driver *driver = self;
     pthread_mutex_lock(&driver->lock);
     struct dt2_gpu_device *device = dt2_gpu_get(driver, DT2_HANDLE_DEVICE, handle, "device", err);

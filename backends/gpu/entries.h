@@ -44,6 +44,10 @@
     X(EventSynchronize, cudaEventSynchronize, hipEventSynchronize)                      /* CUDA 1.1, ROCm 4.2 */       \
     X(EventDestroy, cudaEventDestroy, hipEventDestroy)                                  /* CUDA 1.1, ROCm 4.2 */
 
+/* Those that may be missing. */
+#define DT2_GPU_RUNTIME_OPTIONAL_ENTRIES(X)                                                                            \
+    X(PeekAtLastError, cudaPeekAtLastError, hipPeekAtLastError) /* CUDA 3.2, ROCm 4.2: else nothing is pending */
+
 /*
  * libcuda, NVIDIA's driver. The runtime tells neither a device's UUID nor its name nor its memory but through a
  * struct that changed, and its cudaSetDevice makes a context (since CUDA 12) and changes the thread's choice of a

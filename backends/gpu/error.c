@@ -14,10 +14,32 @@ int dt2_gpu_status(int code)
     return code == GPU(ErrorNotSupported) ? DT2_BACKEND_UNSUPPORTED : DT2_BACKEND_FAILED;
 }
 
-void dt2_gpu_forget(const struct dt2_gpu_driver *driver)
+/* -- the thread's last error */
+
+static _Thread_local bool failed; /* a call, since the last error was as the program left it */
+
+struct dt2_gpu_entry dt2_gpu_entry_begin(const struct dt2_gpu_driver *driver)
 {
-    (void)driver->runtime.GetLastError();
+    struct dt2_gpu_entry entry = { .driver = driver, .saved_errno = errno };
+    entry.pending = driver->runtime.PeekAtLastError && driver->runtime.PeekAtLastError() != GPU(Success);
+    return entry;
 }
+
+void dt2_gpu_entry_end(const struct dt2_gpu_entry *entry)
+{
+    if (failed && !entry->pending) {
+        (void)entry->driver->runtime.GetLastError();
+        failed = false;
+    }
+    errno = entry->saved_errno;
+}
+
+void dt2_gpu_forget(void)
+{
+    failed = true;
+}
+
+/* -- codes in words */
 
 int dt2_gpu_fail(const struct dt2_gpu_driver *driver, struct dt2_backend_error *err, GPU(Error_t) code,
                  const char *format, ...)
@@ -30,7 +52,7 @@ int dt2_gpu_fail(const struct dt2_gpu_driver *driver, struct dt2_backend_error *
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    dt2_gpu_forget(driver);
+    dt2_gpu_forget();
     return services->fail(services->core, err, dt2_gpu_status(code), code, name ? name : "unknown code", "%s: %s", text,
                           meaning ? meaning : "the runtime does not say why");
 }

@@ -7,7 +7,7 @@
 static void destroy(const struct dt2_gpu_driver *driver, GPU(Event_t) event)
 {
     if (driver->runtime.EventDestroy(event) != GPU(Success))
-        dt2_gpu_forget(driver);
+        dt2_gpu_forget();
 }
 
 /* A runtime's event after all that is queued. Within a scope. */
@@ -27,7 +27,7 @@ static int record(const struct dt2_gpu_queue *queue, GPU(Event_t) *event, struct
 
 int dt2_gpu_event_record(void *self, dt2_handle queue_handle, dt2_handle *handle, struct dt2_backend_error *err)
 {
-    DT2_GPU_KEEP_ERRNO;
+    DT2_GPU_ENTRY(self);
     struct dt2_gpu_driver *driver = self;
     const struct dt2_gpu_queue *queue = dt2_gpu_get(driver, DT2_HANDLE_QUEUE, queue_handle, "queue", err);
     if (!queue)
@@ -56,7 +56,7 @@ int dt2_gpu_event_record(void *self, dt2_handle queue_handle, dt2_handle *handle
 
 int dt2_gpu_event_query(void *self, dt2_handle handle, bool *done, struct dt2_backend_error *err)
 {
-    DT2_GPU_KEEP_ERRNO;
+    DT2_GPU_ENTRY(self);
     struct dt2_gpu_driver *driver = self;
     const struct dt2_gpu_event *event = dt2_gpu_get(driver, DT2_HANDLE_EVENT, handle, "event", err);
     if (!event)
@@ -69,14 +69,14 @@ int dt2_gpu_event_query(void *self, dt2_handle handle, bool *done, struct dt2_ba
     if (code != GPU(Success) && code != GPU(ErrorNotReady))
         return dt2_gpu_fail(driver, err, code, "the work before the event failed");
     if (code == GPU(ErrorNotReady))
-        dt2_gpu_forget(driver); /* some runtimes keep it as an error */
+        dt2_gpu_forget(); /* some runtimes keep it as an error */
     *done = code == GPU(Success);
     return DT2_BACKEND_OK;
 }
 
 int dt2_gpu_event_wait(void *self, dt2_handle handle, struct dt2_backend_error *err)
 {
-    DT2_GPU_KEEP_ERRNO;
+    DT2_GPU_ENTRY(self);
     struct dt2_gpu_driver *driver = self;
     const struct dt2_gpu_event *event = dt2_gpu_get(driver, DT2_HANDLE_EVENT, handle, "event", err);
     if (!event)
@@ -93,7 +93,7 @@ int dt2_gpu_event_wait(void *self, dt2_handle handle, struct dt2_backend_error *
 int dt2_gpu_queue_wait_event(void *self, dt2_handle queue_handle, dt2_handle event_handle,
                              struct dt2_backend_error *err)
 {
-    DT2_GPU_KEEP_ERRNO;
+    DT2_GPU_ENTRY(self);
     struct dt2_gpu_driver *driver = self;
     const struct dt2_gpu_queue *queue = dt2_gpu_get(driver, DT2_HANDLE_QUEUE, queue_handle, "queue", err);
     const struct dt2_gpu_event *event =
@@ -113,7 +113,7 @@ int dt2_gpu_queue_wait_event(void *self, dt2_handle queue_handle, dt2_handle eve
 
 int dt2_gpu_event_free(void *self, dt2_handle handle, struct dt2_backend_error *err)
 {
-    DT2_GPU_KEEP_ERRNO;
+    DT2_GPU_ENTRY(self);
     struct dt2_gpu_driver *driver = self;
     struct dt2_gpu_event *event = dt2_gpu_take(driver, DT2_HANDLE_EVENT, handle, "event", err);
     if (!event)

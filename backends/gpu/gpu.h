@@ -39,6 +39,7 @@
 struct dt2_gpu_runtime {
 #define DT2_GPU_MEMBER(member, cuda, hip) __typeof__(&GPU_PICK(cuda, hip)) member;
     DT2_GPU_RUNTIME_ENTRIES(DT2_GPU_MEMBER)
+    DT2_GPU_RUNTIME_OPTIONAL_ENTRIES(DT2_GPU_MEMBER) /* NULL where it is missing */
 #undef DT2_GPU_MEMBER
 };
 
@@ -100,7 +101,7 @@ struct dt2_gpu_event {
 #define DT2_GPU_LOG(driver, level, ...) (driver)->services->log((driver)->services->core, (level), __VA_ARGS__)
 enum { DT2_GPU_WARNING = 1, DT2_GPU_DEBUG = 3 }; /* of enum dt2_log_level */
 
-/* Every entry begins with this: runtimes leave all sorts of things in errno. */
+/* Runtimes leave all sorts of things in errno. */
 static inline void dt2_gpu_restore_errno(const int *saved)
 {
     errno = *saved;
@@ -109,16 +110,31 @@ static inline void dt2_gpu_restore_errno(const int *saved)
 
 /* -- error.c */
 
+/*
+ * Every entry that may call the runtime begins with this: errno stays the caller's, and so does the last error that
+ * the runtime keeps for the thread. A call that succeeds leaves that alone and one that fails overwrites it ("CUDA
+ * Programming Guide", "Error Checking"), and it can be cleared but not set. So where nothing was pending before,
+ * nothing is afterwards; and where the program's own was, it is left there, or at worst, when a call of ours has
+ * failed, the code of that: the program still learns that something did. (HIP before 7 keeps the code of the last
+ * call, also of one that succeeds: there is nothing to keep then.)
+ */
+struct dt2_gpu_entry {
+    const struct dt2_gpu_driver *driver;
+    int saved_errno;
+    bool pending; /* a last error of the program's */
+};
+struct dt2_gpu_entry dt2_gpu_entry_begin(const struct dt2_gpu_driver *driver);
+void dt2_gpu_entry_end(const struct dt2_gpu_entry *entry);
+#define DT2_GPU_ENTRY(driver)                                                                                          \
+    struct dt2_gpu_entry dt2_gpu_entry __attribute__((cleanup(dt2_gpu_entry_end))) = dt2_gpu_entry_begin(driver)
+
 /* The status of the contract that a vendor's code stands for. */
 int dt2_gpu_status(int code);
-/*
- * A call of the runtime has failed: its name and code go into *err, and the thread's last error, which the runtime
- * keeps for whoever asks next, is cleared: that would be the caller's program.
- */
+/* A call of the runtime has failed: its name and code go into *err. What it left in the thread goes with the entry. */
 int dt2_gpu_fail(const struct dt2_gpu_driver *driver, struct dt2_backend_error *err, GPU(Error_t) code,
                  const char *format, ...) DT2_PRINTF(4, 5);
-/* Forgets a code that is no failure of the call's. */
-void dt2_gpu_forget(const struct dt2_gpu_driver *driver);
+/* The same for a code that is no failure of the entry's: it goes with the entry, and nobody is told. */
+void dt2_gpu_forget(void);
 /* The caller's mistake. */
 #define DT2_GPU_INVALID(driver, err, ...)                                                                              \
     (driver)->services->fail((driver)->services->core, (err), DT2_BACKEND_INVALID, 0, NULL, __VA_ARGS__)
@@ -142,6 +158,8 @@ struct dt2_gpu_search {
     const char *const *sonames; /* to try in this order where none is held or named; NULL ends them */
     const struct dt2_gpu_symbol *symbols; /* all are needed */
     size_t symbol_count;
+    const struct dt2_gpu_symbol *optional; /* a slot is NULL where one is missing */
+    size_t optional_count;
     /* Whether a library that has the symbols, which are bound, will do; else why not. NULL: it will. */
     bool (*accept)(void *data, char *why, size_t size);
     void *data;

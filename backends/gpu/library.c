@@ -65,6 +65,10 @@ static bool will_do(const struct dt2_gpu_search *search, void *library, char *wh
             snprintf(why, size, "it lacks %s", search->symbols[i].name);
             return false;
         }
+    for (size_t i = 0; i < search->optional_count; i++) {
+        memset(search->optional[i].slot, 0, sizeof(void (*)(void))); /* of a library that would not do */
+        (void)dt2_gpu_bind(library, &search->optional[i]);
+    }
     return !search->accept || search->accept(search->data, why, size);
 }
 
@@ -202,6 +206,9 @@ int dt2_gpu_bind_runtime(struct dt2_gpu_driver *driver, const struct dt2_gpu_sea
 #define NAME_OF(symbol) #symbol
 #define SYMBOL(member, cuda, hip) { GPU_PICK(NAME_OF(cuda), NAME_OF(hip)), &driver->runtime.member },
         DT2_GPU_RUNTIME_ENTRIES(SYMBOL)
+    };
+    const struct dt2_gpu_symbol optional[] = {
+        DT2_GPU_RUNTIME_OPTIONAL_ENTRIES(SYMBOL)
 #undef SYMBOL
     };
     struct dt2_gpu_search search = *how;
@@ -209,6 +216,8 @@ int dt2_gpu_bind_runtime(struct dt2_gpu_driver *driver, const struct dt2_gpu_sea
     bool present;
     search.symbols = symbols;
     search.symbol_count = sizeof symbols / sizeof *symbols;
+    search.optional = optional;
+    search.optional_count = sizeof optional / sizeof *optional;
     int status = named_runtime(driver, &search.named, &namer, err);
     if (status != DT2_BACKEND_OK)
         return status;

@@ -45,14 +45,14 @@ static int make_buffer(struct dt2_gpu_device *device, uint64_t bytes, dt2_handle
                             (unsigned long long)bytes);
     status = publish(device, address, bytes, false, handle, err);
     if (status != DT2_BACKEND_OK && runtime->Free(address) != GPU(Success))
-        dt2_gpu_forget(device->driver);
+        dt2_gpu_forget();
     return status;
 }
 
 int dt2_gpu_buffer_alloc(void *self, dt2_handle device_handle, uint64_t bytes, dt2_handle *handle,
                          struct dt2_backend_error *err)
 {
-    DT2_GPU_KEEP_ERRNO;
+    DT2_GPU_ENTRY(self);
     struct dt2_gpu_device *device = dt2_gpu_hold(self, device_handle, err);
     if (!device)
         return DT2_BACKEND_INVALID;
@@ -79,7 +79,7 @@ static int adopt(struct dt2_gpu_device *device, void *native, uint64_t bytes, dt
 int dt2_gpu_buffer_adopt(void *self, dt2_handle device_handle, void *native, uint64_t bytes, dt2_handle *handle,
                          struct dt2_backend_error *err)
 {
-    DT2_GPU_KEEP_ERRNO;
+    DT2_GPU_ENTRY(self);
     struct dt2_gpu_device *device = dt2_gpu_hold(self, device_handle, err);
     if (!device)
         return DT2_BACKEND_INVALID;
@@ -105,7 +105,7 @@ static int free_memory(const struct dt2_gpu_buffer *buffer, struct dt2_backend_e
 /* The handle is gone in any case: where the runtime refuses, the memory goes with the context. */
 int dt2_gpu_buffer_free(void *self, dt2_handle handle, struct dt2_backend_error *err)
 {
-    DT2_GPU_KEEP_ERRNO;
+    DT2_GPU_ENTRY(self);
     struct dt2_gpu_driver *driver = self;
     struct dt2_gpu_buffer *buffer = dt2_gpu_take(driver, DT2_HANDLE_BUFFER, handle, "buffer", err);
     if (!buffer)
@@ -218,7 +218,7 @@ static int take(struct dt2_gpu_driver *driver, dt2_handle handle, void *memory, 
 
 int dt2_gpu_host_alloc(void *self, dt2_handle device, uint64_t bytes, void **memory, struct dt2_backend_error *err)
 {
-    DT2_GPU_KEEP_ERRNO;
+    DT2_GPU_ENTRY(self);
     void *made = NULL;
     if (bytes == 0 || bytes > SIZE_MAX / 2)
         return DT2_GPU_INVALID((struct dt2_gpu_driver *)self, err, "staging memory of %llu bytes",
@@ -231,13 +231,13 @@ int dt2_gpu_host_alloc(void *self, dt2_handle device, uint64_t bytes, void **mem
 
 int dt2_gpu_host_free(void *self, dt2_handle device, void *memory, struct dt2_backend_error *err)
 {
-    DT2_GPU_KEEP_ERRNO;
+    DT2_GPU_ENTRY(self);
     return take(self, device, memory, false, err);
 }
 
 int dt2_gpu_host_register(void *self, dt2_handle device, void *memory, uint64_t bytes, struct dt2_backend_error *err)
 {
-    DT2_GPU_KEEP_ERRNO;
+    DT2_GPU_ENTRY(self);
     if (!memory || bytes == 0 || bytes > UINTPTR_MAX - (uintptr_t)memory)
         return DT2_GPU_INVALID((struct dt2_gpu_driver *)self, err, "%llu bytes at %p cannot be pinned",
                                (unsigned long long)bytes, memory);
@@ -246,6 +246,6 @@ int dt2_gpu_host_register(void *self, dt2_handle device, void *memory, uint64_t 
 
 int dt2_gpu_host_unregister(void *self, dt2_handle device, void *memory, struct dt2_backend_error *err)
 {
-    DT2_GPU_KEEP_ERRNO;
+    DT2_GPU_ENTRY(self);
     return take(self, device, memory, true, err);
 }

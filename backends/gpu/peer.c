@@ -3,7 +3,7 @@
 
 int dt2_gpu_peer_query(void *self, uint32_t index, uint32_t peer, bool *reachable, struct dt2_backend_error *err)
 {
-    DT2_GPU_KEEP_ERRNO;
+    DT2_GPU_ENTRY(self);
     const struct dt2_gpu_driver *driver = self;
     int can = index == peer;
     int status = dt2_gpu_check_index(driver, index, err);
@@ -33,7 +33,7 @@ static int switch_on_from(const struct dt2_gpu_device *from, uint32_t to, struct
         return status;
     GPU(Error_t) code = driver->runtime.DeviceEnablePeerAccess((int)to, 0);
     if (code == GPU(ErrorPeerAccessAlreadyEnabled))
-        dt2_gpu_forget(driver); /* by the program, and as good */
+        dt2_gpu_forget(); /* by the program, and as good */
     else if (code != GPU(Success))
         return dt2_gpu_fail(driver, err, code, "device %u gets no access to the memory of device %u", from->index, to);
     return DT2_BACKEND_OK;
@@ -134,7 +134,7 @@ static int verdict_on(const struct dt2_gpu_device *one, const struct dt2_gpu_dev
 int dt2_gpu_peer_check(void *self, dt2_handle destination, dt2_handle source, enum dt2_peer_verdict *verdict,
                        struct dt2_backend_error *err)
 {
-    DT2_GPU_KEEP_ERRNO;
+    DT2_GPU_ENTRY(self);
     struct dt2_gpu_device *to = dt2_gpu_hold(self, destination, err);
     struct dt2_gpu_device *from = to ? dt2_gpu_hold(self, source, err) : NULL;
     int status = from ? verdict_on(to, from, verdict, err) : DT2_BACKEND_INVALID;
@@ -165,7 +165,7 @@ static int copy(const struct dt2_gpu_queue *queue, const struct dt2_gpu_device *
 int dt2_gpu_copy_peer(void *self, dt2_handle queue_handle, dt2_handle destination_handle, uint64_t destination_offset,
                       dt2_handle source_handle, uint64_t source_offset, uint64_t bytes, struct dt2_backend_error *err)
 {
-    DT2_GPU_KEEP_ERRNO;
+    DT2_GPU_ENTRY(self);
     struct dt2_gpu_driver *driver = self;
     struct dt2_gpu_queue *queue;
     struct dt2_gpu_buffer *destination, *source;

@@ -33,13 +33,13 @@ static int make_queue(struct dt2_gpu_device *device, dt2_handle *handle, struct 
         return dt2_gpu_fail(device->driver, err, code, "cannot make a queue");
     status = publish(device, stream, false, handle, err);
     if (status != DT2_BACKEND_OK && runtime->StreamDestroy(stream) != GPU(Success))
-        dt2_gpu_forget(device->driver);
+        dt2_gpu_forget();
     return status;
 }
 
 int dt2_gpu_queue_create(void *self, dt2_handle device_handle, dt2_handle *handle, struct dt2_backend_error *err)
 {
-    DT2_GPU_KEEP_ERRNO;
+    DT2_GPU_ENTRY(self);
     struct dt2_gpu_device *device = dt2_gpu_hold(self, device_handle, err);
     if (!device)
         return DT2_BACKEND_INVALID;
@@ -65,7 +65,7 @@ static int adopt(struct dt2_gpu_device *device, GPU(Stream_t) stream, dt2_handle
 int dt2_gpu_queue_adopt(void *self, dt2_handle device_handle, void *native, dt2_handle *handle,
                         struct dt2_backend_error *err)
 {
-    DT2_GPU_KEEP_ERRNO;
+    DT2_GPU_ENTRY(self);
     struct dt2_gpu_device *device = dt2_gpu_hold(self, device_handle, err);
     if (!device)
         return DT2_BACKEND_INVALID;
@@ -91,12 +91,12 @@ static void end(const struct dt2_gpu_queue *queue)
         return;
     (void)wait(queue, NULL);
     if (!queue->adopted && driver->runtime.StreamDestroy(queue->stream) != GPU(Success))
-        dt2_gpu_forget(driver);
+        dt2_gpu_forget();
 }
 
 int dt2_gpu_queue_destroy(void *self, dt2_handle handle, struct dt2_backend_error *err)
 {
-    DT2_GPU_KEEP_ERRNO;
+    DT2_GPU_ENTRY(self);
     struct dt2_gpu_driver *driver = self;
     struct dt2_gpu_queue *queue = dt2_gpu_take(driver, DT2_HANDLE_QUEUE, handle, "queue", err);
     if (!queue)
@@ -109,7 +109,7 @@ int dt2_gpu_queue_destroy(void *self, dt2_handle handle, struct dt2_backend_erro
 
 int dt2_gpu_queue_wait(void *self, dt2_handle handle, struct dt2_backend_error *err)
 {
-    DT2_GPU_KEEP_ERRNO;
+    DT2_GPU_ENTRY(self);
     const struct dt2_gpu_queue *queue = dt2_gpu_get(self, DT2_HANDLE_QUEUE, handle, "queue", err);
     if (!queue)
         return DT2_BACKEND_INVALID;
@@ -138,7 +138,7 @@ static int copy(const struct dt2_gpu_queue *queue, void *destination, const void
 int dt2_gpu_copy_h2d(void *self, dt2_handle queue_handle, dt2_handle buffer_handle, uint64_t offset, const void *source,
                      uint64_t bytes, struct dt2_backend_error *err)
 {
-    DT2_GPU_KEEP_ERRNO;
+    DT2_GPU_ENTRY(self);
     struct dt2_gpu_queue *queue;
     struct dt2_gpu_buffer *buffer;
     int status = dt2_gpu_check_copy(self, queue_handle, buffer_handle, offset, bytes, &queue, &buffer, err);
@@ -150,7 +150,7 @@ int dt2_gpu_copy_h2d(void *self, dt2_handle queue_handle, dt2_handle buffer_hand
 int dt2_gpu_copy_d2h(void *self, dt2_handle queue_handle, dt2_handle buffer_handle, uint64_t offset, void *destination,
                      uint64_t bytes, struct dt2_backend_error *err)
 {
-    DT2_GPU_KEEP_ERRNO;
+    DT2_GPU_ENTRY(self);
     struct dt2_gpu_queue *queue;
     struct dt2_gpu_buffer *buffer;
     int status = dt2_gpu_check_copy(self, queue_handle, buffer_handle, offset, bytes, &queue, &buffer, err);
@@ -162,7 +162,7 @@ int dt2_gpu_copy_d2h(void *self, dt2_handle queue_handle, dt2_handle buffer_hand
 int dt2_gpu_copy_d2d(void *self, dt2_handle queue_handle, dt2_handle destination_handle, uint64_t destination_offset,
                      dt2_handle source_handle, uint64_t source_offset, uint64_t bytes, struct dt2_backend_error *err)
 {
-    DT2_GPU_KEEP_ERRNO;
+    DT2_GPU_ENTRY(self);
     struct dt2_gpu_driver *driver = self;
     struct dt2_gpu_queue *queue;
     struct dt2_gpu_buffer *destination, *source;

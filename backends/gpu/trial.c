@@ -65,11 +65,11 @@ static void close_side(const struct side *side)
     if (dt2_gpu_enter_to_free(side->device, &scope, NULL) != DT2_BACKEND_OK)
         return;
     if (side->stream && driver->runtime.StreamSynchronize(side->stream) != GPU(Success))
-        dt2_gpu_forget(driver);
+        dt2_gpu_forget();
     if (side->stream && driver->runtime.StreamDestroy(side->stream) != GPU(Success))
-        dt2_gpu_forget(driver);
+        dt2_gpu_forget();
     if (side->memory && driver->runtime.Free(side->memory) != GPU(Success))
-        dt2_gpu_forget(driver);
+        dt2_gpu_forget();
 }
 
 /* All bytes to a side, or from it to `host`; or, from another side when there is one. Waited for. */

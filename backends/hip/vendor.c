@@ -16,9 +16,10 @@
 static bool accept_runtime(void *data, char *why, size_t size)
 {
     struct dt2_gpu_driver *driver = data;
+    DT2_GPU_ENTRY(driver);
     int *version = &driver->vendor.version;
     if (driver->runtime.RuntimeGetVersion(version) != hipSuccess) {
-        dt2_gpu_forget(driver);
+        dt2_gpu_forget();
         snprintf(why, size, "it does not tell its version");
         return false;
     }
@@ -84,7 +85,7 @@ int dt2_gpu_identify(const struct dt2_gpu_driver *driver, uint32_t index, struct
     if (code != hipSuccess)
         return dt2_gpu_fail(driver, err, code, "the device does not say what it is");
     if (hip->hipDeviceGetUuid(&uuid, device) != hipSuccess)
-        dt2_gpu_forget(driver); /* older GPUs have none */
+        dt2_gpu_forget(); /* older GPUs have none */
     snprintf(info->model, sizeof info->model, "%s", name);
     info->total_bytes = total;
     dt2_gpu_uuid_text(&uuid, info->uuid);
@@ -153,7 +154,7 @@ void dt2_gpu_leave(struct dt2_gpu_scope *scope)
     for (int i = 0; i < 2 && scope->driver; i++) { /* the code may tell of earlier work */
         if (scope->driver->vendor.hip.hipSetDevice(scope->previous) == hipSuccess)
             return;
-        dt2_gpu_forget(scope->driver);
+        dt2_gpu_forget();
     }
 }
 
@@ -173,7 +174,7 @@ int dt2_gpu_check_memory(const struct dt2_gpu_device *device, void *address, uin
         type != expected ||
         hip->hipPointerGetAttribute(&ordinal, HIP_POINTER_ATTRIBUTE_DEVICE_ORDINAL, address) != hipSuccess ||
         hip->hipMemGetAddressRange(&base, &size, address) != hipSuccess) {
-        dt2_gpu_forget(driver);
+        dt2_gpu_forget();
         return DT2_GPU_INVALID(driver, err, "there is no device memory at %p", address);
     }
     if (ordinal != (int)device->index)

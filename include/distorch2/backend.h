@@ -17,8 +17,8 @@
  * Rules
  *
  * - Every function returns 0, or a negative enum dt2_backend_status with *err filled through services->fail().
- *   It never aborts, exits or prints, never lets an exception out, and leaves the caller's current GPU context
- *   and errno as they were.
+ *   It never aborts, exits or prints, never lets an exception out, and leaves the caller's current GPU context,
+ *   errno and whatever else the runtime keeps for a thread (its last error) as they were.
  * - Out-parameters are written on success only.
  * - Entries marked [optional] may be NULL: the core then does what is said there. All others must be there.
  * - struct_size comes first in every struct that crosses. New entries are only ever added at the end; whoever

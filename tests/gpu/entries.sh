@@ -33,6 +33,7 @@ listed() {
 
 cuda_listed() {
     listed DT2_GPU_RUNTIME_ENTRIES | sed 's/.*, *\(.*\), *.*/\1/'
+    listed DT2_GPU_RUNTIME_OPTIONAL_ENTRIES | sed 's/.*, *\(.*\), *.*/\1/'
     listed DT2_CUDA_DRIVER_ENTRIES
     listed DT2_CUDA_DRIVER_OPTIONAL_ENTRIES
     listed DT2_CUDA_ALONE_ENTRIES
@@ -41,6 +42,7 @@ cuda_listed() {
 
 hip_listed() {
     listed DT2_GPU_RUNTIME_ENTRIES | sed 's/.*, *//'
+    listed DT2_GPU_RUNTIME_OPTIONAL_ENTRIES | sed 's/.*, *//'
     listed DT2_HIP_ENTRIES
 }
 

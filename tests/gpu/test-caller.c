@@ -1,118 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The CUDA and the HIP driver beside a program that uses the runtime itself, on the simulated machine: compiled for
- * each, by the names of the driver's own vendor.h. What the program has current stays so, nothing leaks into it,
- * what is its own is adopted or refused, and no context is made where no bytes go.
+ * Beside a program that uses the runtime itself: what it has current stays so, what is its own is adopted or refused,
+ * and no context is made where no bytes go.
  */
-#include "machine/modules.h"
-#include "sim/sandbox.h"
-#include "vendor.h"
-#include <dlfcn.h>
-#include <limits.h>
-#include <pthread.h>
-#include <sys/stat.h>
-
-#ifndef GPU_IS_HIP
-#define GPU_IS_HIP 0
-#endif
-
-#define MiB ((uint64_t)1 << 20)
-#define CARD(id, more)                                                                                                 \
-    "[gpu " id "]\ndrivers = " GPU_DRIVER_NAME "\nmemory = 256MiB\ncontext = 10MiB\npci = 0000:0" id ":00.0\n"         \
-    "uuid = 0000000" id "123441238def0123456789ab\n" more
-#define PAIR CARD("1", "peers = 2\n") CARD("2", "peers = 1\n")
-#define LIAR(id, peer) CARD(id, "peers = " peer "\npeers_lie = " peer "\n")
-#define APART CARD("1", "") CARD("2", "")
-
-/* -- the driver */
-
-static const struct dt2_backend *backend;
-static struct dt2_services *services;
-static void *driver;
-static struct dt2_backend_error failure;
-
-static void open_driver_with(const struct dt2_log *log)
-{
-    const char *build = getenv("top_builddir");
-    char path[PATH_MAX];
-    struct dt2_error err;
-    snprintf(path, sizeof path, "%s/.libs/dt2-" GPU_DRIVER_NAME ".so", build ? build : ".");
-    void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    void *symbol = module ? dlsym(module, "dt2_backend_entry") : NULL;
-    backend = symbol ? (__extension__(dt2_backend_entry_fn *)symbol)(DT2_BACKEND_ABI) : NULL;
-    if (!backend || dt2_services_create(log, &services, &err) < 0 ||
-        backend->open(dt2_services_table(services), &driver, &failure) < 0) {
-        diag("%s: %s", path, backend ? failure.text : "no module");
-        exit(2);
-    }
-}
-
-static void open_driver(void)
-{
-    open_driver_with(NULL);
-}
-
-static void close_driver(void)
-{
-    must(dt2_services_live(services) == 0);
-    backend->close(driver);
-    dt2_services_destroy(services);
-}
-
-static bool good(int status)
-{
-    if (status != DT2_BACKEND_OK)
-        diag("status %d: %s (%s, %lld)", status, failure.text, failure.vendor_name, (long long)failure.vendor_code);
-    return status == DT2_BACKEND_OK;
-}
-
-#define CALL(entry, ...) backend->entry(driver, __VA_ARGS__, &failure)
-
-static dt2_handle opened(uint32_t index)
-{
-    dt2_handle device = 0;
-    must(good(CALL(device_open, index, NULL, &device)));
-    return device;
-}
-
-#define STEP(call)                                                                                                     \
-    do {                                                                                                               \
-        must(good(call));                                                                                              \
-        look();                                                                                                        \
-    } while (0)
-
-/* Everything that a load does on a device, with `look` after each call. */
-static void work(uint32_t index, void (*look)(void))
-{
-    dt2_handle device = 0, buffer = 0, queue = 0, event = 0;
-    void *staging = NULL;
-    char *registered = aligned_alloc(4096, 4096), back[4096];
-    bool done;
-    STEP(CALL(device_open, index, NULL, &device));
-    STEP(CALL(buffer_alloc, device, 1 * MiB, &buffer));
-    STEP(CALL(queue_create, device, &queue));
-    STEP(CALL(host_alloc, device, 4096, &staging));
-    STEP(CALL(host_register, device, registered, 4096));
-    memset(staging, 7, 4096);
-    memset(registered, 8, 4096);
-    STEP(CALL(copy_h2d, queue, buffer, 0, staging, 4096));
-    STEP(CALL(copy_h2d, queue, buffer, 4096, registered, 4096));
-    STEP(CALL(copy_d2d, queue, buffer, 8192, buffer, 4096, 4096));
-    STEP(CALL(event_record, queue, &event));
-    STEP(CALL(event_query, event, &done));
-    STEP(CALL(queue_wait_event, queue, event));
-    STEP(CALL(event_wait, event));
-    STEP(CALL(copy_d2h, queue, buffer, 8192, back, 4096));
-    STEP(CALL(queue_wait, queue));
-    must(back[0] == 8 && back[4095] == 8);
-    STEP(CALL(event_free, event));
-    STEP(CALL(queue_destroy, queue));
-    STEP(CALL(host_unregister, device, registered));
-    STEP(CALL(host_free, device, staging));
-    STEP(CALL(buffer_free, buffer));
-    STEP(CALL(device_close, device));
-    free(registered);
-}
+#include "caller.h"
 
 /* -- what is current */
 
@@ -168,103 +59,6 @@ static void body_nothing_current(void)
     open_driver();
     work(1, nothing_current);
     must(sim_value("contexts.1") == 0 && sim_value("contexts.2") == 1);
-    close_driver();
-}
-
-/* -- errors */
-
-static void body_last_error(void)
-{
-    dt2_handle device, queue = 0, buffer = 0, more = 0;
-    open_driver();
-    device = opened(0);
-    must(good(CALL(queue_create, device, &queue)) && good(CALL(buffer_alloc, device, 200 * MiB, &buffer)));
-    must(CALL(buffer_alloc, device, 100 * MiB, &more) == DT2_BACKEND_NOMEM && !more);
-    must(failure.vendor_code == 2 && strstr(failure.vendor_name, "Memory"));
-    must(strstr(failure.text, "104857600"));
-    must(GPU(GetLastError)() == GPU(Success));
-    must(CALL(buffer_alloc, device, 256 * MiB + 1, &more) == DT2_BACKEND_INVALID);
-    must(good(CALL(buffer_free, buffer)) && good(CALL(queue_destroy, queue)) && good(CALL(device_close, device)));
-    close_driver();
-}
-
-/* Each runtime function fails once; whatever the driver says, nothing is left in the thread and all is given back. */
-static void body_each_fails(void)
-{
-    static const char *const functions[] = { "Malloc", "MemcpyAsync", "StreamCreateWithFlags", "EventCreateWithFlags",
-                                             "EventRecord", "EventQuery", "EventSynchronize", "StreamSynchronize",
-                                             "StreamWaitEvent", "HostRegister", "StreamDestroy", "EventDestroy" };
-    open_driver();
-    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
-        char name[64];
-        char *memory = aligned_alloc(4096, 4096);
-        dt2_handle device = opened(0), buffer = 0, queue = 0, event = 0;
-        int bad = 0;
-        bool done;
-        snprintf(name, sizeof name, GPU_DRIVER_NAME "%s", functions[i]);
-        sim_fail(name, 1, false, GPU(ErrorInvalidValue));
-        for (int round = 0; round < 2; round++) { /* in the second all is well, and completes what is lacking */
-            memset(&failure, 0, sizeof failure);
-            bad += !buffer && CALL(buffer_alloc, device, 4096, &buffer) < 0;
-            bad += !queue && CALL(queue_create, device, &queue) < 0;
-            bad += buffer && queue && CALL(copy_h2d, queue, buffer, 0, memory, 4096) < 0;
-            bad += queue && !event && CALL(event_record, queue, &event) < 0;
-            bad += event && CALL(event_query, event, &done) < 0;
-            bad += event && CALL(queue_wait_event, queue, event) < 0;
-            bad += event && CALL(event_wait, event) < 0;
-            bad += queue && CALL(queue_wait, queue) < 0;
-            if (CALL(host_register, device, memory, 4096) < 0)
-                bad++;
-            else
-                must(good(CALL(host_unregister, device, memory)));
-            must(GPU(PeekAtLastError)() == GPU(Success));
-            must(bad == (i < 10)); /* the last two are called by what comes now */
-            must(!bad || round == 1 || failure.vendor_code == GPU(ErrorInvalidValue));
-            must(!bad || round == 1 || strstr(failure.vendor_name, "ErrorInvalidValue"));
-        }
-        must(good(CALL(event_free, event)) && good(CALL(queue_destroy, queue)) && good(CALL(buffer_free, buffer)) &&
-             good(CALL(device_close, device)));
-        must(GPU(PeekAtLastError)() == GPU(Success));
-        sim_forgive();
-        free(memory);
-    }
-    close_driver();
-}
-
-/*
- * A context is lost in the middle of the work: it is said so, by every call from then on, and all can be given
- * back.
- */
-static void body_lost(void)
-{
-    static char memory[4096];
-    dt2_handle device, buffer = 0, queue = 0, event = 0, more;
-    open_driver();
-    device = opened(0);
-    must(good(CALL(buffer_alloc, device, 4096, &buffer)) && good(CALL(queue_create, device, &queue)));
-    sim_fail("execute", 1, false, GPU(ErrorLaunchFailure));
-    must(good(CALL(copy_h2d, queue, buffer, 0, memory, 4096)) && good(CALL(event_record, queue, &event)));
-    must(CALL(event_wait, event) == DT2_BACKEND_LOST && strstr(failure.vendor_name, "LaunchFailure"));
-    must(CALL(buffer_alloc, device, 4096, &more) == DT2_BACKEND_LOST);
-    must(CALL(queue_create, device, &more) == DT2_BACKEND_LOST);
-    must(CALL(queue_wait, queue) == DT2_BACKEND_LOST);
-    CALL(event_free, event);
-    CALL(queue_destroy, queue);
-    CALL(buffer_free, buffer);
-    must(good(CALL(device_close, device)));
-    close_driver();
-}
-
-/* One device that cannot be opened does not stop the other. */
-static void body_one_fails(void)
-{
-    dt2_handle device = 0, other;
-    open_driver();
-    sim_fail(GPU_IS_HIP ? "hipFree" : "cuDevicePrimaryCtxRetain", 1, false, GPU(ErrorMemoryAllocation));
-    must(CALL(device_open, 0, NULL, &device) == DT2_BACKEND_NOMEM && !device && failure.vendor_code == 2);
-    other = opened(1);
-    must(good(CALL(device_close, other)));
-    must(CALL(device_open, 0, &other, &device) == DT2_BACKEND_INVALID);
     close_driver();
 }
 
@@ -537,10 +331,6 @@ int main(void)
         { "listing makes no context", PAIR, body_listing, NULL, 0 },
         { "what the program has chosen stays chosen", PAIR, body_current, NULL, 0 },
         { "where nothing is current nothing is afterwards", PAIR, body_nothing_current, NULL, 0 },
-        { "a failure has the vendor's name and code, and leaves no error behind", PAIR, body_last_error, NULL, 0 },
-        { "each call may fail", PAIR, body_each_fails, NULL, 0 },
-        { "a lost device is lost", PAIR, body_lost, NULL, 0 },
-        { "a device that does not open does not stop another", PAIR, body_one_fails, NULL, 0 },
         { "the program's streams", PAIR, body_streams, NULL, 0 },
         { "the program's memory", PAIR, body_memory, NULL, 0 },
         { "copies between devices that reach each other", PAIR, body_peers, NULL, 0 },

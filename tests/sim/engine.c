@@ -160,7 +160,7 @@ int sim_enter(struct sim_function *function)
 
 int sim_remember(enum sim_api api, int status)
 {
-    if (status != SIM_OK && status != SIM_NOT_READY)
+    if (status != SIM_OK && (status != SIM_NOT_READY || api == SIM_HIP))
         threads[api].last_error = status;
     return status;
 }
