@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 int dt2_notes_add(struct dt2_notes *notes, struct dt2_error *err, const char *format, ...)
 {
@@ -12,6 +13,9 @@ int dt2_notes_add(struct dt2_notes *notes, struct dt2_error *err, const char *fo
     va_start(args, format);
     vsnprintf(words, sizeof words, format, args);
     va_end(args);
+    for (size_t i = 0; i < notes->count; i++)
+        if (strcmp(notes->items[i], words) == 0)
+            return 0;
     if (!DT2_GROW(notes->items, notes->count, notes->capacity))
         return dt2_fail_nomem(err);
     notes->items[notes->count] = dt2_strdup(words);

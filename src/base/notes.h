@@ -10,6 +10,7 @@ struct dt2_notes {
     size_t count;
     size_t capacity;
 };
+/* A sentence that is there already is not said again. */
 int dt2_notes_add(struct dt2_notes *notes, struct dt2_error *err, const char *format, ...) DT2_PRINTF(3, 4);
 void dt2_notes_clear(struct dt2_notes *notes);
 

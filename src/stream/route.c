@@ -31,6 +31,25 @@ static enum dt2_route_kind choose(const struct dt2_opened *donor, const struct d
     return same_driver && compute->backend->copy_peer ? DT2_ROUTE_PEER : DT2_ROUTE_RELAY;
 }
 
+/*
+ * A peer is not trusted unseen: where what it sends does not arrive, or nobody can say, bytes go through the host. A pair of
+ * which neither reaches the other keeps its route: the runtime goes through the host by itself, in a pipeline of its own.
+ */
+static int try_peer(struct dt2_session *session, struct dt2_route *route, struct dt2_error *err)
+{
+    const struct dt2_opened *donor = route->store->opened, *compute = session->compute;
+    struct dt2_backend_error failure = { .text = "bytes that go directly do not arrive" };
+    enum dt2_peer_verdict verdict = DT2_PEER_BROKEN;
+    if (route->kind != DT2_ROUTE_PEER || !DT2_BACKEND_HAS(compute->backend, peer_check))
+        return 0;
+    int status = compute->backend->peer_check(compute->driver, compute->device, donor->device, &verdict, &failure);
+    if (status == 0 && verdict != DT2_PEER_BROKEN)
+        return 0;
+    route->kind = DT2_ROUTE_RELAY;
+    return dt2_notes_add(&session->notes, err, "from %s to %s bytes go through the host: %s", donor->name,
+                              compute->name, failure.text);
+}
+
 /* Two devices in host memory, such as OpenCL on processors: one copy between them, for which the donor's is mapped. */
 static void try_mapping(struct dt2_route *route, const struct dt2_opened *compute)
 {
@@ -60,6 +79,9 @@ static int make_route(struct dt2_session *session, struct dt2_route *route, cons
     if (!route->sources)
         return dt2_fail_nomem(err);
     route->kind = choose(donor, session->compute);
+    int rc = try_peer(session, route, err);
+    if (rc < 0)
+        return rc;
     for (size_t i = 0; i < store->slab_count; i++)
         route->sources[i].address = store->slabs[i].address;
     if (route->kind != DT2_ROUTE_READ && route->kind != DT2_ROUTE_RELAY)
@@ -111,7 +133,7 @@ static int pin_shares(struct dt2_session *session, struct dt2_error *err)
                 able = false;
         }
     }
-    if (able || all == 0 || session->notes.count)
+    if (able || all == 0)
         return 0;
     return dt2_notes_add(&session->notes, err, "%" PRIu64 " of %" PRIu64 " bytes in host memory could be pinned for %s: %s",
                          session->pinned_bytes, all, o->name, failure.text);

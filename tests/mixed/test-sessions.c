@@ -55,6 +55,7 @@ static const char *const places[][2] = {
     { "opencl:0", "opencl:0,20%;opencl:1,40%;cpu,*" },
 };
 
+static const char *const liar_places[][2] = { { "cuda:0", "cuda:1,*" }, { "hip:0", "hip:1,*" } };
 static const char *const slow_places[][2] = { { "cuda:0", "cuda:1,50%;cpu,*" }, { "hip:0", "hip:1,50%;cpu,*" } };
 
 static void live_passes(const char *which)
@@ -470,6 +471,31 @@ static void live_reopened(const char *which)
     unload(model);
 }
 
+/* -- peers that lie */
+
+/* Their bytes go through the host, the session says so once, and nothing wrong is ever read. */
+static void live_liars(const char *which)
+{
+    const char *const *place = liar_places[atoi(which)];
+    struct dt2_model *model = load(place[0], place[1], false);
+    struct dt2_session_options options = DT2_SESSION_OPTIONS_INIT;
+    struct dt2_error err;
+    struct user user;
+    user_open(&user, model, OWN_STREAM, &options);
+    uint64_t copies = simulator_says("copies.peer"); /* of the trial */
+    pass(&user, 2);
+    must(dt2_session_park(user.session, &err) == 0 && dt2_session_unpark(user.session, &err) == 0, "%s", err.text);
+    pass(&user, 1);
+    const char *note = dt2_session_note(user.session, 0);
+    must(dt2_session_note_count(user.session) == 1 && strstr(note, place[0]) && strstr(note, "through the host"), "%s",
+         note ? note : "no note");
+    must(simulator_says("copies.peer") == copies, "%" PRIu64 " copies between peers", simulator_says("copies.peer"));
+    must(dt2_session_verify(user.session, source.file, NULL, NULL, NULL, &err) == 0, "%s", err.text);
+    diag("%s", note ? note : "no note");
+    user_close(&user);
+    unload(model);
+}
+
 /* -- copies that fail on the device */
 
 /* A pass in which all may fail, and nothing is read. Returns how many blocks did. */
@@ -531,6 +557,7 @@ static const struct life {
     { "park", live_park, "0123", "parking and closing give everything back", NULL },
     { "borrowed", live_borrowed, "012", "a model with an open session stays, beside another", NULL },
     { "reopened", live_reopened, "01", "150 sessions opened and closed with slow events", "slow-queries" },
+    { "liars", live_liars, "01", "peers whose bytes do not arrive", "liars" },
     { "shaken", live_shaken, "4", "copies fail on the device, and later ones do not", NULL },
     { "partly", live_partly, "01", "memory that is pinned in part", NULL },
     { "pinned", live_pinned, "01", "host memory is pinned where it is, within a budget, or not", NULL },
