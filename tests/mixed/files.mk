@@ -11,8 +11,13 @@ tests_mixed_test_mixed_SOURCES = \
 	tests/support/tap.h
 tests_mixed_test_mixed_LDADD = $(TEST_LIBS) $(LIBADD_DLOPEN)
 
-TESTS += tests/mixed/conformance.sh tests/mixed/mixed.bats
-EXTRA_DIST += tests/mixed/conformance.sh tests/mixed/mixed.bats
+TESTS += tests/mixed/alone.sh tests/mixed/conformance.sh tests/mixed/mixed.bats
+EXTRA_DIST += tests/mixed/alone.sh tests/mixed/conformance.sh tests/mixed/mixed.bats
+
+# All that simulated machines test, on those that have no CUDA runtime.
+check-alone: $(check_PROGRAMS) $(check_LTLIBRARIES) $(check_DATA) all
+	@$(AM_TESTS_ENVIRONMENT) DT2_ALONE_FULL=1; export DT2_ALONE_FULL; $(SHELL) $(srcdir)/tests/mixed/alone.sh
+.PHONY: check-alone
 
 # The SDXL layout in its real size: 2.5 GB in the folder of temporary files, and as much memory again.
 check-mixed-full: all

@@ -24,9 +24,19 @@ struct runtime {
     int (*cl_launch)(void *, void *, size_t, size_t, uint64_t, uint64_t);
 };
 
+/* A runtime that the driver holds; else the program's own, which comes after the driver has done without. */
+static void *runtime_library(const char *library)
+{
+    const char *folder = getenv("DISTORCH2_SIM_LIB");
+    void *held = dlopen(library, RTLD_NOW | RTLD_NOLOAD);
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s", folder ? folder : "", library);
+    return held || !strstr(library, "cudart") ? held : dlopen(path, RTLD_NOW | RTLD_NODELETE);
+}
+
 static void runtime_bind(const char *library, const char *name, void *function, size_t size)
 {
-    void *opened = dlopen(library, RTLD_NOW | RTLD_NOLOAD), *address = opened ? dlsym(opened, name) : NULL;
+    void *opened = runtime_library(library), *address = opened ? dlsym(opened, name) : NULL;
     if (!address)
         layout_die("%s has no %s, or is not loaded", library, name);
     memcpy(function, &address, size);
