@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "formats/format.h"
-#include "formats/json_scan.h"
+#include "formats/json/scan.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Any bytes as a zip archive, and as a PyTorch file. Entries of what is accepted do not overlap. */
-#include "formats/zip.h"
+#include "formats/pytorch/zip.h"
 #include "fuzz/model.h"
 
 static void check_entries(const struct dt2_zip *zip, size_t size)

@@ -43,6 +43,17 @@ room load load plan formats machine base
 room model model load plan formats machine base
 room stream stream model load plan formats machine base
 
+# front: the headers of src/formats itself, which every reader sees.
+front='	"formats/[a-z_]*\.h"'
+for reader in gguf pytorch safetensors; do
+    verdict "src/formats/$reader includes the formats' front, json, base and itself alone" \
+        "$(includes src/formats/$reader | grep '	"' | grep -vE "$front|	\"(formats/$reader/|formats/json/|base/)")"
+done
+verdict "src/formats/json includes base and itself alone" \
+    "$(includes src/formats/json | grep '	"' | grep -vE '	"(formats/json/|base/)')"
+verdict "the formats' front includes no reader's header" \
+    "$(includes src/formats | grep -v '^src/formats/[a-z]*/' | grep -E '	"formats/(gguf|pytorch|safetensors)/')"
+
 verdict "src/cli includes the public header and itself alone" \
     "$(includes src/cli | grep -E '	("|<distorch2)' | grep -vE '	("cli/|<distorch2\.h>)')"
 verdict "a driver includes the contract, and nothing else of ours" \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The parser of headers, by itself. */
 #include "base/checked.h"
-#include "formats/json_scan.h"
+#include "formats/json/scan.h"
 #include "support/tap.h"
 
 /* A copy of `text` of exactly its size on the heap, so that a tool sees any read beyond it. */

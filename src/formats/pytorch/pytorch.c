@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "formats/pytorch.h"
+#include "formats/pytorch/pytorch.h"
 #include "base/alloc.h"
 #include "base/checked.h"
 #include "base/error.h"

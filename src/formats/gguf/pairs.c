@@ -3,7 +3,7 @@
 #include "base/alloc.h"
 #include "base/checked.h"
 #include "base/error.h"
-#include "formats/gguf.h"
+#include "formats/gguf/gguf.h"
 #include <inttypes.h>
 #include <locale.h>
 #include <stdio.h>

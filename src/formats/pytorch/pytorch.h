@@ -4,7 +4,7 @@
 #define DT2_FORMATS_PYTORCH_H
 
 #include "formats/format.h"
-#include "formats/pickle.h"
+#include "formats/pytorch/pickle.h"
 
 /*
  * How many times the bytes of its file the tensors of a model may have, and what they may have in any file: views may

@@ -4,8 +4,8 @@
  * NAME/byteorder tells the order of their bytes, little or big; without it, it is little.
  */
 #include "base/error.h"
-#include "formats/pytorch.h"
-#include "formats/zip.h"
+#include "formats/pytorch/pytorch.h"
+#include "formats/pytorch/zip.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "base/checked.h"
-#include "formats/gguf.h"
+#include "formats/gguf/gguf.h"
 
 /* By the number that files have for them. */
 static const struct dt2_gguf_type types[] = {

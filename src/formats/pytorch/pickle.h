@@ -10,7 +10,7 @@
 #define DT2_FORMATS_PICKLE_H
 
 #include "base/text.h"
-#include "formats/pickle_globals.h"
+#include "formats/pytorch/pickle_globals.h"
 #include "formats/source.h"
 #include <stdbool.h>
 #include <stdint.h>

@@ -4,7 +4,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "formats/format.h"
-#include "formats/pickle_machine.h"
+#include "formats/pytorch/pickle_machine.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

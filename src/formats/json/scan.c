@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "formats/json_scan.h"
+#include "formats/json/scan.h"
 #include "base/checked.h"
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The unpickler's parts that all opcodes share, and its loop. */
-#include "formats/pickle_machine.h"
+#include "formats/pytorch/pickle_machine.h"
 #include "base/alloc.h"
 #include "base/checked.h"
 #include "base/error.h"

@@ -8,7 +8,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "formats/names.h"
-#include "formats/pytorch.h"
+#include "formats/pytorch/pytorch.h"
 #include <inttypes.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "formats/zip.h"
+#include "formats/pytorch/zip.h"
 #include "base/alloc.h"
 #include "base/checked.h"
 #include "base/error.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What a pickle was found to hold, once it is read. */
 #include "base/alloc.h"
-#include "formats/pickle.h"
+#include "formats/pytorch/pickle.h"
 #include <string.h>
 
 void dt2_pickle_clear(struct dt2_pickle *pickle)

@@ -10,7 +10,7 @@
 #include "base/text.h"
 #include "formats/dtype.h"
 #include "formats/format.h"
-#include "formats/json_scan.h"
+#include "formats/json/scan.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,8 +3,8 @@
 #ifndef DT2_FORMATS_PICKLE_MACHINE_H
 #define DT2_FORMATS_PICKLE_MACHINE_H
 
-#include "formats/pickle.h"
-#include "formats/pickle_input.h"
+#include "formats/pytorch/pickle.h"
+#include "formats/pytorch/pickle_input.h"
 
 struct dt2_unpickler {
     struct dt2_pickle *pickle;

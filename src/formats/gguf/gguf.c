@@ -4,7 +4,7 @@
  * reader; laxer: names may be longer than its 63 bytes, and arrays may hold arrays, as the format's description has it.
  * Elements are carried as they are, quantised ones too.
  */
-#include "formats/gguf.h"
+#include "formats/gguf/gguf.h"
 #include "base/alloc.h"
 #include "base/checked.h"
 #include "base/error.h"

@@ -3,7 +3,7 @@
 #include "base/alloc.h"
 #include "base/checked.h"
 #include "base/error.h"
-#include "formats/pickle_machine.h"
+#include "formats/pytorch/pickle_machine.h"
 #include <inttypes.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "formats/pickle_globals.h"
+#include "formats/pytorch/pickle_globals.h"
 #include "base/checked.h"
 #include <string.h>
 
