@@ -63,7 +63,8 @@ DT2_PUBLIC int dt2_model_plan(struct dt2_context *context, const struct dt2_bloc
                               const struct dt2_request *request, struct dt2_plan **plan, struct dt2_error *err);
 
 /*
- * Loads `file`, whose blocks are `blocks`, as `request` asks. In this order: everything that can be refused is
+ * Loads `file`, whose blocks are `blocks`, as `request` asks. Blocks that were made of a file with another table of
+ * tensors are DT2_EUSAGE: also those that were kept while the file was replaced on disk and opened again. In this order: everything that can be refused is
  * refused; then, with eject_models, every model with bytes on the compute device and without borrowers is
  * unloaded, whole, in the order in which they were loaded; then all memory is allocated; then bytes are read,
  * straight to where they live, all devices at once. A failure or a cancel gives back all that was taken; models

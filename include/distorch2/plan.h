@@ -15,8 +15,9 @@ DT2_BEGIN_DECLS
 
 /*
  * A block: tensors that are placed together. `bytes` is their sum; `tensor_bytes` the size of each of the
- * `tensor_count`, since each is aligned by itself on a device. `tensors` are their indices in the file, NULL in
- * a list that belongs to no file: planning does not look at them.
+ * `tensor_count`, since each is aligned by itself on a device. Without a list (tensor_count 0) the block is one
+ * tensor of `bytes`. `tensors` are their indices in the file, and `tensor_names` their names there; both are NULL in
+ * a list that belongs to no file. This struct never changes: programs pass arrays of it.
  */
 struct dt2_block {
     const char *name;
@@ -24,6 +25,7 @@ struct dt2_block {
     const uint64_t *tensor_bytes;
     const size_t *tensors;
     size_t tensor_count;
+    const char *const *tensor_names;
 };
 
 struct dt2_blocks; /* opaque: the blocks of one file in execution order, and what the file is */
@@ -132,13 +134,19 @@ struct dt2_share {
  * defaults. The plan keeps copies of the names it needs; `devices`, `blocks` and `request` may be freed before
  * it. Free it with dt2_plan_free(). eject_models and release play no part here.
  * Errors: DT2_EUSAGE for a bad allocation string, with a caret under the offending character, a value out of
- * range, or a struct_size below that of DT2_REQUEST_INIT; DT2_ENOENT for a device that does not exist (in a
- * string with the caret too); DT2_ENOFIT naming the budget and by how many bytes it is short, and, where there
- * is one, the nearest request that would fit; or the tensor that is above its device's largest allocation.
+ * range, a block whose tensors do not sum to its bytes, or a struct_size below that of DT2_REQUEST_INIT; DT2_ENOENT for a device that does not exist (in a
+ * string with the caret too); DT2_ENOFIT naming the budget and by how many bytes it is short, and, where one was
+ * found, a request near to it that was planned and fits; or the tensor that is above its device's largest allocation.
  */
 DT2_PUBLIC int dt2_plan_make(const struct dt2_devices *devices, const struct dt2_block *blocks, size_t count,
                              const struct dt2_request *request, struct dt2_plan **plan, struct dt2_error *err);
 DT2_PUBLIC void dt2_plan_free(struct dt2_plan *plan);
+
+/*
+ * Whether the plan can be one for `file`: the tensors of its blocks are there, with their names and bytes; or, of blocks
+ * that list no tensors, their bytes are the file's. Errors: DT2_EUSAGE naming file and block.
+ */
+DT2_PUBLIC int dt2_plan_check(const struct dt2_plan *plan, const struct dt2_file *file, struct dt2_error *err);
 
 /* Shares in the order of the request, devices without bytes included. NULL for a wrong index. */
 DT2_PUBLIC size_t dt2_plan_share_count(const struct dt2_plan *plan);
@@ -158,7 +166,8 @@ DT2_PUBLIC const char *dt2_plan_warning(const struct dt2_plan *plan, size_t inde
 
 /*
  * The plan as a JSON document: "model", "request", "compute_device", "window_bytes", "shares", "warnings".
- * `file` supplies "model" and may be NULL (then null). NULL without memory. Free with dt2_text_free().
+ * `file` supplies "model" and may be NULL (then null). NULL without memory, and for a file that
+ * dt2_plan_check() refuses. Free with dt2_text_free().
  */
 DT2_PUBLIC char *dt2_plan_json(const struct dt2_plan *plan, const struct dt2_file *file);
 

@@ -151,6 +151,7 @@ class block(Structure):
         ("tensor_bytes", POINTER(c_uint64)),
         ("tensors", POINTER(c_size_t)),
         ("tensor_count", c_size_t),
+        ("tensor_names", POINTER(c_char_p)),
     ]
 
 
@@ -363,6 +364,7 @@ FUNCTIONS = {
     "dt2_blocks_traits": (POINTER(traits), [_handle]),
     "dt2_plan_make": (c_int, [_handle, POINTER(block), c_size_t, POINTER(request), POINTER(_handle), _err]),
     "dt2_plan_free": (None, [_handle]),
+    "dt2_plan_check": (c_int, [_handle, _handle, _err]),
     "dt2_plan_share_count": (c_size_t, [_handle]),
     "dt2_plan_share": (POINTER(share), [_handle, c_size_t]),
     "dt2_plan_compute_device": (c_char_p, [_handle]),

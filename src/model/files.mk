@@ -8,7 +8,9 @@ libdistorch2_core_la_SOURCES += \
 	src/model/model.h \
 	src/model/table.c
 
-check_PROGRAMS += tests/unit/test-model
-TESTS += tests/unit/test-model
+check_PROGRAMS += tests/unit/test-belong tests/unit/test-model
+TESTS += tests/unit/test-belong tests/unit/test-model
+tests_unit_test_belong_SOURCES = tests/unit/test-belong.c tests/support/layout.h tests/support/scratch.h tests/support/tap.h
+tests_unit_test_belong_LDADD = $(TEST_LIBS)
 tests_unit_test_model_SOURCES = tests/unit/test-model.c tests/support/layout.h tests/support/scratch.h tests/support/tap.h
 tests_unit_test_model_LDADD = $(TEST_LIBS)

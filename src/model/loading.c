@@ -207,7 +207,9 @@ int dt2_model_load(struct dt2_context *context, const struct dt2_file *file, con
         return dt2_fail(err, DT2_EUSAGE, "the load options' struct_size is %zu; start from DT2_LOAD_OPTIONS_INIT",
                         options->struct_size);
     struct dt2_model *made;
-    int rc = dt2_model_create(context, file, blocks, options->name, &made, err);
+    int rc = dt2_blocks_check(blocks, file, err);
+    if (rc == 0)
+        rc = dt2_model_create(context, file, blocks, options->name, &made, err);
     if (rc < 0)
         return rc;
     pthread_mutex_lock(&context->admission);

@@ -21,7 +21,7 @@ int dt2_model_create(struct dt2_context *context, const struct dt2_file *file, c
     made->name = dt2_strdup(name ? name : dt2_file_path(file));
     int rc = made->path && made->name ? dt2_table_copy(file, &made->table, err) : dt2_fail_nomem(err);
     if (rc == 0)
-        rc = dt2_kept_blocks_copy(blocks, made->table.count, &made->blocks, err);
+        rc = dt2_model_keep_blocks(made, blocks, err);
     if (rc < 0) {
         dt2_model_unref(made);
         return rc;
@@ -49,6 +49,7 @@ void dt2_model_unref(struct dt2_model *model)
     dt2_layout_clear(&model->layout);
     dt2_plan_free(model->plan);
     dt2_kept_blocks_clear(&model->blocks);
+    dt2_release(model->owners);
     dt2_table_clear(&model->table);
     dt2_release(model->name);
     dt2_release(model->path);

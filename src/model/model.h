@@ -7,6 +7,8 @@
 #include "load/load.h"
 #include "load/storage.h"
 #include "machine/machine.h"
+#include "plan/blocks.h"
+#include "plan/kept.h"
 #include "plan/plan.h"
 #include <distorch2/model.h>
 #include <pthread.h>
@@ -32,19 +34,6 @@ int dt2_table_copy(const struct dt2_file *file, struct dt2_table *table, struct 
 void dt2_table_clear(struct dt2_table *table);
 int dt2_table_find(const struct dt2_table *table, const char *name, size_t *index, struct dt2_error *err);
 
-/* A file's blocks, kept without the file. */
-struct dt2_kept_blocks {
-    struct dt2_block *blocks;
-    size_t count;
-    size_t *tensors; /* the lists of all blocks, one after another */
-    uint64_t *tensor_bytes;
-    char *text;     /* names */
-    size_t *owners; /* of each tensor: its block */
-};
-int dt2_kept_blocks_copy(const struct dt2_blocks *blocks, size_t tensor_count, struct dt2_kept_blocks *kept,
-                         struct dt2_error *err);
-void dt2_kept_blocks_clear(struct dt2_kept_blocks *kept);
-
 struct dt2_model {
     _Atomic unsigned references;
     struct dt2_context *context; /* until it is unloaded */
@@ -52,6 +41,7 @@ struct dt2_model {
     char *path;
     struct dt2_table table;
     struct dt2_kept_blocks blocks;
+    size_t *owners; /* of each tensor: its block; SIZE_MAX: it is in none */
     struct dt2_plan *plan;
     struct dt2_layout layout;
     struct dt2_storage storage;
@@ -78,6 +68,8 @@ struct dt2_context {
 /* A model in state LOADING that owns nothing on devices yet, with one reference. */
 int dt2_model_create(struct dt2_context *context, const struct dt2_file *file, const struct dt2_blocks *blocks,
                      const char *name, struct dt2_model **model, struct dt2_error *err);
+/* Keeps the model's blocks, once it has its table. */
+int dt2_model_keep_blocks(struct dt2_model *model, const struct dt2_blocks *blocks, struct dt2_error *err);
 /* One more borrow for who has one: granted also while somebody waits for borrowers, to unload the model. */
 int dt2_model_borrow_again(struct dt2_model *model, struct dt2_error *err);
 /* Gives the model's memory back and leaves the registry. The state must be UNLOADING; it becomes UNLOADED. */

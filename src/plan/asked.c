@@ -4,7 +4,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "plan/draft.h"
-#include <stdio.h>
+#include <inttypes.h>
 #include <string.h>
 
 #define VIRTUAL_VRAM_MAX ((uint64_t)128 << 30)
@@ -115,8 +115,29 @@ static int find_compute(struct dt2_asked *asked, struct dt2_error *err)
     return rc < 0 ? dt2_fail_prefix(err, rc, "compute device: ") : 0;
 }
 
+/* The tensors that a block lists are all that it has. */
+static int check_block(const struct dt2_block *block, size_t index, struct dt2_error *err)
+{
+    uint64_t sum = 0;
+    bool fits = true;
+    if (!block->name)
+        return dt2_fail(err, DT2_EUSAGE, "block %zu has no name", index);
+    if (block->tensor_count && !block->tensor_bytes)
+        return dt2_fail(err, DT2_EUSAGE, "block %s has %zu tensors, and no list of their bytes", block->name,
+                        block->tensor_count);
+    for (size_t i = 0; i < block->tensor_count && fits; i++)
+        fits = !dt2_add_overflows(sum, block->tensor_bytes[i], &sum);
+    if (block->tensor_count == 0 || (fits && sum == block->bytes))
+        return 0;
+    return dt2_fail(err, DT2_EUSAGE, "block %s has %" PRIu64 " bytes, but its %zu tensors have %" PRIu64 "%s in all",
+                    block->name, block->bytes, block->tensor_count, sum, fits ? "" : " and more");
+}
+
 static int sum_blocks(struct dt2_asked *asked, struct dt2_error *err)
 {
+    for (size_t i = 0; i < asked->count; i++)
+        if (check_block(&asked->blocks[i], i, err) < 0)
+            return DT2_EUSAGE;
     for (size_t i = 0; i < asked->count; i++)
         if (dt2_add_overflows(asked->model_bytes, asked->blocks[i].bytes, &asked->model_bytes) ||
             asked->model_bytes >> 62)

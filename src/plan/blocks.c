@@ -6,20 +6,10 @@
 #include "base/text.h"
 #include "formats/file.h"
 #include "formats/names.h"
-#include "plan/order.h"
-#include "plan/recognise.h"
-#include <distorch2/plan.h>
+#include "plan/blocks.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct dt2_blocks {
-    struct dt2_network network;
-    struct dt2_block *blocks;
-    size_t count;
-    char *names; /* these three are what the blocks point into */
-    uint64_t *tensor_bytes;
-    size_t *tensors;
-};
 
 /* Tensors of one block name, while blocks are made. */
 struct group {
@@ -120,16 +110,24 @@ static int order_groups(struct maker *maker, enum dt2_ordering ordering, struct 
 
 /* -- from groups to blocks -- */
 
-static int allocate(struct dt2_blocks *blocks, const struct maker *maker, struct dt2_error *err)
+/* Room for `count` blocks with names of `name_bytes` characters, and `tensors` tensors in all; and whose they are. */
+static int allocate(struct dt2_blocks *blocks, const struct dt2_file *file, size_t count, size_t name_bytes,
+                    size_t tensors, struct dt2_error *err)
 {
-    size_t name_bytes = 0;
-    for (size_t i = 0; i < maker->group_count; i++)
-        name_bytes += maker->groups[i].length + 1;
-    blocks->blocks = dt2_alloc(maker->group_count, sizeof *blocks->blocks);
+    size_t text_bytes = 0;
+    blocks->file_tensor_count = dt2_file_tensor_count(file);
+    for (size_t i = 0; i < blocks->file_tensor_count; i++)
+        text_bytes += strlen(dt2_file_tensor(file, i)->name) + 1;
+    snprintf(blocks->fingerprint, sizeof blocks->fingerprint, "%s", dt2_file_fingerprint(file));
+    blocks->path = dt2_strdup(dt2_file_path(file));
+    blocks->blocks = dt2_alloc(count, sizeof *blocks->blocks);
     blocks->names = dt2_alloc(name_bytes, 1);
-    blocks->tensor_bytes = dt2_alloc(maker->tensor_count, sizeof *blocks->tensor_bytes);
-    blocks->tensors = dt2_alloc(maker->tensor_count, sizeof *blocks->tensors);
-    bool all = blocks->blocks && blocks->names && blocks->tensor_bytes && blocks->tensors;
+    blocks->tensor_bytes = dt2_alloc(tensors, sizeof *blocks->tensor_bytes);
+    blocks->tensors = dt2_alloc(tensors, sizeof *blocks->tensors);
+    blocks->tensor_names = dt2_alloc(tensors, sizeof *blocks->tensor_names);
+    blocks->tensor_text = dt2_alloc(text_bytes, 1);
+    bool all = blocks->path && blocks->blocks && blocks->names && blocks->tensor_bytes && blocks->tensors &&
+               blocks->tensor_names && blocks->tensor_text;
     return all ? 0 : dt2_fail_nomem(err);
 }
 
@@ -157,7 +155,8 @@ static void fill(struct dt2_blocks *blocks, const struct maker *maker)
     for (const struct group *group = maker->groups; group < maker->groups + maker->group_count; group++) {
         if (begins_block(group, blocks))
             blocks->blocks[blocks->count++] =
-                (struct dt2_block){ .tensor_bytes = blocks->tensor_bytes + at, .tensors = blocks->tensors + at };
+                (struct dt2_block){ .tensor_bytes = blocks->tensor_bytes + at, .tensors = blocks->tensors + at,
+                                    .tensor_names = blocks->tensor_names + at };
         struct dt2_block *block = &blocks->blocks[blocks->count - 1];
         if (!block->name || (block->bytes == 0 && group->bytes > 0)) { /* the name is that of the group with bytes */
             memcpy(name, group->name, group->length);
@@ -172,13 +171,22 @@ static void fill(struct dt2_blocks *blocks, const struct maker *maker)
 }
 
 /* Joined groups too have their tensors in file order. */
-static void sort_tensors(struct dt2_blocks *blocks, const struct dt2_file *file)
+static void sort_tensors(struct dt2_blocks *blocks)
 {
     size_t *at = blocks->tensors;
     for (size_t i = 0; i < blocks->count; at += blocks->blocks[i++].tensor_count)
         qsort(at, blocks->blocks[i].tensor_count, sizeof *at, compare_indices);
-    for (size_t i = 0; i < dt2_file_tensor_count(file); i++)
+}
+
+/* What the file says of the `count` tensors that are listed. */
+static void describe_tensors(struct dt2_blocks *blocks, const struct dt2_file *file, size_t count)
+{
+    char *end = blocks->tensor_text;
+    for (size_t i = 0; i < count; i++) {
         blocks->tensor_bytes[i] = dt2_file_own_bytes(file, blocks->tensors[i]);
+        blocks->tensor_names[i] = end;
+        end = stpcpy(end, dt2_file_tensor(file, blocks->tensors[i])->name) + 1;
+    }
 }
 
 static int make(struct dt2_blocks *blocks, struct maker *maker, struct dt2_error *err)
@@ -187,12 +195,16 @@ static int make(struct dt2_blocks *blocks, struct maker *maker, struct dt2_error
     int rc = make_groups(maker, err);
     if (rc == 0)
         rc = order_groups(maker, blocks->network.ordering, err);
+    size_t name_bytes = 0;
+    for (size_t i = 0; i < maker->group_count; i++)
+        name_bytes += maker->groups[i].length + 1;
     if (rc == 0)
-        rc = allocate(blocks, maker, err);
+        rc = allocate(blocks, maker->file, maker->group_count, name_bytes, maker->tensor_count, err);
     if (rc < 0)
         return rc;
     fill(blocks, maker);
-    sort_tensors(blocks, maker->file);
+    sort_tensors(blocks);
+    describe_tensors(blocks, maker->file, maker->tensor_count);
     return 0;
 }
 
@@ -223,7 +235,24 @@ void dt2_blocks_free(struct dt2_blocks *blocks)
     dt2_release(blocks->names);
     dt2_release(blocks->tensor_bytes);
     dt2_release(blocks->tensors);
+    dt2_release(blocks->tensor_names);
+    dt2_release(blocks->tensor_text);
+    dt2_release(blocks->path);
     dt2_release(blocks);
+}
+
+int dt2_blocks_check(const struct dt2_blocks *blocks, const struct dt2_file *file, struct dt2_error *err)
+{
+    size_t count = dt2_file_tensor_count(file);
+    if (blocks->file_tensor_count == count && strcmp(blocks->fingerprint, dt2_file_fingerprint(file)) == 0)
+        return 0;
+    dt2_fail(err, DT2_EUSAGE,
+             "the blocks are not those of %s: they were made of %s as it was, with %zu tensors and the fingerprint %s; "
+             "the file that is open has %zu and %s",
+             dt2_file_path(file), blocks->path, blocks->file_tensor_count, blocks->fingerprint, count,
+             dt2_file_fingerprint(file));
+    dt2_suggest(err, "make its blocks with dt2_blocks_make()");
+    return DT2_EUSAGE;
 }
 
 size_t dt2_blocks_count(const struct dt2_blocks *blocks)

@@ -99,7 +99,7 @@ static int claim_virtual(struct dt2_draft *draft, struct dt2_capacity *capacity,
     for (size_t i = 0; i < asked->count; i++)
         if (dt2_block_is_small(&asked->blocks[i], asked->model_bytes))
             small += asked->blocks[i].bytes;
-    draft->virtual_only = true;
+    draft->virtual_only = draft->virtual_counts = true;
     draft->absorber = 0;
     uint64_t quota = dt2_max(dt2_sub_floor(asked->model_bytes, draft->virtual_vram_bytes), small);
     if (asked->donor_count == 0) {
@@ -221,6 +221,7 @@ static int claim_mixed(struct dt2_draft *draft, struct dt2_capacity *capacity, s
     const struct dt2_asked *asked = draft->asked;
     uint64_t sum = 0;
     size_t wildcard = DT2_NONE;
+    draft->virtual_counts = true;
     int rc = add_claim(draft, asked->compute, 0, err);
     if (rc == 0)
         rc = claim_entries(draft, capacity, &sum, &wildcard, err);

@@ -6,6 +6,7 @@
  *   claims  -> targets       place.c     "cpu" becomes its NUMA nodes; every other device is its own target
  *   targets -> owner[]       place.c     every block gets one target: from the front, from the back, the rest
  *   owner[] -> charges       plan.c      what that costs, and whether the budgets hold it
+ *                            hints.c     what would fit, when they do not
  */
 #ifndef DT2_PLAN_DRAFT_H
 #define DT2_PLAN_DRAFT_H
@@ -65,6 +66,7 @@ struct dt2_target {
 struct dt2_draft {
     const struct dt2_asked *asked;
     uint64_t virtual_vram_bytes;
+    bool virtual_counts; /* how much is kept off the compute device plays a part */
     bool virtual_only; /* no expert string decides: small blocks stay on the compute device */
     struct dt2_claim *claims;
     size_t claim_count;
@@ -81,8 +83,16 @@ int dt2_claims_make(struct dt2_draft *draft, struct dt2_capacity *capacity, stru
                     struct dt2_error *err);
 /* Places every block. */
 int dt2_draft_place(struct dt2_draft *draft, struct dt2_error *err);
+/* One draft from claims to charges. Fails with DT2_ENOFIT only for a tensor that no budget could help. */
+int dt2_draft_make(const struct dt2_asked *asked, uint64_t virtual_vram_bytes, struct dt2_capacity *capacity,
+                   struct dt2_notes *notes, struct dt2_draft *draft, struct dt2_error *err);
 void dt2_draft_clear(struct dt2_draft *draft);
+/* Refuses a draft that some budget does not hold, with the nearest request that does where one was found. Returns DT2_ENOFIT. */
+int dt2_draft_refuse(const struct dt2_draft *draft, struct dt2_capacity *capacity, struct dt2_error *err);
 
+/* The tensors of a block, each of which is aligned by itself: those that it lists, else one of all its bytes. */
+size_t dt2_block_tensors(const struct dt2_block *block);
+uint64_t dt2_block_tensor_bytes(const struct dt2_block *block, size_t index);
 /* Under 0.01 % of the model: costs more to stream than to keep. */
 bool dt2_block_is_small(const struct dt2_block *block, uint64_t model_bytes);
 /* What a block takes on a device: its tensors, each rounded up to the device's alignment. */

@@ -2,12 +2,16 @@
 libdistorch2_core_la_SOURCES += \
 	src/plan/asked.c \
 	src/plan/blocks.c \
+	src/plan/blocks.h \
 	src/plan/capacity.c \
 	src/plan/capacity.h \
 	src/plan/claims.c \
 	src/plan/draft.h \
 	src/plan/grammar.c \
 	src/plan/grammar.h \
+	src/plan/hints.c \
+	src/plan/kept.c \
+	src/plan/kept.h \
 	src/plan/order.c \
 	src/plan/order.h \
 	src/plan/place.c \

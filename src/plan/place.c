@@ -7,13 +7,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+size_t dt2_block_tensors(const struct dt2_block *block)
+{
+    return block->tensor_count ? block->tensor_count : block->bytes > 0;
+}
+
+uint64_t dt2_block_tensor_bytes(const struct dt2_block *block, size_t index)
+{
+    return block->tensor_count ? block->tensor_bytes[index] : block->bytes;
+}
+
 uint64_t dt2_block_cost(const struct dt2_block *block, const struct dt2_device *device)
 {
     if (device->alignment_bytes <= 1)
         return block->bytes;
     uint64_t cost = 0, rounded;
-    for (size_t i = 0; i < block->tensor_count; i++)
-        if (dt2_round_up_overflows(block->tensor_bytes[i], device->alignment_bytes, &rounded) ||
+    for (size_t i = 0; i < dt2_block_tensors(block); i++)
+        if (dt2_round_up_overflows(dt2_block_tensor_bytes(block, i), device->alignment_bytes, &rounded) ||
             dt2_add_overflows(cost, rounded, &cost))
             return UINT64_MAX; /* fits nowhere */
     return cost;

@@ -4,7 +4,7 @@
 #include "base/alloc.h"
 #include "base/checked.h"
 #include "base/error.h"
-#include <distorch2/size.h>
+#include "formats/file.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -63,24 +63,21 @@ static int check_allocations(const struct dt2_draft *draft, struct dt2_error *er
     for (size_t i = 0; i < asked->count; i++) {
         const struct dt2_block *block = &asked->blocks[i];
         const struct dt2_device *device = &asked->devices->devices[draft->targets[draft->owner[i]].device];
-        for (size_t j = 0; j < block->tensor_count; j++) {
-            if (block->tensor_bytes[j] <= device->max_alloc_bytes)
-                continue;
-            dt2_fail(err, DT2_ENOFIT,
-                     "does not fit: a tensor of %" PRIu64 " bytes in block %s is %" PRIu64
-                     " bytes above the largest allocation of %s, %" PRIu64,
-                     block->tensor_bytes[j], block->name, block->tensor_bytes[j] - device->max_alloc_bytes, device->name,
-                     device->max_alloc_bytes);
-            dt2_suggest(err, "place block %s on another device with --expert-mode-allocations", block->name);
-            return DT2_ENOFIT;
+        for (size_t j = 0; j < dt2_block_tensors(block); j++) {
+            uint64_t bytes = dt2_block_tensor_bytes(block, j);
+            if (bytes > device->max_alloc_bytes)
+                return dt2_fail(err, DT2_ENOFIT,
+                                "does not fit: a tensor of %" PRIu64 " bytes in block %s is %" PRIu64
+                                " bytes above the largest allocation of %s, %" PRIu64,
+                                bytes, block->name, bytes - device->max_alloc_bytes, device->name,
+                                device->max_alloc_bytes);
         }
     }
     return 0;
 }
 
-/* One draft from claims to charges. Fails with DT2_ENOFIT only for a tensor that no budget could help. */
-static int draft_make(const struct dt2_asked *asked, uint64_t virtual_vram_bytes, struct dt2_capacity *capacity,
-                      struct dt2_notes *notes, struct dt2_draft *draft, struct dt2_error *err)
+int dt2_draft_make(const struct dt2_asked *asked, uint64_t virtual_vram_bytes, struct dt2_capacity *capacity,
+                   struct dt2_notes *notes, struct dt2_draft *draft, struct dt2_error *err)
 {
     *draft = (struct dt2_draft){ .asked = asked, .virtual_vram_bytes = virtual_vram_bytes };
     int rc = dt2_claims_make(draft, capacity, notes, err);
@@ -95,96 +92,6 @@ static int draft_make(const struct dt2_asked *asked, uint64_t virtual_vram_bytes
     draft->window = window_bytes(draft);
     charge(draft, capacity);
     return 0;
-}
-
-/* -- what would fit --------------------------------------------------------------------------------------- */
-
-/* The bytes that the compute device gets with that much virtual VRAM; DT2_UNKNOWN when it does not fit. */
-static uint64_t fitting_bytes(const struct dt2_asked *asked, struct dt2_capacity *capacity, uint64_t virtual_vram_bytes)
-{
-    struct dt2_notes notes = { 0 };
-    struct dt2_draft draft;
-    uint64_t bytes = DT2_UNKNOWN;
-    if (draft_make(asked, virtual_vram_bytes, capacity, &notes, &draft, NULL) == 0) {
-        if (dt2_capacity_short(capacity) == capacity->count)
-            bytes = draft.targets[0].bytes;
-        dt2_draft_clear(&draft);
-    }
-    dt2_notes_clear(&notes);
-    return bytes;
-}
-
-/*
- * The amount of virtual VRAM nearest to the request that fits: above it when the compute device is short, below it when a
- * donor is. Placement changes only where the compute device's quota reaches another sum of blocks, so those are the candidates.
- */
-static bool nearest_virtual(const struct dt2_asked *asked, struct dt2_capacity *capacity, bool above, uint64_t *found)
-{
-    uint64_t sum = 0, asked_for = asked->virtual_vram_bytes, best = 0;
-    bool any = false;
-    for (size_t i = 0; i < asked->count; i++)
-        if (dt2_block_is_small(&asked->blocks[i], asked->model_bytes))
-            sum += asked->blocks[i].bytes;
-    /* The quota that just holds the first blocks is the largest V for them; one byte above it is the smallest V for one fewer. */
-    for (size_t i = 0; i <= asked->count; i++) {
-        uint64_t v = dt2_sub_floor(asked->model_bytes, sum) + (above ? 1 : 0);
-        if ((above ? v > asked_for && (!any || v < best) : v < asked_for && (!any || v > best)) &&
-            fitting_bytes(asked, capacity, v) != DT2_UNKNOWN) {
-            best = v;
-            any = true;
-        }
-        while (i < asked->count && dt2_block_is_small(&asked->blocks[i], asked->model_bytes))
-            i++;
-        if (i < asked->count)
-            sum += asked->blocks[i].bytes;
-    }
-    *found = best;
-    return any;
-}
-
-/* Bytes as GiB with as few digits as still mean the same plan, from three on. */
-static bool print_gib(const struct dt2_asked *asked, struct dt2_capacity *capacity, uint64_t bytes, bool above, char *out,
-                      size_t size)
-{
-    const uint64_t gib = (uint64_t)1 << 30;
-    uint64_t scale = 1000;
-    for (int digits = 3; digits <= 9; digits++, scale *= 10) {
-        uint64_t whole = bytes / gib, rest = bytes % gib;
-        __uint128_t scaled = (__uint128_t)rest * scale + (above ? gib - 1 : 0);
-        uint64_t fraction = (uint64_t)(scaled / gib);
-        if (fraction == scale) {
-            whole++;
-            fraction = 0;
-        }
-        snprintf(out, size, "%" PRIu64 ".%0*" PRIu64, whole, digits, fraction);
-        uint64_t again;
-        if (dt2_gib_parse(out, &again, NULL) == 0 &&
-            fitting_bytes(asked, capacity, again) == fitting_bytes(asked, capacity, bytes))
-            return true;
-    }
-    return false;
-}
-
-static int refuse(const struct dt2_draft *draft, struct dt2_capacity *capacity, struct dt2_error *err)
-{
-    const struct dt2_asked *asked = draft->asked;
-    const struct dt2_device *compute = &asked->devices->devices[asked->compute];
-    size_t shortest = dt2_capacity_short(capacity);
-    const char *budget = asked->devices->budgets[shortest].name;
-    uint64_t available = capacity->rooms[shortest].available;
-    int rc = dt2_capacity_refuse(capacity, err);
-    if (!draft->virtual_only) {
-        dt2_suggest(err, "give %s less: %" PRIu64 " bytes are available there", budget, available);
-        return rc;
-    }
-    bool above = strcmp(compute->name, budget) == 0;
-    uint64_t v;
-    char gib[48];
-    if (nearest_virtual(asked, capacity, above, &v) && print_gib(asked, capacity, v, above, gib, sizeof gib))
-        dt2_suggest(err, "--virtual-vram-gb %s would fit", gib);
-    else
-        dt2_suggest(err, "no amount of virtual VRAM would fit; name more donors, or free memory");
-    return rc;
 }
 
 /* -- notes ------------------------------------------------------------------------------------------------ */
@@ -245,7 +152,7 @@ static void list_blocks(const struct dt2_draft *draft, struct dt2_plan *plan)
         plan->shares[i].blocks = plan->blocks + at;
         at += draft->targets[i].blocks;
     }
-    for (size_t i = 0; i < plan->block_count; i++) {
+    for (size_t i = 0; i < plan->kept.count; i++) {
         struct dt2_share *share = &plan->shares[draft->owner[i]];
         plan->blocks[(size_t)(share->blocks - plan->blocks) + share->block_count++] = i;
         share->runs += i == 0 || draft->owner[i - 1] != draft->owner[i];
@@ -281,16 +188,10 @@ static int plan_fill(const struct dt2_draft *draft, const struct dt2_capacity *c
     plan->shares = dt2_alloc(draft->target_count, sizeof *plan->shares);
     plan->blocks = dt2_alloc(asked->count, sizeof *plan->blocks);
     plan->owner = dt2_alloc(asked->count, sizeof *plan->owner);
-    plan->block_names = dt2_alloc(asked->count, sizeof *plan->block_names);
     plan->compute_device = dt2_strdup(asked->devices->devices[asked->compute].name);
     plan->request_json = dt2_request_json(asked->request);
-    bool good = plan->shares && plan->blocks && plan->owner && plan->block_names && plan->compute_device &&
-                plan->request_json && copy_charges(capacity, plan);
-    for (size_t i = 0; good && i < asked->count; i++) {
-        plan->block_names[i] = dt2_strdup(asked->blocks[i].name);
-        good = plan->block_names[i] != NULL;
-        plan->block_count++;
-    }
+    bool good = plan->shares && plan->blocks && plan->owner && plan->compute_device && plan->request_json &&
+                copy_charges(capacity, plan) && dt2_kept_blocks_copy(asked->blocks, asked->count, &plan->kept, err) == 0;
     for (size_t i = 0; good && i < draft->target_count; i++) {
         const struct dt2_target *target = &draft->targets[i];
         plan->shares[i] = (struct dt2_share){
@@ -349,10 +250,10 @@ int dt2_plan_decide(const struct dt2_devices *devices, const struct dt2_block *b
     int rc = dt2_asked_make(devices, blocks, count, request ? request : &defaults, &asked, err);
     if (rc < 0)
         return rc;
-    rc = draft_make(&asked, asked.virtual_vram_bytes, &asked.capacity, &asked.notes, &draft, err);
+    rc = dt2_draft_make(&asked, asked.virtual_vram_bytes, &asked.capacity, &asked.notes, &draft, err);
     if (rc == 0) {
         measure_shortage(&asked.capacity, shortage);
-        rc = shortage->bytes ? refuse(&draft, &asked.capacity, err) : plan_finish(&draft, &asked, plan, err);
+        rc = shortage->bytes ? dt2_draft_refuse(&draft, &asked.capacity, err) : plan_finish(&draft, &asked, plan, err);
         dt2_draft_clear(&draft);
     }
     dt2_asked_clear(&asked);
@@ -374,19 +275,44 @@ void dt2_plan_free(struct dt2_plan *plan)
         return;
     for (size_t i = 0; plan->shares && i < plan->share_count; i++)
         dt2_release((void *)(uintptr_t)plan->shares[i].device);
-    for (size_t i = 0; i < plan->block_count; i++)
-        dt2_release(plan->block_names[i]);
     for (size_t i = 0; i < plan->charge_count; i++)
         dt2_release(plan->charges[i].budget);
     dt2_release(plan->shares);
     dt2_release(plan->blocks);
     dt2_release(plan->owner);
-    dt2_release(plan->block_names);
+    dt2_kept_blocks_clear(&plan->kept);
     dt2_release(plan->charges);
     dt2_release(plan->compute_device);
     dt2_release(plan->request_json);
     dt2_notes_clear(&plan->notes);
     dt2_release(plan);
+}
+
+/* Whether a block could be one of the file's: its tensors are there, with the bytes and names that it tells. */
+static bool is_of_file(const struct dt2_block *block, const struct dt2_file *file)
+{
+    for (size_t i = 0; block->tensors && i < block->tensor_count; i++) {
+        const struct dt2_tensor *tensor = dt2_file_tensor(file, block->tensors[i]);
+        if (!tensor || (block->tensor_names && strcmp(tensor->name, block->tensor_names[i]) != 0) ||
+            dt2_file_own_bytes(file, block->tensors[i]) != block->tensor_bytes[i])
+            return false;
+    }
+    return true;
+}
+
+int dt2_plan_check(const struct dt2_plan *plan, const struct dt2_file *file, struct dt2_error *err)
+{
+    bool lists = false;
+    for (size_t i = 0; i < plan->kept.count; i++) {
+        lists |= plan->kept.blocks[i].tensors != NULL;
+        if (!is_of_file(&plan->kept.blocks[i], file))
+            return dt2_fail(err, DT2_EUSAGE, "the plan is not for %s: block %s has other tensors there",
+                            dt2_file_path(file), plan->kept.blocks[i].name);
+    }
+    if (lists || plan->model_bytes == dt2_file_total_bytes(file))
+        return 0;
+    return dt2_fail(err, DT2_EUSAGE, "the plan is not for %s: it places %" PRIu64 " bytes, the file has %" PRIu64,
+                    dt2_file_path(file), plan->model_bytes, dt2_file_total_bytes(file));
 }
 
 size_t dt2_plan_share_count(const struct dt2_plan *plan)
@@ -411,7 +337,7 @@ uint64_t dt2_plan_window_bytes(const struct dt2_plan *plan)
 
 size_t dt2_plan_block_share(const struct dt2_plan *plan, size_t block)
 {
-    return block < plan->block_count ? plan->owner[block] : SIZE_MAX;
+    return block < plan->kept.count ? plan->owner[block] : SIZE_MAX;
 }
 
 size_t dt2_plan_warning_count(const struct dt2_plan *plan)

@@ -4,14 +4,14 @@
 #define DT2_PLAN_PLAN_H
 
 #include "plan/draft.h"
+#include "plan/kept.h"
 
 struct dt2_plan {
     struct dt2_share *shares; /* device names and block lists belong to the plan */
     size_t share_count;
     size_t *blocks; /* the lists of all shares, one after another */
     size_t *owner;  /* of each block: its share */
-    char **block_names;
-    size_t block_count;
+    struct dt2_kept_blocks kept; /* what was placed */
     uint64_t model_bytes;
     uint64_t window_bytes;
     uint64_t compute_left_bytes; /* what the plan leaves of the compute device's budgets; DT2_UNKNOWN: no limit is known */

@@ -69,7 +69,7 @@ static json_t *share_json(const struct dt2_plan *plan, const struct dt2_share *s
 {
     json_t *blocks = json_array();
     for (size_t i = 0; i < share->block_count; i++)
-        blocks = with(blocks, text_json(plan->block_names[share->blocks[i]]));
+        blocks = with(blocks, text_json(plan->kept.blocks[share->blocks[i]].name));
     return json_pack("{s:s, s:o, s:o, s:o, s:b, s:o, s:I}", "device", share->device, "quota_bytes",
                      bytes_json(share->quota_bytes), "bytes", bytes_json(share->bytes), "cost_bytes",
                      bytes_json(share->cost_bytes), "absorbs", share->absorbs, "blocks", blocks, "runs",
@@ -79,13 +79,15 @@ static json_t *share_json(const struct dt2_plan *plan, const struct dt2_share *s
 static json_t *model_json(const struct dt2_plan *plan, const struct dt2_file *file)
 {
     return json_pack("{s:o, s:o, s:I, s:s}", "path", text_json(dt2_file_path(file)), "total_bytes",
-                     bytes_json(dt2_file_total_bytes(file)), "blocks", (json_int_t)plan->block_count, "fingerprint",
+                     bytes_json(dt2_file_total_bytes(file)), "blocks", (json_int_t)plan->kept.count, "fingerprint",
                      dt2_file_fingerprint(file));
 }
 
 char *dt2_plan_json(const struct dt2_plan *plan, const struct dt2_file *file)
 {
     DT2_KEEP_ERRNO;
+    if (file && dt2_plan_check(plan, file, NULL) < 0)
+        return NULL;
     json_t *shares = json_array(), *warnings = json_array();
     for (size_t i = 0; i < plan->share_count; i++)
         shares = with(shares, share_json(plan, &plan->shares[i]));

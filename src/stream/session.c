@@ -426,13 +426,13 @@ static int check_tensor(const struct dt2_session *session, size_t tensor, struct
 int dt2_session_acquire_tensor(struct dt2_session *session, size_t tensor, unsigned flags, struct dt2_error *err)
 {
     int rc = check_tensor(session, tensor, err);
-    return rc == 0 ? dt2_session_acquire(session, session->model->blocks.owners[tensor], flags, err) : rc;
+    return rc == 0 ? dt2_session_acquire(session, session->model->owners[tensor], flags, err) : rc;
 }
 
 int dt2_session_release_tensor(struct dt2_session *session, size_t tensor, struct dt2_error *err)
 {
     int rc = check_tensor(session, tensor, err);
-    return rc == 0 ? dt2_session_release(session, session->model->blocks.owners[tensor], err) : rc;
+    return rc == 0 ? dt2_session_release(session, session->model->owners[tensor], err) : rc;
 }
 
 int dt2_session_hold(struct dt2_session *session, size_t tensor, struct dt2_session **held, struct dt2_error *err)

@@ -228,6 +228,50 @@ static void test_refusals(void)
     }
 }
 
+/* A block that lists no tensors is one; a list that does not sum to the block is refused. */
+static void test_lists(void)
+{
+    const uint64_t parts[] = { 60, 40 };
+    const struct dt2_block large[] = { { .name = "a", .bytes = 100 * GIB }, { .name = "b", .bytes = 100 * GIB } };
+    const struct dt2_block wrong = { .name = "w", .bytes = 101, .tensor_bytes = parts, .tensor_count = 2 };
+    struct dt2_request request = DT2_REQUEST_INIT;
+    struct dt2_limit budget = { "cuda:0", 8 * GIB };
+    struct dt2_plan *plan = NULL;
+    struct dt2_error err = { 0 };
+    request.compute_device = "cuda:0";
+    request.virtual_vram_bytes = 0;
+    request.budgets = &budget;
+    request.budget_count = 1;
+    is_int(dt2_plan_make(machine, large, 2, &request, &plan, &err), DT2_ENOFIT, "200 GiB without lists do not fit 8");
+    ok(strstr(err.text, "budget cuda:0 is short by 206158430208 bytes"), "they are charged: %s", err.text);
+    is_int(dt2_plan_make(machine, &wrong, 1, &request, &plan, &err), DT2_EUSAGE, "a list of other bytes is refused");
+    ok(strstr(err.text, "block w has 101 bytes, but its 2 tensors have 100"), "in words: %s", err.text);
+    ok(plan == NULL, "no plan comes of it");
+}
+
+/* What is suggested beside an expert string was planned: with the window, and what the driver takes once. */
+static void test_expert_hint(const char *expert, uint64_t bytes, bool any)
+{
+    struct dt2_limit budget = { "cuda:0", bytes };
+    struct dt2_request request = DT2_REQUEST_INIT;
+    struct dt2_plan *plan;
+    struct dt2_error err = { 0 };
+    char allocations[128] = "";
+    request.compute_device = "cuda:0";
+    request.expert_mode_allocations = expert;
+    request.budgets = &budget;
+    request.budget_count = 1;
+    is_int(plan_on(machine, &request, &plan, &err), DT2_ENOFIT, "%s does not fit %" PRIu64, expert, bytes);
+    sscanf(err.suggestion, "--expert-mode-allocations '%127[^']'", allocations);
+    if (!ok(*allocations ? any : !any && !*err.suggestion, "something is suggested only if it was found"))
+        diag("%s", err.suggestion);
+    if (!*allocations)
+        return;
+    request.expert_mode_allocations = allocations;
+    is_int(plan_on(machine, &request, &plan, &err), 0, "%s does", allocations);
+    dt2_plan_free(plan);
+}
+
 /* What a refusal suggests fits, and nothing nearer does. */
 static void test_suggestion(void)
 {
@@ -378,6 +422,11 @@ int main(void)
     test_window();
     test_refusals();
     test_suggestion();
+    test_lists();
+    test_expert_hint("cuda:0,500mb;cpu,*", 300 << 20, true);
+    test_expert_hint("cuda:0,80%;cuda:1,20%", 200 << 20, true);
+    test_expert_hint("cuda:0,*", 100 << 20, true);
+    test_expert_hint("cuda:0,500mb;cpu,*", 10 << 20, false); /* the window alone is above that */
     test_nodes();
     test_allocation_limit();
     test_json();
