@@ -60,3 +60,62 @@ clean-local: clean-check-gpu
 clean-check-gpu:
 	rm -rf check-gpu
 .PHONY: check-gpu clean-check-gpu
+
+# Two copies of a runtime, an older one of the system's and a newer one that comes with a library which needs it: one of each
+# for CUDA and for HIP, by the simulator. Like torch's the library finds its own by DT_RPATH, which goes before
+# LD_LIBRARY_PATH.
+IMPORT_LDFLAGS = $(AM_LDFLAGS) -shared -rpath /nowhere $(DT2_NO_UNDEFINED)
+IMPORT_RPATH = -Wl,--disable-new-dtags '-Wl,-rpath,$$ORIGIN/../../newer/.libs'
+EXTRA_DIST += tests/gpu/import/amdhip64.map tests/gpu/import/cudart.map tests/gpu/import/import.sh
+check_PROGRAMS += tests/gpu/import/importer
+tests_gpu_import_importer_SOURCES = \
+	tests/gpu/import/importer.c \
+	tests/mixed/source.h \
+	tests/support/layout.h \
+	tests/support/scratch.h \
+	tests/support/tap.h
+tests_gpu_import_importer_LDADD = $(TEST_LIBS) $(LIBADD_DLOPEN)
+TESTS += tests/gpu/import/import.sh
+
+if WITH_CUDA
+CUDART_12_LDFLAGS = $(IMPORT_LDFLAGS) -version-info 12:0:0 -Wl,--version-script=$(srcdir)/tests/gpu/import/cudart.map
+cudart_12_sources = tests/sim/runtime.c tests/sim/cudart.h tests/sim/face.h tests/sim/sim.h
+check_LTLIBRARIES += tests/gpu/import/older/libcudart.la tests/gpu/import/newer/libcudart.la \
+	tests/gpu/import/lib/needs-cuda.la
+tests_gpu_import_older_libcudart_la_SOURCES = $(cudart_12_sources)
+tests_gpu_import_older_libcudart_la_CFLAGS = $(SIM_CFLAGS) $(CUDA_CFLAGS)
+tests_gpu_import_older_libcudart_la_LDFLAGS = $(CUDART_12_LDFLAGS)
+tests_gpu_import_older_libcudart_la_LIBADD = $(SIM_ENGINE)
+tests_gpu_import_newer_libcudart_la_SOURCES = $(cudart_12_sources) tests/gpu/import/newest.c
+tests_gpu_import_newer_libcudart_la_CPPFLAGS = $(AM_CPPFLAGS) -DDT2_NEWEST=cudaSimNewest
+tests_gpu_import_newer_libcudart_la_CFLAGS = $(SIM_CFLAGS) $(CUDA_CFLAGS)
+tests_gpu_import_newer_libcudart_la_LDFLAGS = $(CUDART_12_LDFLAGS)
+tests_gpu_import_newer_libcudart_la_LIBADD = $(SIM_ENGINE)
+tests_gpu_import_lib_needs_cuda_la_SOURCES = tests/gpu/import/needs.c
+tests_gpu_import_lib_needs_cuda_la_CPPFLAGS = $(CUDA_CPPFLAGS) -DDT2_NEWEST=cudaSimNewest
+tests_gpu_import_lib_needs_cuda_la_CFLAGS = $(SIM_CFLAGS)
+tests_gpu_import_lib_needs_cuda_la_LDFLAGS = $(IMPORT_LDFLAGS) -module -avoid-version $(IMPORT_RPATH)
+tests_gpu_import_lib_needs_cuda_la_LIBADD = tests/gpu/import/newer/libcudart.la
+endif
+
+if WITH_HIP
+AMDHIP64_7_LDFLAGS = $(IMPORT_LDFLAGS) -version-info 7:0:0 -Wl,--version-script=$(srcdir)/tests/gpu/import/amdhip64.map
+amdhip64_7_sources = tests/sim/face.h tests/sim/hip.c tests/sim/hip.h tests/sim/runtime.c tests/sim/sim.h
+check_LTLIBRARIES += tests/gpu/import/older/libamdhip64.la tests/gpu/import/newer/libamdhip64.la \
+	tests/gpu/import/lib/needs-hip.la
+tests_gpu_import_older_libamdhip64_la_SOURCES = $(amdhip64_7_sources)
+tests_gpu_import_older_libamdhip64_la_CPPFLAGS = $(AM_CPPFLAGS) -DSIM_FACE_HIP
+tests_gpu_import_older_libamdhip64_la_CFLAGS = $(SIM_CFLAGS) $(HIP_CFLAGS)
+tests_gpu_import_older_libamdhip64_la_LDFLAGS = $(AMDHIP64_7_LDFLAGS)
+tests_gpu_import_older_libamdhip64_la_LIBADD = $(SIM_ENGINE)
+tests_gpu_import_newer_libamdhip64_la_SOURCES = $(amdhip64_7_sources) tests/gpu/import/newest.c
+tests_gpu_import_newer_libamdhip64_la_CPPFLAGS = $(AM_CPPFLAGS) -DSIM_FACE_HIP -DDT2_NEWEST=hipSimNewest
+tests_gpu_import_newer_libamdhip64_la_CFLAGS = $(SIM_CFLAGS) $(HIP_CFLAGS)
+tests_gpu_import_newer_libamdhip64_la_LDFLAGS = $(AMDHIP64_7_LDFLAGS)
+tests_gpu_import_newer_libamdhip64_la_LIBADD = $(SIM_ENGINE)
+tests_gpu_import_lib_needs_hip_la_SOURCES = tests/gpu/import/needs.c
+tests_gpu_import_lib_needs_hip_la_CPPFLAGS = $(HIP_CPPFLAGS) -DDT2_NEWEST=hipSimNewest
+tests_gpu_import_lib_needs_hip_la_CFLAGS = $(SIM_CFLAGS)
+tests_gpu_import_lib_needs_hip_la_LDFLAGS = $(IMPORT_LDFLAGS) -module -avoid-version $(IMPORT_RPATH)
+tests_gpu_import_lib_needs_hip_la_LIBADD = tests/gpu/import/newer/libamdhip64.la
+endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The start of the engine, counted calls and those that fail on demand, and what a thread's driver remembers. */
 #include "engine.h"
+#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -138,6 +139,33 @@ static struct sim_record *record_of(const char *name)
     return sim.records = record;
 }
 
+/* The face of a file; NULL without memory. */
+static struct sim_face *face_of(const char *path)
+{
+    struct sim_face *face = sim.faces;
+    while (face && strcmp(face->path, path))
+        face = face->next;
+    if (face || !(face = calloc(1, sizeof *face + strlen(path) + 1)))
+        return face;
+    strcpy(face->path, path);
+    face->next = sim.faces;
+    return sim.faces = face;
+}
+
+/* Which file a function stands in is asked without our lock: the linker has its own, under which it runs constructors. */
+static void count_face(struct sim_function *function)
+{
+    struct sim_face *face = atomic_load(&function->face);
+    Dl_info info = { 0 };
+    if (!face && !dladdr(function, &info))
+        return;
+    SIM_LOCKED;
+    if (!face && (face = face_of(info.dli_fname)))
+        atomic_store(&function->face, face);
+    if (face)
+        face->calls++;
+}
+
 int sim_turn(struct sim_function *function)
 {
     if (function->record || (function->record = record_of(function->name)))
@@ -150,6 +178,7 @@ int sim_turn(struct sim_function *function)
 
 int sim_enter(struct sim_function *function)
 {
+    count_face(function);
     SIM_LOCKED;
     int code = sim_turn(function);
     struct sim_context *context = sim_current(function->api);

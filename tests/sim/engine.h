@@ -57,6 +57,13 @@ struct sim_record {
     char name[64];
 };
 
+/* A file of a face that was called. */
+struct sim_face {
+    struct sim_face *next;
+    uint64_t calls;
+    char path[];
+};
+
 /* A driver's view of a device. */
 struct sim_context {
     enum sim_api api;
@@ -88,6 +95,7 @@ struct sim_engine {
     unsigned shown[SIM_API_COUNT][SIM_DEVICES_MAX]; /* number of the device at an index */
     unsigned shown_count[SIM_API_COUNT];
     struct sim_record *records;
+    struct sim_face *faces;
     uint64_t calls, injected;
     struct sim_allocation *allocations, *freed;
     struct sim_region *regions;

@@ -134,6 +134,8 @@ static void report(FILE *out)
     fprintf(out, "calls=%llu\ninjected=%llu\n", (unsigned long long)sim.calls, (unsigned long long)sim.injected);
     for (const struct sim_record *record = sim.records; record; record = record->next)
         fprintf(out, "calls.%s=%llu\n", record->name, (unsigned long long)record->calls);
+    for (const struct sim_face *face = sim.faces; face; face = face->next)
+        fprintf(out, "calls_of.%s=%llu\n", face->path, (unsigned long long)face->calls);
     for (unsigned i = 0; i < text_count; i++)
         fprintf(out, "violation=%s\n", texts[i]);
     fprintf(out, "violations=%llu\n", (unsigned long long)wrong);

@@ -10,6 +10,7 @@
 #define DT2_TESTS_SIM_H
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -82,6 +83,7 @@ struct sim_function {
     enum sim_api api;
     bool is_work; /* no call but the running of a command: counted apart */
     struct sim_record *record;
+    _Atomic(struct sim_face *) face; /* the file that it stands in: of one library there may be several copies */
 };
 
 /* Counts a call. Gives 0, or the code with which the machine wants it to fail. */
