@@ -38,6 +38,7 @@ SAME(CUDA_ERROR_INVALID_ADDRESS_SPACE, cudaErrorInvalidAddressSpace);
 SAME(CUDA_ERROR_INVALID_PC, cudaErrorInvalidPc);
 SAME(CUDA_ERROR_LAUNCH_FAILED, cudaErrorLaunchFailure);
 SAME(CUDA_ERROR_NOT_SUPPORTED, cudaErrorNotSupported);
+SAME(CUDA_ERROR_STREAM_CAPTURE_IMPLICIT, cudaErrorStreamCaptureImplicit);
 
 /* So have flags and attributes. */
 SAME(CU_DEVICE_ATTRIBUTE_INTEGRATED, cudaDevAttrIntegrated);
@@ -46,6 +47,8 @@ SAME(CU_MEMHOSTREGISTER_PORTABLE, cudaHostRegisterPortable);
 SAME(CU_STREAM_NON_BLOCKING, cudaStreamNonBlocking);
 SAME(CU_EVENT_BLOCKING_SYNC, cudaEventBlockingSync);
 SAME(CU_EVENT_DISABLE_TIMING, cudaEventDisableTiming);
+SAME(CU_STREAM_CAPTURE_STATUS_NONE, cudaStreamCaptureStatusNone);
+SAME(CU_STREAM_CAPTURE_MODE_RELAXED, cudaStreamCaptureModeRelaxed);
 
 #define AS_RUNTIMES(call) ((cudaError_t)(call))
 #define ADDRESS(pointer) ((CUdeviceptr)(uintptr_t)(pointer))
@@ -152,6 +155,22 @@ static cudaError_t over_StreamSynchronize(cudaStream_t stream)
 static cudaError_t over_StreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags)
 {
     return AS_RUNTIMES(api.cuStreamWaitEvent(stream, event, flags));
+}
+
+static cudaError_t over_StreamIsCapturing(cudaStream_t stream, enum cudaStreamCaptureStatus *state)
+{
+    CUstreamCaptureStatus found = CU_STREAM_CAPTURE_STATUS_NONE;
+    CUresult code = api.cuStreamIsCapturing(stream, &found);
+    *state = (enum cudaStreamCaptureStatus)found;
+    return AS_RUNTIMES(code);
+}
+
+static cudaError_t over_ThreadExchangeStreamCaptureMode(enum cudaStreamCaptureMode *mode)
+{
+    CUstreamCaptureMode exchanged = (CUstreamCaptureMode)*mode;
+    CUresult code = api.cuThreadExchangeStreamCaptureMode(&exchanged);
+    *mode = (enum cudaStreamCaptureMode)exchanged;
+    return AS_RUNTIMES(code);
 }
 
 static cudaError_t over_EventCreateWithFlags(cudaEvent_t *event, unsigned flags)
@@ -269,6 +288,8 @@ bool dt2_cuda_over_libcuda(struct dt2_gpu_driver *driver, char *why, size_t size
 #define ENTRY(member, cuda, hip) .member = over_##member,
         DT2_GPU_RUNTIME_ENTRIES(ENTRY)
 #undef ENTRY
+        .StreamIsCapturing = over_StreamIsCapturing,
+        .ThreadExchangeStreamCaptureMode = over_ThreadExchangeStreamCaptureMode,
     };
     pthread_mutex_lock(&lock);
     bound = bound || bind(&driver->vendor, why, size);

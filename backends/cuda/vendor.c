@@ -100,7 +100,8 @@ void dt2_gpu_context_drop(const struct dt2_gpu_driver *driver, uint32_t index)
  * device that the thread has chosen for later, and taking that back would make a context on the device that it had
  * chosen.
  */
-int dt2_gpu_enter(const struct dt2_gpu_device *device, struct dt2_gpu_scope *scope, struct dt2_backend_error *err)
+int dt2_gpu_context_enter(const struct dt2_gpu_device *device, struct dt2_gpu_scope *scope,
+                          struct dt2_backend_error *err)
 {
     const struct dt2_gpu_driver *driver = device->driver;
     CUresult code = driver->vendor.cu.cuCtxPushCurrent_v2(device->context);
@@ -110,7 +111,7 @@ int dt2_gpu_enter(const struct dt2_gpu_device *device, struct dt2_gpu_scope *sco
     return DT2_BACKEND_OK;
 }
 
-void dt2_gpu_leave(struct dt2_gpu_scope *scope)
+void dt2_gpu_context_leave(struct dt2_gpu_scope *scope)
 {
     CUcontext left;
     if (scope->driver)

@@ -46,7 +46,12 @@
 
 /* Those that may be missing. */
 #define DT2_GPU_RUNTIME_OPTIONAL_ENTRIES(X)                                                                            \
-    X(PeekAtLastError, cudaPeekAtLastError, hipPeekAtLastError) /* CUDA 3.2, ROCm 4.2: else nothing is pending */
+    /* Without it nothing is pending. */                                                                               \
+    X(PeekAtLastError, cudaPeekAtLastError, hipPeekAtLastError) /* CUDA 3.2, ROCm 4.2 */                               \
+    /* Without these nobody captures. */                                                                               \
+    X(StreamIsCapturing, cudaStreamIsCapturing, hipStreamIsCapturing) /* CUDA 10.0, ROCm 4.3 */                        \
+    X(ThreadExchangeStreamCaptureMode, cudaThreadExchangeStreamCaptureMode, hipThreadExchangeStreamCaptureMode)        \
+    /* CUDA 10.1, ROCm 5.0 */
 
 /*
  * libcuda, NVIDIA's driver. The runtime tells neither a device's UUID nor its name nor its memory but through a
@@ -100,6 +105,8 @@
     X(cuMemcpyPeerAsync)      /* CUDA 4.0 */                                                                           \
     X(cuDeviceCanAccessPeer)  /* CUDA 4.0 */                                                                           \
     X(cuCtxEnablePeerAccess)  /* CUDA 4.0 */                                                                           \
+    X(cuStreamIsCapturing) /* CUDA 10.0 */                                                                             \
+    X(cuThreadExchangeStreamCaptureMode) /* CUDA 10.1 */                                                               \
     X(cuEventCreate)          /* CUDA 2.0 */                                                                           \
     X(cuEventRecord)          /* CUDA 2.0 */                                                                           \
     X(cuEventQuery)           /* CUDA 2.0 */                                                                           \

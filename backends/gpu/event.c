@@ -37,7 +37,7 @@ int dt2_gpu_event_record(void *self, dt2_handle queue_handle, dt2_handle *handle
         return dt2_gpu_fail_bookkeeping(driver, err);
     event->device = queue->device;
     struct dt2_gpu_scope scope DT2_GPU_SCOPE;
-    int status = dt2_gpu_enter(queue->device, &scope, err);
+    int status = dt2_gpu_enter_queue(queue, &scope, err);
     if (status == DT2_BACKEND_OK)
         status = record(queue, &event->event, err);
     if (status == DT2_BACKEND_OK) {
@@ -103,7 +103,7 @@ int dt2_gpu_queue_wait_event(void *self, dt2_handle queue_handle, dt2_handle eve
     if (event->device != queue->device)
         return DT2_GPU_INVALID(driver, err, "the event and the queue belong to different devices");
     struct dt2_gpu_scope scope DT2_GPU_SCOPE;
-    int status = dt2_gpu_enter(queue->device, &scope, err);
+    int status = dt2_gpu_enter_queue(queue, &scope, err);
     if (status != DT2_BACKEND_OK)
         return status;
     GPU(Error_t) code = driver->runtime.StreamWaitEvent(queue->stream, event->event, 0);

@@ -13,6 +13,7 @@ gpu_sources = \
 	backends/gpu/memory.c \
 	backends/gpu/peer.c \
 	backends/gpu/queue.c \
+	backends/gpu/scope.c \
 	backends/gpu/trial.c
 cuda_sources = $(gpu_sources) \
 	backends/cuda/binding.c \

@@ -11,6 +11,7 @@
  *     device.c    what a device is, opening and closing one
  *     memory.c    buffers, staging memory, registered memory
  *     queue.c     queues and copies
+ *     scope.c     the device that an entry works on; streams that capture a graph
  *     peer.c      copies between devices
  *     trial.c     whether they arrive
  *     event.c     events
@@ -317,13 +318,26 @@ int dt2_gpu_check_stream(const struct dt2_gpu_device *device, GPU(Stream_t) stre
  *     int status = dt2_gpu_enter(device, &scope, err);
  */
 struct dt2_gpu_scope {
-    const struct dt2_gpu_driver *driver; /* NULL: not entered */
-    int previous;
+    const struct dt2_gpu_driver *driver; /* whose context is to be left; NULL: none */
+    int previous;                        /* HIP: the device that was the thread's choice */
+    const struct dt2_gpu_runtime *runtime; /* whose capture mode is to be put back; NULL: none */
+    enum GPU(StreamCaptureMode) mode;
 };
 #define DT2_GPU_SCOPE __attribute__((cleanup(dt2_gpu_leave))) = { 0 }
 int dt2_gpu_enter(const struct dt2_gpu_device *device, struct dt2_gpu_scope *scope, struct dt2_backend_error *err);
 void dt2_gpu_leave(struct dt2_gpu_scope *scope);
-/* The same, to give something back: a code that tells of earlier work must not keep it, so it is tried twice. */
+/* The same for work in a queue: refused, with nothing changed, while it is the program's and captures a graph. */
+int dt2_gpu_enter_queue(const struct dt2_gpu_queue *queue, struct dt2_gpu_scope *scope, struct dt2_backend_error *err);
+/* Within a scope. */
+int dt2_gpu_check_capture(const struct dt2_gpu_queue *queue, struct dt2_backend_error *err);
+/* The vendor's part of a scope. */
+int dt2_gpu_context_enter(const struct dt2_gpu_device *device, struct dt2_gpu_scope *scope,
+                          struct dt2_backend_error *err);
+void dt2_gpu_context_leave(struct dt2_gpu_scope *scope);
+/*
+ * The same as dt2_gpu_enter(), to give something back: a code that tells of earlier work must not keep it, so it is
+ * tried twice.
+ */
 static inline int dt2_gpu_enter_to_free(const struct dt2_gpu_device *device, struct dt2_gpu_scope *scope,
                                         struct dt2_backend_error *err)
 {

@@ -152,7 +152,7 @@ static int copy(const struct dt2_gpu_queue *queue, const struct dt2_gpu_device *
 {
     const struct dt2_gpu_driver *driver = queue->device->driver;
     struct dt2_gpu_scope scope DT2_GPU_SCOPE;
-    int status = dt2_gpu_enter(queue->device, &scope, err);
+    int status = dt2_gpu_enter_queue(queue, &scope, err);
     if (status != DT2_BACKEND_OK)
         return status;
     GPU(Error_t) code = driver->runtime.MemcpyPeerAsync(to, (int)queue->device->index, from, (int)source->index, bytes,

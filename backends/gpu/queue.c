@@ -58,6 +58,8 @@ static int adopt(struct dt2_gpu_device *device, GPU(Stream_t) stream, dt2_handle
     int status = dt2_gpu_enter(device, &scope, err);
     if (status == DT2_BACKEND_OK)
         status = dt2_gpu_check_stream(device, stream, err);
+    if (status == DT2_BACKEND_OK)
+        status = dt2_gpu_check_capture(&(struct dt2_gpu_queue){ device, stream, true }, err);
     return status == DT2_BACKEND_OK ? publish(device, stream, true, handle, err) : status;
 }
 
@@ -89,7 +91,8 @@ static void end(const struct dt2_gpu_queue *queue)
     struct dt2_gpu_scope scope DT2_GPU_SCOPE;
     if (dt2_gpu_enter_to_free(queue->device, &scope, NULL) != DT2_BACKEND_OK)
         return;
-    (void)wait(queue, NULL);
+    if (dt2_gpu_check_capture(queue, NULL) == DT2_BACKEND_OK) /* else none of the work that is captured is ours */
+        (void)wait(queue, NULL);
     if (!queue->adopted && driver->runtime.StreamDestroy(queue->stream) != GPU(Success))
         dt2_gpu_forget();
 }
@@ -114,7 +117,7 @@ int dt2_gpu_queue_wait(void *self, dt2_handle handle, struct dt2_backend_error *
     if (!queue)
         return DT2_BACKEND_INVALID;
     struct dt2_gpu_scope scope DT2_GPU_SCOPE;
-    int status = dt2_gpu_enter(queue->device, &scope, err);
+    int status = dt2_gpu_enter_queue(queue, &scope, err);
     return status == DT2_BACKEND_OK ? wait(queue, err) : status;
 }
 
@@ -126,7 +129,7 @@ static int copy(const struct dt2_gpu_queue *queue, void *destination, const void
 {
     const struct dt2_gpu_driver *driver = queue->device->driver;
     struct dt2_gpu_scope scope DT2_GPU_SCOPE;
-    int status = bytes ? dt2_gpu_enter(queue->device, &scope, err) : DT2_BACKEND_OK;
+    int status = bytes ? dt2_gpu_enter_queue(queue, &scope, err) : DT2_BACKEND_OK;
     if (status != DT2_BACKEND_OK || bytes == 0)
         return status;
     GPU(Error_t) code = driver->runtime.MemcpyAsync(destination, source, bytes, kind, queue->stream);

@@ -135,7 +135,8 @@ void dt2_gpu_context_drop(const struct dt2_gpu_driver *driver, uint32_t index)
     (void)index;
 }
 
-int dt2_gpu_enter(const struct dt2_gpu_device *device, struct dt2_gpu_scope *scope, struct dt2_backend_error *err)
+int dt2_gpu_context_enter(const struct dt2_gpu_device *device, struct dt2_gpu_scope *scope,
+                          struct dt2_backend_error *err)
 {
     const struct dt2_gpu_driver *driver = device->driver;
     int previous = (int)device->index;
@@ -145,11 +146,11 @@ int dt2_gpu_enter(const struct dt2_gpu_device *device, struct dt2_gpu_scope *sco
     if (code != hipSuccess)
         return dt2_gpu_fail(driver, err, code, "the device cannot be chosen");
     if (previous != (int)device->index)
-        *scope = (struct dt2_gpu_scope){ driver, previous };
+        *scope = (struct dt2_gpu_scope){ .driver = driver, .previous = previous };
     return DT2_BACKEND_OK;
 }
 
-void dt2_gpu_leave(struct dt2_gpu_scope *scope)
+void dt2_gpu_context_leave(struct dt2_gpu_scope *scope)
 {
     for (int i = 0; i < 2 && scope->driver; i++) { /* the code may tell of earlier work */
         if (scope->driver->vendor.hip.hipSetDevice(scope->previous) == hipSuccess)

@@ -53,6 +53,7 @@ enum dt2_backend_status {
     DT2_BACKEND_BUSY = -5,        /* a device with live objects cannot be closed */
     DT2_BACKEND_UNSUPPORTED = -6, /* this device cannot do that; the core falls back */
     DT2_BACKEND_LOST = -7,        /* the device is gone; every further call on it fails */
+    DT2_BACKEND_CAPTURING = -8,   /* the caller's stream captures a graph: nothing was queued, nothing is disturbed */
 };
 
 /* One failure in words; owned by the caller, filled by services->fail(). */

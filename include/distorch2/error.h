@@ -15,7 +15,7 @@ enum dt2_code {
     DT2_ENOFIT = -3,     /* does not fit: a budget, an allocation limit, memory itself */
     DT2_ENOENT = -4,     /* no such device or model */
     DT2_ECANCELLED = -5, /* a progress callback asked to stop */
-    DT2_EBUSY = -6,      /* in use: a model with borrowers */
+    DT2_EBUSY = -6,      /* in use: a model with borrowers, a stream that captures a graph */
     DT2_ENOMEM = -7,     /* the library's own bookkeeping found no memory */
 };
 

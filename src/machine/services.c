@@ -217,7 +217,9 @@ size_t dt2_services_live(struct dt2_services *services)
 
 int dt2_fail_driver(struct dt2_error *err, const char *device, const struct dt2_backend_error *failure)
 {
-    int code = failure->status == DT2_BACKEND_NOMEM ? DT2_ENOFIT : DT2_EFAILED;
+    int code = failure->status == DT2_BACKEND_NOMEM       ? DT2_ENOFIT
+               : failure->status == DT2_BACKEND_CAPTURING ? DT2_EBUSY
+                                                          : DT2_EFAILED;
     if (failure->vendor_name[0])
         return dt2_fail(err, code, "%s: %s (%s, %lld)", device, failure->text, failure->vendor_name,
                         (long long)failure->vendor_code);

@@ -46,13 +46,13 @@ static unsigned injected[KIND_COUNT];
 
 /* -- what is held */
 
-enum { SIM_KEY_COUNT = 21 };
+enum { SIM_KEY_COUNT = 22 };
 static const char *const sim_keys[SIM_KEY_COUNT] = {
     "unfreed_bytes",  "unfreed_allocations", "unfreed_streams",   "unfreed_events",   "unfreed_pinned",
     "unfreed_nvml",   "still_registered",    "retained_contexts", "unfreed_cl_queue", "unfreed_cl_context",
     "unfreed_cl_mem", "unfreed_cl_event",    "abandoned",         "use_after_free",   "overwritten_source",
     "wrong_device",   "out_of_range",        "bad_handle",        "peer_access",
-    "wrong_bytes",    "unordered",
+    "wrong_bytes",    "unordered",           "captured",
 };
 
 struct held {

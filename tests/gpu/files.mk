@@ -24,25 +24,31 @@ endif
 # Beside a program that uses the runtime itself, on the simulated machine.
 caller_sources = tests/gpu/caller.h tests/sim/sandbox.h tests/support/tap.h
 if WITH_CUDA
-check_PROGRAMS += tests/gpu/test-cuda-caller tests/gpu/test-cuda-errors
-TESTS += tests/gpu/test-cuda-caller tests/gpu/test-cuda-errors
+check_PROGRAMS += tests/gpu/test-cuda-caller tests/gpu/test-cuda-capture tests/gpu/test-cuda-errors
+TESTS += tests/gpu/test-cuda-caller tests/gpu/test-cuda-capture tests/gpu/test-cuda-errors
 CUDA_CALLER_LIBS = $(TEST_LIBS) tests/sim/lib/libcudart.la tests/sim/lib/libcuda.la tests/sim/lib/libnvidia-ml.la \
 	$(SIM_ENGINE)
 tests_gpu_test_cuda_caller_SOURCES = tests/gpu/test-caller.c $(caller_sources)
 tests_gpu_test_cuda_caller_CPPFLAGS = $(CUDA_CPPFLAGS)
 tests_gpu_test_cuda_caller_LDADD = $(CUDA_CALLER_LIBS)
+tests_gpu_test_cuda_capture_SOURCES = tests/gpu/test-capture.c $(caller_sources)
+tests_gpu_test_cuda_capture_CPPFLAGS = $(CUDA_CPPFLAGS)
+tests_gpu_test_cuda_capture_LDADD = $(CUDA_CALLER_LIBS)
 tests_gpu_test_cuda_errors_SOURCES = tests/gpu/test-errors.c $(caller_sources)
 tests_gpu_test_cuda_errors_CPPFLAGS = $(CUDA_CPPFLAGS)
 tests_gpu_test_cuda_errors_LDADD = $(CUDA_CALLER_LIBS)
 endif
 if WITH_HIP
-check_PROGRAMS += tests/gpu/test-hip-caller tests/gpu/test-hip-errors
-TESTS += tests/gpu/test-hip-caller tests/gpu/test-hip-errors
+check_PROGRAMS += tests/gpu/test-hip-caller tests/gpu/test-hip-capture tests/gpu/test-hip-errors
+TESTS += tests/gpu/test-hip-caller tests/gpu/test-hip-capture tests/gpu/test-hip-errors
 HIP_CALLER_CPPFLAGS = $(HIP_CPPFLAGS) -DGPU_IS_HIP=1
 HIP_CALLER_LIBS = $(TEST_LIBS) tests/sim/lib/libamdhip64.la $(SIM_ENGINE)
 tests_gpu_test_hip_caller_SOURCES = tests/gpu/test-caller.c $(caller_sources)
 tests_gpu_test_hip_caller_CPPFLAGS = $(HIP_CALLER_CPPFLAGS)
 tests_gpu_test_hip_caller_LDADD = $(HIP_CALLER_LIBS)
+tests_gpu_test_hip_capture_SOURCES = tests/gpu/test-capture.c $(caller_sources)
+tests_gpu_test_hip_capture_CPPFLAGS = $(HIP_CALLER_CPPFLAGS)
+tests_gpu_test_hip_capture_LDADD = $(HIP_CALLER_LIBS)
 tests_gpu_test_hip_errors_SOURCES = tests/gpu/test-errors.c $(caller_sources)
 tests_gpu_test_hip_errors_CPPFLAGS = $(HIP_CALLER_CPPFLAGS)
 tests_gpu_test_hip_errors_LDADD = $(HIP_CALLER_LIBS)

@@ -146,7 +146,9 @@ int sim_run(struct sim_context *context, uintptr_t id, const struct sim_command 
     int status = sim_context_check(context);
     if (status || (command->bytes == 0 && command->kind != SIM_NOTHING && command->kind != SIM_KERNEL))
         return status;
-    if ((status = check(stream, command)))
+    bool captured = false;
+    if ((command->blocks && (status = sim_capture_forbids(context))) || (status = check(stream, command)) ||
+        (status = sim_capture_take(stream, &captured)) || captured)
         return status;
     struct sim_op *op = sim_op_new(context, command);
     if (!op)

@@ -213,6 +213,9 @@ int sim_context_reset(struct sim_context *context)
 int sim_context_wait(struct sim_context *context)
 {
     SIM_LOCKED;
+    int forbidden = sim_capture_forbids(context);
+    if (forbidden)
+        return forbidden;
     uint64_t now = sim.next_sequence;
     for (bool waited = true; waited;) { /* the list may have changed while the lock was free */
         waited = false;
@@ -248,6 +251,9 @@ int sim_enable_peer(struct sim_context *context, int peer)
     const struct sim_device *to = peer_at(context->api, peer);
     if (!to || to == context->device)
         return SIM_INVALID_DEVICE;
+    int forbidden = sim_capture_forbids(context);
+    if (forbidden)
+        return forbidden;
     if (!(context->device->peers >> to->number & 1))
         return SIM_PEER_UNSUPPORTED;
     if (context->peers >> to->number & 1)

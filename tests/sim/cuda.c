@@ -53,6 +53,22 @@ CUresult cuDriverGetVersion(int *version)
       "pointer does not correspond to a registered memory region")                                                     \
     X(SIM_LAUNCH_FAILURE, CUDA_ERROR_LAUNCH_FAILED, "unspecified launch failure")                                      \
     X(SIM_NOT_SUPPORTED, CUDA_ERROR_NOT_SUPPORTED, "operation not supported")                                          \
+    X(SIM_CAPTURE_UNSUPPORTED, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED,                                                  \
+      "operation not permitted when stream is capturing")                                                              \
+    X(SIM_CAPTURE_INVALIDATED, CUDA_ERROR_STREAM_CAPTURE_INVALIDATED,                                                  \
+      "operation failed due to a previous error during capture")                                                       \
+    X(SIM_CAPTURE_UNMATCHED, CUDA_ERROR_STREAM_CAPTURE_UNMATCHED,                                                      \
+      "capture was not initiated in this stream")                                                                      \
+    X(SIM_CAPTURE_UNJOINED, CUDA_ERROR_STREAM_CAPTURE_UNJOINED,                                                        \
+      "capturing stream has unjoined work")                                                                            \
+    X(SIM_CAPTURE_ISOLATION, CUDA_ERROR_STREAM_CAPTURE_ISOLATION,                                                      \
+      "dependency created on uncaptured work in another stream")                                                       \
+    X(SIM_CAPTURE_IMPLICIT, CUDA_ERROR_STREAM_CAPTURE_IMPLICIT,                                                        \
+      "operation would make the legacy stream depend on a capturing blocking stream")                                  \
+    X(SIM_CAPTURED_EVENT, CUDA_ERROR_CAPTURED_EVENT,                                                                   \
+      "operation not permitted on an event last recorded in a capturing stream")                                       \
+    X(SIM_CAPTURE_WRONG_THREAD, CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD,                                                \
+      "attempt to terminate a thread-local capture sequence from another thread")                                      \
     X(SIM_UNKNOWN, CUDA_ERROR_UNKNOWN, "unknown error")
 #define SAME_NUMBER(status, vendor, text) _Static_assert((int)(vendor) == (int)(status), #vendor);
 ERRORS(SAME_NUMBER)

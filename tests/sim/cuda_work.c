@@ -87,6 +87,22 @@ CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned flags)
                  : (CUresult)sim_stream_wait_event(context, (uintptr_t)stream, (uintptr_t)event);
 }
 
+CUresult cuStreamIsCapturing(CUstream stream, CUstreamCaptureStatus *state)
+{
+    ENTER_CONTEXT(context);
+    int found = 0, status = sim_capture_state(context, (uintptr_t)stream, &found);
+    *state = (CUstreamCaptureStatus)found;
+    return (CUresult)status;
+}
+
+CUresult cuThreadExchangeStreamCaptureMode(CUstreamCaptureMode *mode)
+{
+    ENTER;
+    int exchanged = (int)*mode, status = sim_capture_exchange(SIM_CUDA, &exchanged);
+    *mode = (CUstreamCaptureMode)exchanged;
+    return (CUresult)status;
+}
+
 CUresult cuStreamGetCtx(CUstream stream, CUcontext *context)
 {
     ENTER;

@@ -44,6 +44,22 @@
       "pointer does not correspond to a registered memory region")                                                     \
     X(SIM_LAUNCH_FAILURE, cudaErrorLaunchFailure, "unspecified launch failure")                                        \
     X(SIM_NOT_SUPPORTED, cudaErrorNotSupported, "operation not supported")                                             \
+    X(SIM_CAPTURE_UNSUPPORTED, cudaErrorStreamCaptureUnsupported,                                                      \
+      "operation not permitted when stream is capturing")                                                              \
+    X(SIM_CAPTURE_INVALIDATED, cudaErrorStreamCaptureInvalidated,                                                      \
+      "operation failed due to a previous error during capture")                                                       \
+    X(SIM_CAPTURE_UNMATCHED, cudaErrorStreamCaptureUnmatched,                                                          \
+      "capture was not initiated in this stream")                                                                      \
+    X(SIM_CAPTURE_UNJOINED, cudaErrorStreamCaptureUnjoined,                                                            \
+      "capturing stream has unjoined work")                                                                            \
+    X(SIM_CAPTURE_ISOLATION, cudaErrorStreamCaptureIsolation,                                                          \
+      "dependency created on uncaptured work in another stream")                                                       \
+    X(SIM_CAPTURE_IMPLICIT, cudaErrorStreamCaptureImplicit,                                                            \
+      "operation would make the legacy stream depend on a capturing blocking stream")                                  \
+    X(SIM_CAPTURED_EVENT, cudaErrorCapturedEvent,                                                                      \
+      "operation not permitted on an event last recorded in a capturing stream")                                       \
+    X(SIM_CAPTURE_WRONG_THREAD, cudaErrorStreamCaptureWrongThread,                                                     \
+      "attempt to terminate a thread-local capture sequence from another thread")                                      \
     X(SIM_UNKNOWN, cudaErrorUnknown, "unknown error")
 
 #endif

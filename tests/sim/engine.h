@@ -7,6 +7,7 @@
  *     context.c  contexts, peers
  *     memory.c   device memory, pinned and registered memory
  *     stream.c   streams and their threads, events
+ *     capture.c  graph capture
  *     command.c  copies and kernels: what is refused, what is staged, what is checked
  *     sysfs.c    the files in which amdgpu tells what memory is in use
  *     report.c   violations, the report
@@ -102,6 +103,7 @@ struct sim_engine {
     struct sim_chunk *chunks;
     struct sim_stream *streams; /* all that have a thread, destroyed ones too */
     struct sim_event *events;
+    struct sim_capture *captures; /* those that have ended, too */
     uintptr_t next_id;
     uint64_t next_sequence, next_stream;
     uint64_t copies[SIM_COPY_KIND_COUNT][SIM_MEMORY_KIND_COUNT];
@@ -218,6 +220,7 @@ struct sim_stream {
     bool detached;
     unsigned waiters; /* for its work: it stays until they have seen it */
     struct sim_op *head, *tail;
+    struct sim_capture *capture; /* that takes what is queued; NULL: it runs */
     pthread_t thread;
     uint64_t random;
 };
@@ -229,6 +232,7 @@ struct sim_event {
     unsigned references;          /* of commands, and of its handle */
     uint64_t recorded, completed; /* generations */
     int status;                   /* of the last completed one */
+    struct sim_capture *capture;  /* in which it was recorded last; NULL: in none */
 };
 
 /* The stream behind a number, as a call in `context` means it; NULL. */
@@ -248,6 +252,28 @@ void sim_wait_untouched(const void *address, uint64_t bytes);
  * and writes what it reads or writes, or reads what it writes. NULL where events and waits have put them in order. */
 const struct sim_op *sim_conflict(const struct sim_stream *stream, const struct sim_op *op);
 void sim_close_streams(struct sim_context *context);
+
+/* -- capture.c; all under the lock */
+
+struct sim_capture {
+    struct sim_capture *next;
+    struct sim_context *context;
+    struct sim_stream *origin; /* NULL: it has ended */
+    pthread_t owner;
+    int mode;
+    bool invalid;
+    uint64_t commands;
+};
+
+/* A call that may disturb captures: whether the thread may make it. If not, they are invalid from now on. */
+int sim_capture_forbids(const struct sim_context *context);
+/* A command for a stream: whether a capture takes it. */
+int sim_capture_take(struct sim_stream *stream, bool *taken);
+/* The same for a stream's wait for an event, which may make the stream part of a capture. */
+int sim_capture_wait(struct sim_stream *stream, const struct sim_event *event, bool *taken);
+/* What would wait for a stream, or an event: not for one that has only been captured. */
+int sim_capture_stream_use(struct sim_stream *stream);
+int sim_capture_event_use(struct sim_event *event);
 
 /* -- command.c */
 

@@ -9,6 +9,7 @@ SIM_ENGINE = tests/sim/lib/libdt2sim.la
 # Loaded once, it stays: what it knows is for the whole process.
 check_LTLIBRARIES += tests/sim/lib/libdt2sim.la
 tests_sim_lib_libdt2sim_la_SOURCES = \
+	tests/sim/capture.c \
 	tests/sim/command.c \
 	tests/sim/context.c \
 	tests/sim/engine.c \
@@ -39,8 +40,11 @@ tests_sim_lib_libcuda_la_CFLAGS = $(SIM_CFLAGS) $(CUDA_CFLAGS)
 tests_sim_lib_libcuda_la_LDFLAGS = $(SIM_FACE_LDFLAGS) -version-info 1:0:0
 tests_sim_lib_libcuda_la_LIBADD = $(SIM_ENGINE)
 
-check_PROGRAMS += tests/sim/test-sim-cuda tests/sim/test-sim-streams
-TESTS += tests/sim/test-sim-cuda tests/sim/test-sim-streams
+check_PROGRAMS += tests/sim/test-sim-capture tests/sim/test-sim-cuda tests/sim/test-sim-streams
+TESTS += tests/sim/test-sim-capture tests/sim/test-sim-cuda tests/sim/test-sim-streams
+tests_sim_test_sim_capture_SOURCES = tests/sim/test-sim-capture.c tests/sim/sandbox.h tests/support/tap.h
+tests_sim_test_sim_capture_CFLAGS = $(AM_CFLAGS) $(CUDA_CFLAGS)
+tests_sim_test_sim_capture_LDADD = tests/sim/lib/libcudart.la $(SIM_ENGINE)
 tests_sim_test_sim_cuda_SOURCES = tests/sim/test-sim-cuda.c tests/sim/sandbox.h tests/support/tap.h
 tests_sim_test_sim_cuda_CFLAGS = $(AM_CFLAGS) $(CUDA_CFLAGS)
 tests_sim_test_sim_cuda_LDADD = tests/sim/lib/libcudart.la tests/sim/lib/libcuda.la tests/sim/lib/libnvidia-ml.la \

@@ -38,6 +38,22 @@
       "pointer does not correspond to a registered memory region")                                                     \
     X(SIM_LAUNCH_FAILURE, hipErrorLaunchFailure, "unspecified launch failure")                                         \
     X(SIM_NOT_SUPPORTED, hipErrorNotSupported, "operation not supported")                                              \
+    X(SIM_CAPTURE_UNSUPPORTED, hipErrorStreamCaptureUnsupported,                                                       \
+      "operation not permitted when stream is capturing")                                                              \
+    X(SIM_CAPTURE_INVALIDATED, hipErrorStreamCaptureInvalidated,                                                       \
+      "operation failed due to a previous error during capture")                                                       \
+    X(SIM_CAPTURE_UNMATCHED, hipErrorStreamCaptureUnmatched,                                                           \
+      "capture was not initiated in this stream")                                                                      \
+    X(SIM_CAPTURE_UNJOINED, hipErrorStreamCaptureUnjoined,                                                             \
+      "capturing stream has unjoined work")                                                                            \
+    X(SIM_CAPTURE_ISOLATION, hipErrorStreamCaptureIsolation,                                                           \
+      "dependency created on uncaptured work in another stream")                                                       \
+    X(SIM_CAPTURE_IMPLICIT, hipErrorStreamCaptureImplicit,                                                             \
+      "operation would make the legacy stream depend on a capturing blocking stream")                                  \
+    X(SIM_CAPTURED_EVENT, hipErrorCapturedEvent,                                                                       \
+      "operation not permitted on an event last recorded in a capturing stream")                                       \
+    X(SIM_CAPTURE_WRONG_THREAD, hipErrorStreamCaptureWrongThread,                                                      \
+      "attempt to terminate a thread-local capture sequence from another thread")                                      \
     X(SIM_UNKNOWN, hipErrorUnknown, "unknown error")
 
 #endif

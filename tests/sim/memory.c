@@ -117,6 +117,9 @@ int sim_malloc(struct sim_context *context, uint64_t bytes, void **address)
     SIM_LOCKED;
     const struct sim_device *device = context->device;
     uint64_t granule = device->granule_bytes;
+    int forbidden = sim_capture_forbids(context);
+    if (forbidden)
+        return forbidden;
     if (bytes == 0 || bytes > device->memory_bytes)
         return bytes ? SIM_NOMEM : SIM_INVALID_VALUE;
     uint64_t charged = (bytes + granule - 1) / granule * granule;
@@ -157,6 +160,9 @@ static void free_allocation(struct sim_allocation **link)
 int sim_free(struct sim_context *context, void *address)
 {
     SIM_LOCKED;
+    int forbidden = sim_capture_forbids(context);
+    if (forbidden)
+        return forbidden;
     struct sim_allocation **link = &sim.allocations;
     while (*link && ((*link)->address != address || (*link)->context->api != context->api))
         link = &(*link)->next;
@@ -209,6 +215,9 @@ static int add_region(const struct sim_region *what)
 int sim_host_alloc(struct sim_context *context, uint64_t bytes, bool portable, void **address)
 {
     SIM_LOCKED;
+    int forbidden = sim_capture_forbids(context);
+    if (forbidden)
+        return forbidden;
     if (bytes == 0 || bytes > UINT64_MAX - PAGE_BYTES)
         return SIM_INVALID_VALUE;
     char *memory = map(bytes, PROT_READ | PROT_WRITE);
@@ -251,6 +260,9 @@ static struct sim_region **region_at(enum sim_api api, const void *address, enum
 int sim_host_free(struct sim_context *context, void *address)
 {
     SIM_LOCKED;
+    int forbidden = sim_capture_forbids(context);
+    if (forbidden)
+        return forbidden;
     struct sim_region **link = region_at(context->api, address, SIM_PINNED);
     if (!*link)
         return SIM_INVALID_VALUE;
@@ -262,6 +274,9 @@ int sim_host_free(struct sim_context *context, void *address)
 int sim_host_register(struct sim_context *context, void *address, uint64_t bytes, bool portable)
 {
     SIM_LOCKED;
+    int forbidden = sim_capture_forbids(context);
+    if (forbidden)
+        return forbidden;
     if (!address || bytes == 0 || bytes > UINT64_MAX - (uintptr_t)address)
         return SIM_INVALID_VALUE;
     if (sim_is_device_address(address))
@@ -275,6 +290,9 @@ int sim_host_register(struct sim_context *context, void *address, uint64_t bytes
 int sim_host_unregister(struct sim_context *context, void *address)
 {
     SIM_LOCKED;
+    int forbidden = sim_capture_forbids(context);
+    if (forbidden)
+        return forbidden;
     struct sim_region **link = region_at(context->api, address, SIM_REGISTERED);
     if (!*link)
         return address ? SIM_HOST_NOT_REGISTERED : SIM_INVALID_VALUE;

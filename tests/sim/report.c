@@ -9,7 +9,8 @@
 
 static const char *const violation_keys[SIM_VIOLATION_COUNT] = {
     "host_touch",   "use_after_free", "overwritten_source", "wrong_bytes", "unordered",
-    "wrong_device", "out_of_range",   "bad_handle",         "peer_access", "abandoned",
+    "wrong_device", "out_of_range",   "bad_handle",         "peer_access", "captured",
+    "abandoned",
 };
 
 /* -- violations */

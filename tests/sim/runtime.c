@@ -274,6 +274,39 @@ VENDOR(Error_t) VENDOR(StreamWaitEvent)(VENDOR(Stream_t) stream, VENDOR(Event_t)
     return leave(flags ? SIM_INVALID_VALUE : sim_stream_wait_event(context, (uintptr_t)stream, (uintptr_t)event));
 }
 
+/* -- graph capture: a graph is a number that is none */
+
+VENDOR(Error_t) VENDOR(StreamBeginCapture)(VENDOR(Stream_t) stream, enum VENDOR(StreamCaptureMode) mode)
+{
+    ENTER_CONTEXT(context);
+    return leave(sim_capture_begin(context, (uintptr_t)stream, (int)mode));
+}
+
+VENDOR(Error_t) VENDOR(StreamEndCapture)(VENDOR(Stream_t) stream, VENDOR(Graph_t) * graph)
+{
+    ENTER_CONTEXT(context);
+    uint64_t commands = 0;
+    int status = sim_capture_end(context, (uintptr_t)stream, &commands);
+    *graph = status == SIM_OK ? (VENDOR(Graph_t))(uintptr_t)(1 + commands) : NULL;
+    return leave(status);
+}
+
+VENDOR(Error_t) VENDOR(StreamIsCapturing)(VENDOR(Stream_t) stream, enum VENDOR(StreamCaptureStatus) * state)
+{
+    ENTER_CONTEXT(context);
+    int found = 0, status = sim_capture_state(context, (uintptr_t)stream, &found);
+    *state = (enum VENDOR(StreamCaptureStatus))found;
+    return leave(status);
+}
+
+VENDOR(Error_t) VENDOR(ThreadExchangeStreamCaptureMode)(enum VENDOR(StreamCaptureMode) * mode)
+{
+    ENTER;
+    int exchanged = (int)*mode, status = sim_capture_exchange(API, &exchanged);
+    *mode = (enum VENDOR(StreamCaptureMode))exchanged;
+    return leave(status);
+}
+
 /* -- events */
 
 VENDOR(Error_t) VENDOR(EventCreateWithFlags)(VENDOR(Event_t) * event, unsigned flags)

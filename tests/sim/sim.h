@@ -40,6 +40,14 @@ enum sim_status {
     SIM_HOST_NOT_REGISTERED = 713,
     SIM_LAUNCH_FAILURE = 719,
     SIM_NOT_SUPPORTED = 801,
+    SIM_CAPTURE_UNSUPPORTED = 900,
+    SIM_CAPTURE_INVALIDATED = 901,
+    SIM_CAPTURE_UNMATCHED = 903,
+    SIM_CAPTURE_UNJOINED = 904,
+    SIM_CAPTURE_ISOLATION = 905,
+    SIM_CAPTURE_IMPLICIT = 906,
+    SIM_CAPTURED_EVENT = 907,
+    SIM_CAPTURE_WRONG_THREAD = 908,
     SIM_UNKNOWN = 999,
 };
 
@@ -164,6 +172,12 @@ int sim_event_query(struct sim_context *context, uintptr_t event);
 int sim_event_wait(struct sim_context *context, uintptr_t event);
 int sim_stream_wait_event(struct sim_context *context, uintptr_t stream, uintptr_t event);
 
+/* Graph capture, with CUDA's numbers for modes and states; `commands`: how many were captured. */
+int sim_capture_begin(struct sim_context *context, uintptr_t stream, int mode);
+int sim_capture_end(struct sim_context *context, uintptr_t stream, uint64_t *commands);
+int sim_capture_state(struct sim_context *context, uintptr_t stream, int *state);
+int sim_capture_exchange(enum sim_api api, int *mode); /* of the calling thread */
+
 /* One command for a stream. */
 struct sim_command {
     enum { SIM_NOTHING, SIM_COPY, SIM_FILL, SIM_KERNEL } kind;
@@ -205,6 +219,7 @@ enum sim_violation {
     SIM_OUT_OF_RANGE,
     SIM_BAD_HANDLE,
     SIM_PEER_ACCESS,
+    SIM_CAPTURED, /* a stream got into another's graph */
     SIM_ABANDONED, /* in a context whose last holder let it go */
     SIM_VIOLATION_COUNT,
 };

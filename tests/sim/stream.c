@@ -88,6 +88,9 @@ static void forget(struct sim_stream *stream)
     while (*link != stream)
         link = &(*link)->next;
     *link = stream->next;
+    for (struct sim_capture *capture = sim.captures; capture; capture = capture->next)
+        if (capture->origin == stream)
+            capture->origin = NULL;
     free(stream);
 }
 
@@ -351,8 +354,11 @@ int sim_stream_wait(struct sim_context *context, uintptr_t id)
     if (!stream)
         return SIM_INVALID_HANDLE;
     struct sim_context *owner = stream->context;
+    int status = sim_capture_stream_use(stream);
+    if (status || (status = sim_capture_forbids(owner)))
+        return status;
     if (stream == context->legacy) { /* with the blocking streams, too */
-        int status = queue_nothing(stream, &(struct sim_command){ .kind = SIM_NOTHING });
+        status = queue_nothing(stream, &(struct sim_command){ .kind = SIM_NOTHING });
         if (status)
             return status;
     }
@@ -366,8 +372,10 @@ int sim_stream_query(struct sim_context *context, uintptr_t id)
     struct sim_stream *stream = sim_find_stream(context, id);
     if (!stream)
         return SIM_INVALID_HANDLE;
-    int status = sim_context_check(stream->context);
-    return status || !stream->head ? status : SIM_NOT_READY;
+    int status = sim_capture_stream_use(stream);
+    if (status || (status = sim_capture_forbids(stream->context)) || (status = sim_context_check(stream->context)))
+        return status;
+    return stream->head ? SIM_NOT_READY : SIM_OK;
 }
 
 /* -- events */
@@ -418,8 +426,12 @@ int sim_event_record(struct sim_context *context, uintptr_t id, uintptr_t stream
                  event->context->device->id, stream->context->device->id, context->device->id);
     if (event->context != stream->context)
         return SIM_INVALID_HANDLE;
+    bool captured = false;
     int status = sim_context_check(stream->context);
-    return status ? status : queue_nothing(stream, &(struct sim_command){ .kind = SIM_NOTHING, .completes = id });
+    if (status || (status = sim_capture_take(stream, &captured)))
+        return status;
+    event->capture = stream->capture;
+    return captured ? SIM_OK : queue_nothing(stream, &(struct sim_command){ .kind = SIM_NOTHING, .completes = id });
 }
 
 /* The outcome of the work before an event: its own in OpenCL, the context's elsewhere. */
@@ -440,7 +452,10 @@ int sim_event_query(struct sim_context *context, uintptr_t id)
     struct sim_event *event = get_event(context, id);
     if (!event)
         return SIM_INVALID_HANDLE;
-    int status = outcome(event);
+    int status = sim_capture_event_use(event);
+    if (status || (status = sim_capture_forbids(event->context)))
+        return status;
+    status = outcome(event);
     return status || event->completed >= event->recorded ? status : SIM_NOT_READY;
 }
 
@@ -450,10 +465,13 @@ int sim_event_wait(struct sim_context *context, uintptr_t id)
     struct sim_event *event = get_event(context, id);
     if (!event)
         return SIM_INVALID_HANDLE;
+    int status = sim_capture_event_use(event);
+    if (status || (status = sim_capture_forbids(event->context)))
+        return status;
     hold_event(event);
     for (uint64_t generation = event->recorded; event->completed < generation;)
         wait_for_change();
-    int status = outcome(event);
+    status = outcome(event);
     drop_event(event);
     return status;
 }
@@ -465,7 +483,10 @@ int sim_stream_wait_event(struct sim_context *context, uintptr_t stream_id, uint
     struct sim_stream *stream = event ? sim_find_stream(context, stream_id) : NULL;
     if (!stream)
         return SIM_INVALID_HANDLE;
+    bool captured = false;
     int status = sim_context_check(stream->context);
     struct sim_command command = { .kind = SIM_NOTHING, .wait_count = 1, .waits = &id };
-    return status ? status : queue_nothing(stream, &command);
+    if (status == SIM_OK)
+        status = sim_capture_wait(stream, event, &captured);
+    return status || captured ? status : queue_nothing(stream, &command);
 }
