@@ -37,6 +37,14 @@ AC_DEFUN([DT2_PROG_CXX17], [
   AC_MSG_RESULT([${CXX:-no}])
 ])
 
+dnl DT2_COMPLETION_DIR(SHELL, FOLDER BELOW DATADIR): where that shell looks completions up.
+AC_DEFUN([DT2_COMPLETION_DIR], [
+  AC_ARG_WITH([$1-completion-dir],
+    [AS_HELP_STRING([--with-$1-completion-dir=DIR], [folder of $1 completions @<:@DATADIR/$2@:>@])],
+    [$1completiondir=$withval], [$1completiondir='${datadir}/$2'])
+  AC_SUBST([$1completiondir])
+])
+
 dnl DT2_NO_RPATH: the dynamic linker's own configuration finds the library; distributions refuse an rpath.
 AC_DEFUN([DT2_NO_RPATH], [
   AC_CONFIG_COMMANDS([no-rpath], [

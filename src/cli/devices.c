@@ -8,11 +8,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+static const char *default_device(const struct dt2_devices *devices)
+{
+    const struct dt2_device *device = dt2_devices_get(devices, dt2_devices_default(devices));
+    return device ? device->name : NULL;
+}
+
 static void print_json(const struct dt2_devices *devices)
 {
     json_t *document = json_object();
     json_t *snapshot = cli_json_parsed(dt2_devices_json(devices));
     cli_json_set(document, "distorch2", cli_json_text(dt2_version()));
+    cli_json_set(document, "compute_device", cli_json_text(default_device(devices)));
     json_object_update(document, snapshot);
     json_decref(snapshot);
     cli_json_print(document);
@@ -33,8 +40,8 @@ static void add_aliases(struct cli_table *table, const struct dt2_device *device
 static void print_devices(const struct dt2_devices *devices)
 {
     static const struct cli_column columns[] = {
-        { "NAME", false }, { "KIND", false }, { "MODEL", false }, { "MEMORY", true },
-        { "FREE", true },  { "NUMA", true },  { "PCI", false },   { "ALSO", false },
+        { "NAME", false, 0, 0 }, { "KIND", false, 0, 2 }, { "MODEL", false, 14, 0 }, { "MEMORY", true, 0, 0 },
+        { "FREE", true, 0, 0 },  { "NUMA", true, 0, 3 },  { "PCI", false, 0, 1 },    { "ALSO", false, 0, 4 },
     };
     struct cli_table *table = cli_table_create(columns, sizeof columns / sizeof *columns);
     for (size_t i = 0; i < dt2_devices_count(devices); i++) {
@@ -58,7 +65,7 @@ static void print_devices(const struct dt2_devices *devices)
 static void print_links(const struct dt2_devices *devices)
 {
     static const struct cli_column columns[] = {
-        { "FROM", false }, { "TO", false }, { "NOMINAL", true }, { "MEASURED", true },
+        { "FROM", false, 0, 0 }, { "TO", false, 0, 0 }, { "NOMINAL", true, 0, 0 }, { "MEASURED", true, 0, 0 },
     };
     struct cli_table *table = cli_table_create(columns, sizeof columns / sizeof *columns);
     bool any = false;
@@ -85,7 +92,9 @@ static void print_links(const struct dt2_devices *devices)
 
 static void print_budgets(const struct dt2_devices *devices)
 {
-    static const struct cli_column columns[] = { { "NAME", false }, { "LIMIT", true }, { "FREE", true } };
+    static const struct cli_column columns[] = {
+        { "NAME", false, 0, 0 }, { "LIMIT", true, 0, 0 }, { "FREE", true, 0, 0 },
+    };
     struct cli_table *table = cli_table_create(columns, sizeof columns / sizeof *columns);
     bool any = false;
     for (size_t i = 0; i < dt2_devices_budget_count(devices); i++) {
@@ -131,13 +140,14 @@ int cli_devices(const struct cli_options *options, struct dt2_error *err)
     flags |= options->measure ? DT2_DEVICES_MEASURE : 0;
     struct dt2_context *context = NULL;
     struct dt2_devices *devices = NULL;
-    int rc = cli_context_create(options, &context, err);
+    int rc = cli_context_create(&context, err);
     if (rc == 0)
         rc = dt2_devices_list(context, flags, &devices, err);
     if (rc == 0 && options->json) {
         print_json(devices);
     } else if (rc == 0) {
         print_devices(devices);
+        printf("\n%s computes, unless --compute-device names another.\n", default_device(devices));
         print_budgets(devices);
         print_links(devices);
         print_unusable(devices);

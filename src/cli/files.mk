@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 bin_PROGRAMS += distorch2
 distorch2_SOURCES = \
+	src/cli/commands.c \
 	src/cli/commands.h \
+	src/cli/complete.c \
 	src/cli/devices.c \
 	src/cli/inspect.c \
 	src/cli/inspect.h \
@@ -17,6 +19,9 @@ distorch2_SOURCES = \
 	src/cli/models.c \
 	src/cli/nearest.c \
 	src/cli/nearest.h \
+	src/cli/option_table.c \
+	src/cli/option_table.h \
+	src/cli/option_value.c \
 	src/cli/options.c \
 	src/cli/options.h \
 	src/cli/plan.c \
@@ -41,9 +46,13 @@ docs/completion/distorch2: docs/completion/distorch2.bash
 	@$(MKDIR_P) docs/completion
 	$(AM_V_GEN)cp $(top_srcdir)/docs/completion/distorch2.bash $@
 CLEANFILES += docs/completion/distorch2
+dist_zshcompletion_DATA = docs/completion/_distorch2
+dist_fishcompletion_DATA = docs/completion/distorch2.fish
 
 TESTS += \
 	tests/cli/catalogue.bats \
+	tests/cli/completion.bats \
+	tests/cli/environment.bats \
 	tests/cli/examples.bats \
 	tests/cli/formats.bats \
 	tests/cli/load.bats \
@@ -53,6 +62,8 @@ TESTS += \
 EXTRA_DIST += \
 	docs/completion/distorch2.bash \
 	tests/cli/catalogue.bats \
+	tests/cli/completion.bats \
+	tests/cli/environment.bats \
 	tests/cli/examples.bats \
 	tests/cli/formats.bats \
 	tests/cli/load.bats \

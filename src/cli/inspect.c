@@ -124,8 +124,8 @@ static void print_counts(const struct tour *tour)
 static int inspect_several(const struct cli_options *options, const struct dt2_catalog *catalog, struct dt2_error *err)
 {
     static const struct cli_column columns[] = {
-        { "MODEL", false }, { "FORMAT", false },  { "FAMILY", false }, { "VARIANT", false },
-        { "SIZE", true },   { "TENSORS", true }, { "BLOCKS", true },  { "DTYPES", false },
+        { "MODEL", false, 0, 0 },  { "FORMAT", false, 0, 2 }, { "FAMILY", false, 0, 0 }, { "VARIANT", false, 10, 0 },
+        { "SIZE", true, 0, 0 },    { "TENSORS", true, 0, 3 }, { "BLOCKS", true, 0, 4 },  { "DTYPES", false, 8, 1 },
     };
     struct tour tour = { .options = options, .catalog = catalog, .err = err };
     tour.count = options->all ? dt2_catalog_count(catalog) : options->argument_count;

@@ -91,7 +91,8 @@ static void print_summary(const char *name, const struct cli_model *model)
 static void print_blocks(const struct dt2_blocks *blocks)
 {
     static const struct cli_column columns[] = {
-        { "#", true }, { "BLOCK", false }, { "TENSORS", true }, { "SIZE", true }, { "", false },
+        { "#", true, 0, 1 },  { "BLOCK", false, 60, 0 }, { "TENSORS", true, 0, 2 }, { "SIZE", true, 0, 0 },
+        { "", false, 0, 3 },
     };
     struct cli_table *table = cli_table_create(columns, sizeof columns / sizeof *columns);
     const struct dt2_block *list = dt2_blocks_array(blocks);
@@ -128,7 +129,8 @@ static void add_shape(struct cli_table *table, const struct dt2_tensor *tensor)
 static void print_tensors(const struct dt2_file *file)
 {
     static const struct cli_column columns[] = {
-        { "TENSOR", false }, { "DTYPE", false }, { "SHAPE", false }, { "BYTES", true }, { "OFFSET", true },
+        { "TENSOR", false, 60, 0 }, { "DTYPE", false, 0, 0 }, { "SHAPE", false, 0, 0 },
+        { "BYTES", true, 0, 1 },    { "OFFSET", true, 0, 2 },
     };
     struct cli_table *table = cli_table_create(columns, sizeof columns / sizeof *columns);
     for (size_t i = 0; i < dt2_file_tensor_count(file); i++) {

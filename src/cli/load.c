@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 /* One run of the command. */
-struct session {
+struct run {
     const struct cli_options *options;
     struct dt2_catalog *catalog;
     struct dt2_context *context;
@@ -68,16 +68,20 @@ static void add_row(struct cli_table *table, const struct dt2_device_stats *devi
     cli_table_text(table, verified ? "every byte" : NULL);
 }
 
+/* Warnings come before the table, where they are not overlooked. */
 static void print_load(const struct dt2_model *model, uint64_t arrived)
 {
     static const struct cli_column columns[] = {
-        { "DEVICE", false }, { "SIZE", true }, { "BYTES", true },     { "SHARE", true },
-        { "TIME", true },    { "RATE", true }, { "VERIFIED", false },
+        { "DEVICE", false, 0, 0 }, { "SIZE", true, 0, 2 }, { "BYTES", true, 0, 0 },     { "SHARE", true, 0, 3 },
+        { "TIME", true, 0, 0 },    { "RATE", true, 0, 1 }, { "VERIFIED", false, 0, 0 },
     };
     const struct dt2_model_stats *stats = dt2_model_statistics(model);
     struct cli_table *table = cli_table_create(columns, sizeof columns / sizeof *columns);
     bool verified = stats->verified_bytes != DT2_UNKNOWN && stats->verified_bytes == stats->bytes;
     char number[CLI_NUMBER_SIZE];
+    const struct dt2_plan *plan = dt2_model_applied_plan(model);
+    for (size_t i = 0; i < dt2_plan_warning_count(plan); i++)
+        cli_warn(dt2_plan_warning(plan, i));
     char *title = cli_printable(dt2_model_name(model), false);
     printf("%s%s%s\n", cli_bold(), title, cli_normal());
     free(title);
@@ -88,15 +92,12 @@ static void print_load(const struct dt2_model *model, uint64_t arrived)
     cli_table_destroy(table);
     if (arrived != DT2_UNKNOWN && arrived > 0)
         printf("  every byte of the %s that stream to %s arrives there\n", dt2_size_format(arrived, number, sizeof number),
-               dt2_plan_compute_device(dt2_model_applied_plan(model)));
+               dt2_plan_compute_device(plan));
     for (size_t i = 0; i < stats->ejected_count; i++) {
         char *ejected = cli_printable(stats->ejected[i], false);
         printf("  ejected  %s\n", ejected);
         free(ejected);
     }
-    const struct dt2_plan *plan = dt2_model_applied_plan(model);
-    for (size_t i = 0; i < dt2_plan_warning_count(plan); i++)
-        cli_warn(dt2_plan_warning(plan, i));
     fflush(stdout);
 }
 
@@ -116,42 +117,44 @@ static int verify_window(struct dt2_model *model, const struct dt2_file *file, s
     return rc ? rc : closed;
 }
 
-static int load_open(struct session *session, const char *name, const struct cli_model *source, struct dt2_error *err)
+static int load_open(struct run *run, const char *name, const struct cli_model *source, struct dt2_error *err)
 {
-    struct cli_progress progress = { 0 };
+    struct cli_progress progress;
+    cli_progress_start(&progress, run->options);
     struct dt2_load_options how = DT2_LOAD_OPTIONS_INIT;
     how.name = name;
-    how.verify = session->options->verify;
+    how.verify = run->options->verify;
     how.progress = cli_progress;
     how.progress_data = &progress;
     struct dt2_model *model = NULL;
     uint64_t arrived = DT2_UNKNOWN;
-    int rc = dt2_model_load(session->context, source->file, source->blocks, &session->options->request, &how, &model,
+    int rc = dt2_model_load(run->context, source->file, source->blocks, &run->options->request, &how, &model,
                             err);
+    rc = cli_options_blame(run->options, rc, err);
     if (rc == 0 && how.verify)
         rc = verify_window(model, source->file, &progress, &arrived, err);
     cli_status_hide();
-    if (rc == 0 && session->loads)
-        cli_json_append(session->loads, load_json(model, source->file, arrived));
+    if (rc == 0 && run->loads)
+        cli_json_append(run->loads, load_json(model, source->file, arrived));
     else if (rc == 0)
         print_load(model, arrived);
     dt2_model_unref(model); /* it stays loaded: the context holds it */
     if (rc)
         return rc;
-    session->load_count++;
+    run->load_count++;
     return 0;
 }
 
-static int load_one(struct session *session, const char *name, struct dt2_error *err)
+static int load_one(struct run *run, const char *name, struct dt2_error *err)
 {
     if (cli_interrupted())
         return cli_fail(err, DT2_ECANCELLED, "interrupted before %s was loaded", name);
     struct cli_model source;
-    int rc = cli_model_open(session->catalog, name, &source, err);
+    int rc = cli_model_open(run->catalog, name, &source, err);
     if (rc == 0) {
-        if (!session->loads && session->load_count)
+        if (!run->loads && run->load_count)
             putchar('\n');
-        rc = load_open(session, name, &source, err);
+        rc = load_open(run, name, &source, err);
     }
     cli_model_clear(&source);
     return rc;
@@ -173,11 +176,11 @@ static json_t *loaded_json(struct dt2_context *context)
 }
 
 /* Prints the document of what was loaded, and of the failure that ended it. Returns the exit status. */
-static int print_json(struct session *session, int rc, const struct dt2_error *err)
+static int print_json(struct run *run, int rc, const struct dt2_error *err)
 {
     json_t *document = json_object();
-    cli_json_set(document, "loads", session->loads);
-    cli_json_set(document, "loaded", loaded_json(session->context));
+    cli_json_set(document, "loads", run->loads);
+    cli_json_set(document, "loaded", loaded_json(run->context));
     if (rc)
         cli_json_set(document, "error", cli_json_error(err));
     cli_json_print(document);
@@ -186,19 +189,19 @@ static int print_json(struct session *session, int rc, const struct dt2_error *e
 
 int cli_load(const struct cli_options *options, struct dt2_error *err)
 {
-    struct session session = { .options = options };
-    int rc = cli_catalog_open(options, &session.catalog, err);
+    struct run run = { .options = options };
+    int rc = cli_catalog_open(options, &run.catalog, err);
     if (rc == 0)
-        rc = cli_context_create(options, &session.context, err);
+        rc = cli_context_create(&run.context, err);
     if (rc == 0) {
         cli_interrupt_start();
-        session.loads = options->json ? json_array() : NULL;
+        run.loads = options->json ? json_array() : NULL;
         for (size_t i = 0; rc == 0 && i < options->argument_count; i++)
-            rc = load_one(&session, options->arguments[i], err);
-        if (session.loads)
-            rc = print_json(&session, rc, err);
+            rc = load_one(&run, options->arguments[i], err);
+        if (run.loads)
+            rc = print_json(&run, rc, err);
     }
-    dt2_context_destroy(session.context);
-    dt2_catalog_free(session.catalog);
+    dt2_context_destroy(run.context);
+    dt2_catalog_free(run.catalog);
     return rc;
 }

@@ -13,53 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-struct command {
-    const char *name;
-    enum cli_command_bit bit;
-    const char *arguments;
-    const char *summary;
-    size_t least_arguments, most_arguments;
-    cli_run_fn *run;
-};
-
-static const struct command commands[] = {
-    { "devices", CLI_DEVICES, "", "List every memory of this machine that can hold tensors.", 0, 0, cli_devices },
-    { "models", CLI_MODELS, " [PATTERN]", "List the models in ComfyUI's folders.", 0, 1, cli_models },
-    { "inspect", CLI_INSPECT, " MODEL...", "Show what a model file is, and its blocks.", 1, SIZE_MAX, cli_inspect },
-    { "plan", CLI_PLAN, " MODEL", "Show where each block would go. Touches no device memory.", 1, 1, cli_plan },
-    { "load", CLI_LOAD, " MODEL...", "Load models, one after another, over several memories.", 1, SIZE_MAX, cli_load },
-};
-#define COMMAND_COUNT (sizeof commands / sizeof *commands)
-
-/* -- help -- */
-
-static int print_tool_help(void)
-{
-    puts("Usage: distorch2 COMMAND [OPTION]... [ARGUMENT]...\n"
-         "Load ControlNet models with their tensors spread over the memories of unlike\n"
-         "devices: host memory by NUMA node, and GPUs of several vendors.\n"
-         "\n"
-         "Commands:");
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        printf("  %-10s%s\n", commands[i].name, commands[i].summary);
-    puts("\n"
-         "  distorch2 COMMAND --help    the options of a command\n"
-         "  distorch2 --version         the version\n"
-         "\n"
-         "Exit status: 0 done, 1 failed, 2 usage, 3 does not fit, 4 no such device or\n"
-         "model, 130 interrupted. The manual: man distorch2, man distorch2-allocation.");
-    return 0;
-}
-
-static int print_command_help(const struct command *command)
-{
-    printf("Usage: distorch2 %s%s [OPTION]...\n%s\n\n", command->name, command->arguments, command->summary);
-    cli_options_help(command->bit);
-    if (command->least_arguments)
-        puts("\nMODEL is a name that `distorch2 models` lists, or a path.");
-    return 0;
-}
-
 static int print_version(void)
 {
     printf("distorch2 %s\n", dt2_version());
@@ -71,8 +24,8 @@ static int print_version(void)
 static int refuse_word(const char *word, struct dt2_error *err)
 {
     struct cli_nearest nearest = { .wanted = word };
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        cli_nearest_offer(&nearest, commands[i].name);
+    for (size_t i = 0; i < cli_command_count; i++)
+        cli_nearest_offer(&nearest, cli_commands[i].name);
     cli_nearest_offer(&nearest, "--help");
     cli_nearest_offer(&nearest, "--version");
     if (word[0] == '-')
@@ -81,10 +34,13 @@ static int refuse_word(const char *word, struct dt2_error *err)
         cli_fail(err, DT2_EUSAGE, "there is no command '%s'", word);
     if (nearest.name)
         return cli_suggest(err, "did you mean %s?", nearest.name);
-    return cli_suggest(err, "the commands are devices, models, inspect, plan and load");
+    char *list = cli_command_list();
+    cli_suggest(err, "the commands are %s", list);
+    free(list);
+    return err->code;
 }
 
-static int check_arguments(const struct command *command, const struct cli_options *options, struct dt2_error *err)
+static int check_arguments(const struct cli_command *command, const struct cli_options *options, struct dt2_error *err)
 {
     if (options->argument_count < command->least_arguments && !options->all)
         cli_fail(err, DT2_EUSAGE, "%s needs a model", command->name);
@@ -96,12 +52,13 @@ static int check_arguments(const struct command *command, const struct cli_optio
     return cli_suggest(err, "distorch2 %s%s [OPTION]...", command->name, command->arguments);
 }
 
-static int run_command(const struct command *command, int argc, char **argv, struct dt2_error *err)
+static int run_command(const struct cli_command *command, int argc, char **argv, struct dt2_error *err)
 {
     struct cli_options options;
     int rc = cli_options_parse(command->bit, argc, argv, &options, err);
+    cli_report_level((enum dt2_log_level)options.log_level);
     if (rc == 0 && options.help)
-        rc = print_command_help(command);
+        cli_help_command(command);
     else if (rc == 0 && options.version)
         rc = print_version();
     else if (rc == 0) {
@@ -111,6 +68,23 @@ static int run_command(const struct command *command, int argc, char **argv, str
     }
     cli_options_clear(&options);
     return rc;
+}
+
+/* "distorch2 help", and of a command that is named. */
+static int run_help(int argc, char **argv, struct dt2_error *err)
+{
+    const struct cli_command *command = argc > 1 ? cli_command_find(argv[1]) : NULL;
+    if (argc > 2) {
+        cli_fail(err, DT2_EUSAGE, "'%s' is one argument too many for help", argv[2]);
+        return cli_suggest(err, "distorch2 help COMMAND");
+    }
+    if (argc > 1 && !command)
+        return refuse_word(argv[1], err);
+    if (command)
+        cli_help_command(command);
+    else
+        cli_help_tool();
+    return 0;
 }
 
 static bool abbreviates(const char *word, const char *option)
@@ -127,13 +101,17 @@ static int dispatch(int argc, char **argv, struct dt2_error *err)
         return cli_suggest(err, "distorch2 --help lists the commands");
     }
     if (abbreviates(argv[1], "--help") || strcmp(argv[1], "-h") == 0)
-        return print_tool_help();
-    if (abbreviates(argv[1], "--version"))
+        return run_help(1, argv, err);
+    if (abbreviates(argv[1], "--version") || strcmp(argv[1], "-V") == 0)
         return print_version();
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        if (strcmp(argv[1], commands[i].name) == 0)
-            return run_command(&commands[i], argc - 1, argv + 1, err);
-    return refuse_word(argv[1], err);
+    if (strcmp(argv[1], "help") == 0)
+        return run_help(argc - 1, argv + 1, err);
+    if (strcmp(argv[1], "--complete") == 0) {
+        cli_complete(argc - 2, argv + 2);
+        return 0;
+    }
+    const struct cli_command *command = cli_command_find(argv[1]);
+    return command ? run_command(command, argc - 1, argv + 1, err) : refuse_word(argv[1], err);
 }
 
 /* -- the process -- */
@@ -167,8 +145,11 @@ static bool output_arrived(void)
     errno = 0;
     if (fclose(stdout) == 0 && !failed)
         return true;
-    if (errno != EPIPE)
-        cli_note("distorch2: cannot write to standard output%s%s", errno ? ": " : "", errno ? strerror(errno) : "");
+    int code = errno;
+    struct dt2_error err;
+    cli_fail(&err, DT2_EFAILED, "cannot write to standard output%s%s", code ? ": " : "", code ? strerror(code) : "");
+    if (code != EPIPE)
+        cli_report(&err);
     return false;
 }
 

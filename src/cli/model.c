@@ -1,13 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "cli/model.h"
 #include "cli/report.h"
-#include <stdint.h>
-
-/* The log only reads it. */
-static void *verbosity(const struct cli_options *options)
-{
-    return (void *)(uintptr_t)&options->verbose;
-}
 
 int cli_catalog_open(const struct cli_options *options, struct dt2_catalog **catalog, struct dt2_error *err)
 {
@@ -16,14 +9,13 @@ int cli_catalog_open(const struct cli_options *options, struct dt2_catalog **cat
     where.extra_model_paths = options->extra_model_paths.items;
     where.extra_model_path_count = options->extra_model_paths.count;
     where.category = options->category;
-    return dt2_catalog_open(&where, cli_log, verbosity(options), catalog, err);
+    return dt2_catalog_open(&where, cli_log, NULL, catalog, err);
 }
 
-int cli_context_create(const struct cli_options *options, struct dt2_context **context, struct dt2_error *err)
+int cli_context_create(struct dt2_context **context, struct dt2_error *err)
 {
     struct dt2_context_options how = DT2_CONTEXT_OPTIONS_INIT;
     how.log = cli_log;
-    how.log_data = verbosity(options);
     return dt2_context_create(&how, context, err);
 }
 

@@ -13,8 +13,8 @@ struct cli_model {
 
 /* The catalogue as the options say; its warnings are logged. */
 int cli_catalog_open(const struct cli_options *options, struct dt2_catalog **catalog, struct dt2_error *err);
-/* A context that logs as the options say. */
-int cli_context_create(const struct cli_options *options, struct dt2_context **context, struct dt2_error *err);
+/* A context that logs. */
+int cli_context_create(struct dt2_context **context, struct dt2_error *err);
 
 /* On failure model->path is set when the name could be resolved, so clear the model in any case. */
 int cli_model_open(const struct dt2_catalog *catalog, const char *name, struct cli_model *model,

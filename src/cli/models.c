@@ -87,8 +87,8 @@ static void add_row(struct cli_table *table, const struct listed *listed, bool d
 static size_t print_table(const struct dt2_catalog *catalog, const struct cli_options *options)
 {
     static const struct cli_column columns[] = {
-        { "NAME", false },   { "SIZE", true },     { "FORMAT", false },
-        { "FAMILY", false }, { "VARIANT", false }, { "FOLDER", false },
+        { "NAME", false, 0, 0 },   { "SIZE", true, 0, 0 },      { "FORMAT", false, 0, 2 },
+        { "FAMILY", false, 0, 0 }, { "VARIANT", false, 10, 0 }, { "FOLDER", false, 24, 3 },
     };
     const char *pattern = options->argument_count ? options->arguments[0] : NULL;
     struct cli_table *table = cli_table_create(columns, sizeof columns / sizeof *columns);

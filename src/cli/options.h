@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The options of all commands: one table, from which they are parsed, abbreviated, suggested and explained. */
+/*
+ * The options of all commands: one table, from which they are parsed, abbreviated, suggested, explained, completed and
+ * looked up in the environment.
+ */
 #ifndef CLI_OPTIONS_H
 #define CLI_OPTIONS_H
 
@@ -24,8 +27,31 @@ struct cli_limits {
     size_t count;
 };
 
+/* One value that was given, by the command line or by a variable of the environment. */
+struct cli_setting {
+    const struct cli_option *option;
+    const char *value; /* NULL: none was written */
+    bool environment;
+};
+
+struct cli_settings {
+    struct cli_setting *items;
+    size_t count;
+};
+
+/* How a load, or whatever takes long, shows how far it is; in the order of --progress. */
+enum cli_progress_mode {
+    CLI_PROGRESS_AUTO, /* bars on a terminal, else a line every few seconds */
+    CLI_PROGRESS_BAR,
+    CLI_PROGRESS_LINES,
+    CLI_PROGRESS_JSON,
+    CLI_PROGRESS_NONE,
+};
+
 struct cli_options {
-    bool help, version, json, verbose;
+    bool help, version, json, verbose, quiet;
+    unsigned log_level; /* enum dt2_log_level */
+    unsigned progress;  /* enum cli_progress_mode */
     /* the catalogue */
     const char *comfyui;
     struct cli_texts extra_model_paths;
@@ -42,11 +68,14 @@ struct cli_options {
     /* what is no option */
     char *const *arguments;
     size_t argument_count;
+    struct cli_settings settings; /* where all of this came from, in order: the environment's first */
 };
 
 /*
  * Parses the words after a command: argv[0] is the command itself. Options may follow arguments, and be abbreviated as
- * far as they stay unique. Errors: DT2_EUSAGE, with the nearest options. *options is to be cleared in any case.
+ * far as they stay unique. What the command line does not say of a request, the environment may: the options of a
+ * request have variables of their names. Errors: DT2_EUSAGE, with the nearest options, or the name of the variable.
+ * *options is to be cleared in any case.
  */
 int cli_options_parse(enum cli_command_bit command, int argc, char **argv, struct cli_options *options,
                       struct dt2_error *err);
@@ -57,5 +86,10 @@ bool cli_options_want_json(int argc, char *const *argv);
 
 /* Prints one line for each option of a command. */
 void cli_options_help(enum cli_command_bit command);
+
+/* Says on standard error what each option of the request is, and where that came from. */
+void cli_options_explain(const struct cli_options *options);
+/* Adds to an error which variables of the environment had a part in the request. Returns `rc`. */
+int cli_options_blame(const struct cli_options *options, int rc, struct dt2_error *err);
 
 #endif

@@ -73,7 +73,7 @@ static int plan_for_this(const struct cli_options *options, const struct dt2_blo
                          struct dt2_error *err)
 {
     struct dt2_context *context;
-    int rc = cli_context_create(options, &context, err);
+    int rc = cli_context_create(&context, err);
     if (rc)
         return rc;
     rc = dt2_model_plan(context, blocks, &options->request, plan, err);
@@ -130,8 +130,9 @@ static void add_blocks(struct cli_table *table, const struct dt2_share *share, c
 static void print_shares(const struct dt2_plan *plan, const struct cli_model *model)
 {
     static const struct cli_column columns[] = {
-        { "DEVICE", false }, { "SIZE", true }, { "SHARE", true }, { "QUOTA", true },  { "COST", true },
-        { "", false },       { "BLOCKS", true }, { "RUNS", true }, { "FIRST .. LAST", false },
+        { "DEVICE", false, 0, 0 }, { "SIZE", true, 0, 0 },   { "SHARE", true, 0, 0 },
+        { "QUOTA", true, 0, 3 },   { "COST", true, 0, 1 },   { "", false, 0, 0 },
+        { "BLOCKS", true, 0, 2 },  { "RUNS", true, 0, 4 },   { "FIRST .. LAST", false, 30, 5 },
     };
     const char *compute = dt2_plan_compute_device(plan);
     struct cli_table *table = cli_table_create(columns, sizeof columns / sizeof *columns);
@@ -158,9 +159,11 @@ static void print_shares(const struct dt2_plan *plan, const struct cli_model *mo
 static void print_plan(const char *name, const struct dt2_plan *plan, const struct cli_model *model)
 {
     char size[CLI_NUMBER_SIZE], bytes[CLI_NUMBER_SIZE], window[CLI_NUMBER_SIZE];
+    for (size_t i = 0; i < dt2_plan_warning_count(plan); i++) /* before the table, where they are not overlooked */
+        cli_warn(dt2_plan_warning(plan, i));
     char *title = cli_printable(name, false);
     uint64_t total = dt2_file_total_bytes(model->file);
-    printf("%s%s%s\n  %s (%s bytes) in %zu blocks, computing on %s", cli_bold(), title, cli_normal(),
+    printf("%s%s%s\n  %s (%s bytes) in %zu blocks\n  computing on %s", cli_bold(), title, cli_normal(),
            dt2_size_format(total, size, sizeof size), cli_grouped(total, bytes), dt2_blocks_count(model->blocks),
            dt2_plan_compute_device(plan));
     if (dt2_plan_window_bytes(plan))
@@ -169,8 +172,6 @@ static void print_plan(const char *name, const struct dt2_plan *plan, const stru
     print_shares(plan, model);
     if (cli_output_is_terminal())
         print_picture(plan, model);
-    for (size_t i = 0; i < dt2_plan_warning_count(plan); i++)
-        cli_warn(dt2_plan_warning(plan, i));
     free(title);
 }
 
@@ -185,9 +186,13 @@ int cli_plan(const struct cli_options *options, struct dt2_error *err)
     int rc = cli_catalog_open(options, &catalog, err);
     if (rc == 0)
         rc = cli_model_open(catalog, name, &model, err);
-    if (rc == 0)
+    if (rc == 0 && options->verbose)
+        cli_options_explain(options);
+    if (rc == 0) {
         rc = options->machine ? plan_for_saved(options, model.blocks, &plan, err)
                               : plan_for_this(options, model.blocks, &plan, err);
+        cli_options_blame(options, rc, err);
+    }
     if (rc == 0 && options->json)
         cli_json_print(cli_json_parsed(dt2_plan_json(plan, model.file)));
     else if (rc == 0)

@@ -1,23 +1,28 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A load as it goes: bars on a terminal's standard error, and Ctrl-C, which cancels it. */
+/* What takes long as it goes, on standard error: bars, lines or JSON; and Ctrl-C, which cancels it. */
 #ifndef CLI_PROGRESS_H
 #define CLI_PROGRESS_H
 
-#include <distorch2.h>
+#include "cli/options.h"
 
-/* What is remembered between two calls; starts zeroed for each load. */
+/* What is remembered between two calls: one for each load, from cli_progress_start(). */
 struct cli_progress {
-    bool started;
-    bool verifying;
-    uint64_t started_ns; /* of this phase: loading or verifying */
-    uint64_t drawn_ns;
+    enum cli_progress_mode mode; /* CLI_PROGRESS_AUTO: lines, of what takes long alone */
+    const char *phase;           /* what is going on: "loading", "verifying", ... */
+    uint64_t started_ns;         /* of this phase */
+    uint64_t shown_ns;
+    bool ended; /* the end of this phase was shown */
 };
+
+void cli_progress_start(struct cli_progress *progress, const struct cli_options *options);
 
 /* From now on the first Ctrl-C asks to stop; a second one ends the program at once. */
 void cli_interrupt_start(void);
 bool cli_interrupted(void);
 
-/* The callback for dt2_load_options; `progress` is a struct cli_progress. */
+/* The callback for loads; `progress` is a struct cli_progress. */
 dt2_progress_fn cli_progress;
+/* Shows something else that is under way, a word for it; its elapsed_ns need not be set. Whether to stop. */
+int cli_progress_show(struct cli_progress *progress, const char *phase, const struct dt2_progress *now);
 
 #endif

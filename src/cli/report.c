@@ -42,7 +42,24 @@ int cli_prefix_error(struct dt2_error *err, const char *format, ...)
     return err->code;
 }
 
+int cli_append_error(struct dt2_error *err, const char *format, ...)
+{
+    size_t used = strlen(err->text);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(err->text + used, sizeof err->text - used, format, args);
+    va_end(args);
+    return err->code;
+}
+
 /* -- standard error -- */
+
+static enum dt2_log_level said = DT2_LOG_WARNING;
+
+void cli_report_level(enum dt2_log_level level)
+{
+    said = level;
+}
 
 /* One writer at a time: the library's threads log while this one draws. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -91,7 +108,8 @@ void cli_report(const struct dt2_error *err)
 
 void cli_warn(const char *text)
 {
-    say("distorch2: warning: ", text);
+    if (said >= DT2_LOG_WARNING)
+        say("distorch2: warning: ", text);
 }
 
 void cli_note(const char *format, ...)
@@ -101,22 +119,20 @@ void cli_note(const char *format, ...)
     char *text = NULL;
     int n = vasprintf(&text, format, args);
     va_end(args);
-    if (n >= 0)
+    if (n >= 0 && said >= DT2_LOG_WARNING)
         say("", text);
     free(n < 0 ? NULL : text);
 }
 
-void cli_log(void *verbose, enum dt2_log_level level, const char *line)
+void cli_line(const char *text)
 {
-    switch (level) {
-    case DT2_LOG_ERROR:
-        say("distorch2: ", line);
-        return;
-    case DT2_LOG_WARNING:
-        cli_warn(line);
-        return;
-    default:
-        if (*(const bool *)verbose)
-            say(level == DT2_LOG_INFO ? "distorch2: info: " : "distorch2: debug: ", line);
-    }
+    say("", text);
+}
+
+void cli_log(void *unused, enum dt2_log_level level, const char *line)
+{
+    static const char *const leads[] = { "distorch2: ", "distorch2: warning: ", "distorch2: info: ", "distorch2: debug: " };
+    (void)unused;
+    if (level <= said)
+        say(leads[level], line);
 }

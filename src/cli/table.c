@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define GAP 2 /* spaces between columns */
+#define GAP 2         /* spaces between columns */
+#define TEXT_LEAST 12 /* where nothing else helps, texts are shortened to this */
 
 struct cli_table {
     const struct cli_column *columns;
@@ -72,6 +73,77 @@ static size_t column_width(const struct cli_table *table, size_t column)
     return width && title > width ? title : width;
 }
 
+/* -- fitting -- */
+
+static size_t total_width(const struct cli_table *table, const size_t *widths, unsigned indent)
+{
+    size_t total = indent, shown = 0;
+    for (size_t i = 0; i < table->column_count; i++) {
+        total += widths[i];
+        shown += widths[i] > 0;
+    }
+    return total + (shown ? (shown - 1) * GAP : 0);
+}
+
+/* What a column may be shortened to; `most` is the least that any column keeps. */
+static size_t least_width(const struct cli_column *column, size_t width, size_t most)
+{
+    size_t title = cli_columns(column->title), least = column->least < most ? column->least : most;
+    least = least > title ? least : title;
+    return column->least && least < width ? least : width;
+}
+
+/* Takes as much as is too much from the widest columns, as far as they go. */
+static void shorten(const struct cli_table *table, size_t *widths, size_t excess, size_t most)
+{
+    while (excess) {
+        size_t widest = table->column_count;
+        for (size_t i = 0; i < table->column_count; i++)
+            if (least_width(&table->columns[i], widths[i], most) < widths[i] &&
+                (widest == table->column_count || widths[i] > widths[widest]))
+                widest = i;
+        if (widest == table->column_count)
+            return;
+        widths[widest]--;
+        excess--;
+    }
+}
+
+/* Leaves the next column out. */
+static bool drop(const struct cli_table *table, size_t *widths)
+{
+    size_t next = table->column_count;
+    for (size_t i = 0; i < table->column_count; i++)
+        if (widths[i] && table->columns[i].drop &&
+            (next == table->column_count || table->columns[i].drop > table->columns[next].drop))
+            next = i;
+    if (next == table->column_count)
+        return false;
+    widths[next] = 0;
+    return true;
+}
+
+/* Whether it would fit with all texts as short as they may be. */
+static bool can_fit(const struct cli_table *table, const size_t *widths, unsigned indent, size_t limit)
+{
+    size_t spared = 0;
+    for (size_t i = 0; i < table->column_count; i++)
+        spared += widths[i] - least_width(&table->columns[i], widths[i], SIZE_MAX);
+    return total_width(table, widths, indent) - spared <= limit;
+}
+
+static void fit(const struct cli_table *table, size_t *widths, unsigned indent)
+{
+    size_t limit = cli_table_width();
+    while (!can_fit(table, widths, indent, limit) && drop(table, widths))
+        ;
+    size_t total = total_width(table, widths, indent);
+    if (total > limit)
+        shorten(table, widths, total - limit, can_fit(table, widths, indent, limit) ? SIZE_MAX : TEXT_LEAST);
+}
+
+/* -- printing -- */
+
 /* One line. Spaces are put before what comes, so that none trails. */
 static void print_row(const struct cli_table *table, char *const *cells, const size_t *widths, unsigned indent)
 {
@@ -79,7 +151,7 @@ static void print_row(const struct cli_table *table, char *const *cells, const s
     for (size_t i = 0; i < table->column_count; i++) {
         if (!widths[i])
             continue;
-        const char *cell = cells ? cells[i] : table->columns[i].title;
+        char *cell = cli_shortened(cells ? cells[i] : table->columns[i].title, widths[i]);
         size_t missing = widths[i] - cli_columns(cell);
         spaces += table->columns[i].right ? missing : 0;
         if (*cell) {
@@ -87,6 +159,7 @@ static void print_row(const struct cli_table *table, char *const *cells, const s
             spaces = 0;
         }
         spaces += (table->columns[i].right ? 0 : missing) + GAP;
+        free(cell);
     }
     putchar('\n');
 }
@@ -96,6 +169,7 @@ void cli_table_print(const struct cli_table *table, unsigned indent)
     size_t *widths = cli_alloc(table->column_count, sizeof *widths);
     for (size_t i = 0; i < table->column_count; i++)
         widths[i] = column_width(table, i);
+    fit(table, widths, indent);
     fputs(cli_bold(), stdout);
     print_row(table, NULL, widths, indent);
     fputs(cli_normal(), stdout);

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Tables for people: columns as wide as their widest cell, counted in characters; empty columns are left out. */
+/*
+ * Tables for people: columns as wide as their widest cell, counted in characters; empty columns are left out. What is
+ * wider than the output first has its longest texts shortened in their middle, then loses the columns that say least,
+ * and at last has texts shortened further. Names of devices and models, and numbers, are never shortened.
+ */
 #ifndef CLI_TABLE_H
 #define CLI_TABLE_H
 
@@ -7,7 +11,9 @@
 
 struct cli_column {
     const char *title;
-    bool right; /* aligned right, as numbers are */
+    bool right;     /* aligned right, as numbers are */
+    unsigned least; /* its texts may be shortened to so many characters before columns are left out; 0: never */
+    unsigned drop;  /* which column is left out first, where all are too many: the one with the highest; 0: never */
 };
 
 struct cli_table;

@@ -44,6 +44,18 @@ void cli_term_size(int fd, size_t *columns, size_t *rows)
     *rows = size.ws_row ? size.ws_row : 24;
 }
 
+size_t cli_table_width(void)
+{
+    const char *set = getenv("COLUMNS");
+    size_t columns, rows;
+    if (set && *set && set[strspn(set, "0123456789")] == '\0' && strlen(set) < 7) {
+        columns = strtoul(set, NULL, 10);
+        return columns ? columns : SIZE_MAX;
+    }
+    cli_term_size(STDOUT_FILENO, &columns, &rows);
+    return columns;
+}
+
 const char *cli_bold(void)
 {
     return term.colour ? "\033[1m" : "";

@@ -15,6 +15,8 @@ bool cli_output_is_terminal(void);
 bool cli_errors_can_redraw(void);
 /* The width and height of the terminal of a stream now; 80 by 24 when it does not tell. */
 void cli_term_size(int fd, size_t *columns, size_t *rows);
+/* How wide a table on standard output may be: what COLUMNS says, where 0 is any width; else the terminal; else 80. */
+size_t cli_table_width(void);
 
 /* Wraps headings on standard output: empty without a terminal, or under NO_COLOR. */
 const char *cli_bold(void);

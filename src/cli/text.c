@@ -126,6 +126,15 @@ size_t cli_prefix(const char *text, size_t columns)
     return n;
 }
 
+char *cli_shortened(const char *text, size_t columns)
+{
+    size_t all = cli_columns(text);
+    if (all <= columns)
+        return cli_format("%s", text);
+    size_t kept = columns - 2, tail = kept / 3; /* names differ in their numbers, which stand at the front */
+    return cli_format("%.*s..%s", (int)cli_prefix(text, kept - tail), text, text + cli_prefix(text, all - tail));
+}
+
 /* -- numbers -- */
 
 char *cli_grouped(uint64_t number, char *out)

@@ -24,6 +24,8 @@ char *cli_utf8(const char *text);
 size_t cli_columns(const char *text);
 /* How many of its bytes make up its first `columns` characters. */
 size_t cli_prefix(const char *text, size_t columns);
+/* The text with its middle left out, so that it has `columns` characters at most, 5 or more. To be freed. */
+char *cli_shortened(const char *text, size_t columns);
 
 /* These write into `out`, an array of CLI_NUMBER_SIZE, and return it. */
 char *cli_grouped(uint64_t number, char *out);                   /* "722,558,240" */

@@ -103,3 +103,109 @@ ends_at()
     json 'doc["warnings"]'
     [ -z "$errors" ]
 }
+
+@test "warnings come before the table; nobody is warned of what nobody asked for" {
+    run bash -c '"$@" 2>&1' - "$DISTORCH2" plan tiny.safetensors --compute-device cpu --donor-device cpu
+    [[ ${lines[0]} == 'distorch2: warning: '* && ${lines[1]} == tiny.safetensors ]]
+    run bash -c '"$@" 2>&1' - "$DISTORCH2" load tiny.safetensors --compute-device cpu --donor-device cpu
+    [[ ${lines[0]} == 'distorch2: warning: '* && ${lines[1]} == tiny.safetensors ]]
+    for request in '' '--expert-mode-allocations cpu,*'; do
+        # shellcheck disable=SC2086
+        run_split plan tiny.safetensors --compute-device cpu $request
+        expect_status 0
+        [ -z "$errors" ]
+    done
+    run_split plan tiny.safetensors --compute-device cpu --expert-mode-allocations 'cpu,*' --virtual-vram-gb 1
+    [[ $errors == *'virtual VRAM is not used'* ]]
+}
+
+@test "--quiet and --log-level: what is said beside the result" {
+    for level in --quiet -q --log-level=error; do
+        run_split plan tiny.safetensors --compute-device cpu --donor-device cpu $level
+        expect_status 0
+        [ -z "$errors" ]
+        [[ $output == tiny.safetensors* ]]
+    done
+    run_split plan nosuch --quiet
+    expect_status 4
+    [[ $errors == *nosuch* ]]
+    run_split plan tiny.safetensors --compute-device cpu --donor-device cpu --log-level warning
+    [[ $errors == *warning:* ]]
+    run_split models --quiet nothing-like-it
+    [ -z "$errors" ]
+    run_split plan tiny.safetensors --log-level loud
+    expect_status 2
+    [[ $errors == *"--log-level: 'loud' is none of error|warning|info|debug"* ]]
+}
+
+@test "--progress: lines, JSON, none" {
+    need_python
+    run_split load tiny.safetensors --compute-device cpu --progress=lines
+    expect_status 0
+    [[ $errors =~ ^'loading tiny.safetensors: 0 B of '[^$'\n']*$'\n''loading tiny.safetensors: '.*' 100 %, ' ]]
+    run_split load tiny.safetensors --compute-device cpu --progress=json --verify
+    expect_status 0
+    [[ $output == tiny.safetensors* ]]
+    output=$(printf '%s\n' "$errors" | "$PYTHON3" -c 'import json, sys; print(json.dumps([json.loads(l) for l in sys.stdin]))')
+    json 'len(doc) >= 4 and [d["phase"] for d in doc if d["done_bytes"] == d["total_bytes"]] == ["loading", "verifying"]'
+    json 'all(set(d) == {"phase", "model", "done_bytes", "total_bytes", "seconds", "devices"} for d in doc)'
+    json 'all(sum(x["done_bytes"] for x in d["devices"]) == d["done_bytes"] for d in doc)'
+    for mode in auto none; do # too short for a line every few seconds
+        run_split load tiny.safetensors --compute-device cpu --progress $mode
+        [ -z "$errors" ]
+    done
+    run_split load tiny.safetensors --compute-device cpu --progress=lines --quiet
+    [[ $errors == *'100 %'* ]]
+    on_terminal "'$DISTORCH2' load tiny.safetensors --compute-device cpu --quiet 2>&1 >/dev/null"
+    [ -z "$output" ]
+}
+
+# The widest line of what is printed.
+widest()
+{
+    printf '%s\n' "$output" | wc -L
+}
+
+@test "tables fit 80 columns, or what COLUMNS says; names and numbers stay whole" {
+    need_python
+    mkdir -p "wide/models/controlnet/a-folder-with-quite-a-long-name-in-it"
+    local long=wide/models/controlnet/a-folder-with-quite-a-long-name-in-it/model.safetensors
+    "$PYTHON3" - "$long" <<'PY'
+import json, struct, sys
+names = [f"control_model.input_blocks.{i}.1.transformer_blocks.0.attn1.a_rather_long_name_for_a_layer.to_out.0.weight"
+         for i in range(12)]
+header = {name: {"dtype": "F32", "shape": [2, 3, 1, 1], "data_offsets": [24 * i, 24 * i + 24]} for i, name in enumerate(names)}
+text = json.dumps(header).encode()
+open(sys.argv[1], "wb").write(struct.pack("<Q", len(text)) + text + bytes(24 * len(names)))
+PY
+    for columns in 80 60; do
+        for command in devices 'models --long' 'inspect --tensors' 'inspect --all' plan 'load --verify'; do
+            [[ $columns == 60 && $command == *--all || $columns == 60 && $command == models* ]] && continue # that name
+            case $command in
+            devices | models* | *--all) model='' ;;
+            *) model=a-folder-with-quite-a-long-name-in-it/model.safetensors ;;
+            esac
+            # shellcheck disable=SC2086
+            COLUMNS=$columns run_split $command $model --comfyui wide
+            expect_status 0
+            # titles and paths are not cut: the table is what is indented, or all of a listing
+            output=$(printf '%s\n' "$output" | grep -v '^  path\|^a-folder[^ ]*$')
+            echo "$command in $columns: $(widest)"
+            [ "$(widest)" -le "$columns" ]
+        done
+    done
+    COLUMNS=80 run_split models --comfyui wide
+    [[ ${lines[1]} == 'a-folder-with-quite-a-long-name-in-it/model.safetensors '* ]]
+    unset COLUMNS
+    run_split inspect "$long"
+    [ "$(printf '%s\n' "$output" | grep -v '^  path' | wc -L)" -le 80 ]
+    COLUMNS=0 run_split inspect "$long"
+    [[ $output == *'a_rather_long_name_for_a_layer.to_out.0 '* ]]
+}
+
+@test "devices says which one computes" {
+    run_split devices
+    [[ $output == *'computes, unless --compute-device names another'* ]]
+    run_split devices --json
+    json 'doc["compute_device"] in [d["name"] for d in doc["devices"]]'
+}

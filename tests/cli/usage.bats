@@ -19,9 +19,18 @@ setup()
     done
 }
 
-@test "-h is --help" {
+@test "-h is --help, and so is the command help; -V is --version" {
     [ "$(distorch2 -h)" = "$(distorch2 --help)" ]
     [ "$(distorch2 plan -h)" = "$(distorch2 plan --help)" ]
+    [ "$(distorch2 help)" = "$(distorch2 --help)" ]
+    [ "$(distorch2 help plan)" = "$(distorch2 plan --help)" ]
+    [ "$(distorch2 -V)" = "$(distorch2 --version)" ]
+    [ "$(distorch2 load -V)" = "$(distorch2 --version)" ]
+    run_split help plann
+    expect_status 2
+    [[ $errors == *"there is no command 'plann'"*plan* ]]
+    run_split help plan load
+    expect_status 2
 }
 
 @test "help names every command" {

@@ -167,6 +167,15 @@ def test_load():
     compare("load", "load", "tiny.safetensors", "broken.safetensors", "--compute-device", "cpu")
 
 
+def test_progress():
+    environment = {**os.environ, "COMFYUI_PATH": models()}
+    words = [TOOL, "load", "tiny.safetensors", "--compute-device", "cpu", "--progress=json"]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True)
+    for line in done.stderr.splitlines():
+        found = PAGE.differences(json.loads(line), "progress", "progress", SEEN)
+        assert not found, found
+
+
 def test_errors():
     for words in (["plan", "nosuch"], ["lod"], ["load"], ["inspect", "broken.safetensors"]):
         compare("error", *words)

@@ -101,6 +101,8 @@ for page in $(value dist_man_MANS); do
     check "the manual has $name" test -f "$stage$(value mandir)/man${name##*.}/$name"
 done
 check "bash finds its completion" test -f "$stage$(value bashcompletiondir)/distorch2"
+check "zsh finds its completion" test -f "$stage$(value zshcompletiondir)/_distorch2"
+check "fish finds its completion" test -f "$stage$(value fishcompletiondir)/distorch2.fish"
 for module in $(value backend_LTLIBRARIES); do
     check "the module ${module%.la}.so is beside the library" test -f "$lib/distorch2/${module%.la}.so"
     check "it carries no rpath" no_rpath "$modules/${module%.la}.so"

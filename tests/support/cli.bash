@@ -9,7 +9,10 @@
 export DISTORCH2_BACKEND_PATH
 # Two OpenCL devices wherever PoCL is installed, and nothing of the machine's own models.
 export POCL_DEVICES='pthread basic' HOME=/nonexistent LC_ALL=C.UTF-8
-unset COMFYUI_PATH NO_COLOR
+# Tables as wide as they need to be, and no request from outside.
+export COLUMNS=0
+unset COMFYUI_PATH NO_COLOR HF_HOME HF_HUB_CACHE DISTORCH2_COMPUTE_DEVICE DISTORCH2_VIRTUAL_VRAM_GB DISTORCH2_DONOR_DEVICE \
+    DISTORCH2_EXPERT_MODE_ALLOCATIONS DISTORCH2_EJECT_MODELS DISTORCH2_RESERVE DISTORCH2_BUDGET DISTORCH2_PACK
 
 # Makes a ComfyUI folder, once for each file of tests: tiny (recognised), plain (not recognised), sub/tiny2, broken.
 make_catalogue()

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "cli/option_table.h"
+#include "cli/text.h"
+#include <string.h>
+
+#define ALL (CLI_DEVICES | CLI_MODELS | CLI_INSPECT | CLI_PLAN | CLI_LOAD)
+#define WITH_PROGRESS CLI_LOAD
+#define AT(member) offsetof(struct cli_options, member)
+
+const struct cli_option cli_option_table[] = {
+    { "free", 0, NULL, "free bytes also where that takes a GPU context", CLI_KIND_FLAG, CLI_DEVICES, AT(free), 0 },
+    { "measure", 0, NULL, "measure copy speeds (takes a second or so)", CLI_KIND_FLAG, CLI_DEVICES, AT(measure), 0 },
+    { "long", 0, NULL, "open each file: its format, family and variant", CLI_KIND_FLAG, CLI_MODELS, AT(details), 0 },
+    { "all", 0, NULL, "every model of the catalogue, a line each", CLI_KIND_FLAG, CLI_INSPECT, AT(all), 0 },
+    { "tensors", 0, NULL, "list the tensors too", CLI_KIND_FLAG, CLI_INSPECT, AT(tensors), 0 },
+    { "compute-device", 0, "D", "where the model computes [first GPU, else cpu]", CLI_KIND_TEXT, CLI_REQUEST,
+      AT(request.compute_device), CLI_OFFER_DEVICE },
+    { "virtual-vram-gb", 0, "X", "GiB to keep off that device, 0 to 128 [4]", CLI_KIND_GIB, CLI_REQUEST,
+      AT(request.virtual_vram_bytes), 0 },
+    { "donor-device", 0, "D[,D...]", "who lends that memory, in order [cpu]", CLI_KIND_TEXT, CLI_REQUEST,
+      AT(request.donor_device), CLI_OFFER_DEVICES },
+    { "expert-mode-allocations", 0, "S", "exact shares, such as 'cuda:0,50%;cpu,*'", CLI_KIND_TEXT, CLI_REQUEST,
+      AT(request.expert_mode_allocations), 0 },
+    { "eject-models", 0, "true|false", "unload what is on that device first [true]", CLI_KIND_BOOL, CLI_REQUEST,
+      AT(request.eject_models), 0 },
+    { "reserve", 0, "D=SIZE", "leave SIZE free on D, such as cpu=2gb (repeatable)", CLI_KIND_LIMITS, CLI_REQUEST,
+      AT(reserves), CLI_OFFER_LIMIT },
+    { "budget", 0, "D=SIZE", "let a load use SIZE of D, free or not (repeatable)", CLI_KIND_LIMITS, CLI_REQUEST,
+      AT(budgets), CLI_OFFER_LIMIT },
+    { "pack", 0, NULL, "fill gaps in shares from the one that absorbs", CLI_KIND_FLAG, CLI_REQUEST, AT(request.pack),
+      0 },
+    { "machine", 0, "FILE", "plan for a saved `devices --json`; - is stdin", CLI_KIND_TEXT, CLI_PLAN, AT(machine),
+      CLI_OFFER_FILE },
+    { "verify", 0, NULL, "read every tensor back, compare it with the file", CLI_KIND_FLAG, CLI_LOAD, AT(verify), 0 },
+    { "progress", 0, "auto|bar|lines|json|none", "how to show how far it is", CLI_KIND_CHOICE, WITH_PROGRESS,
+      AT(progress), 0 },
+    { "comfyui", 0, "DIR", "ComfyUI's folder [$COMFYUI_PATH, ., ~/ComfyUI]", CLI_KIND_TEXT, ALL, AT(comfyui),
+      CLI_OFFER_FOLDER },
+    { "extra-model-paths", 0, "FILE", "one more extra_model_paths.yaml (repeatable)", CLI_KIND_TEXTS, ALL,
+      AT(extra_model_paths), CLI_OFFER_FILE },
+    { "category", 0, "C", "ComfyUI's category of models [controlnet]", CLI_KIND_TEXT, ALL, AT(category), 0 },
+    { "json", 0, NULL, "print one JSON document", CLI_KIND_FLAG, ALL, AT(json), 0 },
+    { "log-level", 0, "error|warning|info|debug", "what to say beside the result", CLI_KIND_CHOICE, ALL, AT(log_level),
+      0 },
+    { "verbose", 0, NULL, "say all of it; --quiet: errors alone, no progress", CLI_KIND_FLAG, ALL, AT(verbose), 0 },
+    { "quiet", 'q', NULL, NULL, CLI_KIND_FLAG, ALL, AT(quiet), 0 },
+    { "help", 'h', NULL, "show this help", CLI_KIND_FLAG, ALL, AT(help), 0 },
+    { "version", 'V', NULL, "show the version", CLI_KIND_FLAG, ALL, AT(version), 0 },
+};
+const size_t cli_option_count = sizeof cli_option_table / sizeof *cli_option_table;
+_Static_assert(sizeof cli_option_table / sizeof *cli_option_table <= CLI_OPTIONS_MAX, "room for all options");
+
+bool cli_option_is_request(const struct cli_option *option)
+{
+    return (option->commands & CLI_REQUEST) == CLI_REQUEST && !(option->commands & CLI_DEVICES);
+}
+
+char *cli_option_variable(const struct cli_option *option)
+{
+    char *name = cli_format("DISTORCH2_%s", option->name);
+    for (char *c = name; *c; c++)
+        *c = *c == '-' ? '_' : *c >= 'a' && *c <= 'z' ? (char)(*c - 'a' + 'A') : *c;
+    return name;
+}
+
+bool cli_option_needs_value(const struct cli_option *option)
+{
+    return option->value && option->kind != CLI_KIND_BOOL;
+}
