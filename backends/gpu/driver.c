@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "gpu.h"
+#include <stdio.h>
 
 static int count_devices(struct dt2_gpu_driver *driver, struct dt2_backend_error *err)
 {
@@ -60,6 +61,13 @@ static int device_count(void *self, uint32_t *count, struct dt2_backend_error *e
     return DT2_BACKEND_OK;
 }
 
+static int describe(void *self, char *text, size_t size, struct dt2_backend_error *err)
+{
+    (void)err;
+    snprintf(text, size, "%s", ((struct dt2_gpu_driver *)self)->about);
+    return DT2_BACKEND_OK;
+}
+
 const struct dt2_backend *dt2_backend_entry(uint32_t abi)
 {
     static const struct dt2_backend backend = {
@@ -97,6 +105,7 @@ const struct dt2_backend *dt2_backend_entry(uint32_t abi)
         .queue_wait_event = dt2_gpu_queue_wait_event,
         .event_free = dt2_gpu_event_free,
         .peer_check = dt2_gpu_peer_check,
+        .describe = describe,
     };
     return abi == DT2_BACKEND_ABI ? &backend : NULL;
 }

@@ -259,6 +259,11 @@ struct dt2_backend {
      */
     int (*peer_check)(void *driver, dt2_handle destination, dt2_handle source, enum dt2_peer_verdict *verdict,
                       struct dt2_backend_error *err);
+    /*
+     * [optional: nobody is told] What of the vendor's the driver works with, for people: "libcudart 12.4 (PATH)". Cut
+     * where `size` bytes are too few; a path is as the file system has it.
+     */
+    int (*describe)(void *driver, char *text, size_t size, struct dt2_backend_error *err);
 };
 
 /* Whether a table, which may be older than this header, has an entry that its first version did not have. */

@@ -308,6 +308,13 @@ static int start(const struct dt2_backend *backend, struct dt2_services *service
     return status;
 }
 
+void dt2_driver_describe(const struct dt2_driver *driver, char *text, size_t size)
+{
+    if (!DT2_BACKEND_HAS(driver->backend, describe) ||
+        driver->backend->describe(driver->self, text, size, NULL) != DT2_BACKEND_OK)
+        text[0] = '\0';
+}
+
 static int add_missing(struct search *search, const struct candidate *candidate, int status, const char *reason)
 {
     struct dt2_modules *modules = search->modules;
@@ -345,8 +352,11 @@ static int open_candidate(struct search *search, const struct candidate *candida
             return DT2_ENOMEM;
         return add_missing(search, candidate, status, reason.text);
     }
-    dt2_log_line(search->log, DT2_LOG_DEBUG, "driver %s (%s): %u devices", candidate->name, candidate->path,
-                 modules->drivers[modules->count].device_count);
+    const struct dt2_driver *opened = &modules->drivers[modules->count];
+    char about[512];
+    dt2_driver_describe(opened, about, sizeof about);
+    dt2_log_line(search->log, DT2_LOG_DEBUG, "driver %s (%s): %u devices%s%s", candidate->name, candidate->path,
+                 opened->device_count, *about ? ", on " : "", about);
     modules->libraries[modules->count++] = library;
     return DT2_OK;
 }

@@ -22,6 +22,8 @@ struct dt2_driver {
     void *self; /* first argument of the backend's functions */
     uint32_t device_count;
 };
+/* What it works with, for people; empty where it does not tell. */
+void dt2_driver_describe(const struct dt2_driver *driver, char *text, size_t size);
 
 /* Whether a driver had no memory for its own bookkeeping: no want of a device's, which goes by the vendor's name. */
 static inline bool dt2_lacks_bookkeeping(const struct dt2_backend_error *failure)

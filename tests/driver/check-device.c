@@ -57,6 +57,12 @@ void check_identity(struct subject *s)
     ok(info->max_alloc_bytes <= info->total_bytes || info->max_alloc_bytes == DT2_UNKNOWN,
        "%s: one buffer is not larger than the device", s->name);
 
+    if (HAS(s, describe)) {
+        char text[512] = "", cut[4] = "???";
+        good(s, CALL(s, describe, text, sizeof text), "the driver describes itself");
+        good(s, CALL(s, describe, cut, sizeof cut), "it does so in 3 characters");
+        ok(text[0] && strncmp(text, cut, 3) == 0 && !cut[3], "%s: it works with %s", s->name, text);
+    }
     memset(&again, 0x55, sizeof again);
     again.struct_size = sizeof again;
     ok(CALL(s, device_info, s->index, &again) == 0 && strcmp(again.model, info->model) == 0 &&
