@@ -26,8 +26,12 @@
  * - Objects are opaque. What a function returns as `const` belongs to the object it was asked of and
  *   lives as long as that object; what it returns as non-const belongs to the caller. Every
  *   ..._free, ..._destroy and ..._unref accepts NULL.
- * - Structs of options begin with struct_size. Start from their ..._INIT, which sets it with the
- *   defaults: later versions of the library may add members at the end.
+ * - Structs of options, and those that a function fills for its caller, begin with struct_size. Start
+ *   from their ..._INIT, which sets it with the defaults. Later versions of the library may add members
+ *   at the end; programs that were built before go on as they are. Options of a newer program that ask
+ *   for what this library does not know are DT2_EUSAGE.
+ * - Structs that the library owns may grow at their end too, so arrays of them are arrays of pointers.
+ *   Those of which programs pass arrays (dt2_block, dt2_limit), and dt2_error, never change.
  * - Sizes are bytes in uint64_t; a number that nobody can tell is DT2_UNKNOWN. Speeds are in 10^9
  *   bytes a second ("gbps"), negative when unknown. Times are nanoseconds.
  * - The library never aborts, exits or prints, and leaves errno as it was.

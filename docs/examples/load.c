@@ -52,7 +52,7 @@ static void print_shares(const struct dt2_model *model)
 {
     const struct dt2_model_stats *stats = dt2_model_statistics(model);
     for (size_t i = 0; i < stats->device_count; i++)
-        printf("%-9s %12" PRIu64 " bytes\n", stats->devices[i].device, stats->devices[i].bytes);
+        printf("%-9s %12" PRIu64 " bytes\n", stats->devices[i]->device, stats->devices[i]->bytes);
 }
 
 /* Copies a tensor from wherever it lies into host memory. */
@@ -79,7 +79,7 @@ static int read_back(struct dt2_model *model, size_t index, struct dt2_error *er
 static int show_tensor(struct dt2_model *model, const char *name, struct dt2_error *err)
 {
     size_t index;
-    struct dt2_native native;
+    struct dt2_native native = DT2_NATIVE_INIT;
     int rc = dt2_model_find(model, name, &index, err);
     if (rc == 0)
         rc = dt2_model_borrow(model, err); /* from here to dt2_model_return() nobody ejects it */

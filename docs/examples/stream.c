@@ -52,7 +52,7 @@ static int run_block(struct dt2_session *session, size_t index, uint64_t *sum, s
     if (rc < 0)
         return rc;
     for (size_t i = 0; rc == 0 && i < block->tensor_count; i++) {
-        struct dt2_native native;
+        struct dt2_native native = DT2_NATIVE_INIT;
         rc = dt2_session_native(session, block->tensors[i], &native, err);
         if (rc == 0)
             *sum = compute(*sum, native.handle, dt2_model_tensor(model, block->tensors[i])->bytes);
@@ -70,8 +70,8 @@ static int run_pass(struct dt2_session *session, unsigned number, struct dt2_err
     if (rc < 0)
         return rc;
     dt2_session_next_pass(session);
-    struct dt2_session_stats stats;
-    dt2_session_statistics(session, DT2_SESSION_LAST_PASS, &stats);
+    struct dt2_session_stats stats = DT2_SESSION_STATS_INIT;
+    dt2_session_statistics(session, DT2_SESSION_LAST_PASS, &stats, NULL);
     printf("pass %u: %016" PRIx64 ", %" PRIu64 " bytes streamed, %" PRIu64 " of %" PRIu64
            " blocks there in time, %.1f ms waited\n",
            number, sum, stats.bytes, stats.hits, stats.acquires, (double)stats.stall_ns / 1e6);
@@ -81,11 +81,11 @@ static int run_pass(struct dt2_session *session, unsigned number, struct dt2_err
 static int run(struct dt2_model *model, struct dt2_error *err)
 {
     struct dt2_session *session;
-    struct dt2_session_info info;
+    struct dt2_session_info info = DT2_SESSION_INFO_INIT;
     int rc = dt2_session_open(model, NULL, &session, err); /* borrows the model */
     if (rc < 0)
         return rc;
-    dt2_session_info(session, &info);
+    dt2_session_info(session, &info, NULL);
     printf("%zu of %zu blocks stream to %s, through a window of %" PRIu64 " bytes\n", info.streamed_blocks,
            dt2_model_block_count(model), info.compute_device, info.window_bytes);
     for (unsigned i = 1; rc == 0 && i <= 3; i++)

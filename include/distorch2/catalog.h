@@ -40,7 +40,7 @@ struct dt2_catalog_entry {
  * Opens a catalogue and scans it. `log` receives warnings, now and at each refresh: what is malformed in a YAML file
  * (with file, line and what was expected; the other sections stand), dangling links. `log` and `options` may be NULL.
  * Errors: DT2_EFAILED when a file of extra_model_paths cannot be read, or a path is relative and there is no working
- * directory; DT2_EUSAGE for a category that is no name, or a struct_size of 0; DT2_ENOMEM. A folder that does not
+ * directory; DT2_EUSAGE for a category that is no name, or a struct_size below that of the first version; DT2_ENOMEM. A folder that does not
  * exist gives nothing. An empty catalogue is no error. Names that are not UTF-8 are skipped with a warning.
  */
 DT2_PUBLIC int dt2_catalog_open(const struct dt2_catalog_options *options, dt2_log_fn *log, void *log_data,
@@ -49,9 +49,11 @@ DT2_PUBLIC void dt2_catalog_free(struct dt2_catalog *catalog);
 
 /* What dt2_catalog_refresh() saw. */
 struct dt2_catalog_changes {
+    size_t struct_size;
     size_t added;   /* paths that are listed now and were not before */
     size_t removed; /* paths that were listed before and are not now */
 };
+#define DT2_CATALOG_CHANGES_INIT { sizeof(struct dt2_catalog_changes), 0, 0 }
 
 /*
  * Looks again: one stat for a directory that has not changed. `changes` may be NULL. Entries and names returned

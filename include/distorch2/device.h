@@ -44,7 +44,7 @@ struct dt2_device {
     uint64_t fixed_bytes;     /* what the driver takes once when the device is used at all (its context) */
     const char *const *budgets;
     size_t budget_count;
-    const struct dt2_link *links;
+    const struct dt2_link *const *links;
     size_t link_count;
 };
 

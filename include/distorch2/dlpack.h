@@ -17,9 +17,11 @@ enum dt2_dlpack_kind {
 
 /* Where DLPack says that a tensor is: DLDeviceType and the number of the device in its runtime. */
 struct dt2_dlpack_device {
+    size_t struct_size;
     int32_t type;
     int32_t id;
 };
+#define DT2_DLPACK_DEVICE_INIT { sizeof(struct dt2_dlpack_device), 0, 0 }
 
 /*
  * A tensor of a model as a DLPack structure of that kind, which the caller owns until it calls the structure's own deleter.

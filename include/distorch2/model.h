@@ -30,7 +30,7 @@ struct dt2_progress {
     uint64_t done_bytes;
     uint64_t total_bytes;
     uint64_t elapsed_ns; /* of loading, or of verifying */
-    const struct dt2_progress_device *devices;
+    const struct dt2_progress_device *const *devices;
     size_t device_count;
 };
 
@@ -74,7 +74,7 @@ DT2_PUBLIC int dt2_model_plan(struct dt2_context *context, const struct dt2_bloc
  * one reference, which is the caller's; the context holds another until the model is unloaded. Two threads may
  * load into one context at once: one at a time decides, ejects and allocates, then both read.
  *
- * Errors: as dt2_model_plan(); DT2_EUSAGE for a struct_size below that of DT2_LOAD_OPTIONS_INIT; DT2_EBUSY when
+ * Errors: as dt2_model_plan(); DT2_EUSAGE for options or a request that do not begin with their struct_size; DT2_EBUSY when
  * a model was borrowed while it was to be ejected; DT2_ENOFIT also when an allocation fails although the plan
  * fitted; DT2_EFAILED when reading or copying fails, the file changes meanwhile, or verification finds a
  * difference; DT2_ECANCELLED.
@@ -127,12 +127,14 @@ DT2_PUBLIC const struct dt2_plan *dt2_model_applied_plan(const struct dt2_model 
 
 /* Where a tensor lives, in the terms of the device's own runtime. */
 struct dt2_native {
+    size_t struct_size;
     const char *device;
     /* Host, CUDA, HIP: the address of the tensor's first byte; offset is 0. OpenCL: the cl_mem; the tensor begins at
      * `offset` bytes in it. NULL for a tensor of 0 bytes. It belongs to the model: never free or release it. */
     void *handle;
     uint64_t offset;
 };
+#define DT2_NATIVE_INIT { sizeof(struct dt2_native), NULL, NULL, 0 }
 
 DT2_PUBLIC size_t dt2_model_tensor_count(const struct dt2_model *model);
 /* Name, dtype, shape, bytes, and the file it came from; valid as long as the handle. NULL for a wrong index. */
@@ -178,7 +180,7 @@ struct dt2_model_stats {
     uint64_t ns;             /* from the request to the last byte, allocation included, verification not */
     uint64_t staging_bytes;  /* host memory that was taken for staging */
     uint64_t verified_bytes; /* DT2_UNKNOWN: not verified */
-    const struct dt2_device_stats *devices; /* one for each share, in the plan's order */
+    const struct dt2_device_stats *const *devices; /* one for each share, in the plan's order */
     size_t device_count;
     const char *const *ejected; /* names of the models that this load ejected, in order */
     size_t ejected_count;

@@ -134,7 +134,7 @@ struct dt2_share {
  * defaults. The plan keeps copies of the names it needs; `devices`, `blocks` and `request` may be freed before
  * it. Free it with dt2_plan_free(). eject_models and release play no part here.
  * Errors: DT2_EUSAGE for a bad allocation string, with a caret under the offending character, a value out of
- * range, a block whose tensors do not sum to its bytes, or a struct_size below that of DT2_REQUEST_INIT; DT2_ENOENT for a device that does not exist (in a
+ * range, a block whose tensors do not sum to its bytes, or a struct_size below that of the first version; DT2_ENOENT for a device that does not exist (in a
  * string with the caret too); DT2_ENOFIT naming the budget and by how many bytes it is short, and, where one was
  * found, a request near to it that was planned and fits; or the tensor that is above its device's largest allocation.
  */

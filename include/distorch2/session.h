@@ -60,8 +60,8 @@ struct dt2_session_options {
 /*
  * Opens a session on `model`, which it borrows until it is closed: the model is not ejected, and dt2_model_unload() is
  * refused, or waits, as it was asked. Takes the window and the staging memory, and begins to fetch. `options` may be NULL.
- * Errors: DT2_EBUSY when the model is not loaded any more; DT2_EUSAGE for a struct_size below that of
- * DT2_SESSION_OPTIONS_INIT, for a window that cannot hold the largest block (the text says how much would), and for a stream
+ * Errors: DT2_EBUSY when the model is not loaded any more; DT2_EUSAGE for options without their
+ * struct_size, for a window that cannot hold the largest block (the text says how much would), and for a stream
  * where the compute device has none; DT2_ENOFIT for a window above what the plan's budgets leave, for memory that is not
  * there, and for a block above the compute device's largest allocation; DT2_EFAILED from the driver.
  */
@@ -134,6 +134,7 @@ DT2_PUBLIC void dt2_session_next_pass(struct dt2_session *session);
 
 /* What a session did. Resident blocks are not counted. */
 struct dt2_session_stats {
+    size_t struct_size;
     uint64_t passes;       /* that have ended */
     uint64_t bytes;        /* of blocks copied to the compute device */
     uint64_t acquires;     /* of streamed blocks */
@@ -142,12 +143,15 @@ struct dt2_session_stats {
     uint64_t stall_ns;     /* that the host waited in acquires */
     uint64_t window_bytes; /* of the window in use at the most */
 };
+#define DT2_SESSION_STATS_INIT { sizeof(struct dt2_session_stats), 0, 0, 0, 0, 0, 0, 0 }
 enum dt2_session_span { DT2_SESSION_TOTAL, DT2_SESSION_THIS_PASS, DT2_SESSION_LAST_PASS };
-DT2_PUBLIC void dt2_session_statistics(struct dt2_session *session, enum dt2_session_span span,
-                                       struct dt2_session_stats *stats);
+/* Errors: DT2_EUSAGE for another span, or a struct_size that was not set. */
+DT2_PUBLIC int dt2_session_statistics(struct dt2_session *session, enum dt2_session_span span,
+                                      struct dt2_session_stats *stats, struct dt2_error *err);
 
 /* What a session has, and will do. */
 struct dt2_session_info {
+    size_t struct_size;
     const char *compute_device; /* valid as long as the session */
     uint64_t pass_bytes;     /* that lie on donors: what a pass streams, unless the window can hold on to some */
     uint64_t largest_bytes;  /* the largest of these blocks as it lies in the window: the least window */
@@ -157,7 +161,9 @@ struct dt2_session_info {
     size_t streamed_blocks;
     bool parked;
 };
-DT2_PUBLIC void dt2_session_info(struct dt2_session *session, struct dt2_session_info *info);
+#define DT2_SESSION_INFO_INIT { sizeof(struct dt2_session_info), NULL, 0, 0, 0, 0, 0, 0, false }
+/* Errors: DT2_EUSAGE for a struct_size that was not set. */
+DT2_PUBLIC int dt2_session_info(struct dt2_session *session, struct dt2_session_info *info, struct dt2_error *err);
 /* What the session has to say, a sentence each: a memory that could not be pinned. NULL for a wrong index. */
 DT2_PUBLIC size_t dt2_session_note_count(const struct dt2_session *session);
 DT2_PUBLIC const char *dt2_session_note(const struct dt2_session *session, size_t index);

@@ -64,6 +64,13 @@ class error(Structure):
     _fields_ = [("code", c_int), ("text", c_char * 2048), ("suggestion", c_char * 1024)]
 
 
+class _Result(Structure):
+    """A structure that C fills: struct_size says what there is room for."""
+
+    def __init__(self, *values: object, **members: object) -> None:
+        super().__init__(ctypes.sizeof(self), *values, **members)
+
+
 log_fn = CFUNCTYPE(None, c_void_p, c_int, c_char_p)
 
 
@@ -101,7 +108,7 @@ class device(Structure):
         ("fixed_bytes", c_uint64),
         ("budgets", POINTER(c_char_p)),
         ("budget_count", c_size_t),
-        ("links", POINTER(link)),
+        ("links", POINTER(POINTER(link))),
         ("link_count", c_size_t),
     ]
 
@@ -128,8 +135,8 @@ class catalog_entry(Structure):
     _fields_ = [("name", c_char_p), ("path", c_char_p), ("folder", c_char_p)]
 
 
-class catalog_changes(Structure):
-    _fields_ = [("added", c_size_t), ("removed", c_size_t)]
+class catalog_changes(_Result):
+    _fields_ = [("struct_size", c_size_t), ("added", c_size_t), ("removed", c_size_t)]
 
 
 class tensor(Structure):
@@ -216,7 +223,7 @@ class progress(Structure):
         ("done_bytes", c_uint64),
         ("total_bytes", c_uint64),
         ("elapsed_ns", c_uint64),
-        ("devices", POINTER(progress_device)),
+        ("devices", POINTER(POINTER(progress_device))),
         ("device_count", c_size_t),
     ]
 
@@ -237,8 +244,8 @@ class load_options(Structure):
     ]
 
 
-class native(Structure):
-    _fields_ = [("device", c_char_p), ("handle", c_void_p), ("offset", c_uint64)]
+class native(_Result):
+    _fields_ = [("struct_size", c_size_t), ("device", c_char_p), ("handle", c_void_p), ("offset", c_uint64)]
 
 
 class device_stats(Structure):
@@ -251,7 +258,7 @@ class model_stats(Structure):
         ("ns", c_uint64),
         ("staging_bytes", c_uint64),
         ("verified_bytes", c_uint64),
-        ("devices", POINTER(device_stats)),
+        ("devices", POINTER(POINTER(device_stats))),
         ("device_count", c_size_t),
         ("ejected", POINTER(c_char_p)),
         ("ejected_count", c_size_t),
@@ -270,8 +277,9 @@ class session_options(Structure):
     ]
 
 
-class session_stats(Structure):
+class session_stats(_Result):
     _fields_ = [
+        ("struct_size", c_size_t),
         ("passes", c_uint64),
         ("bytes", c_uint64),
         ("acquires", c_uint64),
@@ -282,8 +290,9 @@ class session_stats(Structure):
     ]
 
 
-class session_info(Structure):
+class session_info(_Result):
     _fields_ = [
+        ("struct_size", c_size_t),
         ("compute_device", c_char_p),
         ("pass_bytes", c_uint64),
         ("largest_bytes", c_uint64),
@@ -295,8 +304,8 @@ class session_info(Structure):
     ]
 
 
-class dlpack_device(Structure):
-    _fields_ = [("type", c_int32), ("id", c_int32)]
+class dlpack_device(_Result):
+    _fields_ = [("struct_size", c_size_t), ("type", c_int32), ("id", c_int32)]
 
 
 _handle = c_void_p  # any opaque struct
@@ -410,8 +419,8 @@ FUNCTIONS = {
     "dt2_session_native": (c_int, [_handle, c_size_t, POINTER(native), _err]),
     "dt2_session_use_stream": (c_int, [_handle, c_void_p, _err]),
     "dt2_session_next_pass": (None, [_handle]),
-    "dt2_session_statistics": (None, [_handle, c_int, POINTER(session_stats)]),
-    "dt2_session_info": (None, [_handle, POINTER(session_info)]),
+    "dt2_session_statistics": (c_int, [_handle, c_int, POINTER(session_stats), _err]),
+    "dt2_session_info": (c_int, [_handle, POINTER(session_info), _err]),
     "dt2_session_note_count": (c_size_t, [_handle]),
     "dt2_session_note": (c_char_p, [_handle, c_size_t]),
     "dt2_session_streams": (c_bool, [_handle, c_size_t]),

@@ -68,7 +68,7 @@ def _speed(gbps: float) -> Optional[float]:
 
 
 def _device(raw: _native.device) -> Device:
-    links = (raw.links[i] for i in range(raw.link_count))
+    links = (raw.links[i][0] for i in range(raw.link_count))
     return Device(
         name=raw.name.decode(),
         aliases=texts(raw.aliases, raw.alias_count),

@@ -48,7 +48,7 @@ class Progress:
 
 
 def progress_of(raw: _native.progress) -> Progress:
-    devices = (raw.devices[i] for i in range(raw.device_count))
+    devices = (raw.devices[i][0] for i in range(raw.device_count))
     return Progress(
         model=os.fsdecode(raw.model),
         verifying=raw.verifying,
@@ -144,7 +144,7 @@ class Model(Handle):
     def statistics(self) -> Statistics:
         """What the load did."""
         raw = lib.dt2_model_statistics(self._ptr)[0]
-        devices = (raw.devices[i] for i in range(raw.device_count))
+        devices = (raw.devices[i][0] for i in range(raw.device_count))
         return Statistics(
             bytes=raw.bytes,
             seconds=raw.ns / 1e9,

@@ -206,7 +206,7 @@ class Session(Handle):
     def statistics(self, span: Span = Span.TOTAL) -> SessionStatistics:
         """What it did in all, in this pass, or in the last one."""
         raw = _native.session_stats()
-        lib.dt2_session_statistics(self._ptr, int(span), byref(raw))
+        call(lib.dt2_session_statistics, self._ptr, int(span), byref(raw))
         return SessionStatistics(
             raw.passes, raw.bytes, raw.acquires, raw.hits, raw.stalls, raw.stall_ns / 1e9, raw.window_bytes
         )
@@ -215,7 +215,7 @@ class Session(Handle):
     def info(self) -> SessionInfo:
         """What it has, and will do."""
         raw = _native.session_info()
-        lib.dt2_session_info(self._ptr, byref(raw))
+        call(lib.dt2_session_info, self._ptr, byref(raw))
         return SessionInfo(
             raw.compute_device.decode(),
             raw.pass_bytes,

@@ -13,6 +13,8 @@ libdistorch2_core_la_SOURCES += \
 	src/base/notes.h \
 	src/base/size.c \
 	src/base/size.h \
+	src/base/sized.c \
+	src/base/sized.h \
 	src/base/text.c \
 	src/base/text.h
 
@@ -20,3 +22,8 @@ check_PROGRAMS += tests/unit/test-base
 TESTS += tests/unit/test-base
 tests_unit_test_base_SOURCES = tests/unit/test-base.c tests/support/tap.h
 tests_unit_test_base_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += tests/unit/test-sized
+TESTS += tests/unit/test-sized
+tests_unit_test_sized_SOURCES = tests/unit/test-sized.c tests/support/tap.h
+tests_unit_test_sized_LDADD = $(TEST_LIBS)

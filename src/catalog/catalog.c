@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/sized.h"
 #include <string.h>
 
 static int make(struct dt2_catalog *catalog, const struct dt2_catalog_options *options, struct dt2_error *err)
@@ -16,15 +17,18 @@ static int make(struct dt2_catalog *catalog, const struct dt2_catalog_options *o
     return rc;
 }
 
+static const struct dt2_sized sized_options =
+    DT2_SIZED(struct dt2_catalog_options, category, "the catalogue options'", "DT2_CATALOG_OPTIONS_INIT");
+static const struct dt2_sized sized_changes =
+    DT2_SIZED(struct dt2_catalog_changes, removed, "the changes'", "DT2_CATALOG_CHANGES_INIT");
+
 int dt2_catalog_open(const struct dt2_catalog_options *options, dt2_log_fn *log, void *log_data,
                      struct dt2_catalog **catalog, struct dt2_error *err)
 {
     DT2_KEEP_ERRNO;
     struct dt2_catalog_options known = DT2_CATALOG_OPTIONS_INIT;
-    if (options && options->struct_size == 0)
-        return dt2_fail(err, DT2_EUSAGE, "dt2_catalog_options: struct_size is 0; set it with DT2_CATALOG_OPTIONS_INIT");
-    if (options)
-        memcpy(&known, options, dt2_min(options->struct_size, sizeof known));
+    if (dt2_options_read(&sized_options, options, &known, err) < 0)
+        return DT2_EUSAGE;
     struct dt2_catalog *made = dt2_alloc(1, sizeof *made);
     if (!made)
         return dt2_fail_nomem(err);
@@ -56,8 +60,10 @@ static int replace(struct dt2_catalog *catalog, struct dt2_search *search, struc
     int rc = dt2_scan_make(search->folders, search->count, &catalog->scan, &catalog->log, &scan, err);
     if (rc < 0)
         return rc;
-    if (changes)
-        *changes = dt2_scan_compare(&catalog->scan, &scan);
+    if (changes) {
+        const struct dt2_catalog_changes found = dt2_scan_compare(&catalog->scan, &scan);
+        dt2_result_write(&sized_changes, &found, changes);
+    }
     dt2_scan_clear(&catalog->scan);
     catalog->scan = scan;
     return 0;
@@ -66,6 +72,8 @@ static int replace(struct dt2_catalog *catalog, struct dt2_search *search, struc
 int dt2_catalog_refresh(struct dt2_catalog *catalog, struct dt2_catalog_changes *changes, struct dt2_error *err)
 {
     DT2_KEEP_ERRNO;
+    if (changes && dt2_result_check(&sized_changes, changes, err) < 0)
+        return DT2_EUSAGE;
     if (dt2_search_stands(&catalog->search, &catalog->sources))
         return replace(catalog, &catalog->search, changes, err);
     struct dt2_search search;

@@ -72,7 +72,7 @@ static void print_links(const struct dt2_devices *devices)
     for (size_t i = 0; i < dt2_devices_count(devices); i++) {
         const struct dt2_device *device = dt2_devices_get(devices, i);
         for (size_t j = 0; j < device->link_count; j++) {
-            const struct dt2_link *link = &device->links[j];
+            const struct dt2_link *link = device->links[j];
             char rate[CLI_NUMBER_SIZE];
             if (link->nominal_gbps < 0 && link->measured_gbps < 0)
                 continue;

@@ -37,7 +37,7 @@ static json_t *load_json(const struct dt2_model *model, const struct dt2_file *f
     for (size_t i = 0; i < stats->ejected_count; i++)
         cli_json_append(ejected, cli_json_text(stats->ejected[i]));
     for (size_t i = 0; i < stats->device_count; i++) {
-        const struct dt2_device_stats *device = &stats->devices[i];
+        const struct dt2_device_stats *device = stats->devices[i];
         json_t *entry = json_object();
         cli_json_set(entry, "device", cli_json_text(device->device));
         cli_json_append(devices, speed_json(entry, device->bytes, device->ns));
@@ -86,7 +86,7 @@ static void print_load(const struct dt2_model *model, uint64_t arrived)
     printf("%s%s%s\n", cli_bold(), title, cli_normal());
     free(title);
     for (size_t i = 0; i < stats->device_count; i++)
-        add_row(table, &stats->devices[i], stats->bytes, verified);
+        add_row(table, stats->devices[i], stats->bytes, verified);
     add_row(table, &(struct dt2_device_stats){ "total", stats->bytes, stats->ns }, stats->bytes, verified);
     cli_table_print(table, 2);
     cli_table_destroy(table);

@@ -95,7 +95,7 @@ static unsigned draw(const struct drawing *drawing, const struct dt2_progress *n
     free(name);
     size_t shown = now->device_count + 3 <= rows ? now->device_count : 0;
     for (size_t i = 0; i < shown; i++)
-        draw_bar(drawing, now->devices[i].device, now->devices[i].done_bytes, now->devices[i].total_bytes);
+        draw_bar(drawing, now->devices[i]->device, now->devices[i]->done_bytes, now->devices[i]->total_bytes);
     draw_bar(drawing, "total", now->done_bytes, now->total_bytes);
     return (unsigned)shown + 2;
 }
@@ -112,7 +112,7 @@ static void show_bars(const char *phase, const struct dt2_progress *now, uint64_
     cli_term_size(STDERR_FILENO, &columns, &rows);
     drawing.width = columns - 1;
     for (size_t i = 0; i < now->device_count; i++) {
-        int width = (int)cli_columns(now->devices[i].device);
+        int width = (int)cli_columns(now->devices[i]->device);
         drawing.label_width = width > drawing.label_width ? width : drawing.label_width;
     }
     unsigned lines = draw(&drawing, now, rows);
@@ -143,9 +143,9 @@ static void show_json(const char *phase, const struct dt2_progress *now, uint64_
     json_t *object = json_object(), *devices = json_array();
     for (size_t i = 0; i < now->device_count; i++) {
         json_t *device = json_object();
-        cli_json_set(device, "device", cli_json_text(now->devices[i].device));
-        cli_json_set(device, "done_bytes", cli_json_bytes(now->devices[i].done_bytes));
-        cli_json_set(device, "total_bytes", cli_json_bytes(now->devices[i].total_bytes));
+        cli_json_set(device, "device", cli_json_text(now->devices[i]->device));
+        cli_json_set(device, "done_bytes", cli_json_bytes(now->devices[i]->done_bytes));
+        cli_json_set(device, "total_bytes", cli_json_bytes(now->devices[i]->total_bytes));
         cli_json_append(devices, device);
     }
     cli_json_set(object, "phase", cli_json_text(phase));

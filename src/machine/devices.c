@@ -78,14 +78,16 @@ int dt2_devices_charge(struct dt2_devices *devices, size_t index, const char *bu
 int dt2_devices_add_link(struct dt2_devices *devices, size_t index, const struct dt2_link *link, struct dt2_error *err)
 {
     struct dt2_device *device = &devices->devices[index];
-    struct dt2_link *longer = dt2_pool_alloc(devices->pool, device->link_count + 1, sizeof *longer);
-    if (!longer)
+    const struct dt2_link **longer = dt2_pool_alloc(devices->pool, device->link_count + 1, sizeof *longer);
+    struct dt2_link *made = dt2_pool_alloc(devices->pool, 1, sizeof *made);
+    if (!longer || !made)
+        return dt2_fail_nomem(err);
+    *made = *link;
+    if (!dt2_pool_strdup(devices->pool, link->to, &made->to))
         return dt2_fail_nomem(err);
     for (size_t i = 0; i < device->link_count; i++)
         longer[i] = device->links[i];
-    longer[device->link_count] = *link;
-    if (!dt2_pool_strdup(devices->pool, link->to, &longer[device->link_count].to))
-        return dt2_fail_nomem(err);
+    longer[device->link_count] = made;
     device->links = longer;
     device->link_count++;
     return 0;

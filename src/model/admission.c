@@ -129,15 +129,13 @@ static int note_ejected(const struct dt2_admission *admission, const struct dt2_
                          request->release ? "" : " (models of this context only: nobody can free those of other programs)");
 }
 
-int dt2_admission_make(struct dt2_context *context, const struct dt2_blocks *blocks, const struct dt2_request *request,
+int dt2_admission_make(struct dt2_context *context, const struct dt2_blocks *blocks, const struct dt2_request *given,
                        bool may_release, struct dt2_admission *admission, struct dt2_error *err)
 {
-    static const struct dt2_request defaults = DT2_REQUEST_INIT;
-    if (!request)
-        request = &defaults;
-    if (request->struct_size < sizeof *request)
-        return dt2_fail(err, DT2_EUSAGE, "the request's struct_size is %zu; start from DT2_REQUEST_INIT",
-                        request->struct_size);
+    struct dt2_request read;
+    if (dt2_request_read(given, &read, err) < 0)
+        return DT2_EUSAGE;
+    const struct dt2_request *request = &read;
     struct dt2_shortage shortage = { 0 };
     *admission = (struct dt2_admission){ 0 };
     int rc = decide(context, blocks, request, admission, &shortage, err);

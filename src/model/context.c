@@ -3,21 +3,19 @@
 #include "base/alloc.h"
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/sized.h"
 #include "model/model.h"
 #include <string.h>
 
-/* The options as the first version had them: what came later is not read from a program that is older. */
-#define FIRST_OPTIONS_BYTES (offsetof(struct dt2_context_options, backend_path) + sizeof(char *))
+static const struct dt2_sized sized_options =
+    DT2_SIZED(struct dt2_context_options, backend_path, "the context options'", "DT2_CONTEXT_OPTIONS_INIT");
 
 int dt2_context_create(const struct dt2_context_options *options, struct dt2_context **context, struct dt2_error *err)
 {
     DT2_KEEP_ERRNO;
     struct dt2_context_options how = DT2_CONTEXT_OPTIONS_INIT;
-    if (options && options->struct_size < FIRST_OPTIONS_BYTES)
-        return dt2_fail(err, DT2_EUSAGE, "the context options' struct_size is %zu; start from DT2_CONTEXT_OPTIONS_INIT",
-                        options->struct_size);
-    if (options)
-        memcpy(&how, options, options->struct_size < sizeof how ? options->struct_size : sizeof how);
+    if (dt2_options_read(&sized_options, options, &how, err) < 0)
+        return DT2_EUSAGE;
     struct dt2_context *made = dt2_alloc(1, sizeof *made);
     if (!made)
         return dt2_fail_nomem(err);

@@ -3,12 +3,16 @@
 #include "base/alloc.h"
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/sized.h"
 #include "model/model.h"
 #include <sched.h>
 #include <string.h>
 
 #define STAGING_BYTES ((uint64_t)64 << 20)
 #define THREADS_MOST 16
+
+static const struct dt2_sized sized_options =
+    DT2_SIZED(struct dt2_load_options, progress_data, "the load options'", "DT2_LOAD_OPTIONS_INIT");
 
 /* Processors that this process may use, at most 16. */
 static unsigned default_threads(void)
@@ -26,6 +30,7 @@ struct reporter {
     const struct dt2_model *model;
     const struct dt2_load_options *options;
     struct dt2_progress_device *devices;
+    const struct dt2_progress_device **pointers; /* to these */
     bool verifying;
     uint64_t begin_ns;
 };
@@ -38,12 +43,13 @@ static int report(void *data)
     struct dt2_progress progress = { .model = model->name,
                                      .verifying = reporter->verifying,
                                      .elapsed_ns = dt2_now_ns() - reporter->begin_ns,
-                                     .devices = reporter->devices,
+                                     .devices = reporter->pointers,
                                      .device_count = count };
     for (size_t i = 0; i < count; i++) {
         const struct dt2_share *share = dt2_plan_share(model->plan, i);
         reporter->devices[i] = (struct dt2_progress_device){ share->device, atomic_load(&model->lanes[i].done_bytes),
                                                              share->bytes };
+        reporter->pointers[i] = &reporter->devices[i];
         progress.done_bytes += reporter->devices[i].done_bytes;
         progress.total_bytes += share->bytes;
     }
@@ -137,15 +143,17 @@ static int keep_statistics(struct dt2_model *model, const struct dt2_load *load,
                            struct dt2_error *err)
 {
     size_t count = dt2_plan_share_count(model->plan);
-    struct dt2_device_stats *devices = dt2_alloc(count, sizeof *devices);
-    if (!devices)
+    struct dt2_device_stats *devices = model->device_stats = dt2_alloc(count, sizeof *devices);
+    const struct dt2_device_stats **pointers = dt2_alloc(count, sizeof *pointers);
+    model->stats.devices = pointers;
+    if (!devices || !pointers)
         return dt2_fail_nomem(err);
-    model->stats.devices = devices;
     model->stats.device_count = count;
     for (size_t i = 0; i < count; i++) {
         const struct dt2_share *share = dt2_plan_share(model->plan, i);
         uint64_t end_ns = atomic_load(&model->lanes[i].end_ns);
         devices[i] = (struct dt2_device_stats){ share->device, share->bytes, dt2_sub_floor(end_ns, begin_ns) };
+        pointers[i] = &devices[i];
         model->stats.bytes += share->bytes;
     }
     model->stats.staging_bytes = load->staging_used_bytes;
@@ -166,9 +174,11 @@ static int transfer(struct dt2_model *model, const struct dt2_file *file, const 
                              .tick = options->progress ? report : NULL,
                              .tick_data = &reporter };
     DT2_AUTO struct dt2_progress_device *devices = dt2_alloc(model->storage.count, sizeof *devices);
-    if (!devices)
+    DT2_AUTO const struct dt2_progress_device **pointers = dt2_alloc(model->storage.count, sizeof *pointers);
+    if (!devices || !pointers)
         return dt2_fail_nomem(err);
     reporter.devices = devices;
+    reporter.pointers = pointers;
     dt2_layout_join(&model->layout, file);
     uint64_t begin_ns = dt2_now_ns();
     int rc = run_phase(&load, &reporter, false, dt2_load_fill, err);
@@ -199,24 +209,21 @@ int dt2_model_load(struct dt2_context *context, const struct dt2_file *file, con
                    struct dt2_error *err)
 {
     DT2_KEEP_ERRNO;
-    static const struct dt2_load_options defaults = DT2_LOAD_OPTIONS_INIT;
+    struct dt2_load_options how = DT2_LOAD_OPTIONS_INIT;
     uint64_t request_ns = dt2_now_ns();
-    if (!options)
-        options = &defaults;
-    if (options->struct_size < sizeof *options)
-        return dt2_fail(err, DT2_EUSAGE, "the load options' struct_size is %zu; start from DT2_LOAD_OPTIONS_INIT",
-                        options->struct_size);
     struct dt2_model *made;
-    int rc = dt2_blocks_check(blocks, file, err);
+    int rc = dt2_options_read(&sized_options, options, &how, err);
     if (rc == 0)
-        rc = dt2_model_create(context, file, blocks, options->name, &made, err);
+        rc = dt2_blocks_check(blocks, file, err);
+    if (rc == 0)
+        rc = dt2_model_create(context, file, blocks, how.name, &made, err);
     if (rc < 0)
         return rc;
     pthread_mutex_lock(&context->admission);
     rc = admit(made, blocks, request, err);
     pthread_mutex_unlock(&context->admission);
     if (rc == 0)
-        rc = transfer(made, file, options, request_ns, err);
+        rc = transfer(made, file, &how, request_ns, err);
     settle(made, rc == 0);
     if (rc < 0) {
         dt2_model_unref(made);

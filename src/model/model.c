@@ -2,6 +2,7 @@
 /* A model as a handle: counted, borrowed, unloaded, asked. */
 #include "base/alloc.h"
 #include "base/error.h"
+#include "base/sized.h"
 #include "model/model.h"
 #include <inttypes.h>
 #include <string.h>
@@ -45,6 +46,7 @@ void dt2_model_unref(struct dt2_model *model)
         dt2_release((void *)(uintptr_t)model->stats.ejected[i]);
     dt2_release((void *)(uintptr_t)model->stats.ejected);
     dt2_release((void *)(uintptr_t)model->stats.devices);
+    dt2_release(model->device_stats);
     dt2_release(model->lanes);
     dt2_layout_clear(&model->layout);
     dt2_plan_free(model->plan);
@@ -219,6 +221,8 @@ static const struct dt2_slab *slab_of(const struct dt2_model *model, const struc
     return &model->storage.stores[place->share].slabs[place->slab];
 }
 
+const struct dt2_sized dt2_sized_native = DT2_SIZED(struct dt2_native, offset, "the result's", "DT2_NATIVE_INIT");
+
 static int native_of(const struct dt2_model *model, size_t index, struct dt2_native *native, struct dt2_error *err)
 {
     const struct dt2_place *place = &model->layout.places[index];
@@ -241,7 +245,9 @@ int dt2_model_native(const struct dt2_model *model, size_t index, struct dt2_nat
     DT2_KEEP_ERRNO;
     struct dt2_model *m = (struct dt2_model *)(uintptr_t)model;
     struct dt2_native found;
-    int rc = check_index(model, index, err);
+    int rc = dt2_result_check(&dt2_sized_native, native, err);
+    if (rc == 0)
+        rc = check_index(model, index, err);
     if (rc == 0)
         rc = dt2_model_borrow_again(m, err);
     if (rc < 0)
@@ -249,7 +255,7 @@ int dt2_model_native(const struct dt2_model *model, size_t index, struct dt2_nat
     rc = native_of(model, index, &found, err);
     dt2_model_return(m);
     if (rc == 0)
-        *native = found;
+        dt2_result_write(&dt2_sized_native, &found, native);
     return rc;
 }
 

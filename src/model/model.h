@@ -4,6 +4,7 @@
 #define DT2_MODEL_MODEL_H
 
 #include "base/log.h"
+#include "base/sized.h"
 #include "load/load.h"
 #include "load/storage.h"
 #include "machine/machine.h"
@@ -47,6 +48,7 @@ struct dt2_model {
     struct dt2_storage storage;
     struct dt2_lane_progress *lanes; /* by share */
     struct dt2_model_stats stats;
+    struct dt2_device_stats *device_stats; /* that they point to */
     _Atomic uint64_t window_bytes; /* on the compute device, that its sessions have taken */
 
     pthread_mutex_t lock; /* guards what follows */
@@ -68,6 +70,7 @@ struct dt2_context {
 /* A model in state LOADING that owns nothing on devices yet, with one reference. */
 int dt2_model_create(struct dt2_context *context, const struct dt2_file *file, const struct dt2_blocks *blocks,
                      const char *name, struct dt2_model **model, struct dt2_error *err);
+extern const struct dt2_sized dt2_sized_native;
 /* Keeps the model's blocks, once it has its table. */
 int dt2_model_keep_blocks(struct dt2_model *model, const struct dt2_blocks *blocks, struct dt2_error *err);
 /* One more borrow for who has one: granted also while somebody waits for borrowers, to unload the model. */
@@ -91,7 +94,7 @@ struct dt2_admission {
     size_t eject_count;
 };
 /* Decides; the caller holds context->admission. Nothing is touched but what request->release frees. */
-int dt2_admission_make(struct dt2_context *context, const struct dt2_blocks *blocks, const struct dt2_request *request,
+int dt2_admission_make(struct dt2_context *context, const struct dt2_blocks *blocks, const struct dt2_request *given,
                        bool may_release, struct dt2_admission *admission, struct dt2_error *err);
 /* Unloads the models of the admission, all or none of them. Errors: DT2_EBUSY when one was borrowed meanwhile. */
 int dt2_admission_eject(struct dt2_admission *admission, struct dt2_error *err);

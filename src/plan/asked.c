@@ -3,7 +3,8 @@
 #include "base/alloc.h"
 #include "base/checked.h"
 #include "base/error.h"
-#include "plan/draft.h"
+#include "base/sized.h"
+#include "plan/plan.h"
 #include <inttypes.h>
 #include <string.h>
 
@@ -155,16 +156,21 @@ uint64_t dt2_request_virtual_vram(const struct dt2_request *request)
     return dt2_request_has_virtual_vram(request) ? request->virtual_vram_bytes : VIRTUAL_VRAM_DEFAULT;
 }
 
+int dt2_request_read(const struct dt2_request *given, struct dt2_request *request, struct dt2_error *err)
+{
+    static const struct dt2_sized sized =
+        DT2_SIZED(struct dt2_request, credit_count, "the request's", "DT2_REQUEST_INIT");
+    *request = (struct dt2_request)DT2_REQUEST_INIT;
+    return dt2_options_read(&sized, given, request, err);
+}
+
 int dt2_asked_make(const struct dt2_devices *devices, const struct dt2_block *blocks, size_t count,
                    const struct dt2_request *request, struct dt2_asked *asked, struct dt2_error *err)
 {
     *asked = (struct dt2_asked){ .devices = devices, .blocks = blocks, .count = count, .request = request };
     asked->virtual_vram_bytes = dt2_request_virtual_vram(request);
     int rc;
-    if (request->struct_size < sizeof *request)
-        rc = dt2_fail(err, DT2_EUSAGE, "the request's struct_size is %zu; start from DT2_REQUEST_INIT",
-                      request->struct_size);
-    else if (asked->virtual_vram_bytes > VIRTUAL_VRAM_MAX)
+    if (asked->virtual_vram_bytes > VIRTUAL_VRAM_MAX)
         rc = dt2_fail(err, DT2_EUSAGE, "virtual VRAM of %.3f GiB is outside 0.0 to 128.0",
                       (double)asked->virtual_vram_bytes / ((uint64_t)1 << 30));
     else if (devices->count == 0)

@@ -33,6 +33,7 @@ struct dt2_asked {
     struct dt2_capacity capacity;
     struct dt2_notes notes;
 };
+/* `request` is one of dt2_request_read(), and stays where it is. */
 int dt2_asked_make(const struct dt2_devices *devices, const struct dt2_block *blocks, size_t count,
                    const struct dt2_request *request, struct dt2_asked *asked, struct dt2_error *err);
 void dt2_asked_clear(struct dt2_asked *asked);

@@ -243,11 +243,13 @@ int dt2_plan_decide(const struct dt2_devices *devices, const struct dt2_block *b
                     const struct dt2_request *request, struct dt2_plan **plan, struct dt2_shortage *shortage,
                     struct dt2_error *err)
 {
-    static const struct dt2_request defaults = DT2_REQUEST_INIT;
+    struct dt2_request read;
     struct dt2_asked asked;
     struct dt2_draft draft;
     *shortage = (struct dt2_shortage){ .bytes = 0 };
-    int rc = dt2_asked_make(devices, blocks, count, request ? request : &defaults, &asked, err);
+    int rc = dt2_request_read(request, &read, err);
+    if (rc == 0)
+        rc = dt2_asked_make(devices, blocks, count, &read, &asked, err);
     if (rc < 0)
         return rc;
     rc = dt2_draft_make(&asked, asked.virtual_vram_bytes, &asked.capacity, &asked.notes, &draft, err);

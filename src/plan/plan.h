@@ -39,6 +39,9 @@ int dt2_plan_decide(const struct dt2_devices *devices, const struct dt2_block *b
                     const struct dt2_request *request, struct dt2_plan **plan, struct dt2_shortage *shortage,
                     struct dt2_error *err);
 
+/* A request as this version has it, with defaults for all that `given` (NULL is fine) does not say. Errors: DT2_EUSAGE. */
+int dt2_request_read(const struct dt2_request *given, struct dt2_request *request, struct dt2_error *err);
+
 /* The request as a JSON object, for the record. NULL without memory. */
 char *dt2_request_json(const struct dt2_request *request);
 

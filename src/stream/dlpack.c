@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/sized.h"
 #include "model/model.h"
 #include "stream/stream.h"
 #include <dlfcn.h>
@@ -28,9 +29,14 @@ struct dl_type {
     uint16_t lanes;
 };
 
+struct dl_device {
+    int32_t type;
+    int32_t id;
+};
+
 struct dl_tensor {
     void *data;
-    struct dt2_dlpack_device device;
+    struct dl_device device;
     int32_t ndim;
     struct dl_type dtype;
     int64_t *shape;
@@ -74,14 +80,14 @@ static const struct {
 } drivers[] = { { "cuda:", DL_CUDA }, { "hip:", DL_ROCM }, { "rocm:", DL_ROCM }, { "opencl:", DL_OPENCL } };
 
 /* DLPack's device for the name under which ours is listed. Host memory is one device there, whatever its nodes. */
-static struct dt2_dlpack_device device_of(const char *name)
+static struct dl_device device_of(const char *name)
 {
     for (size_t i = 0; i < DT2_COUNT(drivers); i++) {
         size_t length = strlen(drivers[i].driver);
         if (strncmp(name, drivers[i].driver, length) == 0)
-            return (struct dt2_dlpack_device){ drivers[i].type, (int32_t)strtol(name + length, NULL, 10) };
+            return (struct dl_device){ drivers[i].type, (int32_t)strtol(name + length, NULL, 10) };
     }
-    return (struct dt2_dlpack_device){ DL_CPU, 0 };
+    return (struct dl_device){ DL_CPU, 0 };
 }
 
 /* One export: the structure in either kind, and what it holds. */
@@ -177,7 +183,7 @@ static int make(struct dt2_model *model, struct dt2_session *session, struct dt2
                 enum dt2_dlpack_kind kind, void **managed, struct dt2_error *err)
 {
     const struct dt2_tensor *tensor = dt2_model_tensor(model, index);
-    struct dt2_native native;
+    struct dt2_native native = DT2_NATIVE_INIT;
     struct dl_type type;
     int rc = locate(model, session, index, &native, err);
     if (rc == 0)
@@ -227,19 +233,27 @@ int dt2_tensor_dlpack(struct dt2_model *model, struct dt2_session *session, size
     return rc;
 }
 
+static const struct dt2_sized sized_device =
+    DT2_SIZED(struct dt2_dlpack_device, id, "the DLPack device's", "DT2_DLPACK_DEVICE_INIT");
+
 int dt2_tensor_dlpack_device(struct dt2_model *model, struct dt2_session *session, size_t tensor,
                              struct dt2_dlpack_device *device, struct dt2_error *err)
 {
     DT2_KEEP_ERRNO;
-    struct dt2_native native;
-    int rc = check_session(model, session, err);
+    struct dt2_native native = DT2_NATIVE_INIT;
+    int rc = dt2_result_check(&sized_device, device, err);
+    if (rc == 0)
+        rc = check_session(model, session, err);
     if (rc == 0)
         rc = locate(model, session, tensor, &native, err);
     if (rc == 0)
         rc = check_device(&native, dt2_model_tensor(model, tensor), err);
-    if (rc == 0)
-        *device = device_of(native.device);
-    return rc;
+    if (rc < 0)
+        return rc;
+    struct dl_device found = device_of(native.device);
+    const struct dt2_dlpack_device made = { .type = found.type, .id = found.id };
+    dt2_result_write(&sized_device, &made, device);
+    return 0;
 }
 
 /* -- Python's capsules --------------------------------------------------------------------------------------------- */

@@ -2,6 +2,7 @@
 libdistorch2_core_la_SOURCES += \
 	src/stream/dlpack.c \
 	src/stream/gear.c \
+	src/stream/info.c \
 	src/stream/order.c \
 	src/stream/order.h \
 	src/stream/route.c \

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/sized.h"
 #include "load/load.h"
 #include "model/model.h"
 #include "stream/stream.h"
@@ -105,12 +106,11 @@ int dt2_session_open(struct dt2_model *model, const struct dt2_session_options *
                      struct dt2_error *err)
 {
     DT2_KEEP_ERRNO;
-    static const struct dt2_session_options defaults = DT2_SESSION_OPTIONS_INIT;
-    if (!options)
-        options = &defaults;
-    if (options->struct_size < sizeof *options)
-        return dt2_fail(err, DT2_EUSAGE, "the session options' struct_size is %zu; start from DT2_SESSION_OPTIONS_INIT",
-                        options->struct_size);
+    static const struct dt2_sized sized =
+        DT2_SIZED(struct dt2_session_options, stream, "the session options'", "DT2_SESSION_OPTIONS_INIT");
+    struct dt2_session_options how = DT2_SESSION_OPTIONS_INIT;
+    if (dt2_options_read(&sized, options, &how, err) < 0)
+        return DT2_EUSAGE;
     struct dt2_session *made = dt2_alloc(1, sizeof *made);
     if (!made)
         return dt2_fail_nomem(err);
@@ -120,7 +120,7 @@ int dt2_session_open(struct dt2_model *model, const struct dt2_session_options *
         return rc;
     }
     made->model = dt2_model_ref(model);
-    made->options = *options;
+    made->options = how;
     pthread_mutex_init(&made->lock, NULL);
     pthread_cond_init(&made->work, NULL);
     pthread_cond_init(&made->changed, NULL);
@@ -164,22 +164,11 @@ struct dt2_model *dt2_session_model(const struct dt2_session *session)
 
 /* -- passes ------------------------------------------------------------------------------------------------ */
 
-static struct dt2_session_stats since(const struct dt2_session_stats *now, const struct dt2_session_stats *begin)
-{
-    return (struct dt2_session_stats){ .passes = now->passes - begin->passes,
-                                       .bytes = now->bytes - begin->bytes,
-                                       .acquires = now->acquires - begin->acquires,
-                                       .hits = now->hits - begin->hits,
-                                       .stalls = now->stalls - begin->stalls,
-                                       .stall_ns = now->stall_ns - begin->stall_ns,
-                                       .window_bytes = now->window_bytes };
-}
-
 /* The counts of a pass begin again. The lock is held. */
 static void turn_page(struct dt2_session *session)
 {
     session->total.passes++;
-    session->last = since(&session->total, &session->begin);
+    session->last = dt2_session_since(&session->total, &session->begin);
     session->begin = session->total;
 }
 
@@ -205,15 +194,6 @@ static void reach(struct dt2_session *session, size_t index)
         dt2_gear_rewind(session);
     for (size_t i = 0; (step & DT2_STEP_JUMPED) && i < skipped; i++)
         session->units.units[session->order.sequence[(from + i) % session->order.count]].wanted = false;
-}
-
-void dt2_session_statistics(struct dt2_session *session, enum dt2_session_span span, struct dt2_session_stats *stats)
-{
-    pthread_mutex_lock(&session->lock);
-    *stats = span == DT2_SESSION_TOTAL       ? session->total
-             : span == DT2_SESSION_THIS_PASS ? since(&session->total, &session->begin)
-                                             : session->last;
-    pthread_mutex_unlock(&session->lock);
 }
 
 /* -- acquire and release ----------------------------------------------------------------------------------- */
@@ -465,7 +445,9 @@ void dt2_session_let_go(struct dt2_session *session, size_t tensor)
 int dt2_session_native(struct dt2_session *session, size_t tensor, struct dt2_native *native, struct dt2_error *err)
 {
     DT2_KEEP_ERRNO;
-    int rc = check_tensor(session, tensor, err);
+    int rc = dt2_result_check(&dt2_sized_native, native, err);
+    if (rc == 0)
+        rc = check_tensor(session, tensor, err);
     if (rc < 0)
         return rc;
     size_t home = session->model->table.same_as[tensor], index = session->units.of_tensor[home];
@@ -513,33 +495,7 @@ int dt2_session_use_stream(struct dt2_session *session, void *stream, struct dt2
     return status < 0 ? dt2_fail_driver(err, o->name, &failure) : rc;
 }
 
-/* -- what it has, and parking -------------------------------------------------------------------------------- */
-
-void dt2_session_info(struct dt2_session *session, struct dt2_session_info *info)
-{
-    pthread_mutex_lock(&session->lock);
-    *info = (struct dt2_session_info){
-        .compute_device = dt2_plan_compute_device(session->model->plan),
-        .pass_bytes = session->units.pass_bytes,
-        .largest_bytes = session->units.largest,
-        .window_bytes = session->parked || !session->units.count ? 0 : dt2_window_bytes(&session->places),
-        .staging_bytes = session->staging_bytes,
-        .pinned_bytes = session->pinned_bytes,
-        .streamed_blocks = session->units.count,
-        .parked = session->parked,
-    };
-    pthread_mutex_unlock(&session->lock);
-}
-
-size_t dt2_session_note_count(const struct dt2_session *session)
-{
-    return session->notes.count;
-}
-
-const char *dt2_session_note(const struct dt2_session *session, size_t index)
-{
-    return index < session->notes.count ? session->notes.items[index] : NULL;
-}
+/* -- parking -------------------------------------------------------------------------------- */
 
 bool dt2_session_streams(const struct dt2_session *session, size_t block)
 {

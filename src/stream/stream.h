@@ -185,6 +185,9 @@ struct dt2_stream {
     dt2_handle queue;
 };
 
+/* What was counted between two moments. */
+struct dt2_session_stats dt2_session_since(const struct dt2_session_stats *now, const struct dt2_session_stats *begin);
+
 /*
  * One more hold on a tensor of a block that is held, which is no step of the network; *held is the session then, and stays as
  * it was for a tensor that is used where it lies. Errors: DT2_EUSAGE when the block is not held.

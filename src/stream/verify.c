@@ -96,12 +96,13 @@ static int tell(struct verification *v, struct dt2_error *err)
     if (!v->progress || (v->told_ns && !end && now - v->told_ns < 100000000u))
         return 0;
     v->told_ns = now;
+    const struct dt2_progress_device *const devices[] = { &v->done };
     const struct dt2_progress progress = { .model = v->session->model->name,
                                            .verifying = true,
                                            .done_bytes = v->done.done_bytes,
                                            .total_bytes = v->done.total_bytes,
                                            .elapsed_ns = now - v->begin_ns,
-                                           .devices = &v->done,
+                                           .devices = devices,
                                            .device_count = 1 };
     if (v->progress(v->progress_data, &progress) == 0)
         return 0;

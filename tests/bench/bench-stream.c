@@ -218,15 +218,15 @@ static double raw_write(const char *memory, size_t bytes, struct side *to)
 /* A pass without any computation. */
 static double stream(struct dt2_session *session, size_t count)
 {
-    struct dt2_session_stats before, after;
-    dt2_session_statistics(session, DT2_SESSION_TOTAL, &before);
+    struct dt2_session_stats before = DT2_SESSION_STATS_INIT, after = DT2_SESSION_STATS_INIT;
+    dt2_session_statistics(session, DT2_SESSION_TOTAL, &before, NULL);
     double begin = now();
     for (size_t i = 0; i < count; i++) {
         acquire(session, i, DT2_ACQUIRE_HOST);
         release(session, i);
     }
     double seconds = now() - begin;
-    dt2_session_statistics(session, DT2_SESSION_TOTAL, &after);
+    dt2_session_statistics(session, DT2_SESSION_TOTAL, &after, NULL);
     return (double)(after.bytes - before.bytes) * 1e-9 / seconds;
 }
 
@@ -237,9 +237,9 @@ static void bench_copies(const char *donor, unsigned rounds)
     snprintf(expert, sizeof expert, "%s,*", donor);
     struct dt2_model *model = load("opencl:0", expert);
     struct dt2_session *session = open_session(model, NULL);
-    struct dt2_session_info info;
+    struct dt2_session_info info = DT2_SESSION_INFO_INIT;
     struct side from = { 0 }, to;
-    dt2_session_info(session, &info);
+    dt2_session_info(session, &info, NULL);
     size_t bytes = info.pass_bytes, count = dt2_model_block_count(model);
     bool host = strcmp(donor, "cpu") == 0;
     side_open(&to, 0, info.window_bytes + PIECE);
@@ -275,15 +275,15 @@ static void bench_copies(const char *donor, unsigned rounds)
 /* How long a byte takes through this session when nothing is computed. */
 static double seconds_per_byte(struct dt2_session *session, const struct runtime *runtime, void *stream)
 {
-    struct dt2_session_stats before, after;
-    dt2_session_statistics(session, DT2_SESSION_TOTAL, &before);
+    struct dt2_session_stats before = DT2_SESSION_STATS_INIT, after = DT2_SESSION_STATS_INIT;
+    dt2_session_statistics(session, DT2_SESSION_TOTAL, &before, NULL);
     double begin = now();
     for (size_t i = 0; i < dt2_model_block_count(dt2_session_model(session)); i++) {
         acquire(session, i, 0);
         release(session, i);
     }
     runtime_wait(runtime, stream);
-    dt2_session_statistics(session, DT2_SESSION_TOTAL, &after);
+    dt2_session_statistics(session, DT2_SESSION_TOTAL, &after, NULL);
     return (now() - begin) / (double)(after.bytes - before.bytes);
 }
 

@@ -54,7 +54,7 @@ static void read_block(struct account *account, size_t index)
     for (size_t i = 0; i < block->tensor_count; i++) {
         const struct dt2_tensor *tensor = dt2_model_tensor(account->model, block->tensors[i]);
         const unsigned char *bytes = account->file->bytes + tensor->offset;
-        struct dt2_native native = { 0 };
+        struct dt2_native native = DT2_NATIVE_INIT;
         struct dt2_error err;
         int rc = dt2_session_native(account->session, block->tensors[i], &native, &err);
         failed(account, rc, &err);

@@ -73,7 +73,7 @@ static int run_pass(struct dt2_session *session, double *seconds, struct dt2_err
 
 static int use_session(struct dt2_session *session, const char *what, struct dt2_error *err)
 {
-    struct dt2_session_stats stats;
+    struct dt2_session_stats stats = DT2_SESSION_STATS_INIT;
     double first, second;
     int rc = dt2_session_verify(session, file, NULL, NULL, NULL, err);
     if (rc == 0)
@@ -82,7 +82,7 @@ static int use_session(struct dt2_session *session, const char *what, struct dt2
         rc = run_pass(session, &second, err);
     if (rc < 0)
         return rc;
-    dt2_session_statistics(session, DT2_SESSION_LAST_PASS, &stats);
+    dt2_session_statistics(session, DT2_SESSION_LAST_PASS, &stats, NULL);
     if (stats.bytes)
         diag("%s: %.1f MB a pass in %.1f ms, %.2f GB/s (the pass before: %.1f ms)", what, (double)stats.bytes / 1e6,
              second * 1e3, (double)stats.bytes / second / 1e9, first * 1e3);

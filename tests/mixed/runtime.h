@@ -63,7 +63,7 @@ static void runtime_find_context(struct runtime *runtime, struct dt2_model *mode
     enum { MEM_CONTEXT = 0x1106, CONTEXT_DEVICES = 0x1081 };
     int (*mem_info)(void *, unsigned, size_t, void *, size_t *);
     int (*context_info)(void *, unsigned, size_t, void *, size_t *);
-    struct dt2_native native = { 0 };
+    struct dt2_native native = DT2_NATIVE_INIT;
     RUNTIME_BIND("libOpenCL.so.1", "clGetMemObjectInfo", mem_info);
     RUNTIME_BIND("libOpenCL.so.1", "clGetContextInfo", context_info);
     for (size_t i = 0; i < dt2_model_tensor_count(model) && !native.handle; i++)

@@ -184,7 +184,7 @@ static void live_orders(const char *which)
 {
     const char *const *place = places[atoi(which)];
     struct dt2_model *model = load(place[0], place[1], false);
-    struct dt2_session_info info = { 0 };
+    struct dt2_session_info info = DT2_SESSION_INFO_INIT;
     struct tally all = { 0 };
     unsigned steps = random_rounds(place == places[0] ? ORDERS : FEWER) / SESSIONS;
     for (unsigned i = 0; i < SESSIONS; i++) {
@@ -282,7 +282,7 @@ static void live_park(const char *which)
     struct dt2_model *model = load(place[0], place[1], false);
     struct counts empty = counts_now();
     struct dt2_session_options options = DT2_SESSION_OPTIONS_INIT;
-    struct dt2_session_info info;
+    struct dt2_session_info info = DT2_SESSION_INFO_INIT;
     struct dt2_error err;
     struct user user;
     size_t streamed = 0;
@@ -300,7 +300,7 @@ static void live_park(const char *which)
         must(dt2_session_park(user.session, &err) == 0 && dt2_session_park(user.session, &err) == 0, "%s", err.text);
         struct counts parked = with_streams(&empty, &user);
         must_be_as_before(&parked, "parked");
-        dt2_session_info(user.session, &info);
+        dt2_session_info(user.session, &info, NULL);
         must(info.parked && info.window_bytes == 0 && info.staging_bytes == 0 && info.pinned_bytes == 0, "parked");
         must(dt2_session_acquire(user.session, streamed, 0, &err) == DT2_EBUSY && strstr(err.text, "unpark"), "%s",
              err.text);
@@ -308,7 +308,7 @@ static void live_park(const char *which)
             break; /* it is closed parked */
         for (int again = 0; again < 2; again++)
             must(dt2_session_unpark(user.session, &err) == 0, "%s", err.text);
-        dt2_session_info(user.session, &info);
+        dt2_session_info(user.session, &info, NULL);
         must(!info.parked && info.window_bytes == user.info.window_bytes, "%" PRIu64, info.window_bytes);
     }
     user_close(&user);

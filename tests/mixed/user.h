@@ -83,14 +83,15 @@ static void user_open(struct user *user, struct dt2_model *model, enum stream_mo
     options.stream = user->streams[0];
     if (dt2_session_open(model, &options, &user->session, &err))
         layout_die("a session on %s: %s", user->runtime.driver, err.text);
-    dt2_session_info(user->session, &user->info);
+    user->info.struct_size = sizeof user->info;
+    dt2_session_info(user->session, &user->info, NULL);
 }
 
 static void user_close(struct user *user)
 {
-    struct dt2_session_stats stats;
+    struct dt2_session_stats stats = DT2_SESSION_STATS_INIT;
     struct dt2_error err;
-    dt2_session_statistics(user->session, DT2_SESSION_TOTAL, &stats);
+    dt2_session_statistics(user->session, DT2_SESSION_TOTAL, &stats, NULL);
     must(stats.window_bytes <= user->info.window_bytes, "%" PRIu64 " of %" PRIu64, stats.window_bytes,
          user->info.window_bytes);
     must(stats.hits + stats.stalls == stats.acquires, "%" PRIu64 " and %" PRIu64 " of %" PRIu64, stats.hits,
@@ -111,7 +112,7 @@ static void read_block(struct user *user, size_t block)
     const struct dt2_block *b = dt2_model_block(user->model, block);
     for (size_t i = 0; i < b->tensor_count; i++) {
         const struct dt2_tensor *tensor = dt2_model_tensor(user->model, b->tensors[i]);
-        struct dt2_native native;
+        struct dt2_native native = DT2_NATIVE_INIT;
         struct dt2_error err;
         if (dt2_session_native(user->session, b->tensors[i], &native, &err)) {
             must(false, "%s: %s", tensor->name, err.text);

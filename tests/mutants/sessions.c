@@ -29,7 +29,7 @@ static void read_block(struct dt2_session *session, size_t index, void *stream)
     uint64_t duration_ns = index + 1 == dt2_model_block_count(model) ? LONG_NS : 0;
     for (size_t i = 0; i < block->tensor_count; i++) {
         const struct dt2_tensor *tensor = dt2_model_tensor(model, block->tensors[i]);
-        struct dt2_native native;
+        struct dt2_native native = DT2_NATIVE_INIT;
         if (dt2_session_native(session, block->tensors[i], &native, NULL) == 0)
             runtime_launch(&runtime, stream, &native, tensor->bytes,
                            runtime.sum(file.bytes + tensor->offset, tensor->bytes), duration_ns);
@@ -71,13 +71,13 @@ static struct dt2_session *open_session(struct dt2_model *model, uint64_t window
 static void run(struct dt2_model *model)
 {
     enum { ROOM_FOR_ALL = 16 << 20, PINNED_PARTS = 12 };
-    struct dt2_session_info info = { 0 };
+    struct dt2_session_info info = DT2_SESSION_INFO_INIT;
     struct dt2_error err;
     struct dt2_session *session = open_session(model, 0, 0);
     for (int i = 0; session && i < 4; i++)
         pass(session, i < 2);
     if (session) {
-        dt2_session_info(session, &info);
+        dt2_session_info(session, &info, NULL);
         complain(dt2_session_park(session, &err), &err);
         complain(dt2_session_unpark(session, &err), &err);
         pass(session, true);

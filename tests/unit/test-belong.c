@@ -146,7 +146,7 @@ static void test_session(struct source *large, struct source *small)
     struct dt2_session *session;
     struct dt2_error err = { 0 };
     void *managed = NULL;
-    struct dt2_dlpack_device device;
+    struct dt2_dlpack_device device = DT2_DLPACK_DEVICE_INIT;
     is_int(dt2_session_open(one, NULL, &session, &err), 0, "a session");
     refused(dt2_session_verify(session, small->file, NULL, NULL, NULL, &err), &err, small->path, large->path,
             "verifying against another file");

@@ -158,7 +158,7 @@ static void test_deep(void)
 static void check_refresh(struct dt2_catalog *catalog, size_t added, size_t removed, const char *names,
                           const char *what)
 {
-    struct dt2_catalog_changes changes = { 99, 99 };
+    struct dt2_catalog_changes changes = { sizeof changes, 99, 99 };
     struct dt2_error err;
     if (!ok(dt2_catalog_refresh(catalog, &changes, &err) == 0, "%s: refreshed", what))
         diag("%s", err.text);

@@ -224,7 +224,7 @@ static void test_round_trip(void)
                 numbers &= a->total_bytes == b->total_bytes && a->free_bytes == b->free_bytes &&
                            a->numa_node == b->numa_node && a->max_alloc_bytes == b->max_alloc_bytes &&
                            a->fixed_bytes == b->fixed_bytes && a->link_count == b->link_count &&
-                           (!a->link_count || a->links[0].nominal_gbps == b->links[0].nominal_gbps);
+                           (!a->link_count || a->links[0]->nominal_gbps == b->links[0]->nominal_gbps);
             }
         }
         dt2_devices_free(after);

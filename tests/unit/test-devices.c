@@ -176,7 +176,7 @@ static void test_builder(void)
     is_u64(cpu->budget_count, 2, "two budgets");
     is_str(cpu->budgets[0], "cpu", "the first");
     is_str(cpu->budgets[1], "cgroup", "the second");
-    is_str(gpu->links[0].to, "cpu", "a link");
+    is_str(gpu->links[0]->to, "cpu", "a link");
     is_str(dt2_devices_budget(devices, 0)->name, "cpu", "a budget");
     ok(dt2_devices_budget_find(devices, "cpu") == dt2_devices_budget(devices, 0), "found by name");
     ok(!dt2_devices_budget_find(devices, "cuda:0"), "one that is not there");

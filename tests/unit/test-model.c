@@ -112,7 +112,7 @@ static void test_load(struct source *source)
     ok(stats->ns > 0, "it took time");
     uint64_t sum = 0;
     for (size_t i = 0; i < stats->device_count; i++)
-        sum += stats->devices[i].bytes;
+        sum += stats->devices[i]->bytes;
     is_u64(sum, stats->bytes, "the devices' bytes sum to it");
 
     const struct dt2_plan *plan = dt2_model_applied_plan(model);
@@ -121,7 +121,7 @@ static void test_load(struct source *source)
         const struct dt2_block *block = &dt2_blocks_array(source->blocks)[i];
         const char *device = dt2_plan_share(plan, dt2_plan_block_share(plan, i))->device;
         for (size_t j = 0; j < block->tensor_count; j++) {
-            struct dt2_native where = { 0 };
+            struct dt2_native where = DT2_NATIVE_INIT;
             placed &= strcmp(dt2_model_device(model, block->tensors[j]), device) == 0;
             native &= dt2_model_native(model, block->tensors[j], &where, NULL) == 0 && where.handle &&
                       strcmp(where.device, device) == 0;
@@ -212,7 +212,7 @@ static int used_while_waited_for; /* of what a borrower does while somebody wait
 
 static void *return_later(void *data)
 {
-    struct dt2_native native;
+    struct dt2_native native = DT2_NATIVE_INIT;
     usleep(50000);
     used_while_waited_for = dt2_model_loaded(data) ? DT2_EBUSY : dt2_model_native(data, 0, &native, NULL);
     dt2_model_return(data);

@@ -181,7 +181,7 @@ static void check_loaded(const struct dt2_file *file, struct dt2_model *model)
         free(y);
     }
     is_u64(wrong, 0, "every tensor is what the file has");
-    struct dt2_native all, same;
+    struct dt2_native all = DT2_NATIVE_INIT, same = DT2_NATIVE_INIT;
     is_int(dt2_model_native(model, find(file, "view.all"), &all, NULL), 0, "where one name is");
     is_int(dt2_model_native(model, find(file, "view.same"), &same, NULL), 0, "where the other name is");
     ok(all.handle && all.handle == same.handle && all.offset == same.offset, "is one place");

@@ -61,7 +61,7 @@ static bool tensor_is(const struct source *source, struct dt2_session *session, 
     const struct dt2_opened *o = session->compute;
     size_t unit = session->units.of_tensor[tensor];
     const unsigned char *expected = source->bytes + t->offset;
-    struct dt2_native native;
+    struct dt2_native native = DT2_NATIVE_INIT;
     if (t->bytes == 0)
         return true;
     if (dt2_session_native(session, tensor, &native, NULL) < 0)
@@ -127,10 +127,10 @@ static void test_passes(const struct source *source)
             continue;
         struct dt2_model *model = load(source, cases[i].compute, cases[i].allocations);
         struct dt2_session *session = begin(model, 0);
-        struct dt2_session_info info;
-        struct dt2_session_stats total, last;
+        struct dt2_session_info info = DT2_SESSION_INFO_INIT;
+        struct dt2_session_stats total = DT2_SESSION_STATS_INIT, last = DT2_SESSION_STATS_INIT;
         const char *what = cases[i].allocations;
-        dt2_session_info(session, &info);
+        dt2_session_info(session, &info, NULL);
         uint64_t away = 0;
         for (size_t j = 0; j < dt2_model_block_count(model); j++)
             away += dt2_session_streams(session, j) ? dt2_model_block(model, j)->bytes : 0;
@@ -139,8 +139,8 @@ static void test_passes(const struct source *source)
         is_u64(info.window_bytes, dt2_plan_window_bytes(dt2_model_applied_plan(model)), "through the window of the plan");
         ok(run_pass(source, session) && run_pass(source, session) && run_pass(source, session),
            "three passes read the file's bytes");
-        dt2_session_statistics(session, DT2_SESSION_TOTAL, &total);
-        dt2_session_statistics(session, DT2_SESSION_LAST_PASS, &last);
+        dt2_session_statistics(session, DT2_SESSION_TOTAL, &total, NULL);
+        dt2_session_statistics(session, DT2_SESSION_LAST_PASS, &last, NULL);
         is_u64(total.passes, cases[i].streams ? 2 : 0, "a pass ends when the next begins");
         is_u64(total.acquires, 3 * info.streamed_blocks, "every streamed block was acquired three times");
         is_u64(total.hits + total.stalls, total.acquires, "and was there, or was not");
@@ -157,8 +157,8 @@ static void run_random(const struct source *source, struct dt2_session *session,
 {
     size_t held[4], count = 0, blocks = dt2_model_block_count(session->model);
     bool same = true, fair = true;
-    struct dt2_session_info info;
-    dt2_session_info(session, &info);
+    struct dt2_session_info info = DT2_SESSION_INFO_INIT;
+    dt2_session_info(session, &info, NULL);
     size_t least = info.window_bytes >= 2 * info.largest_bytes ? 2 : 1;
     for (unsigned step = 0; step < steps; step++) {
         if (count == 4 || (count && random_below(2))) {
@@ -193,8 +193,8 @@ static void test_orders(const struct source *source)
     for (unsigned turn = 0; has_opencl && turn < 2; turn++) {
         struct dt2_model *model = load(source, turn ? "opencl:0" : "cpu", allocations);
         struct dt2_session *session = begin(model, 0);
-        struct dt2_session_info info;
-        dt2_session_info(session, &info);
+        struct dt2_session_info info = DT2_SESSION_INFO_INIT;
+        dt2_session_info(session, &info, NULL);
         finish(session);
         const uint64_t windows[] = { info.largest_bytes, info.largest_bytes * 3 / 2, 0, 3 * info.largest_bytes,
                                      info.pass_bytes + 4096 * info.streamed_blocks };
@@ -228,8 +228,8 @@ static void test_budget(const struct source *source)
     struct dt2_model *model = load(source, "opencl:0", "opencl:0,50%;cpu,*");
     uint64_t before = left_of("opencl:0");
     struct dt2_session *session = begin(model, 0);
-    struct dt2_session_info info;
-    dt2_session_info(session, &info);
+    struct dt2_session_info info = DT2_SESSION_INFO_INIT;
+    dt2_session_info(session, &info, NULL);
     is_u64(before - left_of("opencl:0"), info.window_bytes, "an open session takes its window of the device's budget");
     dt2_session_park(session, NULL);
     is_u64(left_of("opencl:0"), before, "a parked one takes nothing");
@@ -244,17 +244,17 @@ static void test_holding_on(const struct source *source)
 {
     struct dt2_model *model = load(source, "cpu", "opencl:0,*");
     struct dt2_session *session = begin(model, 0);
-    struct dt2_session_info info;
-    struct dt2_session_stats stats;
-    dt2_session_info(session, &info);
+    struct dt2_session_info info = DT2_SESSION_INFO_INIT;
+    struct dt2_session_stats stats = DT2_SESSION_STATS_INIT;
+    dt2_session_info(session, &info, NULL);
     finish(session);
     session = begin(model, info.pass_bytes + 4096 * info.streamed_blocks);
     bool same = run_pass(source, session);
-    dt2_session_statistics(session, DT2_SESSION_TOTAL, &stats);
+    dt2_session_statistics(session, DT2_SESSION_TOTAL, &stats, NULL);
     uint64_t once = stats.bytes;
     for (unsigned i = 0; i < 2; i++)
         same &= run_pass(source, session);
-    dt2_session_statistics(session, DT2_SESSION_TOTAL, &stats);
+    dt2_session_statistics(session, DT2_SESSION_TOTAL, &stats, NULL);
     ok(same && once == info.pass_bytes && stats.bytes == once, "a window for the whole model is filled once");
     finish(session);
 
@@ -266,7 +266,7 @@ static void test_holding_on(const struct source *source)
                     dt2_session_release(session, i, NULL) == 0;
         dt2_session_next_pass(session);
     }
-    dt2_session_statistics(session, DT2_SESSION_LAST_PASS, &stats);
+    dt2_session_statistics(session, DT2_SESSION_LAST_PASS, &stats, NULL);
     ok(same && stats.bytes <= info.pass_bytes + info.window_bytes, "backwards, learnt: nothing is copied in vain");
     is_u64(stats.passes, 1, "the pass that the caller ended");
     finish(session);
@@ -278,10 +278,10 @@ static void test_refusals(const struct source *source)
     struct dt2_model *model = load(source, "cpu", "cpu,20%;opencl:0,*");
     struct dt2_session_options options = DT2_SESSION_OPTIONS_INIT;
     struct dt2_session *session = begin(model, 0), *other = NULL;
-    struct dt2_session_info info;
-    struct dt2_native native;
+    struct dt2_session_info info = DT2_SESSION_INFO_INIT;
+    struct dt2_native native = DT2_NATIVE_INIT;
     struct dt2_error err;
-    dt2_session_info(session, &info);
+    dt2_session_info(session, &info, NULL);
     size_t last = dt2_model_block_count(model) - 1, tensor = dt2_model_block(model, last)->tensors[0];
     while (!dt2_session_streams(session, last) || dt2_model_tensor(model, tensor)->bytes == 0)
         tensor = dt2_model_block(model, --last)->tensors[0];
@@ -302,12 +302,12 @@ static void test_refusals(const struct source *source)
 
     is_int(dt2_session_park(session, &err), 0, "a session is parked");
     is_int(dt2_session_park(session, &err), 0, "twice is no error");
-    dt2_session_info(session, &info);
+    dt2_session_info(session, &info, NULL);
     ok(info.parked && info.window_bytes == 0 && info.staging_bytes == 0, "it has no window then");
     is_int(dt2_session_acquire(session, last, 0, &err), DT2_EBUSY, "and streams nothing");
     is_int(dt2_session_unpark(session, &err), 0, "it is taken up again");
     ok(run_pass(source, session), "and runs");
-    dt2_session_info(session, &info);
+    dt2_session_info(session, &info, NULL);
 
     options.window_bytes = info.largest_bytes - 1;
     is_int(dt2_session_open(model, &options, &other, &err), DT2_EUSAGE, "a window below the largest block is refused");
@@ -431,7 +431,7 @@ static void test_export_streamed(const struct source *source)
     struct dt2_model *model = load(source, "cpu", "opencl:0,*"), *other = load(source, "cpu", "cpu,*");
     struct dt2_session *session = begin(model, 0);
     size_t index = find(model, "block2.weight"), block = dt2_model_tensor_block(model, index);
-    struct dt2_dlpack_device device = { 0 };
+    struct dt2_dlpack_device device = DT2_DLPACK_DEVICE_INIT;
     struct dt2_error err;
     void *managed;
     is_int(dt2_tensor_dlpack(model, NULL, index, DT2_DLPACK_VERSIONED, &managed, &err), DT2_EUSAGE,
@@ -481,10 +481,10 @@ static void test_verify(const struct source *source, const struct source *other)
             continue;
         struct dt2_model *model = load(source, cases[i].compute, cases[i].allocations);
         struct dt2_session *session = begin(model, 0);
-        struct dt2_session_info info;
+        struct dt2_session_info info = DT2_SESSION_INFO_INIT;
         uint64_t verified = 7;
         unsigned calls = 0;
-        dt2_session_info(session, &info);
+        dt2_session_info(session, &info, NULL);
         is_int(dt2_session_verify(session, source->file, count_calls, &calls, &verified, &err), 0,
                "%s for %s: what streams arrives", cases[i].allocations, cases[i].compute);
         is_u64(verified, info.pass_bytes, "all of it");
@@ -498,7 +498,7 @@ static void test_verify(const struct source *source, const struct source *other)
         return;
     struct dt2_model *model = load(source, "opencl:0", "cpu,*");
     struct dt2_session *session = begin(model, 0);
-    struct dt2_native native;
+    struct dt2_native native = DT2_NATIVE_INIT;
     size_t index = find(model, "block3.weight");
     is_int(dt2_session_verify(session, source->file, cancel, NULL, NULL, &err), DT2_ECANCELLED, "it can be cancelled");
     is_int(dt2_session_verify(session, source->file, NULL, NULL, NULL, &err), 0, "and begun again");

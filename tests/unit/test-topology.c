@@ -276,7 +276,7 @@ static void test_this_machine(void)
     const struct dt2_device *cpu = dt2_devices_get(devices, 0);
     is_str(cpu->name, "cpu", "cpu comes first");
     ok(cpu->total_bytes != DT2_UNKNOWN && cpu->free_bytes <= cpu->total_bytes, "its memory is known");
-    ok(cpu->link_count == 1 && cpu->links[0].measured_gbps > 0, "its copies were measured");
+    ok(cpu->link_count == 1 && cpu->links[0]->measured_gbps > 0, "its copies were measured");
     dt2_devices_free(devices);
 }
 
