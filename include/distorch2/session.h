@@ -19,7 +19,7 @@
  * Threads: every function may be called from any thread, also at once, but for dt2_session_close(), after which the
  * session is gone. Several sessions may be open on one model, each with a window of its own, which they do not share; only
  * one of them is what the plan charged. A session has one thread, which sleeps while there is nothing to fetch; it runs no
- * code of the caller's, and takes no signals.
+ * code of the caller's, and takes no signals. A program may end with sessions open: from then on the thread calls no driver.
  */
 #ifndef DISTORCH2_SESSION_H
 #define DISTORCH2_SESSION_H

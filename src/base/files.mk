@@ -5,6 +5,8 @@ libdistorch2_core_la_SOURCES += \
 	src/base/checked.h \
 	src/base/decimal.c \
 	src/base/decimal.h \
+	src/base/ending.c \
+	src/base/ending.h \
 	src/base/error.c \
 	src/base/error.h \
 	src/base/log.c \

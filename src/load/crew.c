@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "load/crew.h"
 #include "base/alloc.h"
+#include "base/ending.h"
 #include "base/error.h"
 #include <pthread.h>
 #include <signal.h>
@@ -44,6 +45,16 @@ static void fail(struct run *run, const struct dt2_error *error)
     atomic_store(&run->stop, true);
 }
 
+/* Does an item, which is a turn. */
+static int work_on(const struct dt2_crew *crew, unsigned worker, size_t lane, size_t item, struct dt2_error *err)
+{
+    if (!dt2_turn_begin())
+        return dt2_fail(err, DT2_ECANCELLED, "the program is ending");
+    int rc = crew->work(crew->data, worker, lane, item, err);
+    dt2_turn_end();
+    return rc;
+}
+
 /* The next item, from the worker's own lane or else from the first one after it that has any. */
 static bool next_item(struct run *run, size_t *lane, size_t *item)
 {
@@ -79,7 +90,7 @@ static void work_off(struct run *run)
     size_t lane = first_lane(crew, worker), item;
     struct dt2_error error;
     while (!atomic_load(&run->stop) && next_item(run, &lane, &item))
-        if (crew->work(crew->data, worker, lane, item, &error) < 0)
+        if (work_on(crew, worker, lane, item, &error) < 0)
             fail(run, &error);
 }
 

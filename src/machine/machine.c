@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "machine/machine.h"
 #include "base/alloc.h"
+#include "base/ending.h"
 #include "base/error.h"
 #include "machine/discover.h"
 #include "machine/host.h"
@@ -304,6 +305,7 @@ static int open_first(struct dt2_machine *machine, const struct dt2_parts *parts
         remove_opening(machine, made);
         return dt2_fail_driver(err, name, &failure);
     }
+    dt2_ending_watch(opened->backend->name);
     *opening = made;
     return 0;
 }

@@ -2,6 +2,7 @@
 /* Window, staging, routes, and the thread that fetches units ahead. */
 #include "base/alloc.h"
 #include "base/checked.h"
+#include "base/ending.h"
 #include "base/error.h"
 #include "model/model.h"
 #include "stream/stream.h"
@@ -207,6 +208,8 @@ static void fail_unit(struct dt2_session *session, size_t index, const struct dt
 static void abandon(struct dt2_session *session, size_t index, const struct dt2_error *failure)
 {
     struct dt2_gear *gear = &session->gear;
+    if (dt2_ending())
+        return;
     pthread_mutex_unlock(&session->lock);
     for (size_t i = 0; i < gear->flight_count; i++)
         dt2_route_finish(session, &gear->flights[i], true, NULL);
@@ -443,6 +446,27 @@ static bool next_piece(struct dt2_session *session)
     return start_ahead(session);
 }
 
+/* One turn of the thread. False: there is nothing to do, and nothing was said since the lock was taken for the last time. */
+static bool take_turn(struct dt2_session *session)
+{
+    struct dt2_gear *gear = &session->gear;
+    if (gear->shaken)
+        abandon(session, DT2_NOWHERE, NULL);
+    while (land(session, false))
+        ;
+    if (gear->stop || gear->shaken)
+        return true;
+    if (gear->flight_count < DT2_FLIGHTS_MOST / 2 && next_piece(session)) {
+        if (gear->current != DT2_NOWHERE)
+            send_piece(session);
+        return true;
+    }
+    if (gear->flight_count == 0)
+        return land(session, true);
+    finish_flight(session);
+    return true;
+}
+
 /*
  * The thread waits only where it has looked, since it took the lock for the last time, at all that may end the wait: it lets
  * go of the lock while it abandons and lands, and what is said meanwhile is said once.
@@ -450,24 +474,15 @@ static bool next_piece(struct dt2_session *session)
 static void *fetch(void *data)
 {
     struct dt2_session *session = data;
-    struct dt2_gear *gear = &session->gear;
     pthread_mutex_lock(&session->lock);
-    while (!gear->stop) {
-        if (gear->shaken)
-            abandon(session, DT2_NOWHERE, NULL);
-        while (land(session, false))
-            ;
-        if (gear->stop || gear->shaken)
-            continue;
-        if (gear->flight_count < DT2_FLIGHTS_MOST / 2 && next_piece(session)) {
-            if (gear->current != DT2_NOWHERE)
-                send_piece(session);
-        } else if (gear->flight_count) {
-            finish_flight(session);
-        } else if (!land(session, true)) {
+    while (!session->gear.stop && dt2_turn_begin()) {
+        bool worked = take_turn(session);
+        dt2_turn_end();
+        if (!worked)
             pthread_cond_wait(&session->work, &session->lock);
-        }
     }
+    session->gear.ended = true;
+    pthread_cond_broadcast(&session->changed);
     pthread_mutex_unlock(&session->lock);
     return NULL;
 }

@@ -2,6 +2,7 @@
 /* From a share's device to the window. */
 #include "base/alloc.h"
 #include "base/checked.h"
+#include "base/ending.h"
 #include "base/error.h"
 #include "model/model.h"
 #include "stream/stream.h"
@@ -329,6 +330,8 @@ int dt2_route_finish(struct dt2_session *session, struct dt2_flight *flight, boo
     }
     if (!flight->slot)
         return rc;
+    if (rc == 0 && dt2_ending()) /* the wait was a long one */
+        rc = dt2_fail(err, DT2_ECANCELLED, "the program is ending");
     if (rc < 0 || lost) {
         dt2_ring_return(&session->gear.ring, flight->slot);
         return rc;

@@ -205,7 +205,7 @@ static int wait_for(struct dt2_session *session, size_t index, struct dt2_error 
     unsigned failures = unit->failures;
     uint64_t begin = dt2_now_ns();
     unit->waiters++;
-    while (unit->state != DT2_UNIT_HERE && unit->failures == failures) {
+    while (unit->state != DT2_UNIT_HERE && unit->failures == failures && !session->gear.ended) {
         if (unit->state == DT2_UNIT_ABSENT)
             dt2_gear_ask(session, index);
         pthread_cond_signal(&session->work);
@@ -215,6 +215,9 @@ static int wait_for(struct dt2_session *session, size_t index, struct dt2_error 
     session->total.stall_ns += dt2_now_ns() - begin;
     if (unit->state == DT2_UNIT_HERE)
         return 0;
+    if (unit->failures == failures)
+        return dt2_fail(err, DT2_EBUSY, "block %s does not come any more: the program is ending",
+                        session->model->blocks.blocks[unit->block].name);
     if (err)
         *err = session->failure;
     return session->failure.code;

@@ -133,6 +133,7 @@ struct dt2_gear {
     uint64_t charged_bytes; /* that the model counts for this window */
     bool running;
     bool stop;
+    bool ended;  /* the thread has left: it was stopped, or the program is ending */
     bool shaken; /* copies failed after they had been queued: the thread is to begin anew */
     bool halted; /* fetching ahead failed: only what is asked for is fetched, until the next acquire */
     pthread_t thread;

@@ -543,6 +543,64 @@ static void live_shaken(const char *which)
     unload(model);
 }
 
+/* -- the end of a program that has a session open */
+
+/* Ends the process: main() returns while copies run, blocks are held and kernels read them. */
+static void live_ending(const char *which)
+{
+    const char *const *place = places[atoi(which)];
+    struct dt2_model *model = load(place[0], place[1], false);
+    const struct dt2_session_options options = DT2_SESSION_OPTIONS_INIT;
+    struct user first, second;
+    struct dt2_error err;
+    runtime_open(&first.runtime, model);
+    enum stream_mode mode = has_mode(&first.runtime, OWN_STREAM) && random_below(2) ? OWN_STREAM : NO_STREAM;
+    user_open(&first, model, mode, &options);
+    if (random_below(2)) {
+        must(dt2_session_acquire(first.session, 1, 0, &err) == 0, "%s", err.text);
+        read_block(&first, 1);
+    }
+    user_open(&second, model, NO_STREAM, &options);
+    usleep((useconds_t)random_below(5000));
+    exit(wrong ? 1 : 0);
+}
+
+/* The last number that a report has under a key. */
+static uint64_t reported(const char *report, const char *key)
+{
+    char line[256];
+    uint64_t value = UINT64_MAX;
+    FILE *file = fopen(report, "r");
+    while (file && fgets(line, sizeof line, file))
+        if (strncmp(line, key, strlen(key)) == 0 && line[strlen(key)] == '=')
+            value = strtoull(line + strlen(key) + 1, NULL, 10);
+    if (file)
+        fclose(file);
+    return value;
+}
+
+/* A program that ends so has left things behind, which is all that the simulator may find wrong. */
+static void test_ending(const char *place)
+{
+    enum { TIMES = 3, LEFT_BEHIND = 98 };
+    char report[PATH_MAX];
+    snprintf(report, sizeof report, "%s", scratch("report"));
+    setenv("DISTORCH2_SIM_REPORT", report, 1);
+    for (int i = 0; i < TIMES; i++) {
+        char seed[32];
+        snprintf(seed, sizeof seed, "%" PRIu64, random_u64());
+        setenv("DT2_LIFE_SEED", seed, 1);
+        setenv("DISTORCH2_SIM_SEED", seed, 1);
+        unlink(report);
+        int status = on_machine(data_path("machines/late.sim"), "ending", place);
+        uint64_t after = reported(report, "after_end");
+        ok(status == LEFT_BEHIND && after == 0,
+           "a program that computes on %s ends with a session open: status %d, %" PRIu64 " calls afterwards (seed %s)",
+           places[*place - '0'][0], status, after, seed);
+    }
+    unsetenv("DISTORCH2_SIM_REPORT");
+}
+
 /* -- all of them */
 
 static const struct life {
@@ -560,6 +618,7 @@ static const struct life {
     { "reopened", live_reopened, "01", "150 sessions opened and closed with slow events", "slow-queries" },
     { "liars", live_liars, "01", "peers whose bytes do not arrive", "liars" },
     { "shaken", live_shaken, "4", "copies fail on the device, and later ones do not", NULL },
+    { "ending", live_ending, "", "", NULL },
     { "partly", live_partly, "01", "memory that is pinned in part", NULL },
     { "pinned", live_pinned, "01", "host memory is pinned where it is, within a budget, or not", NULL },
 };
@@ -597,5 +656,7 @@ int main(int argc, char **argv)
             ok(on_machine(data_path(machine), lives[i].name, index) == 0, "%s on %s (seed %s)", lives[i].what,
                places[*place - '0'][0], seed);
         }
+    for (const char *place = "0123"; *place; place++)
+        test_ending((const char[]){ *place, '\0' });
     return done_testing();
 }

@@ -171,6 +171,8 @@ int sim_turn(struct sim_function *function)
     if (function->record || (function->record = record_of(function->name)))
         function->record->calls++;
     sim.calls += !function->is_work;
+    if (sim.ended && !function->is_work)
+        sim_note(SIM_AFTER_END, "%s is called when the runtime has taken itself down", function->name);
     int code = demanded(function);
     sim.injected += code != 0;
     return code;

@@ -98,6 +98,7 @@ TESTS += tests/sim/test-sim-run.sh
 EXTRA_DIST += \
 	tests/data/machines/four-cuda.sim \
 	tests/data/machines/growing.sim \
+	tests/data/machines/late.sim \
 	tests/data/machines/liars.sim \
 	tests/data/machines/links.sim \
 	tests/data/machines/lost.sim \

@@ -10,7 +10,7 @@
 static const char *const violation_keys[SIM_VIOLATION_COUNT] = {
     "host_touch",   "use_after_free", "overwritten_source", "wrong_bytes", "unordered",
     "wrong_device", "out_of_range",   "bad_handle",         "peer_access", "captured",
-    "abandoned",
+    "abandoned",    "after_end",
 };
 
 /* -- violations */
@@ -200,6 +200,28 @@ static pid_t started;
 void sim_report_begin(void)
 {
     started = getpid();
+}
+
+/*
+ * The end of the runtimes' static objects, which were made when the runtimes were loaded: so all handlers that were registered
+ * later have run. It takes a while where a program has left things behind, and so does what threads of it may still do.
+ */
+static void end_runtimes(void)
+{
+    enum { END_US = 50000 };
+    if (started != getpid())
+        return;
+    sim_lock();
+    sim.ended = true;
+    bool left_behind = sim.streams || sim.allocations;
+    sim_unlock();
+    if (left_behind)
+        usleep(END_US);
+}
+
+__attribute__((constructor)) static void register_end(void)
+{
+    atexit(end_runtimes);
 }
 
 __attribute__((destructor)) static void write_report(void)

@@ -221,6 +221,7 @@ enum sim_violation {
     SIM_PEER_ACCESS,
     SIM_CAPTURED, /* a stream got into another's graph */
     SIM_ABANDONED, /* in a context whose last holder let it go */
+    SIM_AFTER_END, /* a call when the runtime had taken itself down */
     SIM_VIOLATION_COUNT,
 };
 void sim_violation(enum sim_violation what, const char *format, ...) __attribute__((format(printf, 2, 3)));
