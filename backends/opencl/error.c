@@ -93,17 +93,3 @@ int dt2_cl_fail_bookkeeping(const struct dt2_cl_driver *driver, struct dt2_backe
     return driver->services->fail(driver->services->core, err, DT2_BACKEND_NOMEM, 0, NULL,
                                   "out of host memory for bookkeeping");
 }
-
-cl_int dt2_cl_state(cl_event event)
-{
-    cl_int state = CL_COMPLETE;
-    cl_int code = clGetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof state, &state, NULL);
-    return code == CL_SUCCESS ? state : code;
-}
-
-cl_int dt2_cl_finish(cl_event event)
-{
-    cl_int code = clWaitForEvents(1, &event);
-    cl_int state = dt2_cl_state(event); /* says more than "an event of the list failed" */
-    return state < 0 ? state : code;
-}

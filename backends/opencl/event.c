@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "opencl.h"
 
-/* A marker after all that is queued, which then is the last command. */
-static int mark(struct dt2_cl_queue *queue, struct dt2_backend_error *err)
+int dt2_cl_mark(struct dt2_cl_queue *queue, struct dt2_backend_error *err)
 {
     cl_event marker;
     cl_int code = clEnqueueMarkerWithWaitList(queue->queue, DT2_CL_AFTER_LAST(queue), &marker);
@@ -19,7 +18,7 @@ int dt2_cl_event_record(void *self, dt2_handle queue_handle, dt2_handle *handle,
     struct dt2_cl_event *event = dt2_cl_alloc(driver, sizeof *event);
     if (!event)
         return dt2_cl_fail_bookkeeping(driver, err);
-    int status = mark(queue, err);
+    int status = dt2_cl_mark(queue, err);
     cl_int code = status == DT2_BACKEND_OK ? clRetainEvent(queue->last) : CL_SUCCESS;
     if (code != CL_SUCCESS)
         status = dt2_cl_fail(driver, err, code, "cannot hold an event");
@@ -46,6 +45,8 @@ int dt2_cl_event_query(void *self, dt2_handle handle, bool *done, struct dt2_bac
     if (!event)
         return DT2_BACKEND_INVALID;
     cl_int state = dt2_cl_state(event->event);
+    if (state == CL_COMPLETE)
+        state = dt2_cl_settle(event->event);
     if (state < 0)
         return dt2_cl_fail(driver, err, state, "the work before the event failed");
     *done = state == CL_COMPLETE;

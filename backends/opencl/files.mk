@@ -9,7 +9,8 @@ dt2_opencl_la_SOURCES = \
 	backends/opencl/identity.c \
 	backends/opencl/memory.c \
 	backends/opencl/opencl.h \
-	backends/opencl/queue.c
+	backends/opencl/queue.c \
+	backends/opencl/wait.c
 dt2_opencl_la_CFLAGS = $(AM_CFLAGS) $(OPENCL_CFLAGS)
 dt2_opencl_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared $(DT2_NO_UNDEFINED)
 dt2_opencl_la_LIBADD = $(OPENCL_LIBS)

@@ -50,10 +50,9 @@ static cl_int touch(const struct dt2_cl_device *device, cl_mem mem)
     if (code == CL_SUCCESS)
         code = clEnqueueFillBuffer(device->own, mem, &zero, sizeof zero, 0, sizeof zero, 1, &events[0], &events[1]);
     for (int i = 0; i < 2 && events[i]; i++) {
-        cl_int ended = dt2_cl_finish(events[i]);
+        cl_int ended = dt2_cl_submit(device->own, events[i]);
         if (code == CL_SUCCESS)
             code = ended;
-        clReleaseEvent(events[i]);
     }
     return code;
 }
@@ -195,6 +194,22 @@ static struct dt2_cl_mapping *take_mapping(struct dt2_cl_device *device, const s
     return found;
 }
 
+/* Maps a range and waits until it is there. What fails late is given back, as far as the runtime lets us. */
+static cl_int map(cl_command_queue queue, cl_mem mem, cl_map_flags how, size_t offset, size_t bytes, cl_event after,
+                  void **mapped)
+{
+    cl_int code;
+    cl_event event;
+    *mapped = clEnqueueMapBuffer(queue, mem, CL_FALSE, how, offset, bytes, after ? 1 : 0, after ? &after : NULL, &event,
+                                 &code);
+    if (code != CL_SUCCESS)
+        return code;
+    code = dt2_cl_submit(queue, event);
+    if (code != CL_SUCCESS)
+        clEnqueueUnmapMemObject(queue, mem, *mapped, 0, NULL, NULL);
+    return code;
+}
+
 /* Unmaps by the device's own queue, and waits until it has happened. */
 static void unmap_now(struct dt2_cl_device *device, struct dt2_cl_mapping *mapping)
 {
@@ -202,10 +217,8 @@ static void unmap_now(struct dt2_cl_device *device, struct dt2_cl_mapping *mappi
     cl_int code = CL_INVALID_VALUE;
     for (int i = 0; i < 2 && code != CL_SUCCESS; i++) /* memory that stays mapped would stay for good */
         code = clEnqueueUnmapMemObject(device->own, mapping->mem, mapping->mapped, 0, NULL, &event);
-    if (code == CL_SUCCESS) {
-        dt2_cl_finish(event);
-        clReleaseEvent(event);
-    }
+    if (code == CL_SUCCESS)
+        dt2_cl_submit(device->own, event);
     dt2_cl_release(device->driver, mapping);
 }
 
@@ -242,9 +255,8 @@ int dt2_cl_buffer_map(void *self, dt2_handle queue_handle, dt2_handle buffer_han
     struct dt2_cl_mapping *mapping = dt2_cl_alloc(driver, sizeof *mapping);
     if (!mapping)
         return dt2_cl_fail_bookkeeping(driver, err);
-    cl_int code;
-    void *mapped = clEnqueueMapBuffer(queue->queue, buffer->mem, CL_TRUE, how, offset, bytes, DT2_CL_AFTER_LAST(queue),
-                                      NULL, &code);
+    void *mapped;
+    cl_int code = map(queue->queue, buffer->mem, how, offset, bytes, DT2_CL_FOLLOWS(queue) ? queue->last : NULL, &mapped);
     if (code != CL_SUCCESS) {
         dt2_cl_release(driver, mapping);
         return dt2_cl_fail(driver, err, code, "cannot map %llu bytes", (unsigned long long)bytes);
@@ -286,8 +298,7 @@ static int map_staging(struct dt2_cl_device *device, uint64_t bytes, struct dt2_
     size_t whole = bytes + PAGE_BYTES - 1;
     mapping->mem = clCreateBuffer(device->context, CL_MEM_READ_WRITE | CL_MEM_ALLOC_HOST_PTR, whole, NULL, &code);
     if (code == CL_SUCCESS) {
-        mapping->mapped = clEnqueueMapBuffer(device->own, mapping->mem, CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, 0, whole,
-                                             0, NULL, NULL, &code);
+        code = map(device->own, mapping->mem, CL_MAP_READ | CL_MAP_WRITE, 0, whole, NULL, &mapping->mapped);
         if (code != CL_SUCCESS)
             clReleaseMemObject(mapping->mem);
     }

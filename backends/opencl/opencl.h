@@ -9,7 +9,8 @@
  *     memory.c    buffers, mappings, staging memory
  *     queue.c     queues and copies
  *     event.c     events
- *     error.c     codes in words, and how commands ended
+ *     wait.c      waiting, and how commands ended
+ *     error.c     codes in words
  */
 #ifndef DT2_OPENCL_H
 #define DT2_OPENCL_H
@@ -93,17 +94,23 @@ int dt2_cl_fail_memory(const struct dt2_cl_driver *driver, struct dt2_backend_er
     (driver)->services->fail((driver)->services->core, (err), DT2_BACKEND_INVALID, 0, NULL, __VA_ARGS__)
 /* No memory for our own bookkeeping. */
 int dt2_cl_fail_bookkeeping(const struct dt2_cl_driver *driver, struct dt2_backend_error *err);
-/* CL_COMPLETE, a larger number while it is not, or the code with which the command failed. */
-cl_int dt2_cl_state(cl_event event);
-/* Waits for a command and tells how it ended: CL_SUCCESS, or the code with which it failed. */
-cl_int dt2_cl_finish(cl_event event);
-
 /* Every entry begins with this: runtimes leave all sorts of things in errno. */
 static inline void dt2_cl_restore_errno(const int *saved)
 {
     errno = *saved;
 }
 #define DT2_CL_KEEP_ERRNO int dt2_cl_errno __attribute__((cleanup(dt2_cl_restore_errno), unused)) = errno
+
+/* -- wait.c */
+
+/* CL_COMPLETE, a larger number while it is not, or the code with which the command failed. */
+cl_int dt2_cl_state(cl_event event);
+/* Of a command that is done: what it wrote is there for all that come after it. Tells how it ended, as the next. */
+cl_int dt2_cl_settle(cl_event event);
+/* Waits for a command of a queue that was flushed, and tells how it ended: CL_SUCCESS, or the code with which it failed. */
+cl_int dt2_cl_finish(cl_event event);
+/* The same of a command that was queued just now: flushes the queue, waits, releases the event. */
+cl_int dt2_cl_submit(cl_command_queue queue, cl_event event);
 
 /* -- handles.c */
 
@@ -172,6 +179,8 @@ int dt2_cl_queued(struct dt2_cl_queue *queue, cl_int code, cl_event event, const
 
 /* -- event.c */
 
+/* A marker after all that is queued, which then is the last command. */
+int dt2_cl_mark(struct dt2_cl_queue *queue, struct dt2_backend_error *err);
 int dt2_cl_event_record(void *self, dt2_handle queue, dt2_handle *event, struct dt2_backend_error *err);
 int dt2_cl_event_query(void *self, dt2_handle event, bool *done, struct dt2_backend_error *err);
 int dt2_cl_event_wait(void *self, dt2_handle event, struct dt2_backend_error *err);

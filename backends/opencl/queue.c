@@ -78,6 +78,22 @@ int dt2_cl_queue_adopt(void *self, dt2_handle device_handle, void *native, dt2_h
     return status;
 }
 
+/*
+ * Waits for all that is queued, and tells how it ended. A queue of the caller's may hold more than we know of: behind a
+ * marker of ours it does not.
+ */
+static cl_int drain(struct dt2_cl_queue *queue)
+{
+    if (queue->adopted)
+        dt2_cl_mark(queue, NULL);
+    cl_int ended = queue->last ? dt2_cl_finish(queue->last) : CL_SUCCESS;
+    cl_int code = clFinish(queue->queue);
+    if (queue->last)
+        clReleaseEvent(queue->last);
+    queue->last = NULL; /* told once: what is queued from now on may succeed */
+    return code == CL_SUCCESS ? ended : code;
+}
+
 int dt2_cl_queue_destroy(void *self, dt2_handle handle, struct dt2_backend_error *err)
 {
     DT2_CL_KEEP_ERRNO;
@@ -85,9 +101,7 @@ int dt2_cl_queue_destroy(void *self, dt2_handle handle, struct dt2_backend_error
     struct dt2_cl_queue *queue = dt2_cl_take(driver, DT2_HANDLE_QUEUE, handle, "queue", err);
     if (!queue)
         return DT2_BACKEND_INVALID;
-    clFinish(queue->queue); /* how the work ended is for its events to tell */
-    if (queue->last)
-        clReleaseEvent(queue->last);
+    drain(queue); /* how the work ended is for its events to tell */
     clReleaseCommandQueue(queue->queue);
     dt2_cl_drop(queue->device);
     dt2_cl_release(driver, queue);
@@ -101,14 +115,7 @@ int dt2_cl_queue_wait(void *self, dt2_handle handle, struct dt2_backend_error *e
     struct dt2_cl_queue *queue = dt2_cl_get(driver, DT2_HANDLE_QUEUE, handle, "queue", err);
     if (!queue)
         return DT2_BACKEND_INVALID;
-    cl_int code = clFinish(queue->queue);
-    if (queue->last) {
-        cl_int ended = dt2_cl_finish(queue->last);
-        clReleaseEvent(queue->last);
-        queue->last = NULL; /* told once: what is queued from now on may succeed */
-        if (code == CL_SUCCESS)
-            code = ended;
-    }
+    cl_int code = drain(queue);
     return code == CL_SUCCESS ? DT2_BACKEND_OK : dt2_cl_fail(driver, err, code, "the work of the queue failed");
 }
 

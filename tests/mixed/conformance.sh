@@ -16,14 +16,16 @@ suite() { # RUNTIME MACHINE DEVICES DRIVER...
     devices=$3
     shift 3
     count=$((count + 1))
-    DISTORCH2_SIM_CUDART=$runtime "$src/tests/sim/run" "$src/tests/data/machines/$machine.sim" "$build/tests/driver/conformance" "$@" \
-        >"$work/out" 2>"$work/err"
+    : >"$work/report"
+    DISTORCH2_SIM_CUDART=$runtime DISTORCH2_SIM_REPORT=$work/report "$src/tests/sim/run" \
+        "$src/tests/data/machines/$machine.sim" "$build/tests/driver/conformance" "$@" >"$work/out" 2>"$work/err"
     code=$?
     said=$(sed -n "s/^# \([0-9]* entries on $devices devices\)\$/\1/p" "$work/out")
-    if [ $code -eq 0 ] && [ -n "$said" ]; then
-        echo "ok $count - $* ($runtime runtime) on $machine.sim: $said, and no violation"
+    spins=$(sed -n 's/^spins=//p' "$work/report")
+    if [ $code -eq 0 ] && [ -n "$said" ] && [ "$spins" = 0 ]; then
+        echo "ok $count - $* ($runtime runtime) on $machine.sim: $said, no violation, and nobody spins"
     else
-        echo "not ok $count - $* ($runtime runtime) on $machine.sim: $devices devices were to be checked"
+        echo "not ok $count - $* ($runtime runtime) on $machine.sim: $devices devices were to be checked, and nobody to spin ($spins)"
         failed=$((failed + 1))
         sed 's/^/# /' "$work/err"
         grep -A3 '^not ok\|^# [0-9]* entries' "$work/out" | sed 's/^/# /'

@@ -5,6 +5,7 @@ mutants = \
 	tests/mutants/cl-buffer-kept-on-failure.patch \
 	tests/mutants/cl-event-kept.patch \
 	tests/mutants/cl-marker-not-awaited.patch \
+	tests/mutants/cl-waits-by-spinning.patch \
 	tests/mutants/context-kept-on-failure.patch \
 	tests/mutants/event-kept.patch \
 	tests/mutants/event-kept-on-failure.patch \

@@ -110,6 +110,7 @@ struct sim_engine {
     uint64_t kernels; /* that have read bytes */
     uint64_t lies;    /* of copies between devices */
     bool ended;       /* the process is: a runtime's static objects are gone */
+    uint64_t spins;   /* waits of OpenCL's for what was not done */
     uint64_t violations[SIM_VIOLATION_COUNT];
     const char *sysfs; /* the folder for amdgpu's files, NULL: none */
 };

@@ -15,6 +15,8 @@ cl_int sim_clFinish(cl_command_queue queue)
     FUNCTION(clFinish);
     if (!sim_cl_is(queue, SIM_CL_QUEUE))
         return CL_INVALID_COMMAND_QUEUE;
+    if (sim_stream_query(queue->context->context, queue->stream) == SIM_NOT_READY)
+        sim_spin();
     int status = sim_stream_wait(queue->context->context, queue->stream);
     return demanded ? demanded : sim_cl_code(status);
 }
@@ -47,6 +49,8 @@ static cl_int wait_list(const struct order *order, uintptr_t ids[WAITS_MAX])
 /* How a command that the caller waits for has ended. */
 static cl_int end_of(cl_event event)
 {
+    if (sim_event_query(event->context->context, event->event) == SIM_NOT_READY)
+        sim_spin();
     return sim_cl_code(sim_event_wait(event->context->context, event->event));
 }
 

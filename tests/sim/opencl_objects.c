@@ -358,9 +358,13 @@ cl_int sim_clWaitForEvents(cl_uint count, const cl_event *events)
     FUNCTION(clWaitForEvents);
     cl_int code = count && events ? CL_SUCCESS : CL_INVALID_VALUE;
     for (cl_uint i = 0; events && i < count; i++)
-        if (!sim_cl_is(events[i], SIM_CL_EVENT))
+        if (!sim_cl_is(events[i], SIM_CL_EVENT)) {
             code = CL_INVALID_EVENT;
-        else if (sim_event_wait(events[i]->context->context, events[i]->event))
-            code = CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST;
+        } else {
+            if (sim_event_query(events[i]->context->context, events[i]->event) == SIM_NOT_READY)
+                sim_spin();
+            if (sim_event_wait(events[i]->context->context, events[i]->event))
+                code = CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST;
+        }
     return demanded ? demanded : code;
 }

@@ -62,6 +62,12 @@ void sim_count_object(const char *kind, int change)
         }
 }
 
+void sim_spin(void)
+{
+    SIM_LOCKED;
+    sim.spins++;
+}
+
 /* -- the report */
 
 static void report_leaks(FILE *out, uint64_t *wrong)
@@ -117,7 +123,8 @@ static void report_copies(FILE *out)
             if (i <= SIM_COUNT_D2H || j == 0)
                 fprintf(out, "copies.%s%s%s=%llu\n", copies[i], i <= SIM_COUNT_D2H ? "." : "",
                         i <= SIM_COUNT_D2H ? memory[j] : "", (unsigned long long)sim.copies[i][j]);
-    fprintf(out, "kernels=%llu\nlies=%llu\n", (unsigned long long)sim.kernels, (unsigned long long)sim.lies);
+    fprintf(out, "kernels=%llu\nlies=%llu\nspins=%llu\n", (unsigned long long)sim.kernels,
+            (unsigned long long)sim.lies, (unsigned long long)sim.spins);
 }
 
 static void report(FILE *out)

@@ -229,6 +229,9 @@ void sim_violation(enum sim_violation what, const char *format, ...) __attribute
 /* Objects of a face that the engine does not know (cl_mem, ...): counted, +1 and -1, under a name. */
 void sim_count_object(const char *kind, int change);
 
+/* The host waits by spinning, as some runtimes have it: counted. */
+void sim_spin(void);
+
 /* -- for tests that drive the machine from within */
 
 /* The nth call of `function` ("*": of all) from now on fails with `code`; with `onwards` all later ones too. */
