@@ -39,12 +39,25 @@ struct dt2_context_options {
      */
     const char *cuda_runtime;
     const char *hip_runtime;
+    /*
+     * The drivers that may be opened, separated by ',': "cuda,opencl"; "": none. Host memory is always there. NULL: the
+     * environment's DISTORCH2_DRIVERS (ignored in set-user-ID programs); else all that are found. A name that no module
+     * has is a warning.
+     */
+    const char *drivers;
+    /*
+     * Open each driver in a child process first, which is given 20 seconds: a vendor's runtime that aborts or hangs is then
+     * named, and the driver not used. The child is a fork without exec, so ask for this only where the process has one
+     * thread when a driver is needed first. Without it the library never forks.
+     */
+    bool probe_isolated;
 };
-#define DT2_CONTEXT_OPTIONS_INIT { sizeof(struct dt2_context_options), NULL, NULL, NULL, NULL, NULL }
+#define DT2_CONTEXT_OPTIONS_INIT { sizeof(struct dt2_context_options), NULL, NULL, NULL, NULL, NULL, NULL, false }
 
 /*
- * Makes a context. `options` may be NULL. Nothing is probed yet: the topology and the driver modules
- * are read when a function first needs them. A process may have several contexts; each knows only of
+ * Makes a context. `options` may be NULL. Nothing is probed yet: the topology is read, and a driver opened, when a
+ * function first needs it. dt2_devices_list() needs all drivers; a plan or a load those of the devices that its request
+ * names, and all where it leaves the compute device open. A process may have several contexts; each knows only of
  * its own models. Free it with dt2_context_destroy().
  * Errors: DT2_EUSAGE for a struct_size below that of the first version, which ended with backend_path; DT2_ENOMEM.
  */

@@ -82,6 +82,8 @@ class context_options(Structure):
         ("backend_path", c_char_p),
         ("cuda_runtime", c_char_p),
         ("hip_runtime", c_char_p),
+        ("drivers", c_char_p),
+        ("probe_isolated", c_bool),
     ]
 
 

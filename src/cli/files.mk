@@ -53,6 +53,7 @@ TESTS += \
 	tests/cli/catalogue.bats \
 	tests/cli/completion.bats \
 	tests/cli/environment.bats \
+	tests/cli/drivers.bats \
 	tests/cli/examples.bats \
 	tests/cli/formats.bats \
 	tests/cli/load.bats \
@@ -64,6 +65,7 @@ EXTRA_DIST += \
 	tests/cli/catalogue.bats \
 	tests/cli/completion.bats \
 	tests/cli/environment.bats \
+	tests/cli/drivers.bats \
 	tests/cli/examples.bats \
 	tests/cli/formats.bats \
 	tests/cli/load.bats \

@@ -16,6 +16,7 @@ int cli_context_create(struct dt2_context **context, struct dt2_error *err)
 {
     struct dt2_context_options how = DT2_CONTEXT_OPTIONS_INIT;
     how.log = cli_log;
+    how.probe_isolated = true; /* a vendor's runtime that aborts or hangs must not take the tool along */
     return dt2_context_create(&how, context, err);
 }
 

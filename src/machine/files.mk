@@ -21,10 +21,14 @@ libdistorch2_core_la_SOURCES += \
 	src/machine/measure.h \
 	src/machine/meminfo.c \
 	src/machine/meminfo.h \
+	src/machine/module.c \
+	src/machine/module.h \
 	src/machine/modules.c \
 	src/machine/modules.h \
 	src/machine/pool.c \
 	src/machine/pool.h \
+	src/machine/probe.c \
+	src/machine/probe.h \
 	src/machine/services.c \
 	src/machine/topology.c \
 	src/machine/topology.h \
@@ -92,6 +96,18 @@ check_LTLIBRARIES += tests/unit/modules/libfake-vendor.la \
 	tests/unit/modules/dt2-half.la \
 	tests/unit/modules/dt2-misnamed.la \
 	tests/unit/modules/dt2-needs.la
+# Those that end the process stand apart.
+check_LTLIBRARIES += tests/unit/harmful/dt2-aborts.la tests/unit/harmful/dt2-exits.la
+tests_unit_harmful_dt2_aborts_la_SOURCES = tests/unit/fake-module.c
+tests_unit_harmful_dt2_aborts_la_CPPFLAGS = $(AM_CPPFLAGS) -DFAKE_NAME='"aborts"' -DFAKE_ABORTS
+tests_unit_harmful_dt2_aborts_la_LDFLAGS = $(FAKE_LDFLAGS)
+tests_unit_harmful_dt2_exits_la_SOURCES = tests/unit/fake-module.c
+tests_unit_harmful_dt2_exits_la_CPPFLAGS = $(AM_CPPFLAGS) -DFAKE_NAME='"exits"' -DFAKE_EXITS
+tests_unit_harmful_dt2_exits_la_LDFLAGS = $(FAKE_LDFLAGS)
+check_PROGRAMS += tests/unit/test-probe
+TESTS += tests/unit/test-probe
+tests_unit_test_probe_SOURCES = tests/unit/test-probe.c tests/support/tap.h
+tests_unit_test_probe_LDADD = $(TEST_LIBS)
 tests_unit_modules_libfake_vendor_la_SOURCES = tests/unit/fake-vendor.c
 tests_unit_modules_libfake_vendor_la_LDFLAGS = $(AM_LDFLAGS) -avoid-version -shared -rpath /nowhere
 tests_unit_modules_dt2_aaa_la_SOURCES = tests/unit/fake-module.c

@@ -31,8 +31,8 @@ struct dt2_machine {
     struct dt2_services *services; /* of the host driver */
     struct dt2_driver host;
     struct dt2_modules modules;
-    bool modules_open;
-    bool collected; /* the views */
+    bool modules_found;
+    bool collected; /* the views, of all drivers that are open */
     struct dt2_view *views;
     size_t view_count;
     struct opening *openings;
@@ -95,22 +95,76 @@ static int need_host(struct dt2_machine *machine, struct dt2_error *err)
     return 0;
 }
 
-static int need_drivers(struct dt2_machine *machine, struct dt2_error *err)
+static int collect_views(struct dt2_machine *machine, struct dt2_error *err)
 {
-    int rc = 0;
-    if (!machine->modules_open)
-        rc = dt2_modules_open(machine->options, machine->log, &machine->modules, err);
-    if (rc < 0)
-        return rc;
-    machine->modules_open = true;
     if (machine->collected)
         return 0;
-    rc = dt2_views_collect(&machine->modules, machine->log, &machine->views, &machine->view_count, err);
+    dt2_release(machine->views);
+    machine->views = NULL;
+    machine->view_count = 0;
+    int rc = dt2_views_collect(&machine->modules, machine->log, &machine->views, &machine->view_count, err);
     if (rc < 0)
         return rc;
     machine->collected = true;
     dt2_views_identify(machine->views, machine->view_count);
     return 0;
+}
+
+static bool has_driver(const struct dt2_machine *machine, const char *name)
+{
+    for (size_t i = 0; i < machine->modules.count; i++)
+        if (strcmp(machine->modules.drivers[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* Whether OpenCL shows a GPU that the maker's own driver may show too, under a name that goes first. */
+static bool opencl_shows(const struct dt2_machine *machine, const char *vendor)
+{
+    for (size_t i = 0; i < machine->view_count; i++) {
+        const struct dt2_view *view = &machine->views[i];
+        if (strcmp(view->driver->name, "opencl") == 0 && strcmp(view->info.kind, "cpu") != 0 &&
+            strcasestr(view->info.vendor, vendor))
+            return true;
+    }
+    return false;
+}
+
+/*
+ * What else must be open to know what a device is: where there is no CUDA, "cuda:0" is HIP's; and of a GPU that OpenCL shows
+ * only its maker's driver tells under which name it is listed.
+ */
+static void widen(const struct dt2_machine *machine, struct dt2_wanted *wanted)
+{
+    if (dt2_wanted_has(wanted, "cuda") && !has_driver(machine, "cuda"))
+        dt2_wanted_driver(wanted, "hip");
+    if (opencl_shows(machine, "NVIDIA"))
+        dt2_wanted_driver(wanted, "cuda");
+    if (opencl_shows(machine, "Advanced Micro Devices") || opencl_shows(machine, "AMD"))
+        dt2_wanted_driver(wanted, "hip");
+}
+
+static int need_drivers(struct dt2_machine *machine, const struct dt2_wanted *wanted, struct dt2_error *err)
+{
+    struct dt2_wanted now = *wanted;
+    int rc = 0;
+    if (!machine->modules_found)
+        rc = dt2_modules_find(machine->options, machine->log, &machine->modules, err);
+    if (rc < 0)
+        return rc;
+    machine->modules_found = true;
+    for (bool more = true; rc == 0 && more;) {
+        bool opened = false;
+        const struct dt2_wanted before = now;
+        rc = dt2_modules_need(&machine->modules, &now, &opened, err);
+        machine->collected &= !opened;
+        if (rc == 0)
+            rc = collect_views(machine, err);
+        if (rc == 0)
+            widen(machine, &now);
+        more = now.count != before.count || now.all != before.all;
+    }
+    return rc;
 }
 
 static struct dt2_parts parts_of(const struct dt2_machine *machine)
@@ -126,23 +180,19 @@ static struct dt2_parts parts_of(const struct dt2_machine *machine)
     };
 }
 
-/* Makes what a list with `flags` needs. */
-static int need_parts(struct dt2_machine *machine, unsigned flags, struct dt2_parts *parts, struct dt2_error *err)
+/* Makes what a list with `flags` needs. Under the lock, as is the reading of the parts: they may change with the next. */
+static int need_parts(struct dt2_machine *machine, unsigned flags, const struct dt2_wanted *wanted, struct dt2_error *err)
 {
-    pthread_mutex_lock(&machine->lock);
     int rc = need_topology(machine, flags & DT2_DEVICES_UNUSABLE, err);
     if (rc == 0)
         rc = need_host(machine, err);
     if (rc == 0)
-        rc = need_drivers(machine, err);
+        rc = need_drivers(machine, wanted, err);
     if (rc == 0) {
-        *parts = parts_of(machine);
-        if (dt2_discover_needs_io(parts, flags))
+        const struct dt2_parts parts = parts_of(machine);
+        if (dt2_discover_needs_io(&parts, flags))
             rc = need_topology(machine, true, err);
     }
-    if (rc == 0)
-        *parts = parts_of(machine);
-    pthread_mutex_unlock(&machine->lock);
     return rc;
 }
 
@@ -165,14 +215,14 @@ static double measure(struct dt2_machine *machine, const char *name)
 }
 
 /* The way between each device and host memory; host memory itself has one when it was measured. */
-static int add_links(struct dt2_machine *machine, const struct dt2_parts *parts, unsigned flags,
+static int add_links(struct dt2_machine *machine, const struct dt2_topology *topology, unsigned flags,
                      struct dt2_devices *devices, struct dt2_error *err)
 {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < devices->count; i++) {
         const struct dt2_device *device = &devices->devices[i];
         struct dt2_link link = { .to = "cpu", .nominal_gbps = -1, .measured_gbps = -1 };
-        link.nominal_gbps = dt2_topology_locality(parts->topology, device->pci).gbps;
+        link.nominal_gbps = dt2_topology_locality(topology, device->pci).gbps;
         if (flags & DT2_DEVICES_MEASURE)
             link.measured_gbps = measure(machine, device->name);
         if (!dt2_device_is_host(device) || link.measured_gbps >= 0)
@@ -181,21 +231,39 @@ static int add_links(struct dt2_machine *machine, const struct dt2_parts *parts,
     return rc;
 }
 
-int dt2_machine_list(struct dt2_machine *machine, unsigned flags, struct dt2_devices **devices, struct dt2_error *err)
+int dt2_machine_list(struct dt2_machine *machine, unsigned flags, const struct dt2_wanted *wanted,
+                     struct dt2_devices **devices, struct dt2_error *err)
 {
-    struct dt2_parts parts;
+    static const struct dt2_wanted everything = { .all = true };
     struct dt2_devices *made = NULL;
-    int rc = need_parts(machine, flags, &parts, err);
+    pthread_mutex_lock(&machine->lock);
+    int rc = need_parts(machine, flags, wanted ? wanted : &everything, err);
+    const struct dt2_parts parts = parts_of(machine);
     if (rc == 0)
         rc = dt2_discover(&parts, flags, &made, err);
+    pthread_mutex_unlock(&machine->lock);
     if (rc == 0)
-        rc = add_links(machine, &parts, flags, made, err);
+        rc = add_links(machine, parts.topology, flags, made, err);
     if (rc < 0) {
         dt2_devices_free(made);
         return rc;
     }
     *devices = made;
     return 0;
+}
+
+/* What is known of a driver that is not there is said where a device of it is asked for. */
+void dt2_machine_explain(struct dt2_machine *machine, const char *device, struct dt2_error *err)
+{
+    struct dt2_wanted wanted = { .all = false };
+    dt2_wanted_device(&wanted, device);
+    pthread_mutex_lock(&machine->lock);
+    for (size_t i = 0; machine->modules_found && !wanted.all && i < machine->modules.missing_count; i++) {
+        const struct dt2_driver_missing *missing = &machine->modules.missing[i];
+        if (dt2_wanted_has(&wanted, missing->name))
+            dt2_suggest(err, "the driver %s has no device: %s", missing->name, missing->reason);
+    }
+    pthread_mutex_unlock(&machine->lock);
 }
 
 /* -- opening */
@@ -312,14 +380,15 @@ static int open_first(struct dt2_machine *machine, const struct dt2_parts *parts
 
 int dt2_machine_open(struct dt2_machine *machine, const char *name, struct dt2_opened **opened, struct dt2_error *err)
 {
-    struct dt2_parts parts;
-    int rc = need_parts(machine, 0, &parts, err);
-    if (rc < 0)
-        return rc;
+    struct dt2_wanted wanted = { .all = false };
+    struct opening *opening = NULL;
+    dt2_wanted_device(&wanted, name);
     pthread_mutex_lock(&machine->lock);
-    struct opening *opening = settled_opening(machine, name);
-    if (!opening)
+    int rc = need_parts(machine, 0, &wanted, err);
+    if (rc == 0 && !(opening = settled_opening(machine, name))) {
+        const struct dt2_parts parts = parts_of(machine);
         rc = open_first(machine, &parts, name, &opening, err);
+    }
     if (rc == 0) {
         opening->users++;
         *opened = &opening->opened;
@@ -368,7 +437,7 @@ void dt2_machine_destroy(struct dt2_machine *machine)
         dt2_release(opening);
     }
     dt2_release(machine->views);
-    if (machine->modules_open)
+    if (machine->modules_found)
         dt2_modules_close(&machine->modules);
     if (machine->host.self)
         machine->host.backend->close(machine->host.self);

@@ -14,8 +14,14 @@ int dt2_machine_create(const struct dt2_log *log, const struct dt2_module_option
                        struct dt2_machine **machine, struct dt2_error *err);
 void dt2_machine_destroy(struct dt2_machine *machine);
 
-/* The devices now; `flags` are enum dt2_devices_flag. Knows nothing of loaded models. */
-int dt2_machine_list(struct dt2_machine *machine, unsigned flags, struct dt2_devices **devices, struct dt2_error *err);
+/*
+ * The devices now; `flags` are enum dt2_devices_flag. Opens the drivers that are wanted (NULL: all) where they are not open
+ * yet, and lists the devices of all that are. Knows nothing of loaded models.
+ */
+int dt2_machine_list(struct dt2_machine *machine, unsigned flags, const struct dt2_wanted *wanted,
+                     struct dt2_devices **devices, struct dt2_error *err);
+/* After DT2_ENOENT for a device: suggests why its driver is not there, where that is known. */
+void dt2_machine_explain(struct dt2_machine *machine, const char *device, struct dt2_error *err);
 
 /* A device that is open, shared by all who opened it: the last close closes it. */
 struct dt2_opened {

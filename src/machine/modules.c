@@ -3,29 +3,28 @@
 #include "base/alloc.h"
 #include "base/checked.h"
 #include "base/error.h"
+#include "machine/module.h"
+#include "machine/probe.h"
 #include <dirent.h>
 #include <dlfcn.h>
-#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* A module's file, before it is opened. */
-struct candidate {
+#define PROBE_SECONDS 20 /* that opening a driver may take in a process of its own */
+
+/* A module's file. */
+struct dt2_candidate {
     char name[32];
     char *path;
+    bool tried;
 };
 
-/* The table as the first version of the contract had it: what came later is looked for before it is read. */
-#define FIRST_TABLE_BYTES (offsetof(struct dt2_backend, event_free) + sizeof(void *))
-
-/* What one dt2_modules_open() carries about. */
+/* What the search for modules carries about. */
 struct search {
     const struct dt2_log *log;
-    struct dt2_modules *modules;
-    struct candidate *candidates;
+    struct dt2_candidate *candidates;
     size_t count, capacity;
-    size_t driver_capacity, library_capacity, missing_capacity;
 };
 
 /* -- options */
@@ -45,7 +44,7 @@ struct dt2_module_options *dt2_module_options_copy(const struct dt2_module_optio
     static const struct dt2_module_options nothing = { 0 };
     if (!options)
         options = &nothing;
-    const char *const texts[] = { options->path, options->cuda_runtime, options->hip_runtime };
+    const char *const texts[] = { options->path, options->cuda_runtime, options->hip_runtime, options->drivers };
     size_t bytes = 0;
     for (size_t i = 0; i < DT2_COUNT(texts); i++)
         bytes += texts[i] ? strlen(texts[i]) + 1 : 0;
@@ -56,6 +55,8 @@ struct dt2_module_options *dt2_module_options_copy(const struct dt2_module_optio
     copy->path = copy_text(options->path, &room);
     copy->cuda_runtime = copy_text(options->cuda_runtime, &room);
     copy->hip_runtime = copy_text(options->hip_runtime, &room);
+    copy->drivers = copy_text(options->drivers, &room);
+    copy->isolated = options->isolated;
     return copy;
 }
 
@@ -75,7 +76,7 @@ static bool module_name(const char *file, char name[32])
 
 static int add_candidate(struct search *search, const char *folder, const char *file)
 {
-    struct candidate found = { .path = NULL };
+    struct dt2_candidate found = { .path = NULL };
     if (!module_name(file, found.name))
         return DT2_OK;
     for (size_t i = 0; i < search->count; i++)
@@ -166,147 +167,44 @@ static int scan_default(struct search *search)
     return scan_folder(search, DT2_BACKEND_DIR);
 }
 
-/* cuda, hip, opencl, then the rest by name. */
-static int by_rank(const void *a, const void *b)
+/* -- which are wanted */
+
+bool dt2_wanted_has(const struct dt2_wanted *wanted, const char *driver)
 {
-    static const char *const order[] = { "cuda", "hip", "opencl" };
-    const char *names[2] = { ((const struct candidate *)a)->name, ((const struct candidate *)b)->name };
-    size_t ranks[2] = { 0, 0 };
-    for (int i = 0; i < 2; i++)
-        while (ranks[i] < DT2_COUNT(order) && strcmp(names[i], order[ranks[i]]) != 0)
-            ranks[i]++;
-    return ranks[0] != ranks[1] ? (ranks[0] < ranks[1] ? -1 : 1) : strcmp(names[0], names[1]);
+    for (size_t i = 0; i < wanted->count; i++)
+        if (strcmp(wanted->names[i], driver) == 0)
+            return true;
+    return wanted->all;
 }
 
-/* -- one module */
-
-/* Why a module is not used; cut where it is too long, between characters. */
-struct reason {
-    char text[512];
-};
-
-static void explain(struct reason *reason, const char *format, ...) DT2_PRINTF(2, 3);
-static void explain(struct reason *reason, const char *format, ...)
+void dt2_wanted_driver(struct dt2_wanted *wanted, const char *driver)
 {
-    va_list args;
-    va_start(args, format);
-    dt2_format_into(reason->text, sizeof reason->text, format, args);
-    va_end(args);
-}
-
-/*
- * Vendors' runtimes start threads and leave exit handlers behind, so what was loaded stays loaded (NODELETE). The text
- * of a failure is taken in the C locale, whatever the program around us speaks: missing_library() reads it.
- */
-static void *load(const char *path, struct reason *reason)
-{
-    locale_t c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-    locale_t old = c_locale ? uselocale(c_locale) : (locale_t)0;
-    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-    if (!library) {
-        const char *text = dlerror();
-        explain(reason, "%s", text ? text : "cannot be loaded");
-    }
-    if (c_locale) {
-        uselocale(old);
-        freelocale(c_locale);
-    }
-    return library;
-}
-
-/* Whether dlopen failed for want of a library that the module needs, and not of the module itself. */
-static bool missing_library(const char *path, const char *reason)
-{
-    return strstr(reason, "No such file or directory") && strncmp(reason, path, strlen(path)) != 0;
-}
-
-/* An entry of a driver's table. */
-struct entry {
-    const char *name;
-    size_t offset;
-};
-#define ENTRY(name) { #name, offsetof(struct dt2_backend, name) }
-
-static bool has(const struct dt2_backend *backend, const struct entry *entry)
-{
-    void (*function)(void);
-    memcpy(&function, (const char *)backend + entry->offset, sizeof function);
-    return function != NULL;
-}
-
-/* The name of the first entry that a table must have and has not, NULL when all are there. */
-static const char *missing_entry(const struct dt2_backend *backend)
-{
-    static const struct entry required[] = {
-        ENTRY(open),          ENTRY(close),        ENTRY(device_count),      ENTRY(device_info),
-        ENTRY(device_open),   ENTRY(device_close), ENTRY(device_free_bytes), ENTRY(buffer_alloc),
-        ENTRY(buffer_adopt),  ENTRY(buffer_free),  ENTRY(buffer_native),     ENTRY(queue_create),
-        ENTRY(queue_adopt),   ENTRY(queue_wait),   ENTRY(queue_destroy),     ENTRY(queue_wait_event),
-        ENTRY(copy_h2d),      ENTRY(copy_d2h),     ENTRY(copy_d2d),          ENTRY(event_record),
-        ENTRY(event_query),   ENTRY(event_wait),   ENTRY(event_free),
-    };
-    /* Optional, but each with the one that undoes it. */
-    static const struct entry pairs[][2] = {
-        { ENTRY(buffer_map), ENTRY(buffer_unmap) },
-        { ENTRY(host_alloc), ENTRY(host_free) },
-        { ENTRY(host_register), ENTRY(host_unregister) },
-    };
-    for (size_t i = 0; i < DT2_COUNT(required); i++)
-        if (!has(backend, &required[i]))
-            return required[i].name;
-    for (size_t i = 0; i < DT2_COUNT(pairs); i++)
-        if (has(backend, &pairs[i][0]) != has(backend, &pairs[i][1]))
-            return pairs[i][has(backend, &pairs[i][0])].name;
-    return NULL;
-}
-
-/* The module's table, when it is one of ours in every respect. */
-static const struct dt2_backend *backend_of(void *library, const char *name, struct reason *reason)
-{
-    void *symbol = dlsym(library, "dt2_backend_entry");
-    if (!symbol) {
-        explain(reason, "it does not export dt2_backend_entry");
-        return NULL;
-    }
-    dt2_backend_entry_fn *entry = __extension__(dt2_backend_entry_fn *)symbol;
-    const struct dt2_backend *backend = entry(DT2_BACKEND_ABI);
-    const char *lacks = NULL;
-    if (!backend)
-        explain(reason, "it does not serve version %u of the driver contract", DT2_BACKEND_ABI);
-    else if (backend->abi != DT2_BACKEND_ABI)
-        explain(reason, "it serves version %u of the driver contract, not %u", backend->abi, DT2_BACKEND_ABI);
-    else if (backend->struct_size < FIRST_TABLE_BYTES)
-        explain(reason, "its table has %zu bytes, the first version had %zu", backend->struct_size, FIRST_TABLE_BYTES);
-    else if (!backend->name || strcmp(backend->name, name) != 0)
-        explain(reason, "it calls itself '%s', not '%s'", backend->name ? backend->name : "", name);
-    else if ((lacks = missing_entry(backend)))
-        explain(reason, "it lacks the entry %s", lacks);
+    if (dt2_wanted_has(wanted, driver))
+        return;
+    if (wanted->count == DT2_WANTED_MOST || strlen(driver) >= sizeof *wanted->names)
+        wanted->all = true;
     else
-        return backend;
-    return NULL;
+        strcpy(wanted->names[wanted->count++], driver);
 }
 
-/* Opens a driver and counts its devices: 0 or a negative dt2_backend_status with the reason. */
-static int start(const struct dt2_backend *backend, struct dt2_services *services, struct dt2_driver *driver,
-                 bool *nomem, struct reason *reason)
+void dt2_wanted_device(struct dt2_wanted *wanted, const char *device)
 {
-    struct dt2_backend_error failure = { .text = "" };
-    *driver = (struct dt2_driver){ .name = backend->name, .backend = backend };
-    int status = backend->open(dt2_services_table(services), &driver->self, &failure);
-    if (status == DT2_BACKEND_OK) {
-        status = backend->device_count(driver->self, &driver->device_count, &failure);
-        if (status == DT2_BACKEND_OK && driver->device_count == 0) {
-            status = DT2_BACKEND_ABSENT;
-            snprintf(failure.text, sizeof failure.text, "no device");
-        }
-        if (status != DT2_BACKEND_OK)
-            backend->close(driver->self);
-    }
-    if (status != DT2_BACKEND_OK)
-        explain(reason, failure.vendor_name[0] ? "%s (%s)" : "%s", failure.text, failure.vendor_name);
-    *nomem = status != DT2_BACKEND_OK && dt2_lacks_bookkeeping(&failure);
-    return status;
+    char driver[sizeof *wanted->names];
+    size_t length = strcspn(device, ":");
+    static const char *const host[] = { "cpu", "numa", "cgroup" };
+    for (size_t i = 0; i < DT2_COUNT(host); i++)
+        if (strlen(host[i]) == length && strncmp(device, host[i], length) == 0)
+            return;
+    snprintf(driver, sizeof driver, "%.*s", (int)(length < sizeof driver ? length : 0), device);
+    if (strcmp(driver, "rocm") == 0)
+        strcpy(driver, "hip");
+    if (device[length] && strcmp(driver, "pci") != 0 && strcmp(driver, "uuid") != 0 && *driver)
+        dt2_wanted_driver(wanted, driver);
+    else
+        wanted->all = true; /* any driver may have it */
 }
+
+/* -- opening */
 
 void dt2_driver_describe(const struct dt2_driver *driver, char *text, size_t size)
 {
@@ -315,77 +213,203 @@ void dt2_driver_describe(const struct dt2_driver *driver, char *text, size_t siz
         text[0] = '\0';
 }
 
-static int add_missing(struct search *search, const struct candidate *candidate, int status, const char *reason)
+static void add_missing(struct dt2_modules *modules, const struct dt2_candidate *candidate, int status,
+                        const char *reason)
 {
-    struct dt2_modules *modules = search->modules;
     bool absent = status == DT2_BACKEND_ABSENT;
-    dt2_log_line(search->log, absent ? DT2_LOG_DEBUG : DT2_LOG_WARNING, "driver %s (%s) is %s: %s", candidate->name,
+    dt2_log_line(modules->log, absent ? DT2_LOG_DEBUG : DT2_LOG_WARNING, "driver %s (%s) is %s: %s", candidate->name,
                  candidate->path, absent ? "absent" : "not usable", reason);
-    if (!DT2_GROW(modules->missing, modules->missing_count, search->missing_capacity))
-        return DT2_ENOMEM;
     struct dt2_driver_missing *missing = &modules->missing[modules->missing_count++];
     *missing = (struct dt2_driver_missing){ .status = status };
     memcpy(missing->name, candidate->name, sizeof missing->name);
     snprintf(missing->reason, sizeof missing->reason, "%s", reason);
-    return DT2_OK;
 }
 
-static int open_candidate(struct search *search, const struct candidate *candidate)
+/* cuda, hip, opencl, then the rest by name. */
+static int rank_order(const char *a, const char *b)
 {
-    struct dt2_modules *modules = search->modules;
-    struct reason reason = { "" };
-    bool nomem = false;
-    if (!DT2_GROW(modules->drivers, modules->count, search->driver_capacity) ||
-        !DT2_GROW(modules->libraries, modules->count, search->library_capacity))
-        return DT2_ENOMEM;
-    void *library = load(candidate->path, &reason);
-    if (!library) {
-        bool absent = missing_library(candidate->path, reason.text);
-        return add_missing(search, candidate, absent ? DT2_BACKEND_ABSENT : DT2_BACKEND_FAILED, reason.text);
+    static const char *const order[] = { "cuda", "hip", "opencl" };
+    const char *names[2] = { a, b };
+    size_t ranks[2] = { 0, 0 };
+    for (int i = 0; i < 2; i++)
+        while (ranks[i] < DT2_COUNT(order) && strcmp(names[i], order[ranks[i]]) != 0)
+            ranks[i]++;
+    return ranks[0] != ranks[1] ? (ranks[0] < ranks[1] ? -1 : 1) : strcmp(a, b);
+}
+
+static int by_rank(const void *a, const void *b)
+{
+    return rank_order(((const struct dt2_candidate *)a)->name, ((const struct dt2_candidate *)b)->name);
+}
+
+/* Takes an open driver in, where its rank is. There is room. */
+static void add_driver(struct dt2_modules *modules, const struct dt2_driver *driver, void *library)
+{
+    size_t at = modules->count++;
+    for (; at > 0 && rank_order(modules->drivers[at - 1].name, driver->name) > 0; at--) {
+        modules->drivers[at] = modules->drivers[at - 1];
+        modules->libraries[at] = modules->libraries[at - 1];
     }
-    const struct dt2_backend *backend = backend_of(library, candidate->name, &reason);
-    int status = backend ? start(backend, modules->services, &modules->drivers[modules->count], &nomem, &reason)
-                         : DT2_BACKEND_FAILED;
-    if (status != DT2_BACKEND_OK) {
-        dlclose(library);
-        if (nomem) /* a driver is not missing for good because memory was short for a moment */
-            return DT2_ENOMEM;
-        return add_missing(search, candidate, status, reason.text);
-    }
-    const struct dt2_driver *opened = &modules->drivers[modules->count];
+    modules->drivers[at] = *driver;
+    modules->libraries[at] = library;
+}
+
+/* What a probe tries, in a process of its own. */
+struct trial {
+    const struct dt2_candidate *candidate;
+    struct dt2_services *services;
+};
+
+static void try_opening(void *data)
+{
+    const struct trial *trial = data;
+    struct dt2_driver driver;
+    struct dt2_reason reason;
+    void *library;
+    (void)dt2_module_open(trial->candidate->path, trial->candidate->name, trial->services, &driver, &library, &reason);
+}
+
+/* Whether opening a driver ends well, as far as that is asked for. What it ends with, a second opening tells. */
+static bool is_safe(const struct dt2_modules *modules, const struct dt2_candidate *candidate, struct dt2_reason *reason)
+{
+    struct trial trial = { candidate, modules->services };
+    char how[sizeof reason->text];
+    if (!modules->options || !modules->options->isolated ||
+        dt2_probe(try_opening, &trial, PROBE_SECONDS, how, sizeof how))
+        return true;
+    dt2_explain(reason, "opening it in a process of its own %s", how);
+    return false;
+}
+
+static int open_candidate(struct dt2_modules *modules, struct dt2_candidate *candidate, bool *opened)
+{
+    struct dt2_driver driver;
+    struct dt2_reason reason;
     char about[512];
-    dt2_driver_describe(opened, about, sizeof about);
-    dt2_log_line(search->log, DT2_LOG_DEBUG, "driver %s (%s): %u devices%s%s", candidate->name, candidate->path,
-                 opened->device_count, *about ? ", on " : "", about);
-    modules->libraries[modules->count++] = library;
+    void *library;
+    int status = DT2_BACKEND_FAILED;
+    if (is_safe(modules, candidate, &reason))
+        status = dt2_module_open(candidate->path, candidate->name, modules->services, &driver, &library, &reason);
+    if (status == DT2_BACKEND_NOMEM) /* a driver is not missing for good because memory was short for a moment */
+        return DT2_ENOMEM;
+    candidate->tried = true;
+    if (status != DT2_BACKEND_OK) {
+        add_missing(modules, candidate, status, reason.text);
+        return DT2_OK;
+    }
+    dt2_driver_describe(&driver, about, sizeof about);
+    dt2_log_line(modules->log, DT2_LOG_DEBUG, "driver %s (%s): %u devices%s%s", candidate->name, candidate->path,
+                 driver.device_count, *about ? ", on " : "", about);
+    add_driver(modules, &driver, library);
+    *opened = true;
     return DT2_OK;
 }
 
-/* -- all of them */
+int dt2_modules_need(struct dt2_modules *modules, const struct dt2_wanted *wanted, bool *opened, struct dt2_error *err)
+{
+    DT2_KEEP_ERRNO;
+    *opened = false;
+    for (size_t i = 0; i < modules->candidate_count; i++) {
+        struct dt2_candidate *candidate = &modules->candidates[i];
+        if (!candidate->tried && dt2_wanted_has(wanted, candidate->name) &&
+            open_candidate(modules, candidate, opened) < 0)
+            return dt2_fail_nomem(err);
+    }
+    return DT2_OK;
+}
 
-int dt2_modules_open(const struct dt2_module_options *options, const struct dt2_log *log, struct dt2_modules *modules,
+/* -- finding */
+
+/* Whether a list such as "cuda,opencl" names a driver. */
+static bool is_listed(const char *list, const char *driver)
+{
+    size_t wanted = strlen(driver);
+    for (const char *at = list; *at; at += strspn(at, ", ")) {
+        size_t length = strcspn(at, ", ");
+        if (length == wanted && strncmp(at, driver, length) == 0)
+            return true;
+        at += length;
+    }
+    return false;
+}
+
+/* What a list names and nobody has is said once. */
+static void warn_unknown(const struct dt2_modules *modules, const char *list)
+{
+    for (const char *at = list + strspn(list, ", "); *at; at += strspn(at, ", ")) {
+        size_t length = strcspn(at, ", ");
+        bool known = length == 4 && strncmp(at, "host", 4) == 0;
+        for (size_t i = 0; i < modules->candidate_count; i++)
+            known |= strlen(modules->candidates[i].name) == length &&
+                     strncmp(modules->candidates[i].name, at, length) == 0;
+        if (!known)
+            dt2_log_line(modules->log, DT2_LOG_WARNING, "among the drivers that may be used (DISTORCH2_DRIVERS): there is no module '%.*s'",
+                         (int)length, at);
+        at += length;
+    }
+}
+
+/* Drivers that the list leaves out count as tried. */
+static void narrow(struct dt2_modules *modules, const char *list)
+{
+    if (!list)
+        return;
+    for (size_t i = 0; i < modules->candidate_count; i++) {
+        struct dt2_candidate *candidate = &modules->candidates[i];
+        struct dt2_reason reason;
+        if (is_listed(list, candidate->name))
+            continue;
+        dt2_explain(&reason, "it is not among the drivers that may be used, '%s' (DISTORCH2_DRIVERS)", list);
+        candidate->tried = true;
+        add_missing(modules, candidate, DT2_BACKEND_ABSENT, reason.text);
+    }
+    warn_unknown(modules, list);
+}
+
+static int find(const struct dt2_module_options *options, struct dt2_modules *modules)
+{
+    struct search search = { .log = modules->log };
+    const char *path = options && options->path ? options->path : secure_getenv("DISTORCH2_BACKEND_PATH");
+    int status = path ? scan_path(&search, path) : scan_default(&search);
+    modules->candidates = search.candidates;
+    modules->candidate_count = search.count;
+    if (status < 0 || search.count == 0)
+        return status;
+    qsort(search.candidates, search.count, sizeof *search.candidates, by_rank);
+    modules->drivers = dt2_alloc(search.count, sizeof *modules->drivers);
+    modules->libraries = dt2_alloc(search.count, sizeof *modules->libraries);
+    modules->missing = dt2_alloc(search.count, sizeof *modules->missing);
+    return modules->drivers && modules->libraries && modules->missing ? DT2_OK : DT2_ENOMEM;
+}
+
+int dt2_modules_find(const struct dt2_module_options *options, const struct dt2_log *log, struct dt2_modules *modules,
                      struct dt2_error *err)
 {
     DT2_KEEP_ERRNO;
-    *modules = (struct dt2_modules){ 0 };
-    struct search search = { .log = log, .modules = modules };
-    const char *path = options && options->path ? options->path : secure_getenv("DISTORCH2_BACKEND_PATH");
+    *modules = (struct dt2_modules){ .log = log, .options = options };
     int status = dt2_services_create(log, &modules->services, err);
     if (status == DT2_OK)
         dt2_services_tell(modules->services, options);
     if (status == DT2_OK)
-        status = path ? scan_path(&search, path) : scan_default(&search);
-    if (status == DT2_OK && search.count)
-        qsort(search.candidates, search.count, sizeof *search.candidates, by_rank);
-    for (size_t i = 0; status == DT2_OK && i < search.count; i++)
-        status = open_candidate(&search, &search.candidates[i]);
-    for (size_t i = 0; i < search.count; i++)
-        dt2_release(search.candidates[i].path);
-    dt2_release(search.candidates);
-    if (status == DT2_OK)
-        return DT2_OK;
-    dt2_modules_close(modules);
-    return dt2_fail_nomem(err);
+        status = find(options, modules);
+    if (status < 0) {
+        dt2_modules_close(modules);
+        return dt2_fail_nomem(err);
+    }
+    narrow(modules, options && options->drivers ? options->drivers : secure_getenv("DISTORCH2_DRIVERS"));
+    return DT2_OK;
+}
+
+int dt2_modules_open(const struct dt2_module_options *options, const struct dt2_log *log, struct dt2_modules *modules,
+                     struct dt2_error *err)
+{
+    bool opened;
+    int rc = dt2_modules_find(options, log, modules, err);
+    if (rc == 0)
+        rc = dt2_modules_need(modules, &(struct dt2_wanted){ .all = true }, &opened, err);
+    if (rc < 0)
+        dt2_modules_close(modules);
+    return rc;
 }
 
 void dt2_modules_close(struct dt2_modules *modules)
@@ -396,6 +420,9 @@ void dt2_modules_close(struct dt2_modules *modules)
         driver->backend->close(driver->self);
         dlclose(modules->libraries[modules->count]);
     }
+    for (size_t i = 0; i < modules->candidate_count; i++)
+        dt2_release(modules->candidates[i].path);
+    dt2_release(modules->candidates);
     dt2_release(modules->drivers);
     dt2_release(modules->libraries);
     dt2_release(modules->missing);

@@ -11,6 +11,8 @@ struct dt2_module_options {
     const char *path;
     const char *cuda_runtime;
     const char *hip_runtime;
+    const char *drivers; /* those that may be opened, separated by ',' */
+    bool isolated;       /* each is opened in a process of its own first */
 };
 /* A copy with its texts, in one piece for dt2_release(); NULL without memory. Of NULL: of nothing said. */
 struct dt2_module_options *dt2_module_options_copy(const struct dt2_module_options *options);
@@ -38,21 +40,49 @@ struct dt2_driver_missing {
     char reason[512];
 };
 
+struct dt2_candidate;
+
+/* The modules that there are, and the drivers that are open. */
 struct dt2_modules {
-    struct dt2_driver *drivers; /* in the order cuda, hip, opencl, then any other by name */
+    struct dt2_driver *drivers; /* in the order cuda, hip, opencl, then any other by name: a place may change */
     size_t count;
     struct dt2_driver_missing *missing;
     size_t missing_count;
     struct dt2_services *services;
     void **libraries; /* of dlopen, one for each driver */
+    struct dt2_candidate *candidates;
+    size_t candidate_count;
+    const struct dt2_module_options *options;
+    const struct dt2_log *log;
 };
 
+#define DT2_WANTED_MOST 8
+
+/* Drivers that somebody needs. */
+struct dt2_wanted {
+    bool all;
+    size_t count;
+    char names[DT2_WANTED_MOST][32];
+};
+bool dt2_wanted_has(const struct dt2_wanted *wanted, const char *driver);
+void dt2_wanted_driver(struct dt2_wanted *wanted, const char *driver);
+/* The driver of a device's name in any spelling: none for host memory, all where the name does not tell. */
+void dt2_wanted_device(struct dt2_wanted *wanted, const char *device);
+
 /*
- * Opens every module "dt2-NAME.so" in the folders of the options' path (the options stay where they are while the
- * modules are open; NULL: the defaults). The first folder that has a name wins. A module that is absent (also: whose vendor
- * library is missing, so that dlopen fails) is silence; one that is broken is one warning in `log`; both are listed in `missing`.
- * Errors: DT2_ENOMEM only.
+ * Finds every module "dt2-NAME.so" in the folders of the options' path (the options stay where they are while the
+ * modules are there; NULL: the defaults), and opens none. The first folder that has a name wins. Those that the options,
+ * or else DISTORCH2_DRIVERS, leave out are missing. Errors: DT2_ENOMEM only.
  */
+int dt2_modules_find(const struct dt2_module_options *options, const struct dt2_log *log, struct dt2_modules *modules,
+                     struct dt2_error *err);
+/*
+ * Opens those drivers that are wanted and were not tried yet; *opened says whether there are more than before: they may have
+ * changed places then. A module that is absent (also: whose vendor library is missing, so that dlopen fails) is silence;
+ * one that is broken is one warning in the log; both are listed in `missing`. Errors: DT2_ENOMEM only.
+ */
+int dt2_modules_need(struct dt2_modules *modules, const struct dt2_wanted *wanted, bool *opened, struct dt2_error *err);
+/* Finds them and opens all. */
 int dt2_modules_open(const struct dt2_module_options *options, const struct dt2_log *log, struct dt2_modules *modules,
                      struct dt2_error *err);
 void dt2_modules_close(struct dt2_modules *modules);

@@ -211,6 +211,23 @@ static size_t without_address(const struct maker *maker, const struct dt2_view *
     return found;
 }
 
+/* Drivers that are there and broken, whatever they would have shown. */
+static int add_drivers(const struct dt2_modules *modules, struct dt2_devices *devices, struct dt2_error *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < modules->missing_count; i++) {
+        const struct dt2_driver_missing *missing = &modules->missing[i];
+        char model[64];
+        struct dt2_unusable unusable = {
+            .model = model, .reason = missing->reason, .help = "DISTORCH2_DRIVERS names the drivers to use; leave it out there"
+        };
+        snprintf(model, sizeof model, "driver %s", missing->name);
+        if (missing->status != DT2_BACKEND_ABSENT)
+            rc = dt2_devices_add_unusable(devices, &unusable, err);
+    }
+    return rc;
+}
+
 int dt2_unusable_find(const struct dt2_topology *topology, const struct dt2_modules *modules,
                       const struct dt2_view *views, size_t view_count, const char *root, struct dt2_devices *devices,
                       struct dt2_error *err)
@@ -233,5 +250,5 @@ int dt2_unusable_find(const struct dt2_topology *topology, const struct dt2_modu
         if (rc < 0)
             return rc;
     }
-    return 0;
+    return add_drivers(modules, devices, err);
 }

@@ -78,6 +78,36 @@ static int count_credits(struct dt2_context *context, const struct dt2_devices *
     return 0;
 }
 
+/* -- what is there */
+
+static void want(void *wanted, const char *name)
+{
+    dt2_wanted_device(wanted, name);
+}
+
+/* The drivers that a request needs. Without a compute device any may have the first GPU. */
+static int find_wanted(const struct dt2_request *request, struct dt2_wanted *wanted, struct dt2_error *err)
+{
+    *wanted = (struct dt2_wanted){ .all = !request->compute_device };
+    return dt2_request_named(request, want, wanted, err);
+}
+
+struct lookup {
+    struct dt2_context *context;
+    const struct dt2_devices *devices;
+    struct dt2_error *err;
+};
+
+static void explain(void *data, const char *name)
+{
+    const struct lookup *lookup = data;
+    size_t unused;
+    if (dt2_devices_find(lookup->devices, name, &unused, NULL) < 0)
+        dt2_machine_explain(lookup->context->machine, name, lookup->err);
+}
+
+/* -- deciding */
+
 /* One try: choose, plan. On DT2_ENOFIT *shortage says on which device how much is missing. */
 static int decide(struct dt2_context *context, const struct dt2_blocks *blocks, const struct dt2_request *request,
                   struct dt2_admission *admission, struct dt2_shortage *shortage, struct dt2_error *err)
@@ -85,8 +115,11 @@ static int decide(struct dt2_context *context, const struct dt2_blocks *blocks, 
     struct dt2_devices *devices = NULL;
     struct dt2_text borrowed = { 0 };
     DT2_AUTO struct dt2_limit *credits = NULL;
+    struct dt2_wanted wanted;
     size_t compute;
-    int rc = dt2_context_devices(context, 0, &devices, err);
+    int rc = find_wanted(request, &wanted, err);
+    if (rc == 0)
+        rc = dt2_context_devices(context, 0, &wanted, &devices, err);
     if (rc < 0)
         return rc;
     bool known = true;
@@ -109,6 +142,8 @@ static int decide(struct dt2_context *context, const struct dt2_blocks *blocks, 
         size_t used = strlen(err->text);
         snprintf(err->text + used, sizeof err->text - used, "; in use, so not ejected: %s", borrowed.data);
     }
+    if (rc == DT2_ENOENT)
+        dt2_request_named(request, explain, &(struct lookup){ context, devices, err }, NULL);
     dt2_text_clear(&borrowed);
     dt2_devices_free(devices);
     return rc;

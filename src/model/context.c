@@ -20,7 +20,8 @@ int dt2_context_create(const struct dt2_context_options *options, struct dt2_con
     if (!made)
         return dt2_fail_nomem(err);
     made->log = (struct dt2_log){ how.log, how.log_data };
-    const struct dt2_module_options modules = { how.backend_path, how.cuda_runtime, how.hip_runtime };
+    const struct dt2_module_options modules = { how.backend_path, how.cuda_runtime, how.hip_runtime,
+                                                how.drivers,      how.probe_isolated };
     int rc = dt2_machine_create(&made->log, &modules, &made->machine, err);
     if (rc < 0) {
         dt2_release(made);
@@ -124,10 +125,11 @@ static void add_taken(const struct dt2_devices *devices, struct dt2_model *model
                 taken[j] += share_takes(model, i, &devices->budgets[j]);
 }
 
-int dt2_context_devices(struct dt2_context *context, unsigned flags, struct dt2_devices **devices, struct dt2_error *err)
+int dt2_context_devices(struct dt2_context *context, unsigned flags, const struct dt2_wanted *wanted,
+                        struct dt2_devices **devices, struct dt2_error *err)
 {
     struct dt2_devices *made;
-    int rc = dt2_machine_list(context->machine, flags, &made, err);
+    int rc = dt2_machine_list(context->machine, flags, wanted, &made, err);
     if (rc < 0)
         return rc;
     DT2_AUTO uint64_t *taken = dt2_alloc(made->budget_count, sizeof *taken);
@@ -156,5 +158,5 @@ int dt2_context_devices(struct dt2_context *context, unsigned flags, struct dt2_
 int dt2_devices_list(struct dt2_context *context, unsigned flags, struct dt2_devices **devices, struct dt2_error *err)
 {
     DT2_KEEP_ERRNO;
-    return dt2_context_devices(context, flags, devices, err);
+    return dt2_context_devices(context, flags, NULL, devices, err);
 }

@@ -80,9 +80,12 @@ void dt2_model_release(struct dt2_model *model);
 
 int dt2_registry_add(struct dt2_context *context, struct dt2_model *model, struct dt2_error *err);
 
-/* The machine's devices with what this context's models hold taken off. Flags as dt2_devices_list(). */
-int dt2_context_devices(struct dt2_context *context, unsigned flags, struct dt2_devices **devices,
-                        struct dt2_error *err);
+/*
+ * The machine's devices with what this context's models hold taken off. Flags as dt2_devices_list(). Of drivers that are not
+ * open yet, only those that are wanted are opened (NULL: all).
+ */
+int dt2_context_devices(struct dt2_context *context, unsigned flags, const struct dt2_wanted *wanted,
+                        struct dt2_devices **devices, struct dt2_error *err);
 
 /* Whether a byte on the device is charged to the budget. */
 bool dt2_charged_to(const struct dt2_devices *devices, const char *device, const char *budget);

@@ -12,6 +12,7 @@ libdistorch2_core_la_SOURCES += \
 	src/plan/hints.c \
 	src/plan/kept.c \
 	src/plan/kept.h \
+	src/plan/named.c \
 	src/plan/order.c \
 	src/plan/order.h \
 	src/plan/place.c \

@@ -41,6 +41,12 @@ int dt2_plan_decide(const struct dt2_devices *devices, const struct dt2_block *b
 
 /* A request as this version has it, with defaults for all that `given` (NULL is fine) does not say. Errors: DT2_EUSAGE. */
 int dt2_request_read(const struct dt2_request *given, struct dt2_request *request, struct dt2_error *err);
+/*
+ * Tells every name of a device in a request, as it stands there, before anybody looks it up. What cannot be parsed has none.
+ * Errors: DT2_ENOMEM.
+ */
+typedef void dt2_named_fn(void *data, const char *name);
+int dt2_request_named(const struct dt2_request *request, dt2_named_fn *named, void *data, struct dt2_error *err);
 
 /* The request as a JSON object, for the record. NULL without memory. */
 char *dt2_request_json(const struct dt2_request *request);

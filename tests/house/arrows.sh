@@ -71,7 +71,8 @@ verdict "public headers include one another and the C library alone" \
     "$(includes include | grep -vE '	<(distorch2/[a-z]+\.h|std(bool|def|int|arg)\.h)>')"
 verdict "the library calls neither abort nor exit, and prints nothing" \
     "$(grep -nE '(^|[^_[:alnum:]])(abort|exit|_exit|printf|puts|perror|vprintf)[[:space:]]*\(' -r src backends --include='*.c' |
-        grep -v '^src/cli/' | grep -vE '^[^:]*:[0-9]*:[[:space:]]*(/?\*|//)')"
+        grep -v '^src/cli/' | grep -vE '^[^:]*:[0-9]*:[[:space:]]*(/?\*|//)' |
+        grep -v '^src/machine/probe\.c:[0-9]*:    _exit(CAME_BACK);$')" # of a child process that it has made
 verdict "the heap is reached through base/alloc.h alone" \
     "$(grep -nE '(^|[^_[:alnum:]])(malloc|calloc|realloc|strdup|strndup|asprintf)[[:space:]]*\(' -r src backends --include='*.c' |
         grep -vE '^src/(cli/|base/alloc\.c)')"

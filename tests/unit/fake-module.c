@@ -4,6 +4,8 @@
  * driver that opens and has two devices; none of its other entries is ever called.
  */
 #include <distorch2/backend.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 static const struct dt2_backend_services *core;
 
@@ -14,6 +16,12 @@ static int fake_open(const struct dt2_backend_services *services, void **driver,
     return services->fail(services->core, err, DT2_BACKEND_ABSENT, 0, NULL, "no fake hardware");
 #elif defined(FAKE_BROKEN)
     return services->fail(services->core, err, DT2_BACKEND_FAILED, 35, "fakeErrorOldDriver", "the runtime is too old");
+#endif
+#if defined(FAKE_ABORTS)
+    fputs("a first line\n: CommandLine Error: Option 'fake' registered more than once!\n", stderr);
+    abort();
+#elif defined(FAKE_EXITS)
+    exit(0);
 #endif
     *driver = &core;
     (void)err;

@@ -302,7 +302,8 @@ static void test_reasons(void)
         struct dt2_pci_gpu gpu = { "0000:01:00.0", c->vendor_id, c->device_id, "" };
         struct dt2_topology topology = { .this_system = c->here, .gpus = &gpu, .gpu_count = 1 };
         struct dt2_driver_missing missing = c->missing;
-        struct dt2_modules modules = { drivers, c->drivers, &missing, *missing.name != '\0', NULL, NULL };
+        struct dt2_modules modules = { .drivers = drivers, .count = c->drivers, .missing = &missing,
+                                       .missing_count = *missing.name != '\0' };
         struct dt2_devices *devices;
         const char *root = scratch_begin();
         if (c->file)

@@ -210,6 +210,87 @@ static void test_beside_the_library(const char *folder)
     dt2_release(beside);
 }
 
+/* Only what is wanted is opened; what was left out is missing, and said why. */
+static void test_on_demand(const char *folder)
+{
+    const struct dt2_module_options all = { .path = folder }, narrowed = { .path = folder, .drivers = "opencl, zorro" };
+    struct dt2_wanted wanted = { .all = false };
+    struct dt2_modules modules;
+    struct dt2_error err;
+    bool opened;
+    line_count = 0;
+    is_int(dt2_modules_find(&all, &log_all, &modules, &err), 0, "modules are found");
+    ok(modules.count == 0 && modules.missing_count == 0 && line_count == 0, "and none is opened");
+    is_int(dt2_modules_need(&modules, &wanted, &opened, &err), 0, "none is needed");
+    ok(!opened && modules.count == 0, "so none is opened");
+    dt2_wanted_device(&wanted, "opencl:1");
+    is_int(dt2_modules_need(&modules, &wanted, &opened, &err), 0, "one is needed");
+    ok(opened && modules.count == 1 && strcmp(modules.drivers[0].name, "opencl") == 0, "so one is opened");
+    dt2_wanted_device(&wanted, "cuda:0");
+    is_int(dt2_modules_need(&modules, &wanted, &opened, &err), 0, "one more");
+    ok(modules.count == 2 && strcmp(modules.drivers[0].name, "cuda") == 0, "which stands before the other");
+    is_int(dt2_modules_need(&modules, &wanted, &opened, &err), 0, "nothing new");
+    ok(!opened && modules.count == 2 && modules.missing_count == 0, "is opened twice");
+    dt2_modules_close(&modules);
+    is_u64(lines_with("closes"), 2, "both are closed");
+
+    line_count = 0;
+    if (ok(dt2_modules_open(&narrowed, &log_all, &modules, &err) == 0, "narrowed to two, of which one is unknown")) {
+        is_u64(modules.count, 1, "one is open");
+        const struct dt2_driver_missing *cuda = missing(&modules, "cuda");
+        ok(cuda && cuda->status == DT2_BACKEND_ABSENT && strstr(cuda->reason, "DISTORCH2_DRIVERS"), "the others are missing: %s",
+           cuda ? cuda->reason : "");
+        is_u64(line_count, 1, "the unknown name is one warning: %s", lines[0]);
+        dt2_modules_close(&modules);
+    }
+    setenv("DISTORCH2_DRIVERS", "", 1);
+    if (open_path(folder, &modules)) {
+        is_u64(modules.count, 0, "an empty variable: none");
+        dt2_modules_close(&modules);
+    }
+    unsetenv("DISTORCH2_DRIVERS");
+}
+
+static void test_wanted(void)
+{
+    static const struct {
+        const char *device, *driver; /* NULL: none; "": any */
+    } cases[] = {
+        { "cpu", NULL },       { "cpu:1", NULL },     { "numa:0", NULL },        { "cgroup", NULL },
+        { "cuda:0", "cuda" },  { "rocm:1", "hip" },   { "opencl:10", "opencl" }, { "aaa:0", "aaa" },
+        { "pci:0:1:0.0", "" }, { "uuid:GPU-12", "" }, { "gpu", "" },             { "", "" },
+        { ":0", "" },          { "a-driver-whose-name-is-longer-than-any:0", "" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct dt2_wanted wanted = { .all = false };
+        dt2_wanted_device(&wanted, cases[i].device);
+        const char *driver = cases[i].driver;
+        ok(wanted.all == (driver && !*driver) && wanted.count == (driver && *driver), "'%s' needs %s", cases[i].device,
+           !driver ? "none" : *driver ? driver : "all");
+        if (driver && *driver)
+            is_str(wanted.names[0], driver, "that one");
+    }
+}
+
+/* A runtime that ends the process ends the one in which it is tried. */
+static void test_isolated(const char *harmful)
+{
+    const struct dt2_module_options options = { .path = harmful, .isolated = true };
+    struct dt2_modules modules;
+    struct dt2_error err;
+    line_count = 0;
+    if (!ok(dt2_modules_open(&options, &log_all, &modules, &err) == 0, "drivers that end the process are tried apart"))
+        return;
+    is_u64(modules.count, 0, "none is used");
+    const struct dt2_driver_missing *aborts = missing(&modules, "aborts"), *exits = missing(&modules, "exits");
+    ok(aborts && aborts->status == DT2_BACKEND_FAILED && strstr(aborts->reason, "signal 6") &&
+           strstr(aborts->reason, "registered more than once"),
+       "the one that aborts: %s", aborts ? aborts->reason : "");
+    ok(exits && strstr(exits->reason, "status 0"), "the one that exits: %s", exits ? exits->reason : "");
+    is_u64(line_count, 2, "each is one warning");
+    dt2_modules_close(&modules);
+}
+
 int main(void)
 {
     const char *build = getenv("top_builddir");
@@ -225,6 +306,11 @@ int main(void)
     test_order_of_folders(folder, scratch);
     test_working_directory(folder);
     test_beside_the_library(folder);
+    test_on_demand(folder);
+    test_wanted();
+    char *harmful = dt2_printf("%s/../../harmful/.libs", folder);
+    test_isolated(harmful);
+    dt2_release(harmful);
     empty_folder(scratch);
     free(folder);
     return done_testing();

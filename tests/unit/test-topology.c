@@ -193,7 +193,7 @@ static struct dt2_devices *list(const char *what, unsigned flags)
     struct dt2_devices *devices = NULL;
     struct dt2_error err = { 0 };
     if (!ok(dt2_machine_create(NULL, &no_modules, &machine, &err) == 0 &&
-                dt2_machine_list(machine, flags, &devices, &err) == 0,
+                dt2_machine_list(machine, flags, NULL, &devices, &err) == 0,
             "%s: listed %s", what, err.text))
         devices = NULL;
     dt2_machine_destroy(machine);
