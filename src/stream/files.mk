@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 libdistorch2_core_la_SOURCES += \
+	src/stream/acquire.c \
 	src/stream/dlpack.c \
-	src/stream/gear.c \
 	src/stream/info.c \
 	src/stream/order.c \
 	src/stream/order.h \
+	src/stream/passes.c \
+	src/stream/prefetch.c \
+	src/stream/prefetch.h \
+	src/stream/prefetch_make.c \
+	src/stream/prefetch_place.c \
 	src/stream/route.c \
 	src/stream/session.c \
 	src/stream/stream.h \

@@ -125,7 +125,7 @@ static int pin_shares(struct dt2_session *session, struct dt2_error *err)
     if (session->options.host_memory != DT2_HOST_PINNED)
         return 0;
     for (size_t i = 0; i < session->model->storage.count; i++) {
-        struct dt2_route *route = &session->gear.routes[i];
+        struct dt2_route *route = &session->prefetch.routes[i];
         if (route->kind != DT2_ROUTE_GATHER)
             continue;
         for (size_t j = 0; j < route->store->slab_count; j++) {
@@ -143,14 +143,14 @@ static int pin_shares(struct dt2_session *session, struct dt2_error *err)
 int dt2_routes_make(struct dt2_session *session, struct dt2_error *err)
 {
     const struct dt2_storage *storage = &session->model->storage;
-    struct dt2_gear *gear = &session->gear;
+    struct dt2_prefetch *prefetch = &session->prefetch;
     int rc = 0;
-    gear->routes = dt2_alloc(storage->count, sizeof *gear->routes);
-    if (!gear->routes)
+    prefetch->routes = dt2_alloc(storage->count, sizeof *prefetch->routes);
+    if (!prefetch->routes)
         return dt2_fail_nomem(err);
     session->pinned_bytes = 0;
     for (size_t i = 0; rc == 0 && i < session->units.count; i++) {
-        struct dt2_route *route = &gear->routes[session->units.units[i].share];
+        struct dt2_route *route = &prefetch->routes[session->units.units[i].share];
         if (!route->store)
             rc = make_route(session, route, &storage->stores[session->units.units[i].share], err);
     }
@@ -161,7 +161,7 @@ static void clear_route(struct dt2_session *session, struct dt2_route *route)
 {
     const struct dt2_opened *donor = route->store->opened, *compute = session->compute;
     for (size_t i = 0; i < route->slots_pinned; i++)
-        donor->backend->host_unregister(donor->driver, donor->device, session->gear.ring.slots[i].memory, NULL);
+        donor->backend->host_unregister(donor->driver, donor->device, session->prefetch.ring.slots[i].memory, NULL);
     for (size_t i = 0; route->sources && i < route->store->slab_count; i++) {
         const struct dt2_source *source = &route->sources[i];
         if (source->mapped)
@@ -178,19 +178,19 @@ static void clear_route(struct dt2_session *session, struct dt2_route *route)
 
 void dt2_routes_clear(struct dt2_session *session)
 {
-    struct dt2_gear *gear = &session->gear;
-    for (size_t i = 0; gear->routes && i < session->model->storage.count; i++)
-        if (gear->routes[i].store)
-            clear_route(session, &gear->routes[i]);
-    dt2_release(gear->routes);
-    gear->routes = NULL;
+    struct dt2_prefetch *prefetch = &session->prefetch;
+    for (size_t i = 0; prefetch->routes && i < session->model->storage.count; i++)
+        if (prefetch->routes[i].store)
+            clear_route(session, &prefetch->routes[i]);
+    dt2_release(prefetch->routes);
+    prefetch->routes = NULL;
     session->pinned_bytes = 0;
 }
 
 bool dt2_routes_stage(const struct dt2_session *session)
 {
     for (size_t i = 0; i < session->model->storage.count; i++) {
-        const struct dt2_route *route = &session->gear.routes[i];
+        const struct dt2_route *route = &session->prefetch.routes[i];
         if (route->kind == DT2_ROUTE_RELAY)
             return true;
         for (size_t j = 0; route->kind == DT2_ROUTE_GATHER && j < route->store->slab_count; j++)
@@ -202,15 +202,15 @@ bool dt2_routes_stage(const struct dt2_session *session)
 
 void dt2_routes_pin_slots(struct dt2_session *session)
 {
-    struct dt2_gear *gear = &session->gear;
+    struct dt2_prefetch *prefetch = &session->prefetch;
     for (size_t i = 0; i < session->model->storage.count; i++) {
-        struct dt2_route *route = &gear->routes[i];
+        struct dt2_route *route = &prefetch->routes[i];
         if (route->kind != DT2_ROUTE_RELAY || route->store->opened->driver == session->compute->driver)
             continue; /* a driver's own pinned memory is pinned for all of its devices */
         const struct dt2_opened *o = route->store->opened;
-        while (o->backend->host_register && o->backend->host_unregister && route->slots_pinned < gear->ring.count &&
-               o->backend->host_register(o->driver, o->device, gear->ring.slots[route->slots_pinned].memory,
-                                         gear->ring.slot_bytes, NULL) == 0)
+        while (o->backend->host_register && o->backend->host_unregister && route->slots_pinned < prefetch->ring.count &&
+               o->backend->host_register(o->driver, o->device, prefetch->ring.slots[route->slots_pinned].memory,
+                                         prefetch->ring.slot_bytes, NULL) == 0)
             route->slots_pinned++;
     }
 }
@@ -221,7 +221,7 @@ void dt2_routes_pin_slots(struct dt2_session *session)
 static dt2_handle window_at(const struct dt2_session *session, uint64_t place, uint64_t *offset)
 {
     *offset = place % session->places.slab_bytes;
-    return session->gear.window.slabs[place / session->places.slab_bytes].buffer;
+    return session->prefetch.window.slabs[place / session->places.slab_bytes].buffer;
 }
 
 /* One copy that the compute device makes by itself, from an address or from a peer. */
@@ -234,9 +234,9 @@ static int copy_direct(struct dt2_session *session, const struct dt2_flight *fli
     uint64_t offset, source = piece->source;
     dt2_handle window = window_at(session, flight->offset, &offset);
     int status = route->kind == DT2_ROUTE_PEER
-                     ? o->backend->copy_peer(o->driver, session->gear.ring.queue, window, offset,
+                     ? o->backend->copy_peer(o->driver, session->prefetch.ring.queue, window, offset,
                                              route->store->slabs[piece->slab].buffer, source, flight->bytes, &failure)
-                     : o->backend->copy_h2d(o->driver, session->gear.ring.queue, window, offset,
+                     : o->backend->copy_h2d(o->driver, session->prefetch.ring.queue, window, offset,
                                             route->sources[piece->slab].address + source, flight->bytes, &failure);
     return status < 0 ? dt2_fail_driver(err, o->name, &failure) : 0;
 }
@@ -262,7 +262,7 @@ static int copy_from_donor(const struct dt2_route *route, const struct dt2_stret
 /* The address of a place in a window that the host can write. */
 static char *window_address(const struct dt2_session *session, uint64_t place)
 {
-    return (char *)session->gear.window.slabs[place / session->places.slab_bytes].address +
+    return (char *)session->prefetch.window.slabs[place / session->places.slab_bytes].address +
            place % session->places.slab_bytes;
 }
 
@@ -271,7 +271,7 @@ static int fill_slot(struct dt2_session *session, const struct dt2_stretch *piec
                      struct dt2_error *err)
 {
     const struct dt2_route *route = flight->route;
-    int rc = dt2_ring_take(&session->gear.ring, &flight->slot, err);
+    int rc = dt2_ring_take(&session->prefetch.ring, &flight->slot, err);
     if (rc < 0)
         return rc;
     if (route->kind == DT2_ROUTE_GATHER)
@@ -279,7 +279,7 @@ static int fill_slot(struct dt2_session *session, const struct dt2_stretch *piec
     else
         rc = copy_from_donor(route, piece, flight->slot->memory, flight, err);
     if (rc < 0)
-        dt2_ring_return(&session->gear.ring, flight->slot);
+        dt2_ring_return(&session->prefetch.ring, flight->slot);
     return rc;
 }
 
@@ -296,13 +296,13 @@ static uint64_t bytes_at_once(const struct dt2_session *session, const struct dt
     }
     if (route->kind == DT2_ROUTE_DIRECT && host_reads(session->compute))
         return dt2_min(left, HOST_COPY_MOST);
-    return *direct || route->kind == DT2_ROUTE_READ ? left : dt2_min(left, session->gear.ring.slot_bytes);
+    return *direct || route->kind == DT2_ROUTE_READ ? left : dt2_min(left, session->prefetch.ring.slot_bytes);
 }
 
 int dt2_route_begin(struct dt2_session *session, const struct dt2_unit *unit, const struct dt2_stretch *piece,
                     struct dt2_flight *flight, struct dt2_error *err)
 {
-    struct dt2_route *route = &session->gear.routes[unit->share];
+    struct dt2_route *route = &session->prefetch.routes[unit->share];
     bool direct;
     *flight = (struct dt2_flight){ .route = route, .offset = unit->offset + piece->target };
     flight->bytes = bytes_at_once(session, route, piece, &direct);
@@ -333,10 +333,10 @@ int dt2_route_finish(struct dt2_session *session, struct dt2_flight *flight, boo
     if (rc == 0 && dt2_ending()) /* the wait was a long one */
         rc = dt2_fail(err, DT2_ECANCELLED, "the program is ending");
     if (rc < 0 || lost) {
-        dt2_ring_return(&session->gear.ring, flight->slot);
+        dt2_ring_return(&session->prefetch.ring, flight->slot);
         return rc;
     }
     uint64_t offset;
     dt2_handle window = window_at(session, flight->offset, &offset);
-    return dt2_ring_send(&session->gear.ring, flight->slot, window, offset, flight->bytes, err);
+    return dt2_ring_send(&session->prefetch.ring, flight->slot, window, offset, flight->bytes, err);
 }

@@ -6,8 +6,9 @@
  *   what comes next          order.c     the order in which units are expected
  *   where it goes            window.c    places in the window
  *   how it gets there        route.c     from each share's device to the compute device
- *   the gear                 gear.c      window, staging, routes and the thread that fetches: made and given back as one
- *   who may touch it when    session.c   acquire and release, passes, parking
+ *   who fetches it           prefetch.c  the thread; prefetch_place.c gives places, prefetch_make.c makes and gives back
+ *                                        window, staging, routes and thread as one
+ *   who may touch it when    acquire.c   acquire and release; passes.c counts; session.c opens, parks and closes
  */
 #ifndef DT2_STREAM_STREAM_H
 #define DT2_STREAM_STREAM_H
@@ -112,7 +113,7 @@ struct dt2_flight {
     bool last; /* of its unit */
 };
 
-/* -- the gear ------------------------------------------------------------------------------------------- */
+/* -- the prefetch --------------------------------------------------------------------------------------- */
 
 #define DT2_FLIGHTS_MOST 4
 
@@ -125,7 +126,7 @@ struct dt2_part {
 };
 
 /* All that a session has on devices, and the thread that fetches. It exists unless the session is parked. */
-struct dt2_gear {
+struct dt2_prefetch {
     struct dt2_store window; /* its device is the compute device */
     struct dt2_backend_native *natives; /* of the window's slabs */
     struct dt2_ring ring;    /* the queue of copies, with slots when some route needs them */
@@ -166,8 +167,8 @@ struct dt2_session {
     size_t *asked; /* units, in the order in which somebody began to wait */
     size_t asked_count;
     bool parked;
-    bool parking; /* the gear is being made or given back */
-    struct dt2_gear gear;
+    bool parking; /* the prefetch is being made or given back */
+    struct dt2_prefetch prefetch;
     struct dt2_stream *streams; /* of the caller; the last used first */
     size_t stream_count;
     size_t stream_capacity;
@@ -196,19 +197,22 @@ struct dt2_session_stats dt2_session_since(const struct dt2_session_stats *now, 
 int dt2_session_hold(struct dt2_session *session, size_t tensor, struct dt2_session **held, struct dt2_error *err);
 void dt2_session_let_go(struct dt2_session *session, size_t tensor);
 
+/* The network has come to a unit: what was expected in between is not any more. The lock is held. */
+void dt2_session_reach(struct dt2_session *session, size_t index);
+
 /* Takes window, staging, pinned memory, and starts the thread; on failure all is given back. */
-int dt2_gear_make(struct dt2_session *session, struct dt2_error *err);
-/* Stops the thread, waits for copies and readers, and gives all back. The lock is not held. Fine on a zeroed gear. */
-void dt2_gear_clear(struct dt2_session *session);
+int dt2_prefetch_make(struct dt2_session *session, struct dt2_error *err);
+/* Stops the thread, waits for copies and readers, and gives all back. The lock is not held. Fine on a zeroed one. */
+void dt2_prefetch_clear(struct dt2_session *session);
 
 /* Has a unit fetched before all that is fetched ahead. The lock is held. */
-void dt2_gear_ask(struct dt2_session *session, size_t index);
+void dt2_prefetch_ask(struct dt2_session *session, size_t index);
 /* What is fetched for later is looked at afresh. The lock is held. */
-void dt2_gear_rewind(struct dt2_session *session);
+void dt2_prefetch_rewind(struct dt2_session *session);
 /* Takes a unit out of the window after its last reader has run. The lock is held, and nobody holds the unit. */
-void dt2_gear_drop(struct dt2_session *session, size_t index);
+void dt2_prefetch_drop(struct dt2_session *session, size_t index);
 /* Wakes the thread if there is something for it to do: a wake costs more than an acquire. The lock is held. */
-void dt2_gear_wake(struct dt2_session *session);
+void dt2_prefetch_wake(struct dt2_session *session);
 
 /* The routes of a session's shares to its window. Errors: of drivers. */
 int dt2_routes_make(struct dt2_session *session, struct dt2_error *err);

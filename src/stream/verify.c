@@ -44,7 +44,7 @@ static int hash_arrived(struct verification *v, size_t tensor, uint64_t bytes, u
     const struct dt2_session *session = v->session;
     const struct dt2_unit *unit = &session->units.units[session->units.of_tensor[tensor]];
     uint64_t place = unit->offset + session->units.offsets[tensor], slab = session->places.slab_bytes;
-    const struct dt2_slab *window = &session->gear.window.slabs[place / slab];
+    const struct dt2_slab *window = &session->prefetch.window.slabs[place / slab];
     if (v->ring.ready)
         return dt2_hash_buffer(&v->ring, window->buffer, place % slab, bytes, hash, err);
     *hash = dt2_hash_memory((const char *)window->address + place % slab, bytes);

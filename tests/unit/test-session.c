@@ -77,7 +77,7 @@ static bool tensor_is(const struct source *source, struct dt2_session *session, 
         uint64_t slab = session->places.slab_bytes;
         dt2_handle queue;
         if (o->backend->queue_create(o->driver, o->device, &queue, NULL) == 0) {
-            same = o->backend->copy_d2h(o->driver, queue, session->gear.window.slabs[place / slab].buffer, place % slab,
+            same = o->backend->copy_d2h(o->driver, queue, session->prefetch.window.slabs[place / slab].buffer, place % slab,
                                         copy, t->bytes, NULL) == 0 &&
                    o->backend->queue_wait(o->driver, queue, NULL) == 0;
             o->backend->queue_destroy(o->driver, queue, NULL);

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Passes of the network, and what is counted in them. */
+#include "stream/stream.h"
+
+/* The counts of a pass begin again. The lock is held. */
+static void turn_page(struct dt2_session *session)
+{
+    session->total.passes++;
+    session->last = dt2_session_since(&session->total, &session->begin);
+    session->begin = session->total;
+}
+
+void dt2_session_next_pass(struct dt2_session *session)
+{
+    pthread_mutex_lock(&session->lock);
+    session->order.guided = true;
+    if (session->units.count && dt2_order_pass(&session->order))
+        dt2_prefetch_rewind(session);
+    turn_page(session);
+    dt2_prefetch_wake(session);
+    pthread_mutex_unlock(&session->lock);
+}
+
+void dt2_session_reach(struct dt2_session *session, size_t index)
+{
+    size_t from = 0, skipped = 0;
+    unsigned step = dt2_order_reach(&session->order, index, &from, &skipped);
+    if (step & DT2_STEP_PASSED)
+        turn_page(session);
+    if (step & DT2_STEP_RESET)
+        dt2_prefetch_rewind(session);
+    for (size_t i = 0; (step & DT2_STEP_JUMPED) && i < skipped; i++)
+        session->units.units[session->order.sequence[(from + i) % session->order.count]].wanted = false;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the files of the prefetch have of one another. In all of these the session's lock is held, unless it is said. */
+#ifndef DT2_STREAM_PREFETCH_H
+#define DT2_STREAM_PREFETCH_H
+
+#include "stream/stream.h"
+
+/* -- prefetch_place.c */
+
+/* Gives a unit that is needed now a place over others. False: there is no room. */
+bool dt2_prefetch_place(struct dt2_session *session, size_t index);
+/*
+ * Gives a unit that is fetched ahead the place where it will arrive first; when that is one where something still has
+ * to stay, it waits for it rather than to take a worse one. False: not now.
+ */
+bool dt2_prefetch_place_ahead(struct dt2_session *session, size_t index);
+/* Copies from now on come after the readers of the parts before `end`. The thread may have let go of the lock. */
+int dt2_prefetch_wait_for_readers(struct dt2_session *session, size_t end, struct dt2_error *err);
+/* Blocks until a reader has run; when its event cannot tell, until all has that is queued on the caller's streams. */
+void dt2_prefetch_finish_reader(struct dt2_session *session, dt2_handle *reader);
+/* The readers of parts that nothing was copied to. */
+void dt2_prefetch_finish_parts(struct dt2_session *session);
+void dt2_prefetch_forget(struct dt2_session *session, struct dt2_unit *unit);
+void dt2_prefetch_free_event(const struct dt2_session *session, dt2_handle *event);
+
+/* -- prefetch.c */
+
+/* The thread itself; `data` is the session, whose lock it takes. */
+void *dt2_prefetch_run(void *data);
+
+#endif
