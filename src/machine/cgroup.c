@@ -14,12 +14,13 @@
 struct version {
     const char *type; /* of the file system */
     const char *limit, *usage, *active_file, *inactive_file;
+    const char *throttle; /* above this the kernel slows the group down until it has given memory back; NULL: none */
     const char *hierarchy; /* "0" in this file: the group's limit does not hold for those below; NULL: it always does */
 };
 static const struct version versions[] = {
-    { "cgroup2", "memory.max", "memory.current", "active_file", "inactive_file", NULL },
+    { "cgroup2", "memory.max", "memory.current", "active_file", "inactive_file", "memory.high", NULL },
     { "cgroup", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_active_file", "total_inactive_file",
-      "memory.use_hierarchy" },
+      NULL, "memory.use_hierarchy" },
 };
 
 /* The next line of a text that is cut up as it is read; NULL at its end. */
@@ -166,12 +167,22 @@ static uint64_t statistic(const char *text, const char *key)
     return 0;
 }
 
+/* The lower of what a group may have and what it may have at full speed; false when neither is limited. */
+static bool read_bytes(const char *root, const struct version *version, const char *folder, uint64_t *bytes)
+{
+    uint64_t throttled;
+    bool limited = read_number(root, folder, version->limit, bytes) && *bytes < UNLIMITED;
+    if (!version->throttle || !read_number(root, folder, version->throttle, &throttled))
+        return limited;
+    *bytes = limited ? dt2_min(*bytes, throttled) : throttled;
+    return true;
+}
+
 /* One group's limit; false when it has none. */
 static bool read_limit(const char *root, const struct version *version, const char *folder, struct dt2_memory *limit)
 {
     uint64_t bytes, usage;
-    if (!read_number(root, folder, version->limit, &bytes) || bytes >= UNLIMITED ||
-        !read_number(root, folder, version->usage, &usage))
+    if (!read_bytes(root, version, folder, &bytes) || !read_number(root, folder, version->usage, &usage))
         return false;
     DT2_AUTO char *text = read_whole(root, folder, "/memory.stat");
     uint64_t cache = statistic(text, version->active_file) + statistic(text, version->inactive_file);

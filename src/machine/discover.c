@@ -2,6 +2,7 @@
 #include "machine/discover.h"
 #include "base/error.h"
 #include "machine/cgroup.h"
+#include "machine/pcilink.h"
 #include "machine/unusable.h"
 #include <stdio.h>
 #include <string.h>
@@ -189,4 +190,13 @@ int dt2_discover(const struct dt2_parts *parts, unsigned flags, struct dt2_devic
     }
     *devices = making.devices;
     return 0;
+}
+
+/* hwloc tells the speed of the moment, and an idle GPU's links are slow; the kernel tells what they can do. */
+double dt2_discover_link(const struct dt2_topology *topology, const char *root, const char *pci)
+{
+    double now = dt2_topology_locality(topology, pci).gbps, most = -1;
+    if (topology->this_system && topology->io)
+        most = dt2_pcilink_gbps(root, pci);
+    return most > now ? most : now;
 }

@@ -25,6 +25,8 @@ libdistorch2_core_la_SOURCES += \
 	src/machine/module.h \
 	src/machine/modules.c \
 	src/machine/modules.h \
+	src/machine/pcilink.c \
+	src/machine/pcilink.h \
 	src/machine/pool.c \
 	src/machine/pool.h \
 	src/machine/probe.c \
@@ -42,6 +44,7 @@ machine_tests = \
 	tests/unit/test-discover \
 	tests/unit/test-host \
 	tests/unit/test-identity \
+	tests/unit/test-pcilink \
 	tests/unit/test-topology
 check_PROGRAMS += $(machine_tests)
 TESTS += $(machine_tests)
@@ -57,6 +60,8 @@ tests_unit_test_host_SOURCES = tests/unit/test-host.c tests/support/tap.h
 tests_unit_test_host_LDADD = $(TEST_LIBS)
 tests_unit_test_identity_SOURCES = tests/unit/test-identity.c tests/support/tap.h
 tests_unit_test_identity_LDADD = $(TEST_LIBS)
+tests_unit_test_pcilink_SOURCES = tests/unit/test-pcilink.c tests/support/tap.h tests/support/scratch.h
+tests_unit_test_pcilink_LDADD = $(TEST_LIBS)
 tests_unit_test_topology_SOURCES = tests/unit/test-topology.c tests/support/tap.h
 tests_unit_test_topology_LDADD = $(TEST_LIBS)
 

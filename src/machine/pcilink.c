@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "machine/pcilink.h"
+#include "base/alloc.h"
+#include "base/text.h"
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FILE_LIMIT 4096
+#define WIDTH_MAX 32 /* lanes; the kernel says 255 where it does not know */
+
+/* What one end of a link can do; 0: unknown. */
+struct end {
+    double gigatransfers; /* a second and lane */
+    double lanes;
+};
+
+/* The number that a file of a device's begins with ("16.0 GT/s PCIe"); 0 when it begins with none. */
+static double number_in(const char *folder, const char *file)
+{
+    DT2_AUTO char *path = dt2_printf("%s/%s", folder, file);
+    char *text = NULL;
+    size_t length;
+    if (!path || dt2_read_file(path, FILE_LIMIT, &text, &length, NULL) < 0)
+        return 0;
+    unsigned whole = 0, tenths = 0; /* by hand: a locale may write numbers in another way */
+    if (sscanf(text, "%4u.%1u", &whole, &tenths) < 1)
+        whole = 0;
+    dt2_release(text);
+    return whole + tenths / 10.0;
+}
+
+static struct end read_end(const char *folder)
+{
+    struct end end = { number_in(folder, "max_link_speed"), number_in(folder, "max_link_width") };
+    if (end.lanes > WIDTH_MAX)
+        end.lanes = 0;
+    return end;
+}
+
+/* The lower of two, of which 0 is unknown. */
+static double lower(double a, double b)
+{
+    return a <= 0 || (b > 0 && b < a) ? b : a;
+}
+
+/* GB/s by the encoding of the link's generation, 8b/10b up to the second, as hwloc counts; 0: unknown. */
+static double gbps_of(struct end a, struct end b)
+{
+    double rate = lower(a.gigatransfers, b.gigatransfers);
+    return rate * (rate <= 5 ? 8.0 / 10 : 128.0 / 130) * lower(a.lanes, b.lanes) / 8;
+}
+
+/* Goes from a PCI device's folder to that of the bridge above it; false when there is none. */
+static bool climb(char *folder)
+{
+    unsigned domain, bus, device, function;
+    char *slash = strrchr(folder, '/');
+    if (!slash)
+        return false;
+    *slash = '\0';
+    slash = strrchr(folder, '/');
+    return slash && sscanf(slash + 1, "%x:%x:%x.%x", &domain, &bus, &device, &function) == 4;
+}
+
+double dt2_pcilink_gbps(const char *root, const char *pci)
+{
+    char folder[PATH_MAX];
+    DT2_AUTO char *path = pci ? dt2_printf("%s/sys/bus/pci/devices/%s", root, pci) : NULL;
+    double slowest = 0;
+    bool more = path && realpath(path, folder);
+    /* A link has an end below and an end above it. Between the two ports of a switch there is none. */
+    for (; more; more = more && climb(folder)) {
+        struct end below = read_end(folder), above = { 0 };
+        more = climb(folder);
+        if (more)
+            above = read_end(folder);
+        slowest = lower(slowest, gbps_of(below, above));
+    }
+    return slowest > 0 ? (double)(long)(slowest * 1000 + 0.5) / 1000 : -1;
+}
