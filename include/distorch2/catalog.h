@@ -76,9 +76,13 @@ DT2_PUBLIC uint64_t dt2_catalog_bytes(const struct dt2_catalog_entry *entry);
 
 /*
  * Resolves what a user calls a model: a catalogue name first; a path when it begins with "/", "./" or "../" or when
- * no name matches. A name that would leave its folder by ".." is refused.
+ * no name matches; then an id of the Hugging Face hub, "USER/NAME" or "USER/NAME/FILE", which "hf:" before it makes an id
+ * whatever else there is. Ids are looked up in the hub's local cache alone ($HF_HUB_CACHE, $HF_HOME/hub, or
+ * ~/.cache/huggingface/hub), in the snapshot of refs/main: the file that is named, a folder of the diffusers library, or
+ * the only model that there is. A name that would leave its folder by ".." is refused.
  * `path` receives the file or folder to open (free with dt2_text_free()).
- * Errors: DT2_ENOENT; the suggestion lists the nearest names. DT2_EFAILED for a path that cannot be looked at.
+ * Errors: DT2_ENOENT; the suggestion lists the nearest names, and of an id that has several models the text does.
+ * DT2_EFAILED for a path that cannot be looked at, and for a download that is not complete, naming what is missing.
  */
 DT2_PUBLIC int dt2_catalog_resolve(const struct dt2_catalog *catalog, const char *model, char **path,
                                    struct dt2_error *err);

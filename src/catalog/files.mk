@@ -2,6 +2,8 @@
 libdistorch2_core_la_SOURCES += \
 	src/catalog/catalog.c \
 	src/catalog/catalog.h \
+	src/catalog/hub.c \
+	src/catalog/hub.h \
 	src/catalog/path.c \
 	src/catalog/path.h \
 	src/catalog/resolve.c \

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "catalog/catalog.h"
+#include "catalog/hub.h"
 #include "catalog/path.h"
 #include <string.h>
 
@@ -22,8 +23,9 @@ static bool is_written_as_path(const char *model)
 static int fail_unknown(const struct dt2_catalog *catalog, const char *model, struct dt2_error *err)
 {
     char shown[DT2_SHOWN];
-    dt2_fail(err, DT2_ENOENT, "no model called '%s', neither in the catalogue nor as a path",
-             dt2_show(model, shown, sizeof shown));
+    DT2_AUTO char *cache = dt2_hub_is_id(model) ? dt2_hub_cache() : NULL;
+    dt2_fail(err, DT2_ENOENT, "no model called '%s', neither in the catalogue nor as a path%s%s",
+             dt2_show(model, shown, sizeof shown), cache ? ", nor in the hub's cache, " : "", cache ? cache : "");
     const struct dt2_scan *scan = &catalog->scan;
     if (scan->model_count == 0)
         dt2_suggest(err,
@@ -37,13 +39,28 @@ static int fail_unknown(const struct dt2_catalog *catalog, const char *model, st
     return DT2_ENOENT;
 }
 
+/* An id of the hub, when its cache has it. What else it may have been meant to be, the suggestions tell. */
+static int resolve_id(const struct dt2_catalog *catalog, const char *model, char **path, struct dt2_error *err)
+{
+    bool known;
+    struct dt2_error inner;
+    if (is_written_as_path(model) || !dt2_hub_is_id(model))
+        return fail_unknown(catalog, model, err);
+    int rc = dt2_hub_resolve(model, path, &known, &inner);
+    if (rc == DT2_ENOENT && !known)
+        return fail_unknown(catalog, model, err);
+    if (rc < 0 && err)
+        *err = inner;
+    return rc;
+}
+
 /* A path that exists, as it was given. */
 static int resolve_path(const struct dt2_catalog *catalog, const char *model, char **path, struct dt2_error *err)
 {
     struct dt2_stamp stamp;
     if (!dt2_stamp_take(model, &stamp)) {
         if (errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG)
-            return fail_unknown(catalog, model, err);
+            return resolve_id(catalog, model, path, err);
         char shown[DT2_SHOWN];
         return dt2_fail(err, DT2_EFAILED, "%s: cannot be read: %s", dt2_show(model, shown, sizeof shown),
                         strerror(errno));
@@ -56,8 +73,11 @@ static int resolve_path(const struct dt2_catalog *catalog, const char *model, ch
 int dt2_catalog_resolve(const struct dt2_catalog *catalog, const char *model, char **path, struct dt2_error *err)
 {
     DT2_KEEP_ERRNO;
+    bool known;
     if (is_written_as_path(model))
         return resolve_path(catalog, model, path, err);
+    if (begins_with(model, DT2_HUB_PREFIX))
+        return dt2_hub_resolve(model, path, &known, err);
     DT2_AUTO char *name = dt2_path_normal(model);
     if (!name)
         return dt2_fail_nomem(err);

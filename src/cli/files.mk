@@ -56,6 +56,7 @@ TESTS += \
 	tests/cli/drivers.bats \
 	tests/cli/examples.bats \
 	tests/cli/formats.bats \
+	tests/cli/hub.bats \
 	tests/cli/load.bats \
 	tests/cli/output.bats \
 	tests/cli/plan.bats \
@@ -68,6 +69,7 @@ EXTRA_DIST += \
 	tests/cli/drivers.bats \
 	tests/cli/examples.bats \
 	tests/cli/formats.bats \
+	tests/cli/hub.bats \
 	tests/cli/load.bats \
 	tests/cli/output.bats \
 	tests/cli/plan.bats \

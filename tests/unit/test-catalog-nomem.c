@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Each allocation fails, alone and with all after it: the answer is DT2_ENOMEM or right, and nothing leaks. */
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -55,6 +56,8 @@ static void make_tree(void)
     scratch_link("models/controlnet/gone.pt", "nowhere");
     scratch_text("models/t2i_adapter/a.pt", "");
     scratch_text("more/c.pt", "");
+    scratch_text("hub/models--u--n/refs/main", "c0ffee");
+    scratch_text("hub/models--u--n/snapshots/c0ffee/a.pt", "");
     scratch_text("extra_model_paths.yaml",
               "a: &a\n  base_path: $HOME/${DT2_TEST_MORE}\n  is_default: yes\n  controlnet: c\n"
               "b:\n  <<: [*a, {loras: l}]\n  controlnet: |\n    ./\n    d\n    d\n    e\n    f\n"
@@ -73,6 +76,11 @@ static int use_catalog(char *found, size_t size)
         rc = dt2_catalog_refresh(catalog, NULL, NULL);
     if (rc == 0)
         rc = dt2_catalog_resolve(catalog, "sub/../sub/b.pt", &path, NULL);
+    if (rc == 0) {
+        dt2_text_free(path);
+        path = NULL;
+        rc = dt2_catalog_resolve(catalog, "u/n", &path, NULL);
+    }
     found[0] = '\0';
     for (size_t i = 0; rc == 0 && i < dt2_catalog_folder_count(catalog); i++)
         snprintf(found + strlen(found), size - strlen(found), "%s\n", dt2_catalog_folder(catalog, i));
@@ -90,6 +98,9 @@ int main(void)
     make_tree();
     setenv("HOME", scratch_root, 1);
     setenv("DT2_TEST_MORE", "more", 1);
+    char hub[PATH_MAX + 8];
+    snprintf(hub, sizeof hub, "%s/hub", scratch_root);
+    setenv("HF_HUB_CACHE", hub, 1);
     is_int(use_catalog(right, sizeof right), 0, "with memory all goes well");
     ok(strstr(right, "/more/c.pt\n"), "and finds what is there");
     uint64_t all = calls;
