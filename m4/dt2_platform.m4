@@ -37,6 +37,21 @@ AC_DEFUN([DT2_PROG_CXX17], [
   AC_MSG_RESULT([${CXX:-no}])
 ])
 
+dnl DT2_LIBCRYPTO: the tool's SHA-256. Three-state, as the drivers are.
+AC_DEFUN([DT2_LIBCRYPTO], [
+  AC_ARG_WITH([libcrypto], [AS_HELP_STRING([--with-libcrypto], [OpenSSL's library, for inspect --sha256 @<:@detect@:>@])],
+    [], [with_libcrypto=auto])
+  dt2_libcrypto="no (inspect --sha256 will not work)"
+  AS_IF([test "x$with_libcrypto" != xno], [
+    PKG_CHECK_MODULES([CRYPTO], [libcrypto >= 1.1.1], [
+      dt2_libcrypto=$($PKG_CONFIG --modversion libcrypto)
+      AC_DEFINE([HAVE_LIBCRYPTO], [1], [Whether the tool has SHA-256])
+    ], [
+      AS_IF([test "x$with_libcrypto" != xauto],
+        [AC_MSG_ERROR([--with-libcrypto was asked for, and was not found: libssl-dev on Debian])])
+    ])])
+])
+
 dnl DT2_COMPLETION_DIR(SHELL, FOLDER BELOW DATADIR): where that shell looks completions up.
 AC_DEFUN([DT2_COMPLETION_DIR], [
   AC_ARG_WITH([$1-completion-dir],

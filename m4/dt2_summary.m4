@@ -16,6 +16,7 @@ distorch2 $PACKAGE_VERSION
     jansson    $($PKG_CONFIG --modversion jansson)
     libyaml    $($PKG_CONFIG --modversion yaml-0.1)
     xxHash     $($PKG_CONFIG --modversion libxxhash)
+    libcrypto  $dt2_libcrypto
 
   drivers
     host       yes (built in)

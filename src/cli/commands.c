@@ -14,6 +14,8 @@ const struct cli_command cli_commands[] = {
     { "plan", CLI_PLAN, " MODEL", "Show where each block would go. Touches no device memory.", 1, 1, true, cli_plan },
     { "load", CLI_LOAD, " MODEL...", "Load models, one after another, over several memories.", 1, SIZE_MAX, true,
       cli_load },
+    { "verify", CLI_VERIFY, " MODEL --against FILE", "Compare a model with checksums that were taken of it.", 1, 1, true,
+      cli_verify },
 };
 const size_t cli_command_count = sizeof cli_commands / sizeof *cli_commands;
 

@@ -5,6 +5,8 @@ distorch2_SOURCES = \
 	src/cli/commands.h \
 	src/cli/complete.c \
 	src/cli/devices.c \
+	src/cli/hash.c \
+	src/cli/hash.h \
 	src/cli/inspect.c \
 	src/cli/inspect.h \
 	src/cli/inspect_facts.c \
@@ -29,14 +31,18 @@ distorch2_SOURCES = \
 	src/cli/progress.h \
 	src/cli/report.c \
 	src/cli/report.h \
+	src/cli/saved.c \
+	src/cli/saved.h \
 	src/cli/table.c \
 	src/cli/table.h \
 	src/cli/term.c \
 	src/cli/term.h \
 	src/cli/text.c \
-	src/cli/text.h
-distorch2_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
-distorch2_LDADD = libdistorch2.la $(JANSSON_LIBS)
+	src/cli/text.h \
+	src/cli/verify.c
+# SHA-256 is the tool's alone, and optional: the library depends on no cryptography.
+distorch2_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(XXHASH_CFLAGS) $(CRYPTO_CFLAGS)
+distorch2_LDADD = libdistorch2.la $(JANSSON_LIBS) $(XXHASH_LIBS) $(CRYPTO_LIBS)
 
 dist_man_MANS += docs/man/distorch2.1 docs/man/distorch2-allocation.7
 
@@ -56,6 +62,7 @@ TESTS += \
 	tests/cli/drivers.bats \
 	tests/cli/examples.bats \
 	tests/cli/formats.bats \
+	tests/cli/hash.bats \
 	tests/cli/hub.bats \
 	tests/cli/load.bats \
 	tests/cli/output.bats \
@@ -69,6 +76,7 @@ EXTRA_DIST += \
 	tests/cli/drivers.bats \
 	tests/cli/examples.bats \
 	tests/cli/formats.bats \
+	tests/cli/hash.bats \
 	tests/cli/hub.bats \
 	tests/cli/load.bats \
 	tests/cli/output.bats \

@@ -56,10 +56,10 @@ static void add_dtypes(struct cli_table *table, const struct dt2_file *file)
     free(list);
 }
 
-static void add_row(struct cli_table *table, const char *name, const struct cli_model *model)
+static void add_row(struct cli_table *table, const char *name, const struct cli_model *model, bool failed)
 {
     cli_table_text(table, name);
-    if (!model->blocks) {
+    if (failed) {
         cli_table_text(table, "unreadable");
         for (int i = 0; i < 6; i++)
             cli_table_text(table, NULL);
@@ -75,21 +75,22 @@ static void add_row(struct cli_table *table, const char *name, const struct cli_
     add_dtypes(table, model->file);
 }
 
-static void show(struct tour *tour, const char *name, const struct cli_model *model, bool first)
+static void show(struct tour *tour, const char *name, const struct cli_model *model, const struct cli_sums *sums,
+                 bool first)
 {
-    bool failed = !model->blocks;
+    bool failed = !sums;
     if (tour->options->json) {
         fputs(first ? "" : ",\n", stdout);
-        cli_json_print_part(failed ? failure_json(name, model, tour->err) : cli_model_json(name, model));
+        cli_json_print_part(failed ? failure_json(name, model, tour->err) : cli_model_json(name, model, sums));
         return;
     }
     if (failed)
         cli_report(tour->err);
     if (tour->table)
-        add_row(tour->table, name, model);
+        add_row(tour->table, name, model, failed);
     else if (!failed) {
         fputs(first ? "" : "\n", stdout);
-        cli_print_page(name, model, tour->options->tensors);
+        cli_print_page(name, model, sums, tour->options->tensors);
     }
 }
 
@@ -98,12 +99,16 @@ static void visit(struct tour *tour, size_t index)
 {
     struct cli_model model;
     const char *name = name_of(tour, index);
+    struct cli_sums sums = { NULL, NULL };
     int rc = cli_model_open(tour->catalog, name, &model, tour->err);
+    if (rc == 0)
+        rc = cli_sums_take(tour->options, name, model.file, &sums, tour->err);
     if (rc && !tour->status)
         tour->status = dt2_exit_status(rc);
     tour->unreadable += rc != 0;
     tour->recognised += !rc && dt2_blocks_variant(model.blocks);
-    show(tour, name, &model, index == 0);
+    show(tour, name, &model, rc ? NULL : &sums, index == 0);
+    cli_sums_clear(&sums);
     cli_model_clear(&model);
 }
 
@@ -129,7 +134,8 @@ static int inspect_several(const struct cli_options *options, const struct dt2_c
     };
     struct tour tour = { .options = options, .catalog = catalog, .err = err };
     tour.count = options->all ? dt2_catalog_count(catalog) : options->argument_count;
-    if (options->all && !options->json && !options->tensors)
+    bool pages = options->tensors || options->sha256 || options->checksums;
+    if (options->all && !options->json && !pages)
         tour.table = cli_table_create(columns, sizeof columns / sizeof *columns);
     if (options->json)
         puts("{\"files\": [");
@@ -146,12 +152,16 @@ static int inspect_several(const struct cli_options *options, const struct dt2_c
 static int inspect_one(const struct cli_options *options, const struct dt2_catalog *catalog, struct dt2_error *err)
 {
     struct cli_model model;
+    struct cli_sums sums = { NULL, NULL };
     const char *name = options->arguments[0];
     int rc = cli_model_open(catalog, name, &model, err);
+    if (rc == 0)
+        rc = cli_sums_take(options, name, model.file, &sums, err);
     if (rc == 0 && options->json)
-        cli_json_print(cli_model_json(name, &model));
+        cli_json_print(cli_model_json(name, &model, &sums));
     else if (rc == 0)
-        cli_print_page(name, &model, options->tensors);
+        cli_print_page(name, &model, &sums, options->tensors);
+    cli_sums_clear(&sums);
     cli_model_clear(&model);
     return rc;
 }

@@ -3,6 +3,7 @@
 #ifndef CLI_INSPECT_H
 #define CLI_INSPECT_H
 
+#include "cli/hash.h"
 #include "cli/json.h"
 #include "cli/model.h"
 
@@ -30,8 +31,8 @@ struct cli_part *cli_count_parts(const struct dt2_file *file, size_t *count);
 char *cli_describe(const struct dt2_blocks *blocks);
 
 /* A page for people. */
-void cli_print_page(const char *name, const struct cli_model *model, bool tensors);
+void cli_print_page(const char *name, const struct cli_model *model, const struct cli_sums *sums, bool tensors);
 
-json_t *cli_model_json(const char *name, const struct cli_model *model);
+json_t *cli_model_json(const char *name, const struct cli_model *model, const struct cli_sums *sums);
 
 #endif

@@ -15,7 +15,7 @@ static const char **blocks_of_tensors(const struct cli_model *model)
     return names;
 }
 
-static json_t *tensors_json(const struct cli_model *model)
+static json_t *tensors_json(const struct cli_model *model, const struct cli_sums *sums)
 {
     json_t *tensors = json_array();
     const char **blocks = blocks_of_tensors(model);
@@ -31,6 +31,8 @@ static json_t *tensors_json(const struct cli_model *model)
         cli_json_set(object, "block", cli_json_text(blocks[i]));
         cli_json_set(object, "file", cli_json_text(tensor->file));
         cli_json_set(object, "offset", cli_json_bytes(tensor->offset));
+        if (sums->xxh3)
+            cli_json_set(object, "xxh3", cli_json_text(sums->xxh3[i]));
         cli_json_append(tensors, object);
     }
     free(blocks);
@@ -79,7 +81,7 @@ static json_t *metadata_json(const struct dt2_file *file)
     return object;
 }
 
-static json_t *parts_json(const struct dt2_file *file)
+static json_t *parts_json(const struct dt2_file *file, const struct cli_sums *sums)
 {
     size_t count;
     struct cli_part *parts = cli_count_parts(file, &count);
@@ -89,6 +91,8 @@ static json_t *parts_json(const struct dt2_file *file)
         cli_json_set(object, "path", cli_json_text(parts[i].path));
         cli_json_set(object, "tensors", json_integer((json_int_t)parts[i].tensors));
         cli_json_set(object, "bytes", cli_json_bytes(parts[i].bytes));
+        if (sums->sha256)
+            cli_json_set(object, "sha256", cli_json_text(sums->sha256[i]));
         cli_json_append(list, object);
     }
     free(parts);
@@ -108,7 +112,7 @@ static void set_network(json_t *object, const struct dt2_blocks *blocks)
     cli_json_set(object, "union_types", cli_json_bytes(traits->union_types ? traits->union_types : DT2_UNKNOWN));
 }
 
-json_t *cli_model_json(const char *name, const struct cli_model *model)
+json_t *cli_model_json(const char *name, const struct cli_model *model, const struct cli_sums *sums)
 {
     json_t *object = json_object();
     cli_json_set(object, "name", cli_json_text(name));
@@ -119,10 +123,10 @@ json_t *cli_model_json(const char *name, const struct cli_model *model)
     cli_json_set(object, "total_bytes", cli_json_bytes(dt2_file_total_bytes(model->file)));
     set_network(object, model->blocks);
     cli_json_set(object, "fingerprint", cli_json_text(dt2_file_fingerprint(model->file)));
-    cli_json_set(object, "parts", parts_json(model->file));
+    cli_json_set(object, "parts", parts_json(model->file, sums));
     cli_json_set(object, "dtypes", dtypes_json(model->file));
     cli_json_set(object, "metadata", metadata_json(model->file));
-    cli_json_set(object, "tensors", tensors_json(model));
+    cli_json_set(object, "tensors", tensors_json(model, sums));
     cli_json_set(object, "blocks", blocks_json(model->blocks));
     return object;
 }

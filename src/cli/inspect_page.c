@@ -54,7 +54,7 @@ static void print_network(const struct dt2_blocks *blocks)
         print_field("needs", "further weights from the base model at run time");
 }
 
-static void print_parts(const struct dt2_file *file)
+static void print_parts(const struct dt2_file *file, const struct cli_sums *sums)
 {
     size_t count;
     struct cli_part *parts = cli_count_parts(file, &count);
@@ -63,10 +63,12 @@ static void print_parts(const struct dt2_file *file)
         print_field(i ? "" : "parts", "%s: %zu tensor%s, %s", parts[i].path, parts[i].tensors,
                     parts[i].tensors == 1 ? "" : "s", dt2_size_format(parts[i].bytes, size, sizeof size));
     }
+    for (size_t i = 0; i < count && sums->sha256; i++)
+        print_field(i ? "" : "sha256", "%s%s%s", sums->sha256[i], count > 1 ? "  " : "", count > 1 ? parts[i].path : "");
     free(parts);
 }
 
-static void print_summary(const char *name, const struct cli_model *model)
+static void print_summary(const char *name, const struct cli_model *model, const struct cli_sums *sums)
 {
     const struct dt2_file *file = model->file;
     char size[CLI_NUMBER_SIZE], bytes[CLI_NUMBER_SIZE];
@@ -84,7 +86,7 @@ static void print_summary(const char *name, const struct cli_model *model)
     for (size_t i = 0; i < count; i++)
         print_field(i ? "" : "dtypes", "%s: %zu tensor%s, %s", dtypes[i].name, dtypes[i].tensors,
                     dtypes[i].tensors == 1 ? "" : "s", dt2_size_format(dtypes[i].bytes, size, sizeof size));
-    print_parts(file);
+    print_parts(file, sums);
     print_metadata(file);
 }
 
@@ -126,11 +128,11 @@ static void add_shape(struct cli_table *table, const struct dt2_tensor *tensor)
     free(shape);
 }
 
-static void print_tensors(const struct dt2_file *file)
+static void print_tensors(const struct dt2_file *file, const struct cli_sums *sums)
 {
     static const struct cli_column columns[] = {
         { "TENSOR", false, 60, 0 }, { "DTYPE", false, 0, 0 }, { "SHAPE", false, 0, 0 },
-        { "BYTES", true, 0, 1 },    { "OFFSET", true, 0, 2 },
+        { "BYTES", true, 0, 1 },    { "OFFSET", true, 0, 2 }, { "XXH3", false, 0, 0 },
     };
     struct cli_table *table = cli_table_create(columns, sizeof columns / sizeof *columns);
     for (size_t i = 0; i < dt2_file_tensor_count(file); i++) {
@@ -141,16 +143,17 @@ static void print_tensors(const struct dt2_file *file)
         add_shape(table, tensor);
         cli_table_text(table, cli_grouped(tensor->bytes, number));
         cli_table_text(table, cli_grouped(tensor->offset, number));
+        cli_table_text(table, sums->xxh3 ? sums->xxh3[i] : NULL);
     }
     puts("\nTensors, in file order");
     cli_table_print(table, 2);
     cli_table_destroy(table);
 }
 
-void cli_print_page(const char *name, const struct cli_model *model, bool tensors)
+void cli_print_page(const char *name, const struct cli_model *model, const struct cli_sums *sums, bool tensors)
 {
-    print_summary(name, model);
+    print_summary(name, model, sums);
     print_blocks(model->blocks);
-    if (tensors)
-        print_tensors(model->file);
+    if (tensors || sums->xxh3)
+        print_tensors(model->file, sums);
 }

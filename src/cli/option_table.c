@@ -3,8 +3,8 @@
 #include "cli/text.h"
 #include <string.h>
 
-#define ALL (CLI_DEVICES | CLI_MODELS | CLI_INSPECT | CLI_PLAN | CLI_LOAD)
-#define WITH_PROGRESS CLI_LOAD
+#define ALL (CLI_DEVICES | CLI_MODELS | CLI_INSPECT | CLI_PLAN | CLI_LOAD | CLI_VERIFY)
+#define WITH_PROGRESS (CLI_INSPECT | CLI_LOAD | CLI_VERIFY)
 #define AT(member) offsetof(struct cli_options, member)
 
 const struct cli_option cli_option_table[] = {
@@ -13,6 +13,12 @@ const struct cli_option cli_option_table[] = {
     { "long", 0, NULL, "open each file: its format, family and variant", CLI_KIND_FLAG, CLI_MODELS, AT(details), 0 },
     { "all", 0, NULL, "every model of the catalogue, a line each", CLI_KIND_FLAG, CLI_INSPECT, AT(all), 0 },
     { "tensors", 0, NULL, "list the tensors too", CLI_KIND_FLAG, CLI_INSPECT, AT(tensors), 0 },
+    { "sha256", 0, NULL, "tell the SHA-256 of each file, as hubs do", CLI_KIND_FLAG, CLI_INSPECT, AT(sha256),
+      0 },
+    { "checksums", 0, NULL, "tell the XXH3 of each tensor, for verify", CLI_KIND_FLAG, CLI_INSPECT,
+      AT(checksums), 0 },
+    { "against", 0, "FILE", "what `inspect --checksums --json` wrote; - is stdin", CLI_KIND_TEXT, CLI_VERIFY,
+      AT(against), CLI_OFFER_FILE },
     { "compute-device", 0, "D", "where the model computes [first GPU, else cpu]", CLI_KIND_TEXT, CLI_REQUEST,
       AT(request.compute_device), CLI_OFFER_DEVICE },
     { "virtual-vram-gb", 0, "X", "GiB to keep off that device, 0 to 128 [4]", CLI_KIND_GIB, CLI_REQUEST,
@@ -32,7 +38,7 @@ const struct cli_option cli_option_table[] = {
     { "machine", 0, "FILE", "plan for a saved `devices --json`; - is stdin", CLI_KIND_TEXT, CLI_PLAN, AT(machine),
       CLI_OFFER_FILE },
     { "verify", 0, NULL, "read every tensor back, compare it with the file", CLI_KIND_FLAG, CLI_LOAD, AT(verify), 0 },
-    { "progress", 0, "auto|bar|lines|json|none", "how to show how far it is", CLI_KIND_CHOICE, WITH_PROGRESS,
+    { "progress", 0, "auto|bar|lines|json|none", "how far it is", CLI_KIND_CHOICE, WITH_PROGRESS,
       AT(progress), 0 },
     { "comfyui", 0, "DIR", "ComfyUI's folder [$COMFYUI_PATH, ., ~/ComfyUI]", CLI_KIND_TEXT, ALL, AT(comfyui),
       CLI_OFFER_FOLDER },
@@ -40,7 +46,7 @@ const struct cli_option cli_option_table[] = {
       AT(extra_model_paths), CLI_OFFER_FILE },
     { "category", 0, "C", "ComfyUI's category of models [controlnet]", CLI_KIND_TEXT, ALL, AT(category), 0 },
     { "json", 0, NULL, "print one JSON document", CLI_KIND_FLAG, ALL, AT(json), 0 },
-    { "log-level", 0, "error|warning|info|debug", "what to say beside the result", CLI_KIND_CHOICE, ALL, AT(log_level),
+    { "log-level", 0, "error|warning|info|debug", "what to say besides", CLI_KIND_CHOICE, ALL, AT(log_level),
       0 },
     { "verbose", 0, NULL, "say all of it; --quiet: errors alone, no progress", CLI_KIND_FLAG, ALL, AT(verbose), 0 },
     { "quiet", 'q', NULL, NULL, CLI_KIND_FLAG, ALL, AT(quiet), 0 },

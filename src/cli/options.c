@@ -185,10 +185,10 @@ void cli_options_help(enum cli_command_bit command)
         const struct cli_option *option = &cli_option_table[i];
         if (!(option->commands & command) || !option->help)
             continue;
-        bool optional = option->kind == CLI_KIND_BOOL;
+        bool optional = option->kind == CLI_KIND_BOOL, choice = option->kind == CLI_KIND_CHOICE;
         char *name = cli_format("--%s%s%s%s%s", option->name, optional ? "[" : "", option->value ? "=" : "",
-                                option->value ? option->value : "", optional ? "]" : "");
-        printf("  %-27s %s\n", name, option->help);
+                                choice ? "WORD" : option->value ? option->value : "", optional ? "]" : "");
+        printf("  %-27s %s%s%s\n", name, choice ? option->value : "", choice ? ": " : "", option->help);
         free(name);
     }
 }

@@ -15,6 +15,7 @@ enum cli_command_bit {
     CLI_INSPECT = 4,
     CLI_PLAN = 8,
     CLI_LOAD = 16,
+    CLI_VERIFY = 32,
 };
 
 struct cli_texts {
@@ -63,8 +64,10 @@ struct cli_options {
     bool free, measure;  /* devices */
     bool details;        /* models */
     bool all, tensors;   /* inspect */
+    bool sha256, checksums;
     const char *machine; /* plan */
     bool verify;         /* load */
+    const char *against; /* verify */
     /* what is no option */
     char *const *arguments;
     size_t argument_count;

@@ -4,58 +4,27 @@
 #include "cli/json.h"
 #include "cli/model.h"
 #include "cli/report.h"
+#include "cli/saved.h"
 #include "cli/table.h"
 #include "cli/term.h"
 #include "cli/text.h"
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* -- a saved machine -- */
-
-#define MACHINE_MAX_BYTES ((size_t)64 << 20)
-
-/* Reads a stream to its end. The text is to be freed. */
-static int read_all(FILE *stream, const char *name, char **text, size_t *length, struct dt2_error *err)
-{
-    size_t capacity = 0;
-    *text = NULL;
-    *length = 0;
-    do {
-        if (*length == MACHINE_MAX_BYTES)
-            return cli_fail(err, DT2_EFAILED, "%s: longer than %zu bytes: not a saved machine", name, *length);
-        if (*length == capacity) {
-            capacity = capacity ? 2 * capacity : 65536;
-            *text = cli_grow(*text, capacity, 1);
-        }
-        *length += fread(*text + *length, 1, capacity - *length, stream);
-    } while (!feof(stream) && !ferror(stream));
-    return ferror(stream) ? cli_fail(err, DT2_EFAILED, "%s: %s", name, strerror(errno)) : 0;
-}
+/* -- making the plan -- */
 
 static int read_machine(const char *path, struct dt2_devices **devices, struct dt2_error *err)
 {
-    bool standard_input = strcmp(path, "-") == 0;
-    const char *name = standard_input ? "standard input" : path;
-    FILE *stream = standard_input ? stdin : fopen(path, "re");
-    if (!stream) {
-        cli_fail(err, DT2_EFAILED, "%s: %s", path, strerror(errno));
-        return cli_suggest(err, "--machine takes a file that `distorch2 devices --json` wrote");
-    }
     char *text;
     size_t length;
-    int rc = read_all(stream, name, &text, &length, err);
+    int rc = cli_read_saved(path, "--machine", "distorch2 devices --json", &text, &length, err);
     if (rc == 0 && dt2_devices_parse(text, length, devices, err))
-        rc = cli_prefix_error(err, "%s: ", name);
+        rc = cli_prefix_error(err, "%s: ", cli_saved_name(path));
     free(text);
-    if (!standard_input)
-        fclose(stream);
     return rc;
 }
-
-/* -- making the plan -- */
 
 static int plan_for_saved(const struct cli_options *options, const struct dt2_blocks *blocks, struct dt2_plan **plan,
                           struct dt2_error *err)

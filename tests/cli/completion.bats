@@ -35,12 +35,12 @@ offers()
 }
 
 @test "every option of every command" {
-    for command in devices models inspect plan load; do
+    for command in devices models inspect plan load verify; do
         offers "$command" --
         while read -r option; do
             echo "$command $option"
             grep -qx -e "$option" <<<"$candidates"
-        done < <(distorch2 "$command" --help | sed -n 's/^  \(--[a-z-]*=\{0,1\}\).*/\1/p')
+        done < <(distorch2 "$command" --help | sed -n 's/^  \(--[a-z0-9-]*=\{0,1\}\).*/\1/p')
         grep -qx -e --quiet <<<"$candidates"
     done
     offers plan --virt

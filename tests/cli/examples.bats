@@ -18,12 +18,12 @@ setup()
 
 @test "the manual has every option and every command" {
     page=$(sed 's/\\-/-/g' "$top_srcdir/docs/man/distorch2.1")
-    for command in devices models inspect plan load; do
+    for command in devices models inspect plan load verify; do
         [[ $page == *".SS $command"* ]]
         while read -r option; do
             echo "$command $option"
             [[ $page == *"$option"* ]]
-        done < <(distorch2 "$command" --help | sed -n 's/^  \(--[a-z-]*\).*/\1/p')
+        done < <(distorch2 "$command" --help | sed -n 's/^  \(--[a-z0-9-]*\).*/\1/p')
     done
 }
 

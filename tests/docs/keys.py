@@ -156,6 +156,19 @@ def test_inspect():
     compare("several", "inspect", "--all")
 
 
+def test_checksums():
+    folder = f"{models()}/models/controlnet"
+    sha256 = "--sha256" if "libcrypto" not in json.dumps(printed("inspect", "tiny.safetensors", "--sha256")) else "--tensors"
+    if sha256 == "--tensors":
+        SEEN.add("inspect.parts.sha256")  # the tool was built without
+    compare("inspect", "inspect", "tiny.safetensors", "--checksums", sha256)
+    saved = tap.scratch("sums.json")
+    with open(saved, "w", encoding="utf-8") as file:
+        json.dump(printed("inspect", f"{folder}/tiny.safetensors", "--checksums"), file)
+    compare("verify", "verify", "tiny.safetensors", "--against", saved)
+    compare("verify", "verify", "plain.safetensors", "--against", saved)
+
+
 def test_plan():
     compare("plan", "plan", "tiny.safetensors")
     compare("plan", "plan", "tiny.safetensors", "--reserve", "cpu=1gb", "--budget", "cpu=8gb", "--pack",
