@@ -17,7 +17,7 @@ const struct cli_option cli_option_table[] = {
       0 },
     { "checksums", 0, NULL, "tell the XXH3 of each tensor, for verify", CLI_KIND_FLAG, CLI_INSPECT,
       AT(checksums), 0 },
-    { "against", 0, "FILE", "what `inspect --checksums --json` wrote; - is stdin", CLI_KIND_TEXT, CLI_VERIFY,
+    { "against", 0, "FILE", "from `inspect --checksums --json`; - is stdin", CLI_KIND_TEXT, CLI_VERIFY,
       AT(against), CLI_OFFER_FILE },
     { "compute-device", 0, "D", "where the model computes [first GPU, else cpu]", CLI_KIND_TEXT, CLI_REQUEST,
       AT(request.compute_device), CLI_OFFER_DEVICE },
