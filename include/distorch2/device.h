@@ -78,7 +78,7 @@ enum dt2_devices_flag {
  * count as used memory. Free the snapshot with dt2_devices_free(); it may outlive the context.
  * The topology is hwloc's, so HWLOC_XMLFILE and HWLOC_SYNTHETIC replace the machine, and free bytes of
  * a replaced host are unknown.
- * Errors: DT2_EFAILED when the topology cannot be read; DT2_ENOMEM.
+ * Errors: DT2_EUSAGE for other flags; DT2_EFAILED when the topology cannot be read; DT2_ENOMEM.
  */
 DT2_PUBLIC int dt2_devices_list(struct dt2_context *context, unsigned flags, struct dt2_devices **devices,
                                 struct dt2_error *err);

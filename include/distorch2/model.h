@@ -35,8 +35,8 @@ struct dt2_progress {
 };
 
 /*
- * Called on the thread that called dt2_model_load(), some ten times a second, and once at the beginning and the end of
- * loading and of verifying. A return value other than 0 cancels the load: everything is given back and the load fails
+ * Called on the thread that called dt2_model_load(), some ten times a second, at the beginning of loading and of
+ * verifying, and once at the end of each: only then is done_bytes total_bytes. A return value other than 0 cancels the load: everything is given back and the load fails
  * with DT2_ECANCELLED. No lock is held meanwhile: it may call the library.
  */
 typedef int dt2_progress_fn(void *data, const struct dt2_progress *progress);
@@ -113,7 +113,7 @@ enum dt2_unload_mode {
  * Gives all of the model's memory back, on every device. The handle stays valid until its last reference; its
  * tensors have no address any more. Unloading what is unloaded already is no error; an unload that another
  * thread has begun is waited for. A thread that borrows the model itself must not wait.
- * Errors: DT2_EBUSY, as the mode says.
+ * Errors: DT2_EBUSY, as the mode says; DT2_EUSAGE for another mode.
  */
 DT2_PUBLIC int dt2_model_unload(struct dt2_model *model, enum dt2_unload_mode mode, struct dt2_error *err);
 

@@ -62,7 +62,7 @@ struct dt2_session_options {
  * refused, or waits, as it was asked. Takes the window and the staging memory, and begins to fetch. `options` may be NULL.
  * Errors: DT2_EBUSY when the model is not loaded any more; DT2_EUSAGE for options without their
  * struct_size, for a window that cannot hold the largest block (the text says how much would), and for a stream
- * where the compute device has none; DT2_ENOFIT for a window above what the plan's budgets leave, for memory that is not
+ * where the compute device has none, or that is of another device or context; DT2_ENOFIT for a window above what the plan's budgets leave, for memory that is not
  * there, and for a block above the compute device's largest allocation; DT2_EFAILED from the driver.
  */
 DT2_PUBLIC int dt2_session_open(struct dt2_model *model, const struct dt2_session_options *options,
@@ -91,7 +91,7 @@ enum dt2_acquire_flag {
  * With a stream: what is queued on it from now on runs after the bytes have arrived; the host waits at most until the
  * copies are queued. Without one: the bytes are there on return. `flags` are enum dt2_acquire_flag, or 0.
  *
- * Errors: DT2_EUSAGE for a wrong index; DT2_EBUSY when the blocks that are held leave no room in the window for this one (a
+ * Errors: DT2_EUSAGE for a wrong index or other flags; DT2_EBUSY when the blocks that are held leave no room in the window for this one (a
  * window of twice the largest block always has room for one beside the one that is held), and when the session is parked;
  * DT2_EFAILED from a driver: the session stays usable, and a later acquire tries again. With a stream a copy may also fail
  * after this has returned: the readers have read nothing of worth then, which the next release or acquire of the block says.

@@ -26,6 +26,11 @@ static inline bool dt2_round_up_overflows(uint64_t value, uint64_t alignment, ui
     return dt2_add_overflows(value, over ? alignment - over : 0, rounded);
 }
 
+static inline bool dt2_is_power_of_two(uint64_t value)
+{
+    return value && !(value & (value - 1));
+}
+
 static inline uint64_t dt2_min(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;

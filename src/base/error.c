@@ -79,6 +79,13 @@ int dt2_fail_prefix(struct dt2_error *err, int code, const char *format, ...)
     return err->code;
 }
 
+int dt2_fail_as(struct dt2_error *err, int code)
+{
+    if (err)
+        err->code = code;
+    return code;
+}
+
 int dt2_fail_nomem(struct dt2_error *err)
 {
     return dt2_fail(err, DT2_ENOMEM, "out of host memory for bookkeeping");

@@ -14,6 +14,8 @@ int dt2_failv(struct dt2_error *err, int code, const char *format, va_list args)
 void dt2_suggest(struct dt2_error *err, const char *format, ...) DT2_PRINTF(2, 3);
 /* Puts words before the text of an error that was filled before, such as "FILE: "; returns err's code, or `code` without err. */
 int dt2_fail_prefix(struct dt2_error *err, int code, const char *format, ...) DT2_PRINTF(3, 4);
+/* Makes an error that was filled before one of `code`; returns it. NULL is fine. */
+int dt2_fail_as(struct dt2_error *err, int code);
 /* Formats into an array, cut at a whole UTF-8 character when longer. */
 void dt2_format_into(char *out, size_t size, const char *format, va_list args) DT2_PRINTF(3, 0);
 /* The failure of our own bookkeeping. */

@@ -5,7 +5,9 @@
  * has one for each device.
  */
 #include "machine/devices.h"
+#include "base/checked.h"
 #include "base/error.h"
+#include <inttypes.h>
 #include <jansson.h>
 #include <string.h>
 
@@ -191,6 +193,9 @@ static int read_numbers(const struct place *at, struct dt2_device *device)
         read_bytes(at, "max_alloc_bytes", &device->max_alloc_bytes) < 0 ||
         read_number(at, "fixed_bytes", "a number of bytes or null", 0, INT64_MAX, 0, &device->fixed_bytes) < 0)
         return DT2_EFAILED;
+    if (!dt2_is_power_of_two(device->alignment_bytes))
+        return dt2_fail(at->err, DT2_EFAILED, "%s.alignment_bytes: expected a power of two, found %" PRIu64, at->path,
+                        device->alignment_bytes);
     device->numa_node = node == DT2_UNKNOWN ? -1 : (int)node;
     if (!json_object_get(at->object, "total_bytes")) /* a misspelt key must not become a device without limit */
         return unexpected(at, "total_bytes", "a number of bytes or null");

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "machine/identity.h"
 #include "base/alloc.h"
+#include "base/checked.h"
 #include "base/error.h"
+#include <inttypes.h>
 #include <string.h>
 
 static void complete_info(struct dt2_backend_device_info *info)
 {
-    if (info->alignment_bytes == 0)
-        info->alignment_bytes = 1;
     info->struct_size = sizeof *info;
 }
 
@@ -31,6 +31,13 @@ int dt2_views_collect(const struct dt2_modules *modules, const struct dt2_log *l
                     return dt2_fail_nomem(err);
                 }
                 dt2_log_line(log, DT2_LOG_WARNING, "%s:%u: %s", driver->name, (unsigned)index, failure.text);
+                continue;
+            }
+            if (!dt2_is_power_of_two(made[n].info.alignment_bytes)) {
+                dt2_log_line(log, DT2_LOG_WARNING,
+                             "%s:%u is not used: its driver says that tensors are aligned to %" PRIu64
+                             " bytes, which is no power of two",
+                             driver->name, (unsigned)index, made[n].info.alignment_bytes);
                 continue;
             }
             complete_info(&made[n++].info);

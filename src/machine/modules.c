@@ -62,8 +62,8 @@ struct dt2_module_options *dt2_module_options_copy(const struct dt2_module_optio
 
 /* -- where modules are */
 
-/* "dt2-NAME.so" -> "NAME"; false for any other file. */
-static bool module_name(const char *file, char name[32])
+/* "dt2-NAME.so" -> "NAME"; false for any other file. Names have no capitals: *lower says whether that is so. */
+static bool module_name(const char *file, char name[32], bool *lower)
 {
     static const char prefix[] = "dt2-", suffix[] = ".so";
     size_t length = strlen(file), around = sizeof prefix - 1 + sizeof suffix - 1;
@@ -71,14 +71,22 @@ static bool module_name(const char *file, char name[32])
         strcmp(file + length - (sizeof suffix - 1), suffix) != 0)
         return false;
     snprintf(name, 32, "%.*s", (int)(length - around), file + sizeof prefix - 1);
-    return name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_")] == '\0';
+    static const char good[] = "abcdefghijklmnopqrstuvwxyz0123456789_ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    *lower = name[strcspn(name, strchr(good, 'A'))] == '\0';
+    return name[strspn(name, good)] == '\0';
 }
 
 static int add_candidate(struct search *search, const char *folder, const char *file)
 {
     struct dt2_candidate found = { .path = NULL };
-    if (!module_name(file, found.name))
+    bool lower;
+    if (!module_name(file, found.name, &lower))
         return DT2_OK;
+    if (!lower) {
+        dt2_log_line(search->log, DT2_LOG_WARNING,
+                     "driver module %s/%s is passed over: a driver's name has no capitals", folder, file);
+        return DT2_OK;
+    }
     for (size_t i = 0; i < search->count; i++)
         if (strcmp(search->candidates[i].name, found.name) == 0)
             return DT2_OK; /* an earlier folder has it */

@@ -157,6 +157,9 @@ int dt2_context_devices(struct dt2_context *context, unsigned flags, const struc
 
 int dt2_devices_list(struct dt2_context *context, unsigned flags, struct dt2_devices **devices, struct dt2_error *err)
 {
+    const unsigned known = DT2_DEVICES_FREE | DT2_DEVICES_MEASURE | DT2_DEVICES_UNUSABLE;
     DT2_KEEP_ERRNO;
+    if (flags & ~known)
+        return dt2_fail(err, DT2_EUSAGE, "flags %#x: %#x is no enum dt2_devices_flag", flags, flags & ~known);
     return dt2_context_devices(context, flags, NULL, devices, err);
 }

@@ -35,9 +35,8 @@ struct reporter {
     uint64_t begin_ns;
 };
 
-static int report(void *data)
+static int report(struct reporter *reporter, bool end)
 {
-    struct reporter *reporter = data;
     const struct dt2_model *model = reporter->model;
     size_t count = dt2_plan_share_count(model->plan);
     struct dt2_progress progress = { .model = model->name,
@@ -53,7 +52,14 @@ static int report(void *data)
         progress.done_bytes += reporter->devices[i].done_bytes;
         progress.total_bytes += share->bytes;
     }
+    if (!end && progress.done_bytes == progress.total_bytes)
+        return 0; /* the end is told when all has arrived, and once */
     return reporter->options->progress(reporter->options->progress_data, &progress);
+}
+
+static int report_tick(void *data)
+{
+    return report(data, false);
 }
 
 /* Runs one phase of a load with progress reported at both ends; a callback may also cancel at its end. */
@@ -65,10 +71,10 @@ static int run_phase(struct dt2_load *load, struct reporter *reporter, bool veri
     bool listens = reporter->options->progress;
     for (size_t i = 0; i < load->storage->count; i++)
         atomic_store(&load->lanes[i].done_bytes, 0);
-    if (listens && report(reporter) != 0)
+    if (listens && report(reporter, false) != 0)
         return dt2_fail(err, DT2_ECANCELLED, "cancelled");
     int rc = phase(load, err);
-    if (rc == 0 && listens && report(reporter) != 0)
+    if (rc == 0 && listens && report(reporter, true) != 0)
         rc = dt2_fail(err, DT2_ECANCELLED, "cancelled");
     return rc;
 }
@@ -171,7 +177,7 @@ static int transfer(struct dt2_model *model, const struct dt2_file *file, const 
                              .threads = options->threads ? options->threads : default_threads(),
                              .staging_bytes = options->staging_bytes ? options->staging_bytes : STAGING_BYTES,
                              .lanes = model->lanes,
-                             .tick = options->progress ? report : NULL,
+                             .tick = options->progress ? report_tick : NULL,
                              .tick_data = &reporter };
     DT2_AUTO struct dt2_progress_device *devices = dt2_alloc(model->storage.count, sizeof *devices);
     DT2_AUTO const struct dt2_progress_device **pointers = dt2_alloc(model->storage.count, sizeof *pointers);

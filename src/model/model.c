@@ -145,6 +145,8 @@ static int claim_for_unload(struct dt2_model *model, enum dt2_unload_mode mode, 
 int dt2_model_unload(struct dt2_model *model, enum dt2_unload_mode mode, struct dt2_error *err)
 {
     DT2_KEEP_ERRNO;
+    if (mode != DT2_UNLOAD_REFUSE && mode != DT2_UNLOAD_WAIT)
+        return dt2_fail(err, DT2_EUSAGE, "%d is no way to unload a model: it is no enum dt2_unload_mode", (int)mode);
     pthread_mutex_lock(&model->lock);
     int claimed = claim_for_unload(model, mode, err);
     pthread_mutex_unlock(&model->lock);

@@ -181,6 +181,8 @@ int dt2_session_acquire(struct dt2_session *session, size_t block, unsigned flag
 {
     if (check_block(session, block, err) < 0)
         return DT2_EUSAGE;
+    if (flags & ~(unsigned)DT2_ACQUIRE_HOST)
+        return dt2_fail(err, DT2_EUSAGE, "flags %#x: not all are enum dt2_acquire_flag", flags);
     const struct dt2_units *units = &session->units;
     size_t first = units->first[block], end = units->first[block + 1], i = first;
     if (first == end) /* it lies on the compute device */

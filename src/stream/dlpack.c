@@ -215,6 +215,8 @@ int dt2_tensor_dlpack(struct dt2_model *model, struct dt2_session *session, size
                       void **managed, struct dt2_error *err)
 {
     DT2_KEEP_ERRNO;
+    if (kind != DT2_DLPACK_UNVERSIONED && kind != DT2_DLPACK_VERSIONED)
+        return dt2_fail(err, DT2_EUSAGE, "%d is no kind of DLPack structure: it is no enum dt2_dlpack_kind", (int)kind);
     int rc = check_session(model, session, err);
     if (rc == 0)
         rc = dt2_model_borrow_again(model, err); /* of the caller's, or the session's */

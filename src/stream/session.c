@@ -52,8 +52,10 @@ static int adopt_stream(struct dt2_session *session, void *native, struct dt2_er
             return dt2_fail_nomem(err);
         struct dt2_stream made = { .native = native };
         int status = o->backend->queue_adopt(o->driver, o->device, native, &made.queue, &failure);
-        if (status < 0)
-            return dt2_fail_driver(err, o->name, &failure);
+        if (status < 0) {
+            int rc = dt2_fail_driver(err, o->name, &failure);
+            return status == DT2_BACKEND_INVALID ? dt2_fail_as(err, DT2_EUSAGE) : rc; /* a queue of another device or context */
+        }
         session->streams[session->stream_count++] = made;
     }
     struct dt2_stream front = session->streams[known];
@@ -110,6 +112,8 @@ int dt2_session_open(struct dt2_model *model, const struct dt2_session_options *
     struct dt2_session_options how = DT2_SESSION_OPTIONS_INIT;
     if (dt2_options_read(&sized, options, &how, err) < 0)
         return DT2_EUSAGE;
+    if (how.host_memory != DT2_HOST_PAGEABLE && how.host_memory != DT2_HOST_PINNED)
+        return dt2_fail(err, DT2_EUSAGE, "host_memory %d is no enum dt2_host_memory", (int)how.host_memory);
     struct dt2_session *made = dt2_alloc(1, sizeof *made);
     if (!made)
         return dt2_fail_nomem(err);

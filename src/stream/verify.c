@@ -19,6 +19,7 @@ struct verification {
     void *progress_data;
     struct dt2_progress_device done; /* of the pass */
     uint64_t begin_ns, told_ns;
+    bool told_end;
 };
 
 /* Whether the file has the tensors that the model was loaded from. */
@@ -93,8 +94,9 @@ static int tell(struct verification *v, struct dt2_error *err)
 {
     uint64_t now = dt2_now_ns();
     bool end = v->done.done_bytes == v->done.total_bytes;
-    if (!v->progress || (v->told_ns && !end && now - v->told_ns < 100000000u))
+    if (!v->progress || v->told_end || (v->told_ns && !end && now - v->told_ns < 100000000u))
         return 0;
+    v->told_end = end;
     v->told_ns = now;
     const struct dt2_progress_device *const devices[] = { &v->done };
     const struct dt2_progress progress = { .model = v->session->model->name,

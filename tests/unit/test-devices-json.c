@@ -92,6 +92,7 @@ static void test_refused(void)
           "devices[0].free_bytes: expected a number of bytes or null, found a number with" },
         { DEVICE(", \"free_bytes\": \"9\""), "found a string" },
         { DEVICE(", \"free_bytes\": 99999999999999999999"), "big" },
+        { DEVICE(", \"alignment_bytes\": 3"), "devices[0].alignment_bytes: expected a power of two, found 3" },
         { DEVICE(", \"alignment_bytes\": 0"),
           "devices[0].alignment_bytes: expected a number of bytes of at least 1, found 0" },
         { DEVICE(", \"numa_node\": -1"), "devices[0].numa_node: expected" },
@@ -177,7 +178,7 @@ static struct dt2_devices *random_snapshot(void)
                                      .numa_node = (int)random_below(3) - 1,
                                      .total_bytes = random_bytes(),
                                      .free_bytes = random_bytes(),
-                                     .alignment_bytes = 1 + random_below(4096),
+                                     .alignment_bytes = (uint64_t)1 << random_below(13),
                                      .max_alloc_bytes = random_bytes(),
                                      .fixed_bytes = random_below(1 << 30) };
         dt2_devices_add(d, &device, NULL);

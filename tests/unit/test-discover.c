@@ -71,7 +71,7 @@ static struct dt2_backend_device_info opencl_infos[] = {
       .uuid = "bbbb-2",
       .pci = "0000:e7:00.0",
       .total_bytes = 2000,
-      .alignment_bytes = 0,
+      .alignment_bytes = 1,
       .max_alloc_bytes = 500 },
 };
 static struct dt2_driver drivers[] = {

@@ -219,6 +219,43 @@ static void *return_later(void *data)
     return NULL;
 }
 
+/* How often each end was told. */
+struct ends {
+    unsigned loading, verifying;
+};
+
+static int count_ends(void *data, const struct dt2_progress *progress)
+{
+    struct ends *ends = data;
+    if (progress->done_bytes == progress->total_bytes)
+        ++*(progress->verifying ? &ends->verifying : &ends->loading);
+    usleep(1000);
+    return 0;
+}
+
+/* The end of each phase is told once, however slowly the last byte's copy ends. */
+static void test_ends(struct source *source)
+{
+    struct dt2_request request = spread();
+    struct dt2_load_options options = DT2_LOAD_OPTIONS_INIT;
+    struct dt2_model *model;
+    struct ends ends = { 0 };
+    options.progress = count_ends;
+    options.progress_data = &ends;
+    options.verify = true;
+    is_int(load(source, &request, &options, &model, NULL), 0, "a load that is watched");
+    is_u64(ends.loading, 1, "tells its end once");
+    is_u64(ends.verifying, 1, "and that of verifying");
+    struct dt2_error err;
+    is_int(dt2_model_unload(model, (enum dt2_unload_mode)7, &err), DT2_EUSAGE, "an unknown way to unload is refused");
+    ok(strstr(err.text, "7"), "naming it: %s", err.text);
+    dt2_model_unload(model, DT2_UNLOAD_WAIT, NULL);
+    dt2_model_unref(model);
+    struct dt2_devices *devices = NULL;
+    is_int(dt2_devices_list(context, 0x48, &devices, &err), DT2_EUSAGE, "unknown flags are refused");
+    ok(strstr(err.text, "0x48"), "naming them: %s", err.text);
+}
+
 static void test_wait(struct source *source)
 {
     struct dt2_request request = spread();
@@ -440,6 +477,7 @@ int main(void)
     make_source(&b, "b.safetensors");
     test_load(&a);
     test_eject(&a, &b);
+    test_ends(&a);
     test_wait(&a);
     test_failures();
     test_release(&a);

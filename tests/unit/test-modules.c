@@ -135,6 +135,12 @@ static void test_order_of_folders(const char *folder, const char *scratch)
         ok(missing(&modules, "cuda") && missing(&modules, "cuda")->status == DT2_BACKEND_FAILED, "though it is junk");
         is_u64(modules.missing_count, 1, "files of other names are no modules");
         is_u64(line_count, 1, "one warning");
+        char capital[PATH_MAX];
+        snprintf(capital, sizeof capital, "%s/dt2-OpenCL.so", second);
+        is_int(symlink("nowhere", capital), 0, "a module whose name has capitals");
+        dt2_modules_close(&modules);
+        open_path(path, &modules);
+        is_u64(lines_with("dt2-OpenCL.so is passed over"), 1, "is passed over with a warning");
         dt2_modules_close(&modules);
     }
     dt2_release(path);

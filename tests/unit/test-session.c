@@ -315,6 +315,16 @@ static void test_refusals(const struct source *source)
     options.window_bytes = (uint64_t)1 << 60;
     is_int(dt2_session_open(model, &options, &other, &err), DT2_ENOFIT, "one above the budgets too");
     options.window_bytes = 0;
+    options.host_memory = (enum dt2_host_memory)9;
+    is_int(dt2_session_open(model, &options, &other, &err), DT2_EUSAGE, "an unknown host_memory is refused");
+    ok(strstr(err.text, "host_memory 9"), "naming it: %s", err.text);
+    options.host_memory = DT2_HOST_PAGEABLE;
+    is_int(dt2_session_acquire(session, 0, 6, &err), DT2_EUSAGE, "so are unknown flags");
+    ok(strstr(err.text, "0x6"), "naming them: %s", err.text);
+    struct dt2_session_stats unknown = DT2_SESSION_STATS_INIT;
+    is_int(dt2_session_statistics(session, (enum dt2_session_span)5, &unknown, &err), DT2_EUSAGE, "an unknown span");
+    void *managed;
+    is_int(dt2_tensor_dlpack(model, NULL, 0, (enum dt2_dlpack_kind)3, &managed, &err), DT2_EUSAGE, "an unknown kind");
     options.has_stream = true;
     is_int(dt2_session_open(model, &options, &other, &err), DT2_EUSAGE, "the processor has no stream");
     options.struct_size = 8;
