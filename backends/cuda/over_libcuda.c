@@ -271,6 +271,9 @@ static bool bind(const struct dt2_gpu_vendor *vendor, char *why, size_t size)
     const struct dt2_gpu_symbol symbols[] = {
 #define SYMBOL(symbol) { #symbol, &api.symbol },
         DT2_CUDA_ALONE_ENTRIES(SYMBOL)
+    };
+    const struct dt2_gpu_symbol optional[] = {
+        DT2_CUDA_ALONE_OPTIONAL_ENTRIES(SYMBOL)
 #undef SYMBOL
     };
     for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++)
@@ -278,6 +281,8 @@ static bool bind(const struct dt2_gpu_vendor *vendor, char *why, size_t size)
             snprintf(why, size, "it lacks %s", symbols[i].name);
             return false;
         }
+    for (size_t i = 0; i < sizeof optional / sizeof *optional; i++)
+        (void)dt2_gpu_bind(vendor->libcuda, &optional[i]);
     device_api = vendor->cu;
     return true;
 }
@@ -288,14 +293,17 @@ bool dt2_cuda_over_libcuda(struct dt2_gpu_driver *driver, char *why, size_t size
 #define ENTRY(member, cuda, hip) .member = over_##member,
         DT2_GPU_RUNTIME_ENTRIES(ENTRY)
 #undef ENTRY
-        .StreamIsCapturing = over_StreamIsCapturing,
-        .ThreadExchangeStreamCaptureMode = over_ThreadExchangeStreamCaptureMode,
     };
     pthread_mutex_lock(&lock);
     bound = bound || bind(&driver->vendor, why, size);
     bool good = bound;
     pthread_mutex_unlock(&lock);
-    if (good)
-        driver->runtime = over;
-    return good;
+    if (!good)
+        return false;
+    driver->runtime = over;
+    if (api.cuStreamIsCapturing)
+        driver->runtime.StreamIsCapturing = over_StreamIsCapturing;
+    if (api.cuThreadExchangeStreamCaptureMode)
+        driver->runtime.ThreadExchangeStreamCaptureMode = over_ThreadExchangeStreamCaptureMode;
+    return true;
 }

@@ -43,6 +43,7 @@ struct dt2_cuda_driver_entries {
 
 struct dt2_cuda_alone_entries {
     DT2_CUDA_ALONE_ENTRIES(DT2_CUDA_MEMBER)
+    DT2_CUDA_ALONE_OPTIONAL_ENTRIES(DT2_CUDA_MEMBER)
 #undef DT2_CUDA_MEMBER
 };
 

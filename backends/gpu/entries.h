@@ -105,13 +105,16 @@
     X(cuMemcpyPeerAsync)      /* CUDA 4.0 */                                                                           \
     X(cuDeviceCanAccessPeer)  /* CUDA 4.0 */                                                                           \
     X(cuCtxEnablePeerAccess)  /* CUDA 4.0 */                                                                           \
-    X(cuStreamIsCapturing) /* CUDA 10.0 */                                                                             \
-    X(cuThreadExchangeStreamCaptureMode) /* CUDA 10.1 */                                                               \
     X(cuEventCreate)          /* CUDA 2.0 */                                                                           \
     X(cuEventRecord)          /* CUDA 2.0 */                                                                           \
     X(cuEventQuery)           /* CUDA 2.0 */                                                                           \
     X(cuEventSynchronize)     /* CUDA 2.0 */                                                                           \
     X(cuEventDestroy_v2)      /* CUDA 4.0 */
+
+/* Those that may be missing: as for a runtime, nobody captures then. */
+#define DT2_CUDA_ALONE_OPTIONAL_ENTRIES(X)                                                                             \
+    X(cuStreamIsCapturing)               /* CUDA 10.0 */                                                               \
+    X(cuThreadExchangeStreamCaptureMode) /* CUDA 10.1 */
 
 /* libamdhip64, beside the lines above: what only HIP has, or what libcuda tells for CUDA. */
 #define DT2_HIP_ENTRIES(X)                                                                                             \

@@ -178,25 +178,56 @@ void dt2_gpu_close_library(void *library)
 
 /* -- the runtime */
 
-/* The path that the program, or the environment, has for the runtime, and who says so; NULL: nobody says any. */
-static int named_runtime(const struct dt2_gpu_driver *driver, const char **path, const char **namer,
-                         struct dt2_backend_error *err)
+/* What the program, or the environment, says of the runtime's file. */
+struct naming {
+    const char *path; /* NULL: nothing */
+    const char *by;
+    bool offered; /* it will not be missed */
+};
+
+static int find_naming(const struct dt2_gpu_driver *driver, struct naming *naming, struct dt2_backend_error *err)
 {
     const struct dt2_backend_services *services = driver->services;
     bool asks = services->struct_size >= offsetof(struct dt2_backend_services, option) + sizeof services->option;
-    *namer = "the context's option " GPU_RUNTIME_OPTION;
-    *path = asks && services->option ? services->option(services->core, GPU_RUNTIME_OPTION) : NULL;
-    if (!*path) {
-        *namer = GPU_RUNTIME_VARIABLE;
-        *path = secure_getenv(GPU_RUNTIME_VARIABLE);
+    const char *said = asks && services->option ? services->option(services->core, GPU_RUNTIME_OPTION) : NULL;
+    *naming = (struct naming){ .by = "the context's option " GPU_RUNTIME_OPTION };
+    if (!said) {
+        said = secure_getenv(GPU_RUNTIME_VARIABLE);
+        naming->by = GPU_RUNTIME_VARIABLE;
     }
-    if (*path && **path == '\0')
-        *path = NULL;
-    if (!*path || **path == '/')
+    if (!said || !*said)
+        return DT2_BACKEND_OK;
+    naming->offered = *said == '?';
+    naming->path = said + naming->offered;
+    if (*naming->path == '/')
         return DT2_BACKEND_OK;
     return DT2_GPU_REFUSE(driver, err, DT2_BACKEND_FAILED,
                           "the " GPU_RUNTIME_TEXT " runtime cannot be used: %s has '%s', and a file is named from the root",
-                          *namer, *path);
+                          naming->by, said);
+}
+
+static int find_runtime(struct dt2_gpu_driver *driver, struct dt2_gpu_search *search, const struct naming *naming,
+                        char *text, size_t size, struct dt2_backend_error *err)
+{
+    bool present;
+    search->named = naming->path;
+    driver->library = dt2_gpu_find_library(search, &present, text, size);
+    if (!driver->library && naming->offered) {
+        DT2_GPU_LOG(driver, DT2_GPU_WARNING, "the " GPU_RUNTIME_TEXT " runtime that %s offers cannot be used: %s",
+                    naming->by, text);
+        search->named = NULL;
+        driver->library = dt2_gpu_find_library(search, &present, text, size);
+    }
+    if (driver->library)
+        return DT2_BACKEND_OK;
+    if (search->named)
+        return DT2_GPU_REFUSE(driver, err, DT2_BACKEND_FAILED,
+                              "the " GPU_RUNTIME_TEXT " runtime that %s names cannot be used: %s", naming->by, text);
+    if (!*search->sonames)
+        return DT2_BACKEND_ABSENT;
+    return DT2_GPU_REFUSE(driver, err, present ? DT2_BACKEND_FAILED : DT2_BACKEND_ABSENT,
+                          "the " GPU_RUNTIME_TEXT " runtime %s: %s", present ? "cannot be used" : "is not installed",
+                          text);
 }
 
 int dt2_gpu_bind_runtime(struct dt2_gpu_driver *driver, const struct dt2_gpu_search *how, char *text, size_t size,
@@ -212,24 +243,11 @@ int dt2_gpu_bind_runtime(struct dt2_gpu_driver *driver, const struct dt2_gpu_sea
 #undef SYMBOL
     };
     struct dt2_gpu_search search = *how;
-    const char *namer;
-    bool present;
+    struct naming naming;
     search.symbols = symbols;
     search.symbol_count = sizeof symbols / sizeof *symbols;
     search.optional = optional;
     search.optional_count = sizeof optional / sizeof *optional;
-    int status = named_runtime(driver, &search.named, &namer, err);
-    if (status != DT2_BACKEND_OK)
-        return status;
-    driver->library = dt2_gpu_find_library(&search, &present, text, size);
-    if (driver->library)
-        return DT2_BACKEND_OK;
-    if (search.named)
-        return DT2_GPU_REFUSE(driver, err, DT2_BACKEND_FAILED,
-                              "the " GPU_RUNTIME_TEXT " runtime that %s names cannot be used: %s", namer, text);
-    if (!*search.sonames)
-        return DT2_BACKEND_ABSENT;
-    return DT2_GPU_REFUSE(driver, err, present ? DT2_BACKEND_FAILED : DT2_BACKEND_ABSENT,
-                          "the " GPU_RUNTIME_TEXT " runtime %s: %s", present ? "cannot be used" : "is not installed",
-                          text);
+    int status = find_naming(driver, &naming, err);
+    return status == DT2_BACKEND_OK ? find_runtime(driver, &search, &naming, text, size, err) : status;
 }

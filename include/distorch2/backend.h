@@ -101,9 +101,8 @@ struct dt2_backend_services {
     /* -- since the second version: where struct_size has it */
 
     /*
-     * What the program has said of a driver when it made its context: "cuda_runtime", "hip_runtime" are the path of
-     * the runtime that it is to use. NULL: nothing, so that the environment counts; "": that there is none. Valid as
-     * long as the services.
+     * What the program has said of a driver when it made its context: "cuda_runtime", "hip_runtime" are those of
+     * dt2_context_options. NULL: nothing, so that the environment counts. Valid as long as the services.
      */
     const char *(*option)(void *core, const char *name);
 };

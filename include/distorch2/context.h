@@ -33,9 +33,10 @@ struct dt2_context_options {
     /*
      * The files of the runtimes that the drivers for CUDA (libcudart) and HIP (libamdhip64) use where the process holds
      * none yet, named from the root: those that the rest of the program will load later, so that there is one of each.
-     * One that cannot be used is a failure of the driver, and no other is tried. NULL: the environment's
-     * DISTORCH2_CUDART and DISTORCH2_AMDHIP64 (ignored in set-user-ID programs); "": none. Where none is named CUDA
-     * does without a runtime, by NVIDIA's driver alone, and HIP takes what the system's linker finds.
+     * One that cannot be used is a failure of the driver, and no other is tried; after a '?' it is a warning, and as if
+     * none had been named. NULL: the environment's DISTORCH2_CUDART and DISTORCH2_AMDHIP64 (ignored in set-user-ID
+     * programs); "": none. Where none is named CUDA does without a runtime, by NVIDIA's driver alone, and HIP takes
+     * what the system's linker finds.
      */
     const char *cuda_runtime;
     const char *hip_runtime;

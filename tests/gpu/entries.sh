@@ -37,6 +37,7 @@ cuda_listed() {
     listed DT2_CUDA_DRIVER_ENTRIES
     listed DT2_CUDA_DRIVER_OPTIONAL_ENTRIES
     listed DT2_CUDA_ALONE_ENTRIES
+    listed DT2_CUDA_ALONE_OPTIONAL_ENTRIES
     listed DT2_NVML_ENTRIES
 }
 

@@ -105,6 +105,12 @@ check "a file that is not named from the root is not looked for" $?
 importer us cuda:0 "$newer/libamdhip64.so.7"
 test $? = 1 && says "option cuda_runtime names cannot be used: $newer/libamdhip64.so.7: it lacks cudaRuntimeGetVersion"
 check "a file that is no runtime is an error with its path" $?
+DISTORCH2_CUDART="?$work/libcudart.so.12" importer us cuda:0
+check "a file that is offered and not there" $?
+says "DISTORCH2_CUDART offers cannot be used: $work/libcudart.so.12: " && says 'libcuda [0-9.]*, without a runtime'
+check "is a warning, and libcuda does alone" $?
+DISTORCH2_CUDART="?$newer/libcudart.so.12" importer us cuda:0 && ! says 'without a runtime'
+check "a file that is offered is used" $?
 DISTORCH2_SIM_FAIL='cudaRuntimeGetVersion 1 unknown' DISTORCH2_CUDART=$newer/libcudart.so.12 importer us cuda:0
 test $? = 1 && says "$newer/libcudart.so.12: it does not tell its version"
 check "a named runtime that does not tell its version is an error with its path" $?
