@@ -44,16 +44,20 @@ int dt2_rings_make(struct dt2_load *load, uint64_t staging_bytes, struct dt2_rin
         return dt2_fail_nomem(err);
     uint64_t slot = needed ? staging_bytes / (needed * SLOTS) : 0;
     slot = dt2_max(dt2_min(slot, SLOT_MOST), SLOT_LEAST) & ~(uint64_t)4095;
-    load->staging_used_bytes = dt2_max(load->staging_used_bytes, needed * SLOTS * slot);
+    uint64_t used = 0;
     for (size_t i = 0; i < storage->count; i++) {
         if (!needs_ring(&storage->stores[i]))
             continue;
-        int rc = dt2_ring_make(storage->stores[i].opened, SLOTS, slot, &made[i], err);
+        int rc = dt2_ring_make(storage->stores[i].opened, SLOTS, slot, false, &made[i], err);
+        if (rc == 0 && load->notes && made[i].compromise[0])
+            rc = dt2_notes_add(load->notes, err, "%s", made[i].compromise);
         if (rc < 0) {
             dt2_rings_free(load, made);
             return rc;
         }
+        used += dt2_ring_bytes(&made[i]);
     }
+    load->staging_used_bytes = dt2_max(load->staging_used_bytes, used);
     *rings = made;
     return 0;
 }

@@ -3,6 +3,7 @@
 #ifndef DT2_LOAD_LOAD_H
 #define DT2_LOAD_LOAD_H
 
+#include "base/notes.h"
 #include "formats/file.h"
 #include "load/storage.h"
 #include <stdatomic.h>
@@ -25,6 +26,7 @@ struct dt2_load {
     struct dt2_lane_progress *lanes; /* by share */
     int (*tick)(void *data);         /* see dt2_crew; NULL: none */
     void *tick_data;
+    struct dt2_notes *notes; /* what the load has to say; NULL: nobody listens */
     uint64_t staging_used_bytes; /* result: host memory that staging took at its largest */
 };
 

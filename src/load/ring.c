@@ -3,25 +3,132 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
-static int alloc_slot(struct dt2_ring *ring, struct dt2_slot *slot, struct dt2_error *err)
+#define SLOTS_LEAST 2 /* one being filled, one being copied */
+#define SLOT_LEAST ((uint64_t)64 * 1024)
+
+/* -- slots */
+
+/* Memory of no driver's, which the ring's has registered. */
+static int register_slot(const struct dt2_ring *ring, struct dt2_slot *slot, struct dt2_backend_error *failure)
 {
     const struct dt2_opened *o = ring->opened;
-    struct dt2_backend_error failure = { 0 };
-    if (ring->pinned) {
-        int status = o->backend->host_alloc(o->driver, o->device, ring->slot_bytes, &slot->memory, &failure);
-        if (status == 0)
-            return 0;
-        if (status != DT2_BACKEND_UNSUPPORTED || slot != ring->slots)
-            return dt2_fail_driver(err, o->name, &failure);
-        ring->pinned = false;
+    void *memory = mmap(NULL, ring->slot_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        return DT2_BACKEND_NOMEM;
+    int status = o->backend->host_register(o->driver, o->device, memory, ring->slot_bytes, failure);
+    if (status < 0) {
+        munmap(memory, ring->slot_bytes);
+        return status;
     }
-    slot->memory = dt2_alloc(ring->slot_bytes, 1);
-    return slot->memory ? 0
-                        : dt2_fail(err, DT2_ENOFIT, "%s: no host memory for a staging slot of %" PRIu64 " bytes", o->name,
-                                   ring->slot_bytes);
+    *slot = (struct dt2_slot){ .memory = memory, .kind = DT2_SLOT_REGISTERED };
+    return 0;
 }
+
+static int pin_slot(const struct dt2_ring *ring, struct dt2_slot *slot, struct dt2_backend_error *failure)
+{
+    const struct dt2_opened *o = ring->opened;
+    *failure = (struct dt2_backend_error){ .status = DT2_BACKEND_UNSUPPORTED };
+    if (ring->shared)
+        return o->backend->host_register && o->backend->host_unregister ? register_slot(ring, slot, failure)
+                                                                        : DT2_BACKEND_UNSUPPORTED;
+    if (!o->backend->host_alloc || !o->backend->host_free)
+        return DT2_BACKEND_UNSUPPORTED;
+    slot->kind = DT2_SLOT_DRIVERS;
+    return o->backend->host_alloc(o->driver, o->device, ring->slot_bytes, &slot->memory, failure);
+}
+
+static void free_slot(const struct dt2_ring *ring, struct dt2_slot *slot)
+{
+    const struct dt2_opened *o = ring->opened;
+    if (slot->event)
+        o->backend->event_free(o->driver, slot->event, NULL);
+    if (slot->kind == DT2_SLOT_DRIVERS) {
+        o->backend->host_free(o->driver, o->device, slot->memory, NULL);
+    } else if (slot->kind == DT2_SLOT_REGISTERED) {
+        o->backend->host_unregister(o->driver, o->device, slot->memory, NULL);
+        munmap(slot->memory, ring->slot_bytes);
+    } else {
+        dt2_release(slot->memory);
+    }
+}
+
+static void free_slots(struct dt2_ring *ring)
+{
+    while (ring->count > 0)
+        free_slot(ring, &ring->slots[--ring->count]);
+}
+
+/* What is no refusal of memory is a failure: a device that is gone will not do with less. */
+static bool is_refusal(int status)
+{
+    return status == DT2_BACKEND_NOMEM || status == DT2_BACKEND_FAILED || status == DT2_BACKEND_UNSUPPORTED;
+}
+
+/* As many slots as the driver pins; 0, or why it pinned no more. */
+static int pin_slots(struct dt2_ring *ring, size_t slots, struct dt2_backend_error *failure)
+{
+    int status = 0;
+    while (status == 0 && ring->count < slots) {
+        status = pin_slot(ring, &ring->slots[ring->count], failure);
+        ring->count += status == 0;
+    }
+    return status;
+}
+
+/* Says what was asked for, what there is, and why. */
+static void keep_compromise(struct dt2_ring *ring, size_t slots, uint64_t slot_bytes,
+                            const struct dt2_backend_error *failure)
+{
+    uint64_t pinned = ring->count * ring->slot_bytes;
+    snprintf(ring->compromise, sizeof ring->compromise,
+             "%s: of %" PRIu64 " bytes of pinned memory for staging there are %" PRIu64 "%s: %s", ring->opened->name,
+             slots * slot_bytes, pinned, pinned ? "" : ", so that ordinary memory is used, which is slower",
+             *failure->text ? failure->text : "there is no memory");
+}
+
+/* Pinned slots: all, at least two, or all the smaller. None is left where the driver refuses even those. */
+static int add_pinned(struct dt2_ring *ring, size_t slots, struct dt2_error *err)
+{
+    struct dt2_backend_error failure, first = { 0 };
+    uint64_t wanted = ring->slot_bytes;
+    int status;
+    for (;;) {
+        status = pin_slots(ring, slots, &failure);
+        if (status < 0 && !first.text[0])
+            first = failure;
+        if (status == 0 || ring->count >= SLOTS_LEAST || !is_refusal(status))
+            break;
+        free_slots(ring);
+        if (status == DT2_BACKEND_UNSUPPORTED || ring->slot_bytes / 2 < SLOT_LEAST)
+            break;
+        ring->slot_bytes /= 2;
+    }
+    if (status < 0 && !is_refusal(status))
+        return dt2_fail_driver(err, ring->opened->name, &failure);
+    if (ring->count == 0)
+        ring->slot_bytes = wanted;
+    if (status != DT2_BACKEND_UNSUPPORTED && ring->count * ring->slot_bytes < slots * wanted)
+        keep_compromise(ring, slots, wanted, &first);
+    return 0;
+}
+
+static int add_ordinary(struct dt2_ring *ring, size_t slots, struct dt2_error *err)
+{
+    for (; ring->count < slots; ring->count++) {
+        struct dt2_slot *slot = &ring->slots[ring->count];
+        *slot = (struct dt2_slot){ .memory = dt2_alloc(ring->slot_bytes, 1) };
+        if (!slot->memory)
+            return dt2_fail(err, DT2_ENOFIT, "%s: no host memory for a staging slot of %" PRIu64 " bytes",
+                            ring->opened->name, ring->slot_bytes);
+    }
+    return 0;
+}
+
+/* -- making */
 
 static int fill(struct dt2_ring *ring, size_t slots, struct dt2_error *err)
 {
@@ -30,31 +137,33 @@ static int fill(struct dt2_ring *ring, size_t slots, struct dt2_error *err)
     pthread_mutex_init(&ring->lock, NULL);
     pthread_cond_init(&ring->returned, NULL);
     ring->ready = true;
-    ring->pinned = o->backend->host_alloc && o->backend->host_free;
     ring->slots = dt2_alloc(slots, sizeof *ring->slots);
     ring->order = dt2_alloc(slots, sizeof(struct dt2_slot *));
     if (!ring->slots || !ring->order)
         return dt2_fail_nomem(err);
     if (o->backend->queue_create(o->driver, o->device, &ring->queue, &failure) < 0)
         return dt2_fail_driver(err, o->name, &failure);
-    for (size_t i = 0; i < slots; i++) {
-        int rc = alloc_slot(ring, &ring->slots[i], err);
-        if (rc < 0)
-            return rc;
+    int rc = slots ? add_pinned(ring, slots, err) : 0;
+    if (rc == 0 && ring->count == 0)
+        rc = add_ordinary(ring, slots, err);
+    for (size_t i = 0; rc == 0 && i < ring->count; i++)
         ring->order[ring->idle++] = &ring->slots[i];
-        ring->count++;
-    }
-    return 0;
+    return rc;
 }
 
-int dt2_ring_make(const struct dt2_opened *opened, size_t slots, uint64_t slot_bytes, struct dt2_ring *ring,
-                  struct dt2_error *err)
+int dt2_ring_make(const struct dt2_opened *opened, size_t slots, uint64_t slot_bytes, bool shared,
+                  struct dt2_ring *ring, struct dt2_error *err)
 {
-    *ring = (struct dt2_ring){ .opened = opened, .slot_bytes = slot_bytes };
+    *ring = (struct dt2_ring){ .opened = opened, .slot_bytes = slot_bytes, .shared = shared };
     int rc = fill(ring, slots, err);
     if (rc < 0)
         dt2_ring_clear(ring);
     return rc;
+}
+
+uint64_t dt2_ring_bytes(const struct dt2_ring *ring)
+{
+    return ring->count * ring->slot_bytes;
 }
 
 void dt2_ring_clear(struct dt2_ring *ring)
@@ -64,20 +173,15 @@ void dt2_ring_clear(struct dt2_ring *ring)
     const struct dt2_opened *o = ring->opened;
     if (ring->queue)
         o->backend->queue_destroy(o->driver, ring->queue, NULL); /* waits for the copies that read the slots */
-    for (size_t i = 0; i < ring->count; i++) {
-        if (ring->slots[i].event)
-            o->backend->event_free(o->driver, ring->slots[i].event, NULL);
-        if (ring->pinned)
-            o->backend->host_free(o->driver, o->device, ring->slots[i].memory, NULL);
-        else
-            dt2_release(ring->slots[i].memory);
-    }
+    free_slots(ring);
     dt2_release(ring->slots);
     dt2_release(ring->order);
     pthread_cond_destroy(&ring->returned);
     pthread_mutex_destroy(&ring->lock);
     *ring = (struct dt2_ring){ 0 };
 }
+
+/* -- using */
 
 void dt2_ring_return(struct dt2_ring *ring, struct dt2_slot *slot)
 {

@@ -2,6 +2,9 @@
 /*
  * The way to a device whose memory the host cannot write: a few slots of staging memory, pinned where the driver can, and one
  * queue. Several readers fill slots at the same time; copies run while others read.
+ *
+ * Pinned memory is refused in more than one place (a limit on locked memory, WSL2, a driver's own), and is no reason to fail: then
+ * there are fewer slots, then smaller ones, then ordinary memory, and `compromise` says so.
  */
 #ifndef DT2_LOAD_RING_H
 #define DT2_LOAD_RING_H
@@ -9,9 +12,17 @@
 #include "machine/machine.h"
 #include <pthread.h>
 
+/* Whose a slot's memory is. */
+enum dt2_slot_kind {
+    DT2_SLOT_ORDINARY,   /* ours, and pageable */
+    DT2_SLOT_DRIVERS,    /* pinned: the driver's own */
+    DT2_SLOT_REGISTERED, /* pinned: anonymous memory that the driver has registered */
+};
+
 struct dt2_slot {
     void *memory;
     dt2_handle event; /* of the copy that reads the slot; 0: none */
+    enum dt2_slot_kind kind;
 };
 
 struct dt2_ring {
@@ -20,7 +31,8 @@ struct dt2_ring {
     struct dt2_slot *slots;
     size_t count;
     uint64_t slot_bytes;
-    bool pinned;             /* slots are the driver's */
+    bool shared;             /* slots are memory of no driver's, which several may register */
+    char compromise[1024];   /* what pinned memory was refused, in words; "": none */
     pthread_mutex_t lock;    /* guards the queue and the order of slots */
     pthread_cond_t returned; /* a slot came back */
     struct dt2_slot **order; /* slots that nobody holds; the one whose copy was queued first is taken first */
@@ -28,9 +40,14 @@ struct dt2_ring {
     bool ready; /* lock and condition are there */
 };
 
-/* Makes a ring of `slots` slots of `slot_bytes` bytes each. Errors: what the driver says. */
-int dt2_ring_make(const struct dt2_opened *opened, size_t slots, uint64_t slot_bytes, struct dt2_ring *ring,
-                  struct dt2_error *err);
+/*
+ * Makes a ring of at most `slots` slots of at most `slot_bytes` bytes each, pages whole. `shared`: drivers of other makers will
+ * register them too, so that they are memory of no driver's own. Errors: what the driver says; DT2_ENOFIT.
+ */
+int dt2_ring_make(const struct dt2_opened *opened, size_t slots, uint64_t slot_bytes, bool shared,
+                  struct dt2_ring *ring, struct dt2_error *err);
+/* Bytes of all slots. */
+uint64_t dt2_ring_bytes(const struct dt2_ring *ring);
 /* Waits for copies under way and frees everything; fine on a zeroed ring. */
 void dt2_ring_clear(struct dt2_ring *ring);
 

@@ -178,6 +178,7 @@ static int transfer(struct dt2_model *model, const struct dt2_file *file, const 
                              .staging_bytes = options->staging_bytes ? options->staging_bytes : STAGING_BYTES,
                              .lanes = model->lanes,
                              .tick = options->progress ? report_tick : NULL,
+                             .notes = &model->plan->notes,
                              .tick_data = &reporter };
     DT2_AUTO struct dt2_progress_device *devices = dt2_alloc(model->storage.count, sizeof *devices);
     DT2_AUTO const struct dt2_progress_device **pointers = dt2_alloc(model->storage.count, sizeof *pointers);

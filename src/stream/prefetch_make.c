@@ -45,15 +45,17 @@ static int make_window(struct dt2_session *session, struct dt2_error *err)
 /* The queue of copies, with slots when some route needs them. */
 static int make_ring(struct dt2_session *session, struct dt2_error *err)
 {
+    struct dt2_ring *ring = &session->prefetch.ring;
     bool staged = dt2_routes_stage(session);
     uint64_t all = session->options.staging_bytes ? session->options.staging_bytes : STAGING_BYTES;
     uint64_t slot = dt2_max(dt2_min(all / SLOTS, SLOT_MOST), SLOT_LEAST) & ~(uint64_t)4095;
-    int rc = dt2_ring_make(session->compute, staged ? SLOTS : 0, slot, &session->prefetch.ring, err);
-    if (rc < 0)
-        return rc;
-    session->staging_bytes = staged ? SLOTS * slot : 0;
-    dt2_routes_pin_slots(session);
-    return 0;
+    int rc = dt2_ring_make(session->compute, staged ? SLOTS : 0, slot, dt2_routes_share_slots(session), ring, err);
+    if (rc == 0 && ring->compromise[0])
+        rc = dt2_notes_add(&session->notes, err, "%s", ring->compromise);
+    if (rc == 0)
+        rc = dt2_routes_pin_slots(session, err);
+    session->staging_bytes = dt2_ring_bytes(ring);
+    return rc;
 }
 
 static int start_thread(struct dt2_session *session, struct dt2_error *err)

@@ -200,19 +200,58 @@ bool dt2_routes_stage(const struct dt2_session *session)
     return false;
 }
 
-void dt2_routes_pin_slots(struct dt2_session *session)
+static bool uses_others_slots(const struct dt2_session *session, const struct dt2_route *route)
 {
-    struct dt2_prefetch *prefetch = &session->prefetch;
+    return route->kind == DT2_ROUTE_RELAY && route->store->opened->driver != session->compute->driver;
+}
+
+bool dt2_routes_share_slots(const struct dt2_session *session)
+{
+    for (size_t i = 0; i < session->model->storage.count; i++)
+        if (uses_others_slots(session, &session->prefetch.routes[i]))
+            return true;
+    return false;
+}
+
+/* Whether another route has pinned the slots for the driver of this one: for all of the driver's devices. */
+static bool are_pinned(const struct dt2_session *session, const struct dt2_route *route)
+{
     for (size_t i = 0; i < session->model->storage.count; i++) {
-        struct dt2_route *route = &prefetch->routes[i];
-        if (route->kind != DT2_ROUTE_RELAY || route->store->opened->driver == session->compute->driver)
-            continue; /* a driver's own pinned memory is pinned for all of its devices */
-        const struct dt2_opened *o = route->store->opened;
-        while (o->backend->host_register && o->backend->host_unregister && route->slots_pinned < prefetch->ring.count &&
-               o->backend->host_register(o->driver, o->device, prefetch->ring.slots[route->slots_pinned].memory,
-                                         prefetch->ring.slot_bytes, NULL) == 0)
-            route->slots_pinned++;
+        const struct dt2_route *other = &session->prefetch.routes[i];
+        if (other != route && other->slots_pinned && other->store->opened->driver == route->store->opened->driver)
+            return true;
     }
+    return false;
+}
+
+/* Pins the slots for the donor of a route. */
+static int pin_slots(struct dt2_session *session, struct dt2_route *route, struct dt2_error *err)
+{
+    const struct dt2_opened *o = route->store->opened;
+    const struct dt2_ring *ring = &session->prefetch.ring;
+    struct dt2_backend_error failure = { 0 };
+    int status = 0;
+    if (!o->backend->host_register || !o->backend->host_unregister)
+        return 0;
+    while (status == 0 && route->slots_pinned < ring->count) {
+        status = o->backend->host_register(o->driver, o->device, ring->slots[route->slots_pinned].memory,
+                                           ring->slot_bytes, &failure);
+        route->slots_pinned += status == 0;
+    }
+    return status == 0 ? 0
+                       : dt2_notes_add(&session->notes, err, "staging memory between %s and %s is not pinned for %s: %s",
+                                       o->name, session->compute->name, o->name, failure.text);
+}
+
+int dt2_routes_pin_slots(struct dt2_session *session, struct dt2_error *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < session->model->storage.count; i++) {
+        struct dt2_route *route = &session->prefetch.routes[i];
+        if (uses_others_slots(session, route) && !are_pinned(session, route))
+            rc = pin_slots(session, route, err);
+    }
+    return rc;
 }
 
 /* -- going ------------------------------------------------------------------------------------------------- */

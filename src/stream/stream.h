@@ -219,8 +219,10 @@ int dt2_routes_make(struct dt2_session *session, struct dt2_error *err);
 void dt2_routes_clear(struct dt2_session *session);
 /* Whether some share goes through staging memory. */
 bool dt2_routes_stage(const struct dt2_session *session);
-/* Pins the ring's slots for the donors that write to them, where their drivers can. */
-void dt2_routes_pin_slots(struct dt2_session *session);
+/* Whether drivers of other makers than the compute device's use the slots. */
+bool dt2_routes_share_slots(const struct dt2_session *session);
+/* Pins the ring's slots for those drivers; one that cannot is worth a note. Errors: DT2_ENOMEM. */
+int dt2_routes_pin_slots(struct dt2_session *session, struct dt2_error *err);
 
 /*
  * Sends the first leg of a piece, or of its beginning, and fills `flight` (route, slot, event, offset, bytes).

@@ -147,7 +147,7 @@ int dt2_session_verify(struct dt2_session *session, const struct dt2_file *file,
     if (!v.buffer)
         return dt2_fail_nomem(err);
     if (!(o->flags & DT2_DEVICE_HOST_ADDRESSABLE))
-        rc = dt2_ring_make(o, 1, BUFFER_BYTES, &v.ring, err);
+        rc = dt2_ring_make(o, 1, BUFFER_BYTES, false, &v.ring, err);
     if (rc == 0)
         rc = verify_all(&v, err);
     dt2_ring_clear(&v.ring);
