@@ -472,6 +472,51 @@ static void live_reopened(const char *which)
     unload(model);
 }
 
+/* -- pinned memory that is refused */
+
+static bool has_warning(struct dt2_model *model, const char *words)
+{
+    const struct dt2_plan *plan = dt2_model_applied_plan(model);
+    for (size_t i = 0; i < dt2_plan_warning_count(plan); i++)
+        if (strstr(dt2_plan_warning(plan, i), words))
+            return true;
+    return false;
+}
+
+/* From some call on no pinned memory is to be had: loads and sessions do with less of it, or with none, and say so. */
+static void live_refused(const char *which)
+{
+    const char *const *place = places[atoi(which)];
+    bool hip = strncmp(place[0], "hip", 3) == 0;
+    const char *alloc = hip ? "hipHostMalloc" : "cudaHostAlloc", *pin = hip ? "hipHostRegister" : "cudaHostRegister";
+    const struct dt2_session_options options = DT2_SESSION_OPTIONS_INIT;
+    void (*fail)(const char *, uint64_t, bool, int), (*forgive)(void);
+    struct dt2_error err;
+    struct user user;
+    enum { NOMEM = 2 };
+    struct dt2_model *model = load(place[0], place[1], false);
+    bind_failures(&fail, &forgive);
+    unload(model);
+    for (unsigned first = 1; first <= 4; first++) { /* none, too few, and enough of them */
+        fail(alloc, first, true, NOMEM);
+        model = load(place[0], place[1], false);
+        must(source_is(&source, model), "loaded wrongly");
+        must(has_warning(model, "pinned memory for staging"), "nothing is said");
+        forgive();
+        fail(alloc, first, true, NOMEM);
+        fail(pin, first, true, NOMEM);
+        user_open(&user, model, OWN_STREAM, &options);
+        forgive();
+        must(dt2_session_note_count(user.session) > 0, "nothing is said");
+        for (size_t i = 0; i < dt2_session_note_count(user.session); i++)
+            diag("%s", dt2_session_note(user.session, i));
+        pass(&user, 2);
+        must(dt2_session_verify(user.session, source.file, NULL, NULL, NULL, &err) == 0, "%s", err.text);
+        user_close(&user);
+        unload(model);
+    }
+}
+
 /* -- peers that lie */
 
 /* Their bytes go through the host, the session says so once, and nothing wrong is ever read. */
@@ -617,6 +662,7 @@ static const struct life {
     { "borrowed", live_borrowed, "012", "a model with an open session stays, beside another", NULL },
     { "reopened", live_reopened, "01", "150 sessions opened and closed with slow events", "slow-queries" },
     { "liars", live_liars, "01", "peers whose bytes do not arrive", "liars" },
+    { "refused", live_refused, "01", "pinned memory that is refused", NULL },
     { "shaken", live_shaken, "4", "copies fail on the device, and later ones do not", NULL },
     { "ending", live_ending, "", "", NULL },
     { "partly", live_partly, "01", "memory that is pinned in part", NULL },
