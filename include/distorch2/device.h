@@ -15,6 +15,11 @@ struct dt2_link {
     const char *to; /* the other device's name; "cpu" is host memory */
     double nominal_gbps;
     double measured_gbps; /* of copies to the device: DT2_DEVICES_MEASURE */
+    /*
+     * Of a link to another device of the same driver, which DT2_DEVICES_MEASURE finds: "ok" when what is copied directly
+     * arrives, "broken" when it does not though the runtime says so, "none" when neither reaches the other. NULL: unknown.
+     */
+    const char *peer;
 };
 
 /*

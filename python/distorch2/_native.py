@@ -88,7 +88,7 @@ class context_options(Structure):
 
 
 class link(Structure):
-    _fields_ = [("to", c_char_p), ("nominal_gbps", c_double), ("measured_gbps", c_double)]
+    _fields_ = [("to", c_char_p), ("nominal_gbps", c_double), ("measured_gbps", c_double), ("peer", c_char_p)]
 
 
 class device(Structure):

@@ -15,11 +15,15 @@ from ._native import lib
 
 @dataclass(frozen=True)
 class Link:
-    """A way to another memory; speeds are in 10**9 bytes a second, None when unknown."""
+    """A way to another memory; speeds are in 10**9 bytes a second. What is unknown is None.
+
+    ``peer`` says of another device of the same driver whether what is copied directly arrives: "ok", "broken", "none".
+    """
 
     to: str
     nominal_gbps: Optional[float]
     measured_gbps: Optional[float]
+    peer: Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,10 @@ def _speed(gbps: float) -> Optional[float]:
     return None if gbps < 0 else gbps
 
 
+def _link(raw: _native.link) -> Link:
+    return Link(raw.to.decode(), _speed(raw.nominal_gbps), _speed(raw.measured_gbps), text(raw.peer))
+
+
 def _device(raw: _native.device) -> Device:
     links = (raw.links[i][0] for i in range(raw.link_count))
     return Device(
@@ -85,7 +93,7 @@ def _device(raw: _native.device) -> Device:
         max_alloc_bytes=known(raw.max_alloc_bytes),
         fixed_bytes=known(raw.fixed_bytes),
         budgets=texts(raw.budgets, raw.budget_count),
-        links=tuple(Link(each.to.decode(), _speed(each.nominal_gbps), _speed(each.measured_gbps)) for each in links),
+        links=tuple(_link(each) for each in links),
     )
 
 

@@ -7,6 +7,7 @@
 #include "cli/text.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const char *default_device(const struct dt2_devices *devices)
 {
@@ -90,6 +91,25 @@ static void print_links(const struct dt2_devices *devices)
     cli_table_destroy(table);
 }
 
+/* One sentence for each pair whose direct copies do not arrive. */
+static void print_broken(const struct dt2_devices *devices)
+{
+    const char *gap = "\n";
+    for (size_t i = 0; i < dt2_devices_count(devices); i++) {
+        const struct dt2_device *device = dt2_devices_get(devices, i);
+        for (size_t j = 0; j < device->link_count; j++) {
+            const struct dt2_link *link = device->links[j];
+            size_t other;
+            if (link->peer && strcmp(link->peer, "broken") == 0 &&
+                dt2_devices_find(devices, link->to, &other, NULL) == 0 && other > i) {
+                printf("%sCopies that go directly between %s and %s do not arrive: theirs go through the host.\n", gap,
+                       device->name, link->to);
+                gap = "";
+            }
+        }
+    }
+}
+
 static void print_budgets(const struct dt2_devices *devices)
 {
     static const struct cli_column columns[] = {
@@ -150,6 +170,7 @@ int cli_devices(const struct cli_options *options, struct dt2_error *err)
         printf("\n%s computes, unless --compute-device names another.\n", default_device(devices));
         print_budgets(devices);
         print_links(devices);
+        print_broken(devices);
         print_unusable(devices);
     }
     dt2_devices_free(devices);

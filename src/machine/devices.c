@@ -83,7 +83,8 @@ int dt2_devices_add_link(struct dt2_devices *devices, size_t index, const struct
     if (!longer || !made)
         return dt2_fail_nomem(err);
     *made = *link;
-    if (!dt2_pool_strdup(devices->pool, link->to, &made->to))
+    if (!dt2_pool_strdup(devices->pool, link->to, &made->to) ||
+        !dt2_pool_strdup(devices->pool, link->peer, &made->peer))
         return dt2_fail_nomem(err);
     for (size_t i = 0; i < device->link_count; i++)
         longer[i] = device->links[i];

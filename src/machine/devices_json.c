@@ -69,7 +69,8 @@ static json_t *link_json(const void *items, size_t index)
     const struct dt2_link *link = ((const struct dt2_link *const *)items)[index];
     json_t *o = json_object();
     return finished(o, set(o, "to", text_json(link->to)) && set(o, "nominal_gbps", gbps_json(link->nominal_gbps)) &&
-                           set(o, "measured_gbps", gbps_json(link->measured_gbps)));
+                           set(o, "measured_gbps", gbps_json(link->measured_gbps)) &&
+                           set(o, "peer", text_json(link->peer)));
 }
 
 static json_t *device_json(const void *items, size_t index)

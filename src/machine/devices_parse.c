@@ -218,6 +218,20 @@ static int read_aliases(struct dt2_devices *devices, const struct place *at, siz
     return 0;
 }
 
+/* The verdict on a pair of devices. */
+static int read_peer(const struct place *at, const char **peer)
+{
+    static const char *const verdicts[] = { "ok", "broken", "none" };
+    int rc = read_text(at, "peer", peer);
+    if (rc < 0 || !*peer)
+        return rc;
+    for (size_t i = 0; i < DT2_COUNT(verdicts); i++)
+        if (strcmp(*peer, verdicts[i]) == 0)
+            return 0;
+    return dt2_fail(at->err, DT2_EFAILED, "%s.peer: expected \"ok\", \"broken\", \"none\" or null, found \"%s\"",
+                    at->path, *peer);
+}
+
 static int read_links(struct dt2_devices *devices, const struct place *at, size_t index)
 {
     const json_t *list;
@@ -227,7 +241,7 @@ static int read_links(struct dt2_devices *devices, const struct place *at, size_
         struct place inner;
         if (enter(at, "links", list, i, &inner) < 0 || read_name(&inner, "to", &link.to) < 0 ||
             read_gbps(&inner, "nominal_gbps", &link.nominal_gbps) < 0 ||
-            read_gbps(&inner, "measured_gbps", &link.measured_gbps) < 0)
+            read_gbps(&inner, "measured_gbps", &link.measured_gbps) < 0 || read_peer(&inner, &link.peer) < 0)
             return DT2_EFAILED;
         rc = dt2_devices_add_link(devices, index, &link, at->err);
     }

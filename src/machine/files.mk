@@ -27,6 +27,8 @@ libdistorch2_core_la_SOURCES += \
 	src/machine/modules.h \
 	src/machine/pcilink.c \
 	src/machine/pcilink.h \
+	src/machine/peers.c \
+	src/machine/peers.h \
 	src/machine/pool.c \
 	src/machine/pool.h \
 	src/machine/probe.c \

@@ -6,6 +6,7 @@
 #include "machine/discover.h"
 #include "machine/host.h"
 #include "machine/measure.h"
+#include "machine/peers.h"
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -244,6 +245,8 @@ int dt2_machine_list(struct dt2_machine *machine, unsigned flags, const struct d
     pthread_mutex_unlock(&machine->lock);
     if (rc == 0)
         rc = add_links(machine, parts.topology, flags, made, err);
+    if (rc == 0 && flags & DT2_DEVICES_MEASURE)
+        rc = dt2_peers_measure(machine, machine->log, made, err);
     if (rc < 0) {
         dt2_devices_free(made);
         return rc;

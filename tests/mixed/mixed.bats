@@ -117,6 +117,21 @@ make_model()
     json "$names == ['cuda:0', 'cuda:1', 'opencl:0'] and $aliases == {}"
 }
 
+@test "devices --measure tells whether what two cards copy directly arrives" {
+    simulate liars devices --measure --json
+    expect_status 0
+    peers='{(d["name"], l["to"]): l["peer"] for d in doc["devices"] for l in d["links"] if l["to"] != "cpu"}'
+    json "$peers == {(\"cuda:0\", \"cuda:1\"): \"broken\", (\"cuda:1\", \"cuda:0\"): \"broken\",
+        (\"hip:0\", \"hip:1\"): \"broken\", (\"hip:1\", \"hip:0\"): \"broken\"}"
+    json 'all(l["peer"] is None for d in doc["devices"] for l in d["links"] if l["to"] == "cpu")'
+    simulate four-cuda devices --measure --json
+    json "set($peers.values()) == {'ok', 'none'}"
+    simulate liars devices --measure
+    [[ $output == *"Copies that go directly between cuda:0 and cuda:1 do not arrive: theirs go through the host."* ]]
+    simulate liars devices --json
+    json "$peers == {}"
+}
+
 @test "an alias, an address and a UUID name the card" {
     make_model
     for name in opencl:1 pci:0000:41:00.0 uuid:1c6d9d3e-5a1f-4c7b-8e0a-0123456789ab; do

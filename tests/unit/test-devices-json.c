@@ -106,6 +106,9 @@ static void test_refused(void)
         { DEVICE(", \"budgets\": [\"cpu\", \"cpu\"]"), "devices[0].budgets[1]: 'cpu' is named already" },
         { DEVICE(", \"budgets\": [\"cpu\", \"cgroup\"]"), "devices[0].budgets: no budget 'cgroup'" },
         { DEVICE(", \"links\": [{}]"), "devices[0].links[0].to: expected a name" },
+        { DEVICE(", \"links\": [{\"to\": \"cuda:1\", \"peer\": \"perhaps\"}]"),
+          "devices[0].links[0].peer: expected \"ok\", \"broken\", \"none\" or null, found \"perhaps\"" },
+        { DEVICE(", \"links\": [{\"to\": \"cuda:1\", \"peer\": 1}]"), "devices[0].links[0].peer: expected a string" },
         { DEVICE(", \"links\": [{\"to\": \"cpu\", \"nominal_gbps\": -1}]"),
           "devices[0].links[0].nominal_gbps: expected a speed" },
         { "{\"devices\": [{\"name\": \"a:0\", \"total_bytes\": 1}, {\"name\": \"a:0\", \"total_bytes\": 1}]}",
@@ -159,6 +162,7 @@ static uint64_t random_bytes(void)
 static struct dt2_devices *random_snapshot(void)
 {
     static const char *const kinds[] = { "host", "cpu", "gpu", "accelerator" };
+    static const char *const peers[] = { NULL, "ok", "broken", "none" };
     struct dt2_devices *d;
     if (dt2_devices_new(&d, NULL) < 0)
         exit(1);
@@ -189,7 +193,8 @@ static struct dt2_devices *random_snapshot(void)
         for (size_t j = random_below(3); j-- > 0;) {
             snprintf(name, sizeof name, "opencl:%zu.%zu", i, j);
             dt2_devices_add_alias(d, i, name, NULL);
-            struct dt2_link link = { "cpu", (double)random_below(100000) / 1000, random_below(2) ? -1 : 13.22 };
+            struct dt2_link link = { "cpu", (double)random_below(100000) / 1000, random_below(2) ? -1 : 13.22,
+                                     peers[random_below(4)] };
             dt2_devices_add_link(d, i, &link, NULL);
         }
     }
@@ -249,17 +254,17 @@ static void test_null(void)
                                  .alignment_bytes = 64,
                                  .max_alloc_bytes = DT2_UNKNOWN };
     dt2_devices_add(d, &device, NULL);
-    dt2_devices_add_link(d, 0, &(struct dt2_link){ "cpu", -1, 13.22 }, NULL);
+    dt2_devices_add_link(d, 0, &(struct dt2_link){ "cpu", -1, 13.22, NULL }, NULL);
     DT2_AUTO char *text = dt2_devices_json(d);
     static const char *const keys[] = { "vendor",       "model",         "pci",        "uuid",
                                         "numa_node",    "total_bytes",   "free_bytes", "max_alloc_bytes",
-                                        "nominal_gbps", "numa_distances" };
+                                        "nominal_gbps", "numa_distances", "peer" };
     for (size_t i = 0; i < DT2_COUNT(keys); i++) {
         char wanted[64];
         snprintf(wanted, sizeof wanted, "\"%s\": null", keys[i]);
         ok(strstr(text, wanted), "unknown %s is null", keys[i]);
     }
-    ok(strstr(text, "\"measured_gbps\": 13.22\n"), "a speed has no tail of noise");
+    ok(strstr(text, "\"measured_gbps\": 13.22,\n"), "a speed has no tail of noise");
     ok(strstr(text, "\"distorch2\": \"" PACKAGE_VERSION "\""), "the version is there");
     dt2_devices_free(d);
 }
