@@ -14,6 +14,7 @@ const struct cli_command cli_commands[] = {
     { "plan", CLI_PLAN, " MODEL", "Show where each block would go. Touches no device memory.", 1, 1, true, cli_plan },
     { "load", CLI_LOAD, " MODEL...", "Load models, one after another, over several memories.", 1, SIZE_MAX, true,
       cli_load },
+    { "run", CLI_RUN, " MODEL", "Load a model, and measure what passes through it cost.", 1, 1, true, cli_run },
     { "verify", CLI_VERIFY, " MODEL --against FILE", "Compare a model with checksums that were taken of it.", 1, 1, true,
       cli_verify },
 };

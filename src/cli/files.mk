@@ -31,6 +31,7 @@ distorch2_SOURCES = \
 	src/cli/progress.h \
 	src/cli/report.c \
 	src/cli/report.h \
+	src/cli/run.c \
 	src/cli/saved.c \
 	src/cli/saved.h \
 	src/cli/table.c \
@@ -67,6 +68,7 @@ TESTS += \
 	tests/cli/load.bats \
 	tests/cli/output.bats \
 	tests/cli/plan.bats \
+	tests/cli/run.bats \
 	tests/cli/usage.bats
 EXTRA_DIST += \
 	docs/completion/distorch2.bash \
@@ -81,6 +83,7 @@ EXTRA_DIST += \
 	tests/cli/load.bats \
 	tests/cli/output.bats \
 	tests/cli/plan.bats \
+	tests/cli/run.bats \
 	tests/cli/usage.bats \
 	tests/data/layouts/tiny-plain.tsv \
 	tests/data/layouts/tiny.tsv \

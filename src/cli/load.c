@@ -68,7 +68,6 @@ static void add_row(struct cli_table *table, const struct dt2_device_stats *devi
     cli_table_text(table, verified ? "every byte" : NULL);
 }
 
-/* Warnings come before the table, where they are not overlooked. */
 static void print_load(const struct dt2_model *model, uint64_t arrived)
 {
     static const struct cli_column columns[] = {
@@ -80,8 +79,7 @@ static void print_load(const struct dt2_model *model, uint64_t arrived)
     bool verified = stats->verified_bytes != DT2_UNKNOWN && stats->verified_bytes == stats->bytes;
     char number[CLI_NUMBER_SIZE];
     const struct dt2_plan *plan = dt2_model_applied_plan(model);
-    for (size_t i = 0; i < dt2_plan_warning_count(plan); i++)
-        cli_warn(dt2_plan_warning(plan, i));
+    cli_warn_of_plan(plan);
     char *title = cli_printable(dt2_model_name(model), false);
     printf("%s%s%s\n", cli_bold(), title, cli_normal());
     free(title);

@@ -38,3 +38,9 @@ void cli_model_clear(struct cli_model *model)
     dt2_text_free(model->path);
     *model = (struct cli_model){ NULL, NULL, NULL };
 }
+
+void cli_warn_of_plan(const struct dt2_plan *plan)
+{
+    for (size_t i = 0; i < dt2_plan_warning_count(plan); i++)
+        cli_warn(dt2_plan_warning(plan, i));
+}

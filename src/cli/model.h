@@ -21,4 +21,7 @@ int cli_model_open(const struct dt2_catalog *catalog, const char *name, struct c
                    struct dt2_error *err);
 void cli_model_clear(struct cli_model *model);
 
+/* What a plan has to say; before the table, where it is not overlooked. */
+void cli_warn_of_plan(const struct dt2_plan *plan);
+
 #endif

@@ -3,8 +3,8 @@
 #include "cli/text.h"
 #include <string.h>
 
-#define ALL (CLI_DEVICES | CLI_MODELS | CLI_INSPECT | CLI_PLAN | CLI_LOAD | CLI_VERIFY)
-#define WITH_PROGRESS (CLI_INSPECT | CLI_LOAD | CLI_VERIFY)
+#define ALL (CLI_DEVICES | CLI_MODELS | CLI_INSPECT | CLI_PLAN | CLI_LOAD | CLI_VERIFY | CLI_RUN)
+#define WITH_PROGRESS (CLI_INSPECT | CLI_LOAD | CLI_VERIFY | CLI_RUN)
 #define AT(member) offsetof(struct cli_options, member)
 
 const struct cli_option cli_option_table[] = {
@@ -38,6 +38,8 @@ const struct cli_option cli_option_table[] = {
     { "machine", 0, "FILE", "plan for a saved `devices --json`; - is stdin", CLI_KIND_TEXT, CLI_PLAN, AT(machine),
       CLI_OFFER_FILE },
     { "verify", 0, NULL, "read every tensor back, compare it with the file", CLI_KIND_FLAG, CLI_LOAD, AT(verify), 0 },
+    { "passes", 0, "N", "how often to go through the model [3]", CLI_KIND_COUNT, CLI_RUN, AT(passes), 0 },
+    { "step-ms", 0, "T", "milliseconds that a pass computes [0]", CLI_KIND_MS, CLI_RUN, AT(step_ns), 0 },
     { "progress", 0, "auto|bar|lines|json|none", "how far it is", CLI_KIND_CHOICE, WITH_PROGRESS,
       AT(progress), 0 },
     { "comfyui", 0, "DIR", "ComfyUI's folder [$COMFYUI_PATH, ., ~/ComfyUI]", CLI_KIND_TEXT, ALL, AT(comfyui),

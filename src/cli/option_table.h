@@ -13,6 +13,8 @@ enum cli_kind {
     CLI_KIND_TEXT,   /* const char *; the last one wins */
     CLI_KIND_TEXTS,  /* struct cli_texts; each is added */
     CLI_KIND_GIB,    /* uint64_t */
+    CLI_KIND_COUNT,  /* uint64_t, 1 or more */
+    CLI_KIND_MS,     /* uint64_t, nanoseconds of so many milliseconds */
     CLI_KIND_LIMITS, /* struct cli_limits; each is added */
 };
 
@@ -42,7 +44,7 @@ extern const size_t cli_option_count;
 #define CLI_OPTIONS_MAX 64 /* more than there are */
 
 /* The commands that plan: their options that are the request's have variables, "DISTORCH2_" and the name in capitals. */
-#define CLI_REQUEST (CLI_PLAN | CLI_LOAD)
+#define CLI_REQUEST (CLI_PLAN | CLI_LOAD | CLI_RUN)
 bool cli_option_is_request(const struct cli_option *option);
 /* The variable's name; to be freed. */
 char *cli_option_variable(const struct cli_option *option);

@@ -54,6 +54,30 @@ static int set_choice(unsigned *member, const char *label, const char *words, co
     return cli_suggest(err, "write %s=%.*s", label, (int)strcspn(words, "|"), words);
 }
 
+#define COUNT_MAX 1000000
+#define MS_MAX 3600000
+
+static int set_count(uint64_t *member, const char *label, const char *value, struct dt2_error *err)
+{
+    size_t digits = strspn(value, "0123456789");
+    uint64_t count = digits && !value[digits] && digits < 8 ? strtoull(value, NULL, 10) : 0;
+    if (count < 1 || count > COUNT_MAX)
+        return cli_fail(err, DT2_EUSAGE, "%s: '%s' is no number from 1 to %d", label, value, COUNT_MAX);
+    *member = count;
+    return 0;
+}
+
+/* Digits with a point at most: neither signs nor exponents. */
+static int set_ms(uint64_t *member, const char *label, const char *value, struct dt2_error *err)
+{
+    char *end;
+    double ms = value[0] && !value[strspn(value, "0123456789.")] ? strtod(value, &end) : -1;
+    if (ms < 0 || ms > MS_MAX || *end)
+        return cli_fail(err, DT2_EUSAGE, "%s: '%s' is no number of milliseconds from 0 to %d", label, value, MS_MAX);
+    *member = (uint64_t)(ms * 1e6);
+    return 0;
+}
+
 static void add_text(struct cli_texts *texts, const char *value)
 {
     texts->items = cli_grow(texts->items, texts->count + 1, sizeof *texts->items);
@@ -109,6 +133,10 @@ static int set_member(const struct cli_option *option, void *member, const char 
         return 0;
     case CLI_KIND_GIB:
         return dt2_gib_parse(value, member, err) ? cli_prefix_error(err, "%s: ", label) : 0;
+    case CLI_KIND_COUNT:
+        return set_count(member, label, value, err);
+    case CLI_KIND_MS:
+        return set_ms(member, label, value, err);
     case CLI_KIND_LIMITS:
         return add_limits(member, label, value, err);
     }

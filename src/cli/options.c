@@ -146,7 +146,7 @@ static void settle(struct cli_options *options)
 int cli_options_parse(enum cli_command_bit command, int argc, char **argv, struct cli_options *options,
                       struct dt2_error *err)
 {
-    *options = (struct cli_options){ .request = DT2_REQUEST_INIT, .log_level = DT2_LOG_WARNING };
+    *options = (struct cli_options){ .request = DT2_REQUEST_INIT, .log_level = DT2_LOG_WARNING, .passes = 3 };
     int rc = command & CLI_REQUEST ? cli_options_from_environment(options, err) : 0;
     int words = parse_words(command, argc, argv, options, rc ? &(struct dt2_error){ 0 } : err);
     settle(options);

@@ -16,6 +16,7 @@ enum cli_command_bit {
     CLI_PLAN = 8,
     CLI_LOAD = 16,
     CLI_VERIFY = 32,
+    CLI_RUN = 64,
 };
 
 struct cli_texts {
@@ -68,6 +69,8 @@ struct cli_options {
     const char *machine; /* plan */
     bool verify;         /* load */
     const char *against; /* verify */
+    uint64_t passes;     /* run */
+    uint64_t step_ns;
     /* what is no option */
     char *const *arguments;
     size_t argument_count;

@@ -128,8 +128,7 @@ static void print_shares(const struct dt2_plan *plan, const struct cli_model *mo
 static void print_plan(const char *name, const struct dt2_plan *plan, const struct cli_model *model)
 {
     char size[CLI_NUMBER_SIZE], bytes[CLI_NUMBER_SIZE], window[CLI_NUMBER_SIZE];
-    for (size_t i = 0; i < dt2_plan_warning_count(plan); i++) /* before the table, where they are not overlooked */
-        cli_warn(dt2_plan_warning(plan, i));
+    cli_warn_of_plan(plan);
     char *title = cli_printable(name, false);
     uint64_t total = dt2_file_total_bytes(model->file);
     printf("%s%s%s\n  %s (%s bytes) in %zu blocks\n  computing on %s", cli_bold(), title, cli_normal(),

@@ -180,6 +180,10 @@ def test_load():
     compare("load", "load", "tiny.safetensors", "broken.safetensors", "--compute-device", "cpu")
 
 
+def test_run():
+    compare("run", "run", "tiny.safetensors", "--compute-device", "cpu", "--passes", "2")
+
+
 def test_progress():
     environment = {**os.environ, "COMFYUI_PATH": models()}
     words = [TOOL, "load", "tiny.safetensors", "--compute-device", "cpu", "--progress=json"]
