@@ -7,6 +7,7 @@ python_tests = \
 	tests/python/test_objects.py \
 	tests/python/test_package.py \
 	tests/python/test_process.py \
+	tests/python/test_runtimes.py \
 	tests/python/test_session.py \
 	tests/python/test_simulated.py
 python_torch_tests = \
@@ -14,6 +15,7 @@ python_torch_tests = \
 	tests/python/torch/test_arrays.py \
 	tests/python/torch/test_diffusers.py \
 	tests/python/torch/test_example.py \
+	tests/python/torch/test_runtimes.py \
 	tests/python/torch/test_wheel.py
 TESTS += $(python_tests)
 TEST_EXTENSIONS += .py
@@ -27,6 +29,7 @@ EXTRA_DIST += $(python_tests) $(python_torch_tests) \
 	python/distorch2/_core.py \
 	python/distorch2/_log.py \
 	python/distorch2/_native.py \
+	python/distorch2/_runtimes.py \
 	python/distorch2/_standin.py \
 	python/distorch2/_watch.py \
 	python/distorch2/catalog.py \

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from ctypes import byref, c_void_p
 from typing import Any, Callable, Optional, Union
 
-from . import _native
+from . import _native, _runtimes
 from ._core import Handle, encode, failure, made
 from ._log import Log, log_callback
 from ._native import lib
@@ -61,6 +61,20 @@ def _end(callback: Any) -> Callable[[int], bool]:
     return end
 
 
+def _runtimes_named(cuda: Optional[Path], hip: Optional[Path]) -> tuple[Optional[bytes], Optional[bytes]]:
+    """The two options of a context: what the caller names, else what the environment does, else torch's. Those are
+    only offered: where one cannot be used it would not help torch either."""
+    if None not in (cuda, hip):
+        return encode(cuda), encode(hip)
+    of_torch = _runtimes.of_torch()
+    options = []
+    for named, variable, found in zip((cuda, hip), ("DISTORCH2_CUDART", "DISTORCH2_AMDHIP64"), of_torch):
+        if named is None and found is not None and variable not in os.environ:
+            named = f"?{found}"
+        options.append(encode(named))
+    return options[0], options[1]
+
+
 class Context(Handle):
     """The machine's drivers, and the models loaded through them. Use it in ``with``, or :meth:`close` it.
 
@@ -69,16 +83,25 @@ class Context(Handle):
 
     _what = "context"
 
-    def __init__(self, backend_path: Optional[Union[str, Sequence[Path]]] = None, log: Log = None) -> None:
+    def __init__(
+        self,
+        backend_path: Optional[Union[str, Sequence[Path]]] = None,
+        log: Log = None,
+        cuda_runtime: Optional[Path] = None,
+        hip_runtime: Optional[Path] = None,
+    ) -> None:
         """``backend_path``: folders with driver modules, instead of $DISTORCH2_BACKEND_PATH and the library's own.
         ``log`` receives the library's log, from any thread: a ``logging.Logger``, or a callable that takes a level
-        and a line.
+        and a line. ``cuda_runtime`` and ``hip_runtime``: the files of the libcudart and libamdhip64 to use where the
+        process holds none yet, instead of those that $DISTORCH2_CUDART and $DISTORCH2_AMDHIP64 name, else those that
+        the installed torch will load when it is imported; "" for none.
         """
         if backend_path is not None and not isinstance(backend_path, str):
             backend_path = ":".join(os.fspath(folder) for folder in backend_path)
         callback = log_callback(log)
         size = ctypes.sizeof(_native.context_options)
-        options = _native.context_options(size, callback, None, encode(backend_path), None, None)
+        cuda, hip = _runtimes_named(cuda_runtime, hip_runtime)
+        options = _native.context_options(size, callback, None, encode(backend_path), cuda, hip)
         super().__init__(made(lib.dt2_context_create, byref(options)), _end(callback))
 
     def close(self) -> None:
