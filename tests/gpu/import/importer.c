@@ -34,7 +34,7 @@ static void load(const struct dt2_context_options *how, const struct source *sou
     struct dt2_load_options options = DT2_LOAD_OPTIONS_INIT;
     struct dt2_context *context;
     struct dt2_model *model;
-    struct dt2_native native = { 0 };
+    struct dt2_native native = DT2_NATIVE_INIT;
     struct dt2_error err;
     request.compute_device = device;
     request.virtual_vram_bytes = 0;
