@@ -83,6 +83,16 @@ DT2_PUBLIC int dt2_model_load(struct dt2_context *context, const struct dt2_file
                               const struct dt2_request *request, const struct dt2_load_options *options,
                               struct dt2_model **model, struct dt2_error *err);
 
+/*
+ * Loads `file` as a plan has it that was made before for these blocks, by dt2_model_plan() or dt2_plan_make(): the same shares,
+ * budgeted afresh with the devices as they are now, and with the request's reserves, budgets and eject_models.
+ * Errors: as dt2_model_load(); DT2_EUSAGE for a plan of other blocks; DT2_ENOENT for a device of the plan that is not there.
+ */
+DT2_PUBLIC int dt2_model_load_plan(struct dt2_context *context, const struct dt2_file *file,
+                                   const struct dt2_blocks *blocks, const struct dt2_plan *plan,
+                                   const struct dt2_load_options *options, struct dt2_model **model,
+                                   struct dt2_error *err);
+
 /* -- A loaded model ----------------------------------------------------------------------------------- */
 
 /*
@@ -141,7 +151,7 @@ DT2_PUBLIC size_t dt2_model_tensor_count(const struct dt2_model *model);
 DT2_PUBLIC const struct dt2_tensor *dt2_model_tensor(const struct dt2_model *model, size_t index);
 /* Finds a tensor by its name. Errors: DT2_ENOENT with the nearest names. */
 DT2_PUBLIC int dt2_model_find(const struct dt2_model *model, const char *name, size_t *index, struct dt2_error *err);
-/* The device of a tensor; NULL for a wrong index. */
+/* The device of a tensor; NULL for a wrong index, and for a tensor that is in no block, so not loaded. */
 DT2_PUBLIC const char *dt2_model_device(const struct dt2_model *model, size_t index);
 
 /*
@@ -150,12 +160,13 @@ DT2_PUBLIC const char *dt2_model_device(const struct dt2_model *model, size_t in
  */
 DT2_PUBLIC size_t dt2_model_block_count(const struct dt2_model *model);
 DT2_PUBLIC const struct dt2_block *dt2_model_block(const struct dt2_model *model, size_t index);
-/* The block of a tensor; SIZE_MAX for a wrong index. */
+/* The block of a tensor; SIZE_MAX for a wrong index, and for a tensor that is in none. */
 DT2_PUBLIC size_t dt2_model_tensor_block(const struct dt2_model *model, size_t index);
 
 /*
  * The native address. Hold a borrow while it is used.
- * Errors: DT2_EUSAGE for a wrong index, DT2_EBUSY when unloaded, DT2_EFAILED from the driver.
+ * Errors: DT2_EUSAGE for a wrong index or a tensor that is in no block, DT2_EBUSY when unloaded, DT2_EFAILED from the
+ * driver.
  */
 DT2_PUBLIC int dt2_model_native(const struct dt2_model *model, size_t index, struct dt2_native *native,
                                 struct dt2_error *err);

@@ -37,6 +37,22 @@ struct dt2_blocks; /* opaque: the blocks of one file in execution order, and wha
  * Errors: DT2_ENOMEM.
  */
 DT2_PUBLIC int dt2_blocks_make(const struct dt2_file *file, struct dt2_blocks **blocks, struct dt2_error *err);
+
+/*
+ * Blocks of the caller's own making: of each of the `count` in `list`, in execution order, `name`, `tensors` and
+ * `tensor_count` are looked at; what bytes they have the file knows. Tensors that no block lists are not loaded. A tensor
+ * that is another name of one before it goes only with that one.
+ * Errors: DT2_EUSAGE for a block without name or tensors, a wrong index, a tensor that is listed twice.
+ */
+DT2_PUBLIC int dt2_blocks_from(const struct dt2_file *file, const struct dt2_block *list, size_t count,
+                               struct dt2_blocks **blocks, struct dt2_error *err);
+/*
+ * The same blocks, but those whose tensors the patterns of `place` (as in a request) send to different devices are cut into
+ * one for each; a part that a pattern for tensors picks is called after its first tensor.
+ * Errors: DT2_EUSAGE for a bad string, with a caret, and for blocks of another file.
+ */
+DT2_PUBLIC int dt2_blocks_cut(const struct dt2_blocks *blocks, const struct dt2_file *file, const char *place,
+                              struct dt2_blocks **cut, struct dt2_error *err);
 DT2_PUBLIC void dt2_blocks_free(struct dt2_blocks *blocks);
 DT2_PUBLIC size_t dt2_blocks_count(const struct dt2_blocks *blocks);
 /* The blocks as an array, in execution order, as dt2_plan_make() takes it. */
@@ -102,11 +118,20 @@ struct dt2_request {
      * dt2_model_load() and dt2_model_plan() know that themselves. */
     const struct dt2_limit *credits;
     size_t credit_count;
+    /*
+     * "PATTERN=DEVICE;...": blocks that go to a device whatever else the request says, counted in its quota and budgets. A
+     * pattern ("*": any text, "?": any character) is one for names of blocks or of their tensors; the first that matches
+     * counts, and one that matches nothing is a warning. Tensors of one block that would go to different devices are
+     * DT2_EUSAGE: dt2_blocks_cut() takes them apart. NULL or blank: none.
+     */
+    const char *place;
+    /* Blocks are used where they lie: no window on the compute device, and no sessions. */
+    bool resident;
 };
 #define DT2_REQUEST_INIT                                                                                              \
     {                                                                                                                 \
         sizeof(struct dt2_request), NULL, DT2_UNKNOWN, NULL, NULL, true, false, NULL, 0, NULL, 0, NULL, NULL,         \
-            NULL, 0                                                                                                   \
+            NULL, 0, NULL, false                                                                                      \
     }
 
 /* -- Plans -------------------------------------------------------------------------------------------- */

@@ -61,7 +61,7 @@ struct dt2_session_options {
  * Opens a session on `model`, which it borrows until it is closed: the model is not ejected, and dt2_model_unload() is
  * refused, or waits, as it was asked. Takes the window and the staging memory, and begins to fetch. `options` may be NULL.
  * Errors: DT2_EBUSY when the model is not loaded any more; DT2_EUSAGE for options without their
- * struct_size, for a window that cannot hold the largest block (the text says how much would), and for a stream
+ * struct_size, for a model that was loaded with request.resident, for a window that cannot hold the largest block (the text says how much would), and for a stream
  * where the compute device has none, or that is of another device or context; DT2_ENOFIT for a window above what the plan's budgets leave, for memory that is not
  * there, and for a block above the compute device's largest allocation; DT2_EFAILED from the driver.
  */

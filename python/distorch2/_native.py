@@ -198,6 +198,8 @@ class request(Structure):
         ("release_data", c_void_p),
         ("credits", POINTER(limit)),
         ("credit_count", c_size_t),
+        ("place", c_char_p),
+        ("resident", c_bool),
     ]
 
 
@@ -366,6 +368,8 @@ FUNCTIONS = {
     "dt2_file_unchanged": (c_int, [_handle, _err]),
     # plan.h
     "dt2_blocks_make": (c_int, [_handle, POINTER(_handle), _err]),
+    "dt2_blocks_from": (c_int, [_handle, POINTER(block), c_size_t, POINTER(_handle), _err]),
+    "dt2_blocks_cut": (c_int, [_handle, _handle, c_char_p, POINTER(_handle), _err]),
     "dt2_blocks_free": (None, [_handle]),
     "dt2_blocks_count": (c_size_t, [_handle]),
     "dt2_blocks_array": (POINTER(block), [_handle]),
@@ -389,6 +393,10 @@ FUNCTIONS = {
     "dt2_model_load": (
         c_int,
         [_handle, _handle, _handle, POINTER(request), POINTER(load_options), POINTER(_handle), _err],
+    ),
+    "dt2_model_load_plan": (
+        c_int,
+        [_handle, _handle, _handle, _handle, POINTER(load_options), POINTER(_handle), _err],
     ),
     "dt2_model_ref": (_handle, [_handle]),
     "dt2_model_unref": (None, [_handle]),

@@ -47,6 +47,10 @@ class Request:
     """Bytes that may be used outright, whatever is free."""
     credits: Mapping[str, Size] = field(default_factory=dict)
     """Bytes that will be free by then; for :func:`make_plan` alone."""
+    place: Optional[str] = None
+    """Blocks by name, whatever the rest says: "PATTERN=DEVICE;...", where "*" is any text."""
+    resident: bool = False
+    """Blocks are used where they lie: no window, and no sessions."""
     release: Optional[ReleaseFunction] = None
     """Called at most once in a load that does not fit."""
 
@@ -89,6 +93,8 @@ class NativeRequest:
             callback,
             None,
             *_limits(request.credits, "credit"),
+            encode(request.place),
+            request.resident,
         )
 
     def _on_release(self, _data: Any, device: bytes, count: int) -> int:

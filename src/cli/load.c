@@ -149,6 +149,8 @@ static int load_one(struct run *run, const char *name, struct dt2_error *err)
         return cli_fail(err, DT2_ECANCELLED, "interrupted before %s was loaded", name);
     struct cli_model source;
     int rc = cli_model_open(run->catalog, name, &source, err);
+    if (rc == 0)
+        rc = cli_model_cut(&source, &run->options->request, err);
     if (rc == 0) {
         if (!run->loads && run->load_count)
             putchar('\n');

@@ -31,6 +31,19 @@ int cli_model_open(const struct dt2_catalog *catalog, const char *name, struct c
     return rc;
 }
 
+int cli_model_cut(struct cli_model *model, const struct dt2_request *request, struct dt2_error *err)
+{
+    struct dt2_blocks *cut;
+    if (!request->place)
+        return 0;
+    int rc = dt2_blocks_cut(model->blocks, model->file, request->place, &cut, err);
+    if (rc < 0)
+        return rc;
+    dt2_blocks_free(model->blocks);
+    model->blocks = cut;
+    return 0;
+}
+
 void cli_model_clear(struct cli_model *model)
 {
     dt2_blocks_free(model->blocks);

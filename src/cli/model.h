@@ -19,6 +19,8 @@ int cli_context_create(struct dt2_context **context, struct dt2_error *err);
 /* On failure model->path is set when the name could be resolved, so clear the model in any case. */
 int cli_model_open(const struct dt2_catalog *catalog, const char *name, struct cli_model *model,
                    struct dt2_error *err);
+/* Cuts its blocks where --place sends tensors of one to different devices. */
+int cli_model_cut(struct cli_model *model, const struct dt2_request *request, struct dt2_error *err);
 void cli_model_clear(struct cli_model *model);
 
 /* What a plan has to say; before the table, where it is not overlooked. */

@@ -141,6 +141,12 @@ static void settle(struct cli_options *options)
     options->request.reserve_count = options->reserves.count;
     options->request.budgets = options->budgets.items;
     options->request.budget_count = options->budgets.count;
+    for (size_t i = 0; i < options->places.count; i++) {
+        char *joined = cli_format("%s%s%s", options->place ? options->place : "", i ? ";" : "", options->places.items[i]);
+        free(options->place);
+        options->place = joined;
+    }
+    options->request.place = options->place;
 }
 
 int cli_options_parse(enum cli_command_bit command, int argc, char **argv, struct cli_options *options,
@@ -166,6 +172,8 @@ void cli_options_clear(struct cli_options *options)
     free(options->extra_model_paths.items);
     clear_limits(&options->reserves);
     clear_limits(&options->budgets);
+    free(options->places.items);
+    free(options->place);
     free(options->settings.items);
 }
 

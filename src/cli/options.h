@@ -61,6 +61,8 @@ struct cli_options {
     /* the request, apart from its two lists of limits */
     struct dt2_request request;
     struct cli_limits reserves, budgets;
+    struct cli_texts places;
+    char *place; /* all of them, as the request has them */
     /* of single commands */
     bool free, measure;  /* devices */
     bool details;        /* models */

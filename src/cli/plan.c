@@ -154,6 +154,8 @@ int cli_plan(const struct cli_options *options, struct dt2_error *err)
     int rc = cli_catalog_open(options, &catalog, err);
     if (rc == 0)
         rc = cli_model_open(catalog, name, &model, err);
+    if (rc == 0)
+        rc = cli_model_cut(&model, &options->request, err);
     if (rc == 0 && options->verbose)
         cli_options_explain(options);
     if (rc == 0) {

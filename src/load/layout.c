@@ -77,7 +77,7 @@ int dt2_layout_make(const struct dt2_plan *plan, const struct dt2_block *blocks,
 void dt2_layout_join(struct dt2_layout *layout, const struct dt2_file *file)
 {
     for (size_t i = 0; i < layout->tensor_count; i++)
-        layout->places[i] = layout->places[dt2_file_same_as(file, i)];
+        layout->places[i] = layout->places[dt2_file_same_as(file, i)]; /* both are in blocks, or neither */
 }
 
 void dt2_layout_clear(struct dt2_layout *layout)

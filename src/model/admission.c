@@ -109,7 +109,7 @@ static void explain(void *data, const char *name)
 /* -- deciding */
 
 /* One try: choose, plan. On DT2_ENOFIT *shortage says on which device how much is missing. */
-static int decide(struct dt2_context *context, const struct dt2_blocks *blocks, const struct dt2_request *request,
+static int decide(struct dt2_context *context, const struct dt2_applicant *applicant, const struct dt2_request *request,
                   struct dt2_admission *admission, struct dt2_shortage *shortage, struct dt2_error *err)
 {
     struct dt2_devices *devices = NULL;
@@ -118,6 +118,7 @@ static int decide(struct dt2_context *context, const struct dt2_blocks *blocks, 
     struct dt2_wanted wanted;
     size_t compute;
     int rc = find_wanted(request, &wanted, err);
+    wanted.all |= applicant->plan != NULL; /* its shares may be anywhere */
     if (rc == 0)
         rc = dt2_context_devices(context, 0, &wanted, &devices, err);
     if (rc < 0)
@@ -135,8 +136,11 @@ static int decide(struct dt2_context *context, const struct dt2_blocks *blocks, 
         struct dt2_request with_credits = *request;
         with_credits.credits = credits;
         with_credits.credit_count = devices->budget_count;
-        rc = dt2_plan_decide(devices, dt2_blocks_array(blocks), dt2_blocks_count(blocks), &with_credits,
-                             &admission->plan, shortage, err);
+        const struct dt2_block *blocks = dt2_blocks_array(applicant->blocks);
+        size_t count = dt2_blocks_count(applicant->blocks);
+        rc = applicant->plan ? dt2_plan_again(devices, blocks, count, applicant->plan, &with_credits, &admission->plan,
+                                              shortage, err)
+                             : dt2_plan_decide(devices, blocks, count, &with_credits, &admission->plan, shortage, err);
     }
     if (rc == DT2_ENOFIT && borrowed.length && err) {
         size_t used = strlen(err->text);
@@ -160,24 +164,26 @@ static int note_ejected(const struct dt2_admission *admission, const struct dt2_
     DT2_AUTO char *list = dt2_text_take(&names);
     if (!list)
         return dt2_fail_nomem(err);
-    return dt2_notes_add(&admission->plan->notes, err, "ejected first: %s%s", list,
+    return dt2_notes_add(&admission->plan->notes, err, DT2_NOTE_EJECTED "%s%s", list,
                          request->release ? "" : " (models of this context only: nobody can free those of other programs)");
 }
 
-int dt2_admission_make(struct dt2_context *context, const struct dt2_blocks *blocks, const struct dt2_request *given,
-                       bool may_release, struct dt2_admission *admission, struct dt2_error *err)
+int dt2_admission_make(struct dt2_context *context, const struct dt2_applicant *applicant, bool may_release,
+                       struct dt2_admission *admission, struct dt2_error *err)
 {
     struct dt2_request read;
-    if (dt2_request_read(given, &read, err) < 0)
+    if (applicant->plan)
+        read = dt2_plan_request(applicant->plan);
+    else if (dt2_request_read(applicant->request, &read, err) < 0)
         return DT2_EUSAGE;
     const struct dt2_request *request = &read;
     struct dt2_shortage shortage = { 0 };
     *admission = (struct dt2_admission){ 0 };
-    int rc = decide(context, blocks, request, admission, &shortage, err);
+    int rc = decide(context, applicant, request, admission, &shortage, err);
     if (rc == DT2_ENOFIT && may_release && request->release && shortage.bytes > 0 &&
         request->release(request->release_data, shortage.name, shortage.bytes) > 0) {
         dt2_admission_clear(admission);
-        rc = decide(context, blocks, request, admission, &shortage, err);
+        rc = decide(context, applicant, request, admission, &shortage, err);
     }
     if (rc == 0)
         rc = note_ejected(admission, request, err);
@@ -247,7 +253,7 @@ int dt2_model_plan(struct dt2_context *context, const struct dt2_blocks *blocks,
     DT2_KEEP_ERRNO;
     struct dt2_admission admission;
     pthread_mutex_lock(&context->admission);
-    int rc = dt2_admission_make(context, blocks, request, false, &admission, err);
+    int rc = dt2_admission_make(context, &(struct dt2_applicant){ blocks, request, NULL }, false, &admission, err);
     pthread_mutex_unlock(&context->admission);
     if (rc < 0)
         return rc;

@@ -125,11 +125,10 @@ static int keep_ejected(struct dt2_model *model, const struct dt2_admission *adm
 }
 
 /* Decide, eject, allocate, register: one load at a time. From the registry's entry on the model is LOADING. */
-static int admit(struct dt2_model *model, const struct dt2_blocks *blocks, const struct dt2_request *request,
-                 struct dt2_error *err)
+static int admit(struct dt2_model *model, const struct dt2_applicant *applicant, struct dt2_error *err)
 {
     struct dt2_admission admission;
-    int rc = dt2_admission_make(model->context, blocks, request, true, &admission, err);
+    int rc = dt2_admission_make(model->context, applicant, true, &admission, err);
     if (rc < 0)
         return rc;
     rc = keep_ejected(model, &admission, err);
@@ -137,7 +136,7 @@ static int admit(struct dt2_model *model, const struct dt2_blocks *blocks, const
         rc = dt2_admission_eject(&admission, err);
     if (rc == 0) {
         model->plan = DT2_TAKE(admission.plan);
-        rc = allocate(model, blocks, err);
+        rc = allocate(model, applicant->blocks, err);
     }
     if (rc == 0)
         rc = dt2_registry_add(model->context, model, err);
@@ -211,23 +210,21 @@ static void settle(struct dt2_model *model, bool good)
         dt2_model_release(model);
 }
 
-int dt2_model_load(struct dt2_context *context, const struct dt2_file *file, const struct dt2_blocks *blocks,
-                   const struct dt2_request *request, const struct dt2_load_options *options, struct dt2_model **model,
-                   struct dt2_error *err)
+static int load(struct dt2_context *context, const struct dt2_file *file, const struct dt2_applicant *applicant,
+                const struct dt2_load_options *options, struct dt2_model **model, struct dt2_error *err)
 {
-    DT2_KEEP_ERRNO;
     struct dt2_load_options how = DT2_LOAD_OPTIONS_INIT;
     uint64_t request_ns = dt2_now_ns();
     struct dt2_model *made;
     int rc = dt2_options_read(&sized_options, options, &how, err);
     if (rc == 0)
-        rc = dt2_blocks_check(blocks, file, err);
+        rc = dt2_blocks_check(applicant->blocks, file, err);
     if (rc == 0)
-        rc = dt2_model_create(context, file, blocks, how.name, &made, err);
+        rc = dt2_model_create(context, file, applicant->blocks, how.name, &made, err);
     if (rc < 0)
         return rc;
     pthread_mutex_lock(&context->admission);
-    rc = admit(made, blocks, request, err);
+    rc = admit(made, applicant, err);
     pthread_mutex_unlock(&context->admission);
     if (rc == 0)
         rc = transfer(made, file, &how, request_ns, err);
@@ -238,4 +235,20 @@ int dt2_model_load(struct dt2_context *context, const struct dt2_file *file, con
     }
     *model = made;
     return 0;
+}
+
+int dt2_model_load(struct dt2_context *context, const struct dt2_file *file, const struct dt2_blocks *blocks,
+                   const struct dt2_request *request, const struct dt2_load_options *options, struct dt2_model **model,
+                   struct dt2_error *err)
+{
+    DT2_KEEP_ERRNO;
+    return load(context, file, &(struct dt2_applicant){ blocks, request, NULL }, options, model, err);
+}
+
+int dt2_model_load_plan(struct dt2_context *context, const struct dt2_file *file, const struct dt2_blocks *blocks,
+                        const struct dt2_plan *plan, const struct dt2_load_options *options, struct dt2_model **model,
+                        struct dt2_error *err)
+{
+    DT2_KEEP_ERRNO;
+    return load(context, file, &(struct dt2_applicant){ blocks, NULL, plan }, options, model, err);
 }

@@ -204,17 +204,20 @@ int dt2_model_find(const struct dt2_model *model, const char *name, size_t *inde
 
 const char *dt2_model_device(const struct dt2_model *model, size_t index)
 {
-    if (index >= model->table.count)
+    if (index >= model->table.count || model->owners[index] == SIZE_MAX)
         return NULL;
     return dt2_plan_share(model->plan, model->layout.places[index].share)->device;
 }
 
 static int check_index(const struct dt2_model *model, size_t index, struct dt2_error *err)
 {
-    if (index < model->table.count)
-        return 0;
-    return dt2_fail(err, DT2_EUSAGE, "model %s has %zu tensors; there is no index %zu", model->name, model->table.count,
-                    index);
+    if (index >= model->table.count)
+        return dt2_fail(err, DT2_EUSAGE, "model %s has %zu tensors; there is no index %zu", model->name,
+                        model->table.count, index);
+    if (model->owners[index] == SIZE_MAX)
+        return dt2_fail(err, DT2_EUSAGE, "tensor %s of model %s is in no block, and was not loaded",
+                        model->table.tensors[index].name, model->name);
+    return 0;
 }
 
 /* The slab of a tensor with bytes. The model is borrowed. */

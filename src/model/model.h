@@ -90,6 +90,13 @@ int dt2_context_devices(struct dt2_context *context, unsigned flags, const struc
 /* Whether a byte on the device is charged to the budget. */
 bool dt2_charged_to(const struct dt2_devices *devices, const char *device, const char *budget);
 
+/* What asks to be let in: blocks as a request has them, or as a plan has that was made before. */
+struct dt2_applicant {
+    const struct dt2_blocks *blocks;
+    const struct dt2_request *request; /* NULL: the defaults */
+    const struct dt2_plan *plan;       /* NULL: the request decides */
+};
+
 /* What a load would do: the plan, and the models that go first, each with a reference. */
 struct dt2_admission {
     struct dt2_plan *plan;
@@ -97,8 +104,8 @@ struct dt2_admission {
     size_t eject_count;
 };
 /* Decides; the caller holds context->admission. Nothing is touched but what request->release frees. */
-int dt2_admission_make(struct dt2_context *context, const struct dt2_blocks *blocks, const struct dt2_request *given,
-                       bool may_release, struct dt2_admission *admission, struct dt2_error *err);
+int dt2_admission_make(struct dt2_context *context, const struct dt2_applicant *applicant, bool may_release,
+                       struct dt2_admission *admission, struct dt2_error *err);
 /* Unloads the models of the admission, all or none of them. Errors: DT2_EBUSY when one was borrowed meanwhile. */
 int dt2_admission_eject(struct dt2_admission *admission, struct dt2_error *err);
 void dt2_admission_clear(struct dt2_admission *admission);

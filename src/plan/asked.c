@@ -105,6 +105,36 @@ static int find_donors(struct dt2_asked *asked, struct dt2_error *err)
     }
 }
 
+/* Which blocks the request names a device for. A pattern that matches nothing is told, since it was to do something. */
+static int find_placed(struct dt2_asked *asked, struct dt2_error *err)
+{
+    const char *string = asked->request->place;
+    struct dt2_overrides *overrides = &asked->overrides;
+    int rc = dt2_overrides_parse(string, overrides, err);
+    if (rc < 0 || overrides->count == 0)
+        return rc;
+    for (size_t i = 0; rc == 0 && i < overrides->count; i++)
+        rc = find_in_string(asked->devices, "place", string, overrides->items[i].device, overrides->items[i].device_at,
+                            &overrides->items[i].index, err);
+    asked->placed = rc == 0 ? dt2_alloc(asked->count, sizeof *asked->placed) : NULL;
+    if (rc == 0 && !asked->placed)
+        rc = dt2_fail_nomem(err);
+    for (size_t i = 0; rc == 0 && i < asked->count; i++) {
+        size_t match;
+        rc = dt2_overrides_match_block(overrides, &asked->blocks[i], &match, err);
+        if (rc < 0)
+            break;
+        asked->placed[i] = match < overrides->count ? overrides->items[match].index : DT2_NONE;
+        if (match < overrides->count)
+            overrides->items[match].used = true;
+    }
+    for (size_t i = 0; rc == 0 && i < overrides->count; i++)
+        if (!overrides->items[i].used)
+            rc = dt2_notes_add(&asked->notes, err, "place: no block or tensor is left for %s=%s",
+                               overrides->items[i].pattern, overrides->items[i].device);
+    return rc;
+}
+
 static int find_compute(struct dt2_asked *asked, struct dt2_error *err)
 {
     const char *name = asked->request->compute_device;
@@ -186,6 +216,8 @@ int dt2_asked_make(const struct dt2_devices *devices, const struct dt2_block *bl
     if (rc == 0)
         rc = find_entries(asked, err);
     if (rc == 0)
+        rc = find_placed(asked, err);
+    if (rc == 0)
         rc = dt2_capacity_make(devices, request, asked->compute, &asked->capacity, err);
     if (rc < 0)
         dt2_asked_clear(asked);
@@ -196,6 +228,8 @@ void dt2_asked_clear(struct dt2_asked *asked)
 {
     dt2_allocations_clear(&asked->entries);
     dt2_release(asked->entry_devices);
+    dt2_overrides_clear(&asked->overrides);
+    dt2_release(asked->placed);
     dt2_release(asked->donors);
     dt2_capacity_clear(&asked->capacity);
     dt2_notes_clear(&asked->notes);

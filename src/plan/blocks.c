@@ -110,9 +110,8 @@ static int order_groups(struct maker *maker, enum dt2_ordering ordering, struct 
 
 /* -- from groups to blocks -- */
 
-/* Room for `count` blocks with names of `name_bytes` characters, and `tensors` tensors in all; and whose they are. */
-static int allocate(struct dt2_blocks *blocks, const struct dt2_file *file, size_t count, size_t name_bytes,
-                    size_t tensors, struct dt2_error *err)
+int dt2_blocks_alloc(struct dt2_blocks *blocks, const struct dt2_file *file, size_t count, size_t name_bytes,
+                     size_t tensors, struct dt2_error *err)
 {
     size_t text_bytes = 0;
     blocks->file_tensor_count = dt2_file_tensor_count(file);
@@ -178,8 +177,7 @@ static void sort_tensors(struct dt2_blocks *blocks)
         qsort(at, blocks->blocks[i].tensor_count, sizeof *at, compare_indices);
 }
 
-/* What the file says of the `count` tensors that are listed. */
-static void describe_tensors(struct dt2_blocks *blocks, const struct dt2_file *file, size_t count)
+void dt2_blocks_describe(struct dt2_blocks *blocks, const struct dt2_file *file, size_t count)
 {
     char *end = blocks->tensor_text;
     for (size_t i = 0; i < count; i++) {
@@ -199,12 +197,12 @@ static int make(struct dt2_blocks *blocks, struct maker *maker, struct dt2_error
     for (size_t i = 0; i < maker->group_count; i++)
         name_bytes += maker->groups[i].length + 1;
     if (rc == 0)
-        rc = allocate(blocks, maker->file, maker->group_count, name_bytes, maker->tensor_count, err);
+        rc = dt2_blocks_alloc(blocks, maker->file, maker->group_count, name_bytes, maker->tensor_count, err);
     if (rc < 0)
         return rc;
     fill(blocks, maker);
     sort_tensors(blocks);
-    describe_tensors(blocks, maker->file, maker->tensor_count);
+    dt2_blocks_describe(blocks, maker->file, maker->tensor_count);
     return 0;
 }
 

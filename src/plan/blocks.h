@@ -20,6 +20,11 @@ struct dt2_blocks {
     size_t file_tensor_count;
 };
 
+/* Room for `count` blocks with names of `name_bytes` characters, and `tensors` tensors in all; and whose they are. */
+int dt2_blocks_alloc(struct dt2_blocks *blocks, const struct dt2_file *file, size_t count, size_t name_bytes,
+                     size_t tensors, struct dt2_error *err);
+/* What the file says of the `count` tensors that are listed. */
+void dt2_blocks_describe(struct dt2_blocks *blocks, const struct dt2_file *file, size_t count);
 /* Whether the blocks are of `file`, or of one with the same table. Errors: DT2_EUSAGE naming both. */
 int dt2_blocks_check(const struct dt2_blocks *blocks, const struct dt2_file *file, struct dt2_error *err);
 

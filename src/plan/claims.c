@@ -235,11 +235,36 @@ static int claim_mixed(struct dt2_draft *draft, struct dt2_capacity *capacity, s
     return give_to_donors(draft, capacity, draft->virtual_vram_bytes - sum, false, err);
 }
 
-int dt2_claims_make(struct dt2_draft *draft, struct dt2_capacity *capacity, struct dt2_notes *notes,
-                    struct dt2_error *err)
+/* A device that the request places blocks on has a claim: of these alone, when it would have none. */
+static int claim_placed(struct dt2_draft *draft, struct dt2_error *err)
+{
+    const struct dt2_asked *asked = draft->asked;
+    for (size_t i = 0; i < asked->count; i++) {
+        size_t device = dt2_placed(asked, i);
+        if (device == DT2_NONE)
+            continue;
+        bool node = dt2_device_host_node(&asked->devices->devices[device]) >= 0, known = false;
+        for (size_t j = 0; j < draft->claim_count && !known; j++) {
+            const struct dt2_device *its = &asked->devices->devices[draft->claims[j].device];
+            known = draft->claims[j].device == device || (node && strcmp(its->name, "cpu") == 0);
+        }
+        int rc = known ? 0 : add_claim(draft, device, 0, err);
+        if (rc < 0)
+            return rc;
+        if (!known)
+            draft->claims[draft->claim_count - 1].placed = true;
+    }
+    for (size_t i = 0; i < asked->count; i++)
+        for (size_t j = 0; j < draft->claim_count; j++)
+            if (draft->claims[j].placed && draft->claims[j].device == dt2_placed(asked, i))
+                draft->claims[j].quota = add_capped(draft->claims[j].quota, asked->blocks[i].bytes);
+    return 0;
+}
+
+static int claim_by_mode(struct dt2_draft *draft, struct dt2_capacity *capacity, struct dt2_notes *notes,
+                         struct dt2_error *err)
 {
     const struct dt2_allocations *entries = &draft->asked->entries;
-    dt2_capacity_reset(capacity);
     if (entries->count == 0)
         return claim_virtual(draft, capacity, notes, err);
     bool wildcard = false;
@@ -248,4 +273,12 @@ int dt2_claims_make(struct dt2_draft *draft, struct dt2_capacity *capacity, stru
     if (wildcard || dt2_allocations_pure_ratio(entries) || names_compute(draft->asked))
         return claim_complete(draft, capacity, notes, err);
     return claim_mixed(draft, capacity, err);
+}
+
+int dt2_claims_make(struct dt2_draft *draft, struct dt2_capacity *capacity, struct dt2_notes *notes,
+                    struct dt2_error *err)
+{
+    dt2_capacity_reset(capacity);
+    int rc = claim_by_mode(draft, capacity, notes, err);
+    return rc < 0 ? rc : claim_placed(draft, err);
 }

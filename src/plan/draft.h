@@ -14,6 +14,7 @@
 #include "base/notes.h"
 #include "plan/capacity.h"
 #include "plan/grammar.h"
+#include "plan/override.h"
 
 #define DT2_NONE SIZE_MAX
 
@@ -27,6 +28,8 @@ struct dt2_asked {
     uint64_t virtual_vram_bytes; /* as the request has it, or by default */
     struct dt2_allocations entries;
     size_t *entry_devices; /* index of each entry's device */
+    struct dt2_overrides overrides;
+    size_t *placed; /* of each block: the device that the request names for it, or DT2_NONE; NULL when it names none */
     size_t compute;
     size_t *donors; /* without the compute device, in order */
     size_t donor_count;
@@ -46,6 +49,7 @@ struct dt2_claim {
     size_t device;
     uint64_t quota; /* of a wildcard: what nominally remains */
     bool wildcard;
+    bool placed; /* there is one only because the request places blocks here by name */
     uint64_t expected;    /* of a wildcard such as "5gb*"; else DT2_UNKNOWN */
     uint64_t limit;       /* what its budgets hold, in bytes of cost, where that bounds it; else DT2_UNKNOWN */
     size_t first_target;
@@ -87,6 +91,8 @@ int dt2_draft_place(struct dt2_draft *draft, struct dt2_error *err);
 /* One draft from claims to charges. Fails with DT2_ENOFIT only for a tensor that no budget could help. */
 int dt2_draft_make(const struct dt2_asked *asked, uint64_t virtual_vram_bytes, struct dt2_capacity *capacity,
                    struct dt2_notes *notes, struct dt2_draft *draft, struct dt2_error *err);
+/* Charges a draft whose blocks have their owners. Errors: DT2_ENOFIT for a tensor that no budget could help. */
+int dt2_draft_charge(struct dt2_draft *draft, struct dt2_capacity *capacity, struct dt2_error *err);
 void dt2_draft_clear(struct dt2_draft *draft);
 /* Refuses a draft that some budget does not hold, with the nearest request that does where one was found. Returns DT2_ENOFIT. */
 int dt2_draft_refuse(const struct dt2_draft *draft, struct dt2_capacity *capacity, struct dt2_error *err);
@@ -98,5 +104,10 @@ uint64_t dt2_block_tensor_bytes(const struct dt2_block *block, size_t index);
 bool dt2_block_is_small(const struct dt2_block *block, uint64_t model_bytes);
 /* What a block takes on a device: its tensors, each rounded up to the device's alignment. */
 uint64_t dt2_block_cost(const struct dt2_block *block, const struct dt2_device *device);
+/* The device that the request names for a block; DT2_NONE: none. */
+static inline size_t dt2_placed(const struct dt2_asked *asked, size_t block)
+{
+    return asked->placed ? asked->placed[block] : DT2_NONE;
+}
 
 #endif

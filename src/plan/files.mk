@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 libdistorch2_core_la_SOURCES += \
+	src/plan/again.c \
 	src/plan/asked.c \
 	src/plan/blocks.c \
 	src/plan/blocks.h \
@@ -10,11 +11,14 @@ libdistorch2_core_la_SOURCES += \
 	src/plan/grammar.c \
 	src/plan/grammar.h \
 	src/plan/hints.c \
+	src/plan/grouping.c \
 	src/plan/kept.c \
 	src/plan/kept.h \
 	src/plan/named.c \
 	src/plan/order.c \
 	src/plan/order.h \
+	src/plan/override.c \
+	src/plan/override.h \
 	src/plan/place.c \
 	src/plan/plan.c \
 	src/plan/plan.h \

@@ -51,5 +51,11 @@ int dt2_request_named(const struct dt2_request *request, dt2_named_fn *named, vo
     for (size_t i = 0; rc == 0 && i < entries.count; i++)
         named(data, entries.items[i].device);
     dt2_allocations_clear(&entries);
+    struct dt2_overrides overrides = { 0 };
+    if (rc == 0)
+        rc = dt2_overrides_parse(request->place, &overrides, NULL);
+    for (size_t i = 0; i < overrides.count; i++)
+        named(data, overrides.items[i].device);
+    dt2_overrides_clear(&overrides);
     return rc == DT2_ENOMEM ? dt2_fail_nomem(err) : 0; /* what cannot be parsed is the planner's to refuse */
 }

@@ -156,6 +156,14 @@ static void assign(struct dt2_draft *draft, size_t target_index, size_t block)
     target->blocks++;
 }
 
+static void take_back(struct dt2_draft *draft, size_t block)
+{
+    struct dt2_target *target = &draft->targets[draft->owner[block]];
+    target->bytes -= draft->asked->blocks[block].bytes;
+    target->cost -= dt2_block_cost(&draft->asked->blocks[block], device_of(draft, target));
+    target->blocks--;
+}
+
 static uint64_t claim_bytes(const struct dt2_draft *draft, const struct dt2_claim *claim)
 {
     uint64_t bytes = 0;
@@ -190,15 +198,14 @@ static void take_from_front(struct dt2_draft *draft, const struct dt2_claim *cla
 /* The longest run at the back that the quota allows and that the claim's targets hold, cut from its front. */
 static void take_from_back(struct dt2_draft *draft, const struct dt2_claim *claim, struct rest *rest)
 {
-    uint64_t bytes = 0;
-    size_t begin = rest->high;
-    while (begin > rest->low && draft->asked->blocks[rest->sequence[begin - 1]].bytes <= claim->quota - bytes)
+    uint64_t bytes = claim_bytes(draft, claim);
+    size_t begin = rest->high, placed;
+    while (begin > rest->low &&
+           draft->asked->blocks[rest->sequence[begin - 1]].bytes <= dt2_sub_floor(claim->quota, bytes))
         bytes += draft->asked->blocks[rest->sequence[--begin]].bytes;
-    while (cut(draft, claim, rest->sequence, begin, rest->high) < rest->high - begin) {
-        for (size_t i = 0; i < claim->target_count; i++) {
-            struct dt2_target *target = &draft->targets[claim->first_target + i];
-            target->bytes = target->cost = target->blocks = 0;
-        }
+    while ((placed = cut(draft, claim, rest->sequence, begin, rest->high)) < rest->high - begin) {
+        for (size_t i = 0; i < placed; i++)
+            take_back(draft, rest->sequence[begin + i]);
         begin++;
     }
     rest->high = begin;
@@ -220,6 +227,23 @@ static void settle_quotas(struct dt2_draft *draft)
     }
 }
 
+/*
+ * The target for a block that the request puts on a device by name. "cpu" is the first of its nodes that has room, or the last.
+ */
+static size_t target_of(const struct dt2_draft *draft, size_t device, size_t block)
+{
+    for (size_t i = 0; i < draft->target_count; i++)
+        if (draft->targets[i].device == device)
+            return i;
+    size_t claim = 0;
+    while (draft->claims[claim].device != device)
+        claim++;
+    size_t at = draft->claims[claim].first_target, last = at + draft->claims[claim].target_count - 1;
+    while (at < last && !has_room(draft, &draft->targets[at], block))
+        at++;
+    return at;
+}
+
 static int rest_make(struct dt2_draft *draft, struct rest *rest, struct dt2_error *err)
 {
     const struct dt2_asked *asked = draft->asked;
@@ -228,7 +252,9 @@ static int rest_make(struct dt2_draft *draft, struct rest *rest, struct dt2_erro
     if (!rest->sequence || !draft->owner)
         return dt2_fail_nomem(err);
     for (size_t i = 0; i < asked->count; i++) {
-        if (draft->virtual_only && dt2_block_is_small(&asked->blocks[i], asked->model_bytes))
+        if (dt2_placed(asked, i) != DT2_NONE)
+            assign(draft, target_of(draft, dt2_placed(asked, i), i), i);
+        else if (draft->virtual_only && dt2_block_is_small(&asked->blocks[i], asked->model_bytes))
             assign(draft, 0, i); /* the compute device's claim comes first in this mode */
         else
             rest->sequence[rest->high++] = i;
@@ -272,17 +298,14 @@ static int pack(struct dt2_draft *draft, struct dt2_error *err)
     if (!mine)
         return dt2_fail_nomem(err);
     for (size_t i = 0; i < asked->count; i++)
-        if (draft->owner[i] == absorbing)
+        if (draft->owner[i] == absorbing && dt2_placed(asked, i) == DT2_NONE)
             mine[count++] = i;
     qsort_r(mine, count, sizeof *mine, larger_first, (void *)(uintptr_t)asked->blocks);
     for (size_t i = 0; i < count; i++) {
         size_t to = gap_for(draft, absorbing, mine[i]);
         if (to == DT2_NONE)
             continue;
-        struct dt2_target *from = &draft->targets[absorbing];
-        from->bytes -= asked->blocks[mine[i]].bytes;
-        from->cost -= dt2_block_cost(&asked->blocks[mine[i]], device_of(draft, from));
-        from->blocks--;
+        take_back(draft, mine[i]);
         assign(draft, to, mine[i]);
     }
     return 0;

@@ -19,11 +19,13 @@ static bool streams(const struct dt2_asked *asked, size_t device)
     return device != asked->compute && !(host_compute && dt2_device_is_host(&asked->devices->devices[device]));
 }
 
-/* Twice the largest block that streams: one computes while the next arrives. */
+/* Twice the largest block that streams: one computes while the next arrives. Nothing, where the caller computes where blocks lie. */
 static uint64_t window_bytes(const struct dt2_draft *draft)
 {
     const struct dt2_asked *asked = draft->asked;
     uint64_t largest = 0, twice;
+    if (asked->request->resident)
+        return 0;
     for (size_t i = 0; i < asked->count; i++)
         if (streams(asked, draft->targets[draft->owner[i]].device))
             largest = dt2_max(largest, dt2_block_cost(&asked->blocks[i], &asked->devices->devices[asked->compute]));
@@ -76,6 +78,16 @@ static int check_allocations(const struct dt2_draft *draft, struct dt2_error *er
     return 0;
 }
 
+int dt2_draft_charge(struct dt2_draft *draft, struct dt2_capacity *capacity, struct dt2_error *err)
+{
+    int rc = check_allocations(draft, err);
+    if (rc < 0)
+        return rc;
+    draft->window = window_bytes(draft);
+    charge(draft, capacity);
+    return 0;
+}
+
 int dt2_draft_make(const struct dt2_asked *asked, uint64_t virtual_vram_bytes, struct dt2_capacity *capacity,
                    struct dt2_notes *notes, struct dt2_draft *draft, struct dt2_error *err)
 {
@@ -84,14 +96,10 @@ int dt2_draft_make(const struct dt2_asked *asked, uint64_t virtual_vram_bytes, s
     if (rc == 0)
         rc = dt2_draft_place(draft, err);
     if (rc == 0)
-        rc = check_allocations(draft, err);
-    if (rc < 0) {
+        rc = dt2_draft_charge(draft, capacity, err);
+    if (rc < 0)
         dt2_draft_clear(draft);
-        return rc;
-    }
-    draft->window = window_bytes(draft);
-    charge(draft, capacity);
-    return 0;
+    return rc;
 }
 
 /* -- notes ------------------------------------------------------------------------------------------------ */
@@ -184,6 +192,7 @@ static int plan_fill(const struct dt2_draft *draft, const struct dt2_capacity *c
     plan->share_count = draft->target_count;
     plan->model_bytes = asked->model_bytes;
     plan->window_bytes = draft->window;
+    plan->resident = asked->request->resident;
     plan->compute_left_bytes = dt2_capacity_left(capacity, asked->compute);
     plan->shares = dt2_alloc(draft->target_count, sizeof *plan->shares);
     plan->blocks = dt2_alloc(asked->count, sizeof *plan->blocks);
@@ -206,20 +215,15 @@ static int plan_fill(const struct dt2_draft *draft, const struct dt2_capacity *c
     if (!good)
         return dt2_fail_nomem(err);
     list_blocks(draft, plan);
-    return 0;
+    return dt2_plan_keep_request(plan, asked->request, err);
 }
 
-static int plan_finish(struct dt2_draft *draft, struct dt2_asked *asked, struct dt2_plan **plan, struct dt2_error *err)
+int dt2_plan_finish(const struct dt2_draft *draft, struct dt2_asked *asked, struct dt2_plan **plan, struct dt2_error *err)
 {
-    int rc = note_shares(draft, &asked->notes, err);
-    if (rc == 0)
-        rc = note_budgets(&asked->capacity, &asked->notes, err);
-    if (rc < 0)
-        return rc;
     struct dt2_plan *made = dt2_alloc(1, sizeof *made);
     if (!made)
         return dt2_fail_nomem(err);
-    rc = plan_fill(draft, &asked->capacity, made, err);
+    int rc = plan_fill(draft, &asked->capacity, made, err);
     if (rc < 0) {
         dt2_plan_free(made);
         return rc;
@@ -230,7 +234,16 @@ static int plan_finish(struct dt2_draft *draft, struct dt2_asked *asked, struct 
     return 0;
 }
 
-static void measure_shortage(const struct dt2_capacity *capacity, struct dt2_shortage *shortage)
+static int finish_with_notes(const struct dt2_draft *draft, struct dt2_asked *asked, struct dt2_plan **plan,
+                             struct dt2_error *err)
+{
+    int rc = note_shares(draft, &asked->notes, err);
+    if (rc == 0)
+        rc = note_budgets(&asked->capacity, &asked->notes, err);
+    return rc == 0 ? dt2_plan_finish(draft, asked, plan, err) : rc;
+}
+
+void dt2_shortage_of(const struct dt2_capacity *capacity, struct dt2_shortage *shortage)
 {
     size_t index = dt2_capacity_short(capacity);
     if (index == capacity->count)
@@ -254,8 +267,8 @@ int dt2_plan_decide(const struct dt2_devices *devices, const struct dt2_block *b
         return rc;
     rc = dt2_draft_make(&asked, asked.virtual_vram_bytes, &asked.capacity, &asked.notes, &draft, err);
     if (rc == 0) {
-        measure_shortage(&asked.capacity, shortage);
-        rc = shortage->bytes ? dt2_draft_refuse(&draft, &asked.capacity, err) : plan_finish(&draft, &asked, plan, err);
+        dt2_shortage_of(&asked.capacity, shortage);
+        rc = shortage->bytes ? dt2_draft_refuse(&draft, &asked.capacity, err) : finish_with_notes(&draft, &asked, plan, err);
         dt2_draft_clear(&draft);
     }
     dt2_asked_clear(&asked);
@@ -286,6 +299,7 @@ void dt2_plan_free(struct dt2_plan *plan)
     dt2_release(plan->charges);
     dt2_release(plan->compute_device);
     dt2_release(plan->request_json);
+    dt2_plan_forget_request(plan);
     dt2_notes_clear(&plan->notes);
     dt2_release(plan);
 }

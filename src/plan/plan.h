@@ -14,12 +14,18 @@ struct dt2_plan {
     struct dt2_kept_blocks kept; /* what was placed */
     uint64_t model_bytes;
     uint64_t window_bytes;
+    bool resident; /* there is no window: its blocks are used where they lie */
     uint64_t compute_left_bytes; /* what the plan leaves of the compute device's budgets; DT2_UNKNOWN: no limit is known */
     char *compute_device;
     struct dt2_notes notes;
     struct dt2_charge *charges; /* by budget, 0 left out */
     size_t charge_count;
     char *request_json;
+    struct dt2_limit *reserves; /* of the request, with names of their own */
+    size_t reserve_count;
+    struct dt2_limit *budgets;
+    size_t budget_count;
+    bool eject_models;
 };
 
 /* What the plan takes of one budget. */
@@ -38,6 +44,27 @@ struct dt2_shortage {
 int dt2_plan_decide(const struct dt2_devices *devices, const struct dt2_block *blocks, size_t count,
                     const struct dt2_request *request, struct dt2_plan **plan, struct dt2_shortage *shortage,
                     struct dt2_error *err);
+
+/* How the note begins that names the models which a load ejects. */
+#define DT2_NOTE_EJECTED "ejected first: "
+
+/* The plan of a draft that fits; it takes asked's notes. */
+int dt2_plan_finish(const struct dt2_draft *draft, struct dt2_asked *asked, struct dt2_plan **plan, struct dt2_error *err);
+/* The budget that is short in a capacity that was charged, if one is. */
+void dt2_shortage_of(const struct dt2_capacity *capacity, struct dt2_shortage *shortage);
+
+/* What of a request counts when its plan is applied later. */
+int dt2_plan_keep_request(struct dt2_plan *plan, const struct dt2_request *request, struct dt2_error *err);
+void dt2_plan_forget_request(struct dt2_plan *plan);
+/* The request with which a plan is budgeted afresh; its lists are the plan's. */
+struct dt2_request dt2_plan_request(const struct dt2_plan *plan);
+/*
+ * The same shares on `devices` as they are now: what they cost there, and whether the budgets hold it. `blocks` are those of the
+ * plan. Errors: DT2_EUSAGE for other blocks; DT2_ENOENT for a device that is not there; DT2_ENOFIT.
+ */
+int dt2_plan_again(const struct dt2_devices *devices, const struct dt2_block *blocks, size_t count,
+                   const struct dt2_plan *plan, const struct dt2_request *request, struct dt2_plan **again,
+                   struct dt2_shortage *shortage, struct dt2_error *err);
 
 /* A request as this version has it, with defaults for all that `given` (NULL is fine) does not say. Errors: DT2_EUSAGE. */
 int dt2_request_read(const struct dt2_request *given, struct dt2_request *request, struct dt2_error *err);

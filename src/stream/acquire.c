@@ -209,10 +209,13 @@ int dt2_session_acquire(struct dt2_session *session, size_t block, unsigned flag
 static int check_tensor(const struct dt2_session *session, size_t tensor, struct dt2_error *err)
 {
     const struct dt2_model *model = session->model;
-    if (tensor < model->table.count)
-        return 0;
-    return dt2_fail(err, DT2_EUSAGE, "model %s has %zu tensors; there is no index %zu", model->name, model->table.count,
-                    tensor);
+    if (tensor >= model->table.count)
+        return dt2_fail(err, DT2_EUSAGE, "model %s has %zu tensors; there is no index %zu", model->name,
+                        model->table.count, tensor);
+    if (model->owners[tensor] == SIZE_MAX)
+        return dt2_fail(err, DT2_EUSAGE, "tensor %s of model %s is in no block, and was not loaded",
+                        model->table.tensors[tensor].name, model->name);
+    return 0;
 }
 
 int dt2_session_acquire_tensor(struct dt2_session *session, size_t tensor, unsigned flags, struct dt2_error *err)

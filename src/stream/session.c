@@ -103,6 +103,13 @@ static void destroy(struct dt2_session *session)
     dt2_release(session);
 }
 
+static int refuse_resident(const struct dt2_model *model, struct dt2_error *err)
+{
+    return dt2_fail(err, DT2_EUSAGE,
+                    "model %s was loaded to be used where its blocks lie (request.resident): no window was planned for it",
+                    model->name);
+}
+
 int dt2_session_open(struct dt2_model *model, const struct dt2_session_options *options, struct dt2_session **session,
                      struct dt2_error *err)
 {
@@ -117,7 +124,7 @@ int dt2_session_open(struct dt2_model *model, const struct dt2_session_options *
     struct dt2_session *made = dt2_alloc(1, sizeof *made);
     if (!made)
         return dt2_fail_nomem(err);
-    int rc = dt2_model_borrow(model, err);
+    int rc = model->plan->resident ? refuse_resident(model, err) : dt2_model_borrow(model, err);
     if (rc < 0) {
         dt2_release(made);
         return rc;

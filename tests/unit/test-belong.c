@@ -3,6 +3,8 @@
  * Every public function that takes two objects checks that they belong together, and says so before it touches anything:
  *
  *   dt2_model_load            file, blocks
+ *   dt2_model_load_plan       file, blocks, plan
+ *   dt2_blocks_cut            blocks, file
  *   dt2_plan_check, _json     plan, file
  *   dt2_session_verify        session, file
  *   dt2_tensor_dlpack         model, session
@@ -131,6 +133,20 @@ static void test_plan(struct source *large, struct source *small)
     is_int(dt2_model_plan(context, large->blocks, &request, &plan, &err), 0, "a plan");
     is_int(dt2_plan_check(plan, large->file, &err), 0, "is for its file");
     refused(dt2_plan_check(plan, small->file, &err), &err, small->path, "block block", "for another file");
+    struct dt2_model *model = NULL;
+    struct dt2_blocks *cut = NULL;
+    refused(dt2_model_load_plan(context, small->file, small->blocks, plan, NULL, &model, &err), &err, "its 20", "2 given",
+            "loading by the plan of other blocks");
+    refused(dt2_model_load_plan(context, small->file, large->blocks, plan, NULL, &model, &err), &err, large->path,
+            small->path, "loading another file by it");
+    refused(dt2_blocks_cut(large->blocks, small->file, "*=cpu", &cut, &err), &err, large->path, small->path,
+            "cutting blocks of another file");
+    ok(!model && !cut, "nothing comes of these");
+    is_int(dt2_model_load_plan(context, large->file, large->blocks, plan, NULL, &model, &err), 0, "its own loads");
+    if (model) {
+        is_str(dt2_model_device(model, 0), "cpu", "as the plan says");
+        unload(model);
+    }
     char *json = dt2_plan_json(plan, small->file);
     ok(json == NULL, "which is no part of its JSON");
     dt2_text_free(json);

@@ -249,6 +249,52 @@ static void test_lists(void)
     ok(plan == NULL, "no plan comes of it");
 }
 
+/* Blocks by name: exactly where they were sent, counted in quotas, with what is wrong told. */
+static void test_place(void)
+{
+    struct dt2_request request = DT2_REQUEST_INIT;
+    struct dt2_plan *plan;
+    struct dt2_error err = { 0 };
+    request.compute_device = "cuda:0";
+    request.expert_mode_allocations = "cuda:0,50%;cpu,*";
+    request.place = "control_model.middle_block.*=cuda:1; time_embed.*=cpu ;*zero_convs*=cpu";
+    is_int(plan_on(machine, &request, &plan, &err), 0, "a request with places%s%s", *err.text ? ": " : "", err.text);
+    if (!plan)
+        return;
+    bool there = true;
+    uint64_t bytes[3] = { 0 };
+    for (size_t i = 0; i < dt2_blocks_count(sd15); i++) {
+        const struct dt2_block *block = &dt2_blocks_array(sd15)[i];
+        const char *device = dt2_plan_share(plan, dt2_plan_block_share(plan, i))->device;
+        if (strncmp(block->name, "control_model.middle_block.", 27) == 0)
+            there &= strcmp(device, "cuda:1") == 0;
+        else if (strstr(block->name, "zero_convs"))
+            there &= strcmp(device, "cpu") == 0;
+        else
+            there &= strcmp(device, "cuda:1") != 0;
+        bytes[strcmp(device, "cuda:0") == 0 ? 0 : strcmp(device, "cuda:1") == 0 ? 1 : 2] += block->bytes;
+    }
+    ok(there, "every block is where a pattern sends it, and no other");
+    ok(bytes[1] > 0 && bytes[0] > 0 && bytes[0] <= 361279120, "a quota counts what was placed");
+    is_u64(bytes[0] + bytes[1] + bytes[2], 722558240, "all are placed");
+    ok(warns(plan, "no block or tensor is left for time_embed.*=cpu"), "a pattern that matches nothing is told");
+    dt2_plan_free(plan);
+    request.place = "a=cuda:0;b=cuda:9";
+    is_int(plan_on(machine, &request, &plan, &err), DT2_ENOENT, "an unknown device");
+    ok(strstr(err.text, "\n             ^"), "has a caret: %s", err.text);
+    request.place = "a=cuda:0;b";
+    is_int(plan_on(machine, &request, &plan, &err), DT2_EUSAGE, "a pattern without device");
+    ok(strstr(err.text, "place: '='"), "says what is missing");
+    request.place = "*middle_block.0.in_layers.0.weight=cuda:1";
+    is_int(plan_on(machine, &request, &plan, &err), DT2_EUSAGE, "one tensor of a block");
+    ok(strstr(err.text, "placed as one") && strstr(err.suggestion, "dt2_blocks_cut"), "is refused: %s", err.text);
+    request.place = NULL;
+    request.resident = true;
+    is_int(plan_on(machine, &request, &plan, &err), 0, "a request without window");
+    is_u64(dt2_plan_window_bytes(plan), 0, "charges none");
+    dt2_plan_free(plan);
+}
+
 /* What is suggested beside an expert string was planned: with the window, and what the driver takes once. */
 static void test_expert_hint(const char *expert, uint64_t bytes, bool any)
 {
@@ -423,6 +469,7 @@ int main(void)
     test_refusals();
     test_suggestion();
     test_lists();
+    test_place();
     test_expert_hint("cuda:0,500mb;cpu,*", 300 << 20, true);
     test_expert_hint("cuda:0,80%;cuda:1,20%", 200 << 20, true);
     test_expert_hint("cuda:0,*", 100 << 20, true);

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A plan that was made, applied later: the same shares, budgeted afresh. */
+#include "base/alloc.h"
+#include "base/checked.h"
+#include "base/error.h"
+#include "plan/plan.h"
+#include <string.h>
+
+/* -- the request that it came from -------------------------------------------------------------------------------- */
+
+static int keep_limits(const struct dt2_limit *from, size_t count, struct dt2_limit **kept, size_t *kept_count)
+{
+    struct dt2_limit *made = *kept = dt2_alloc(count, sizeof *made);
+    if (!made)
+        return DT2_ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        made[i] = (struct dt2_limit){ dt2_strdup(from[i].name), from[i].bytes };
+        if (!made[i].name)
+            return DT2_ENOMEM;
+        ++*kept_count;
+    }
+    return 0;
+}
+
+int dt2_plan_keep_request(struct dt2_plan *plan, const struct dt2_request *request, struct dt2_error *err)
+{
+    plan->eject_models = request->eject_models;
+    if (keep_limits(request->reserves, request->reserve_count, &plan->reserves, &plan->reserve_count) < 0 ||
+        keep_limits(request->budgets, request->budget_count, &plan->budgets, &plan->budget_count) < 0)
+        return dt2_fail_nomem(err);
+    return 0;
+}
+
+void dt2_plan_forget_request(struct dt2_plan *plan)
+{
+    for (size_t i = 0; i < plan->reserve_count; i++)
+        dt2_release((void *)(uintptr_t)plan->reserves[i].name);
+    for (size_t i = 0; i < plan->budget_count; i++)
+        dt2_release((void *)(uintptr_t)plan->budgets[i].name);
+    dt2_release(plan->reserves);
+    dt2_release(plan->budgets);
+}
+
+struct dt2_request dt2_plan_request(const struct dt2_plan *plan)
+{
+    struct dt2_request request = DT2_REQUEST_INIT;
+    request.compute_device = plan->compute_device;
+    request.eject_models = plan->eject_models;
+    request.reserves = plan->reserves;
+    request.reserve_count = plan->reserve_count;
+    request.budgets = plan->budgets;
+    request.budget_count = plan->budget_count;
+    request.resident = plan->resident;
+    return request;
+}
+
+/* -- the same shares ------------------------------------------------------------------------------------------------ */
+
+static int check_blocks(const struct dt2_plan *plan, const struct dt2_block *blocks, size_t count, struct dt2_error *err)
+{
+    size_t i = 0;
+    while (i < count && i < plan->kept.count && dt2_block_equal(&blocks[i], &plan->kept.blocks[i]))
+        i++;
+    if (i == count && i == plan->kept.count)
+        return 0;
+    return dt2_fail(err, DT2_EUSAGE,
+                    "the plan was made for other blocks: of its %zu the one at %zu is %s, of the %zu given it is %s",
+                    plan->kept.count, i, i < plan->kept.count ? plan->kept.blocks[i].name : "none", count,
+                    i < count ? blocks[i].name : "none");
+}
+
+/* Targets and owners as the plan has its shares. */
+static int draw(const struct dt2_plan *plan, struct dt2_draft *draft, struct dt2_error *err)
+{
+    const struct dt2_asked *asked = draft->asked;
+    draft->targets = dt2_alloc(plan->share_count, sizeof *draft->targets);
+    draft->owner = dt2_alloc(asked->count, sizeof *draft->owner);
+    if (!draft->targets || !draft->owner)
+        return dt2_fail_nomem(err);
+    for (size_t i = 0; i < plan->share_count; i++) {
+        const struct dt2_share *share = &plan->shares[i];
+        struct dt2_target *target = &draft->targets[draft->target_count++];
+        *target = (struct dt2_target){ .quota = share->quota_bytes, .limit = DT2_UNKNOWN, .absorbs = share->absorbs };
+        target->wildcard = share->quota_bytes == DT2_UNKNOWN;
+        int rc = dt2_devices_find(asked->devices, share->device, &target->device, err);
+        if (rc < 0)
+            return dt2_fail_prefix(err, rc, "the plan cannot be applied: ");
+        for (size_t j = 0; j < share->block_count; j++) {
+            const struct dt2_block *block = &asked->blocks[share->blocks[j]];
+            draft->owner[share->blocks[j]] = i;
+            target->bytes += block->bytes;
+            if (dt2_add_overflows(target->cost, dt2_block_cost(block, &asked->devices->devices[target->device]),
+                                  &target->cost))
+                target->cost = UINT64_MAX;
+            target->blocks++;
+        }
+    }
+    return 0;
+}
+
+/* But whom it would eject is decided anew. */
+static int copy_notes(const struct dt2_notes *from, struct dt2_notes *to, struct dt2_error *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < from->count; i++)
+        if (strncmp(from->items[i], DT2_NOTE_EJECTED, strlen(DT2_NOTE_EJECTED)) != 0)
+            rc = dt2_notes_add(to, err, "%s", from->items[i]);
+    return rc;
+}
+
+int dt2_plan_again(const struct dt2_devices *devices, const struct dt2_block *blocks, size_t count,
+                   const struct dt2_plan *plan, const struct dt2_request *request, struct dt2_plan **again,
+                   struct dt2_shortage *shortage, struct dt2_error *err)
+{
+    struct dt2_asked asked;
+    *shortage = (struct dt2_shortage){ .bytes = 0 };
+    int rc = check_blocks(plan, blocks, count, err);
+    if (rc == 0)
+        rc = dt2_asked_make(devices, blocks, count, request, &asked, err);
+    if (rc < 0)
+        return rc;
+    struct dt2_draft draft = { .asked = &asked };
+    rc = draw(plan, &draft, err);
+    if (rc == 0)
+        rc = dt2_draft_charge(&draft, &asked.capacity, err);
+    if (rc == 0)
+        dt2_shortage_of(&asked.capacity, shortage);
+    if (shortage->bytes)
+        rc = dt2_capacity_refuse(&asked.capacity, err);
+    dt2_notes_clear(&asked.notes);
+    if (rc == 0)
+        rc = copy_notes(&plan->notes, &asked.notes, err);
+    if (rc == 0)
+        rc = dt2_plan_finish(&draft, &asked, again, err);
+    dt2_draft_clear(&draft);
+    dt2_asked_clear(&asked);
+    return rc;
+}
