@@ -92,7 +92,8 @@ enum dt2_acquire_flag {
  * copies are queued. Without one: the bytes are there on return. `flags` are enum dt2_acquire_flag, or 0.
  *
  * Errors: DT2_EUSAGE for a wrong index or other flags; DT2_EBUSY when the blocks that are held leave no room in the window for this one (a
- * window of twice the largest block always has room for one beside the one that is held), and when the session is parked;
+ * window of twice the largest block always has room for one beside the one that is held), when the session is parked, and
+ * when the stream captures a graph: its kernels would read the window again when something else lies there;
  * DT2_EFAILED from a driver: the session stays usable, and a later acquire tries again. With a stream a copy may also fail
  * after this has returned: the readers have read nothing of worth then, which the next release or acquire of the block says.
  */
@@ -100,7 +101,8 @@ DT2_PUBLIC int dt2_session_acquire(struct dt2_session *session, size_t block, un
 
 /*
  * Gives a block back. With a stream: its bytes stay until all that is queued on the stream by now has run. Without one: the
- * caller has finished reading. Errors: DT2_EUSAGE for a wrong index, or a streamed block that nobody holds; DT2_EFAILED from
+ * caller has finished reading. Errors: DT2_EUSAGE for a wrong index, or a streamed block that nobody holds; DT2_EBUSY while the stream
+ * captures a graph: the block stays held, and is to be released after the capture; DT2_EFAILED from
  * the driver, also when the bytes never arrived: the block has gone back all the same.
  */
 DT2_PUBLIC int dt2_session_release(struct dt2_session *session, size_t block, struct dt2_error *err);
@@ -120,7 +122,8 @@ DT2_PUBLIC int dt2_session_native(struct dt2_session *session, size_t tensor, st
 
 /*
  * Goes on with another stream of the caller's: releases from now on count on it, after all that was queued on the
- * former one. Only for a session that was opened with a stream. Errors: DT2_EUSAGE; DT2_EFAILED from the driver.
+ * former one. Only for a session that was opened with a stream. Errors: DT2_EUSAGE; DT2_EBUSY while either captures a graph;
+ * DT2_EFAILED from the driver: it goes on with the former one.
  */
 DT2_PUBLIC int dt2_session_use_stream(struct dt2_session *session, void *stream, struct dt2_error *err);
 

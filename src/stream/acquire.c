@@ -40,7 +40,7 @@ static int check_arrival(struct dt2_session *session, size_t index, bool *there,
     struct dt2_unit *unit = &session->units.units[index];
     struct dt2_backend_error failure = { 0 };
     *there = true;
-    if (!unit->arrival)
+    if (unit->there || !unit->arrival)
         return 0;
     if (o->backend->event_query(o->driver, unit->arrival, there, &failure) < 0) {
         if (unit->holders == 0)
@@ -49,23 +49,24 @@ static int check_arrival(struct dt2_session *session, size_t index, bool *there,
         pthread_cond_signal(&session->work);
         return dt2_fail_driver(err, o->name, &failure);
     }
-    if (*there) {
-        o->backend->event_free(o->driver, unit->arrival, NULL);
-        unit->arrival = 0;
-    }
+    unit->there = *there;
     return 0;
 }
 
-/* Makes the caller's stream wait for the unit's bytes; *there says whether they are there already. */
+/*
+ * Makes the caller's stream wait for the unit's bytes; *there says whether they are there already. The stream waits even then:
+ * that the host has asked is no point of synchronisation for what runs on the device (clGetEventInfo says so in the
+ * specification of OpenCL, and with HIP caches are made valid where a queue waits). A stream that captures refuses to.
+ */
 static int follow_arrival(struct dt2_session *session, size_t index, bool *there, struct dt2_error *err)
 {
     const struct dt2_opened *o = session->compute;
     struct dt2_backend_error failure = { 0 };
     int rc = check_arrival(session, index, there, err);
-    if (rc < 0 || *there)
+    dt2_handle arrival = session->units.units[index].arrival;
+    if (rc < 0 || !arrival)
         return rc;
-    int status = o->backend->queue_wait_event(o->driver, dt2_session_queue(session),
-                                              session->units.units[index].arrival, &failure);
+    int status = o->backend->queue_wait_event(o->driver, dt2_session_queue(session), arrival, &failure);
     return status < 0 ? dt2_fail_driver(err, o->name, &failure) : 0;
 }
 
@@ -92,9 +93,17 @@ static int acquire_unit(struct dt2_session *session, size_t index, struct dt2_er
     return 0;
 }
 
+/* Takes back a hold of one who has read nothing. */
+static void unhold(struct dt2_session *session, size_t index)
+{
+    if (--session->units.units[index].holders == 0 && !dt2_session_queue(session))
+        dt2_window_done(&session->places, index);
+}
+
 /*
  * The readers of the unit are those that are queued by now. When that cannot be said, the host waits for them. The last
- * chance to say that what they read never arrived.
+ * chance to say that what they read never arrived. On a stream that captures a graph nothing is queued that the copies could
+ * wait for: the unit stays held.
  */
 static int release_unit(struct dt2_session *session, size_t index, struct dt2_error *err)
 {
@@ -102,25 +111,37 @@ static int release_unit(struct dt2_session *session, size_t index, struct dt2_er
     struct dt2_unit *unit = &session->units.units[index];
     struct dt2_backend_error failure = { 0 };
     dt2_handle queue = dt2_session_queue(session), reader;
-    int status = 0;
+    bool there;
     if (unit->holders == 0)
         return dt2_fail(err, DT2_EUSAGE, "block %s is not held", session->model->blocks.blocks[unit->block].name);
-    if (--unit->holders > 0)
-        return 0;
-    if (!queue) {
-        dt2_window_done(&session->places, index);
+    if (unit->holders > 1 || !queue) {
+        unhold(session, index);
         return 0;
     }
-    status = o->backend->event_record(o->driver, queue, &reader, &failure);
-    if (status < 0)
-        status = o->backend->queue_wait(o->driver, queue, &failure);
-    else {
+    int status = o->backend->event_record(o->driver, queue, &reader, &failure);
+    if (status == DT2_BACKEND_CAPTURING)
+        return dt2_fail_driver(err, o->name, &failure);
+    unit->holders = 0;
+    if (status < 0 && o->backend->queue_wait(o->driver, queue, &failure) < 0)
+        return dt2_fail_driver(err, o->name, &failure);
+    if (status == 0) {
         if (unit->reader)
             o->backend->event_free(o->driver, unit->reader, NULL);
         unit->reader = reader;
+        unit->turn = ++session->turns;
     }
-    bool there;
-    return status < 0 ? dt2_fail_driver(err, o->name, &failure) : check_arrival(session, index, &there, err);
+    return check_arrival(session, index, &there, err);
+}
+
+void dt2_session_pay(struct dt2_session *session)
+{
+    for (size_t i = 0; session->owed && i < session->units.count; i++) {
+        struct dt2_unit *unit = &session->units.units[i];
+        while (unit->owed && (release_unit(session, i, NULL) == 0 || unit->holders < unit->owed)) {
+            unit->owed--;
+            session->owed--;
+        }
+    }
 }
 
 static int check_block(const struct dt2_session *session, size_t block, struct dt2_error *err)
@@ -168,9 +189,12 @@ int dt2_session_release(struct dt2_session *session, size_t block, struct dt2_er
     DT2_KEEP_ERRNO;
     int rc = 0;
     pthread_mutex_lock(&session->lock);
-    for (size_t i = first; i < end; i++) {
+    dt2_session_pay(session);
+    for (size_t i = first; i < end && rc != DT2_EBUSY; i++) {
         int failed = release_unit(session, units->lists[i], rc < 0 ? NULL : err);
-        rc = rc < 0 ? rc : failed;
+        rc = rc < 0 && failed != DT2_EBUSY ? rc : failed;
+        for (size_t j = first; failed == DT2_EBUSY && j < i; j++) /* a stream that captures: all or none */
+            session->units.units[units->lists[j]].holders++;
     }
     dt2_prefetch_wake(session);
     pthread_mutex_unlock(&session->lock);
@@ -190,19 +214,22 @@ int dt2_session_acquire(struct dt2_session *session, size_t block, unsigned flag
     DT2_KEEP_ERRNO;
     int rc = 0;
     pthread_mutex_lock(&session->lock);
+    dt2_session_pay(session);
     while (rc == 0 && i < end) {
         rc = acquire_unit(session, units->lists[i], err);
         i += rc == 0;
     }
-    while (rc < 0 && i > first)
-        release_unit(session, units->lists[--i], NULL);
     dt2_prefetch_wake(session);
     pthread_mutex_unlock(&session->lock);
-    if (rc == 0 && (flags & DT2_ACQUIRE_HOST)) {
+    if (rc == 0 && (flags & DT2_ACQUIRE_HOST))
         rc = wait_for_stream(session, block, err);
-        if (rc < 0)
-            dt2_session_release(session, block, NULL);
-    }
+    if (rc == 0)
+        return 0;
+    pthread_mutex_lock(&session->lock);
+    while (i > first)
+        unhold(session, units->lists[--i]);
+    dt2_prefetch_wake(session);
+    pthread_mutex_unlock(&session->lock);
     return rc;
 }
 
@@ -251,8 +278,11 @@ int dt2_session_hold(struct dt2_session *session, size_t tensor, struct dt2_sess
 
 void dt2_session_let_go(struct dt2_session *session, size_t tensor)
 {
+    size_t index = session->units.of_tensor[session->model->table.same_as[tensor]];
     pthread_mutex_lock(&session->lock);
-    release_unit(session, session->units.of_tensor[session->model->table.same_as[tensor]], NULL);
+    session->units.units[index].owed++;
+    session->owed++;
+    dt2_session_pay(session);
     dt2_prefetch_wake(session);
     pthread_mutex_unlock(&session->lock);
 }

@@ -5,6 +5,8 @@
 #include "model/model.h"
 #include "stream/prefetch.h"
 
+#define PART_LEAST ((uint64_t)1 << 20) /* about as long on a fast link as it takes to queue a copy and an event */
+
 /* What must stay: what is read, waited for or on its way; and, while fetching ahead, what was fetched for later. */
 static bool keep_needed(void *data, size_t unit)
 {
@@ -29,6 +31,7 @@ void dt2_prefetch_forget(struct dt2_session *session, struct dt2_unit *unit)
     dt2_prefetch_free_event(session, &unit->arrival);
     dt2_prefetch_free_event(session, &unit->reader);
     unit->state = DT2_UNIT_ABSENT;
+    unit->there = false;
 }
 
 void dt2_prefetch_rewind(struct dt2_session *session)
@@ -39,7 +42,7 @@ void dt2_prefetch_rewind(struct dt2_session *session)
 }
 
 /* Puts a part among those that can be written, the first first. */
-static void add_part(struct dt2_prefetch *prefetch, struct dt2_part part)
+static void sort_in(struct dt2_prefetch *prefetch, struct dt2_part part)
 {
     size_t at = prefetch->part_count++;
     for (; at > 0 && prefetch->parts[at - 1].until > part.until; at--)
@@ -47,27 +50,63 @@ static void add_part(struct dt2_prefetch *prefetch, struct dt2_part part)
     prefetch->parts[at] = part;
 }
 
-/* Divides the place of a unit into parts, by the units that lie there: their readers come to be of the parts. */
+/*
+ * Makes one part of two that lie beside each other, when both wait for the same, or when the one that could be written first is
+ * so small that a copy of its own would cost more than waiting. The later reader comes after the other, whose event says
+ * nothing more then.
+ */
+static bool merge(const struct dt2_session *session, struct dt2_part *part, struct dt2_part next)
+{
+    struct dt2_part *early = part->turn < next.turn ? part : &next, *late = early == part ? &next : part;
+    if (early->turn != late->turn && early->bytes >= PART_LEAST)
+        return false;
+    dt2_prefetch_free_event(session, &early->reader);
+    *part = (struct dt2_part){ part->offset, part->bytes + next.bytes, late->reader, late->turn,
+                               dt2_max(part->until, next.until) };
+    return true;
+}
+
+/* The reader of what lies there comes to be of the part, unless copies wait for it already. */
+static struct dt2_part part_of(struct dt2_session *session, struct dt2_unit *former, uint64_t offset, uint64_t bytes,
+                               uint64_t until)
+{
+    struct dt2_part part = { .offset = offset, .bytes = bytes };
+    if (former->turn <= session->prefetch.followed)
+        dt2_prefetch_free_event(session, &former->reader);
+    if (former->reader) {
+        part.reader = former->reader;
+        part.turn = former->turn;
+        part.until = until;
+    }
+    former->reader = 0;
+    return part;
+}
+
+/* Divides the place of a unit into parts, by the units that lie there. */
 static void divide(struct dt2_session *session, uint64_t offset, uint64_t bytes)
 {
     struct dt2_prefetch *prefetch = &session->prefetch;
     uint64_t at = offset, end = offset + bytes;
     size_t first, count = dt2_window_overlapped(&session->places, offset, bytes, &first);
+    struct dt2_part last = { 0 };
     prefetch->part_count = prefetch->part = prefetch->waited = 0;
-    for (size_t i = first; i < first + count; i++) {
-        const struct dt2_tenant *tenant = &session->places.tenants[i];
-        struct dt2_unit *former = &session->units.units[tenant->unit];
-        if (tenant->offset > at) {
-            add_part(prefetch, (struct dt2_part){ .offset = at - offset, .bytes = tenant->offset - at });
-            at = tenant->offset;
+    for (size_t i = first; at < end; i++) {
+        const struct dt2_tenant *tenant = i < first + count ? &session->places.tenants[i] : NULL;
+        struct dt2_part part = { .offset = at - offset, .bytes = (tenant ? tenant->offset : end) - at };
+        if (tenant && tenant->offset <= at)
+            part = part_of(session, &session->units.units[tenant->unit], at - offset,
+                           dt2_min(tenant->offset + tenant->bytes, end) - at, tenant->until);
+        else if (tenant)
+            i--; /* its turn comes behind the gap before it */
+        at += part.bytes;
+        if (last.bytes == 0)
+            last = part;
+        else if (!merge(session, &last, part)) {
+            sort_in(prefetch, last);
+            last = part;
         }
-        uint64_t stop = dt2_min(tenant->offset + tenant->bytes, end);
-        add_part(prefetch, (struct dt2_part){ at - offset, stop - at, former->reader, former->reader ? tenant->until : 0 });
-        former->reader = 0;
-        at = stop;
     }
-    if (at < end)
-        add_part(prefetch, (struct dt2_part){ .offset = at - offset, .bytes = end - at });
+    sort_in(prefetch, last);
     prefetch->at = prefetch->parts[0].offset;
 }
 
@@ -77,10 +116,12 @@ int dt2_prefetch_wait_for_readers(struct dt2_session *session, size_t end, struc
     struct dt2_prefetch *prefetch = &session->prefetch;
     struct dt2_backend_error failure = { 0 };
     for (; prefetch->waited < end; prefetch->waited++) {
-        dt2_handle *reader = &prefetch->parts[prefetch->waited].reader;
-        if (*reader && o->backend->queue_wait_event(o->driver, prefetch->ring.queue, *reader, &failure) < 0)
+        struct dt2_part *part = &prefetch->parts[prefetch->waited];
+        bool follows = part->turn <= prefetch->followed;
+        if (!follows && o->backend->queue_wait_event(o->driver, prefetch->ring.queue, part->reader, &failure) < 0)
             return dt2_fail_driver(err, o->name, &failure);
-        dt2_prefetch_free_event(session, reader);
+        prefetch->followed = dt2_max(prefetch->followed, part->turn);
+        dt2_prefetch_free_event(session, &part->reader);
     }
     return 0;
 }

@@ -145,6 +145,7 @@ int dt2_session_open(struct dt2_model *model, const struct dt2_session_options *
 /* Whether a streamed block is held, or waited for, in words. The lock is held. */
 static int check_idle(struct dt2_session *session, const char *what, struct dt2_error *err)
 {
+    dt2_session_pay(session);
     for (size_t i = 0; i < session->units.count; i++) {
         const struct dt2_unit *unit = &session->units.units[i];
         if (unit->holders || unit->waiters)
@@ -184,6 +185,7 @@ int dt2_session_use_stream(struct dt2_session *session, void *stream, struct dt2
         return dt2_fail(err, DT2_EUSAGE, "the session was opened without a stream");
     pthread_mutex_lock(&session->lock);
     dt2_handle former = dt2_session_queue(session);
+    void *native = session->streams[0].native;
     int rc = adopt_stream(session, stream, err), status = 0;
     if (rc == 0 && dt2_session_queue(session) != former) { /* what counts on the new one counts on the former too */
         status = o->backend->event_record(o->driver, former, &event, &failure);
@@ -192,6 +194,8 @@ int dt2_session_use_stream(struct dt2_session *session, void *stream, struct dt2
         if (event)
             o->backend->event_free(o->driver, event, NULL);
     }
+    if (status < 0) /* it goes on with the former, which is known */
+        adopt_stream(session, native, NULL);
     pthread_mutex_unlock(&session->lock);
     return status < 0 ? dt2_fail_driver(err, o->name, &failure) : rc;
 }

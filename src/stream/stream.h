@@ -47,10 +47,13 @@ struct dt2_unit {
 
     enum dt2_unit_state state;
     uint64_t offset;    /* in the window */
-    dt2_handle arrival; /* on the queue of copies; 0: the bytes are there */
+    dt2_handle arrival; /* on the queue of copies; 0: the host has waited for it, or wrote the bytes itself */
+    bool there;         /* the arrival is known to be over */
     dt2_handle reader;  /* on the caller's stream: the last one that read it; 0: none */
+    uint64_t turn;      /* of that reader: each comes after all with a lower one, since streams follow one another */
     size_t holders;
     size_t waiters;
+    size_t owed; /* of the holders, those that were let go while the stream captured a graph */
     bool wanted; /* fetched ahead, and not acquired since */
     bool asked;  /* somebody waits for it, and it is in the list of those asked for */
     unsigned failures;
@@ -122,6 +125,7 @@ struct dt2_part {
     uint64_t offset; /* in the unit */
     uint64_t bytes;
     dt2_handle reader; /* of the unit that lay there, to be waited for; 0: none, or no more */
+    uint64_t turn;     /* of that reader */
     uint64_t until;    /* when that has been read, on the clock of the window */
 };
 
@@ -146,6 +150,7 @@ struct dt2_prefetch {
     size_t part;   /* the one whose pieces are being sent */
     uint64_t at;   /* in the unit: what comes next of that part */
     size_t waited; /* parts whose readers the queue of copies waits for */
+    uint64_t followed; /* the queue of copies waits for all readers up to this turn */
     struct dt2_flight flights[DT2_FLIGHTS_MOST]; /* the oldest first */
     size_t flight_count;
     size_t *landing; /* units whose arrival the host waits for, the oldest first */
@@ -172,6 +177,8 @@ struct dt2_session {
     struct dt2_stream *streams; /* of the caller; the last used first */
     size_t stream_count;
     size_t stream_capacity;
+    uint64_t turns; /* readers that were recorded */
+    size_t owed;    /* of all units */
     struct dt2_error failure; /* the last one of a unit */
     struct dt2_session_stats total;
     struct dt2_session_stats begin; /* `total` when this pass began */
@@ -199,6 +206,9 @@ void dt2_session_let_go(struct dt2_session *session, size_t tensor);
 
 /* The network has come to a unit: what was expected in between is not any more. The lock is held. */
 void dt2_session_reach(struct dt2_session *session, size_t index);
+
+/* Lets go again what could not be released, or held off, while a stream captured. The lock is held. */
+void dt2_session_pay(struct dt2_session *session);
 
 /* Takes window, staging, pinned memory, and starts the thread; on failure all is given back. */
 int dt2_prefetch_make(struct dt2_session *session, struct dt2_error *err);

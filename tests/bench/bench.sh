@@ -35,6 +35,10 @@ fi
 "$top_builddir/tests/bench/bench-stream" "$model" "$BENCH_ROUNDS"
 if [ -f "$top_builddir/.libs/dt2-cuda.so" ] && [ -f "$top_builddir/.libs/dt2-hip.so" ]; then
     export top_builddir
+    "$top_builddir/tests/support/mkmodel" "$top_srcdir/tests/data/layouts/control_v11p_sd15_canny_fp16.tsv" "$stem.calls"
+    sh "$top_srcdir/tests/sim/run" "$top_srcdir/tests/data/machines/links.sim" "$top_builddir/tests/bench/bench-calls" \
+        "$stem.calls" cuda:0 hip:0
+    rm -f "$stem.calls"
     for gbps in 0.5 1 2; do
         sed "s/^link_gbps = .*/link_gbps = $gbps/" "$top_srcdir/tests/data/machines/links.sim" >"$stem.sim"
         rounds=3 donor=

@@ -588,6 +588,120 @@ static void live_shaken(const char *which)
     unload(model);
 }
 
+/* -- streams that capture a graph */
+
+struct capture {
+    int (*begin)(void *, int);
+    int (*end)(void *, void **);
+};
+
+static void capture_begin(const struct capture *capture, void *stream)
+{
+    enum { GLOBAL = 0 };
+    runtime_must(capture->begin(stream, GLOBAL), "beginning a capture");
+}
+
+/* A capture that somebody disturbed would fail here. */
+static void capture_end(const struct capture *capture, void *stream)
+{
+    void *graph = NULL;
+    runtime_must(capture->end(stream, &graph), "a capture");
+}
+
+/* What is refused while the stream captures has changed nothing, and what is let go then is let go afterwards. */
+static void live_captured(const char *which)
+{
+    const char *const *place = places[atoi(which)];
+    bool hip = strncmp(place[0], "hip", 3) == 0;
+    struct dt2_model *model = load(place[0], place[1], false);
+    struct dt2_session_options options = DT2_SESSION_OPTIONS_INIT;
+    const char *library = hip ? "libamdhip64.so.5" : "libcudart.so.13";
+    struct capture capture;
+    struct user user;
+    struct dt2_error err;
+    struct {
+        char tensor[48];
+        void *manager;
+        void (*deleter)(void *self);
+    } *managed; /* DLPack's, without a version */
+    void *made;
+    size_t block = 0;
+    user_open(&user, model, TWO_STREAMS, &options);
+    RUNTIME_BIND(library, hip ? "hipStreamBeginCapture" : "cudaStreamBeginCapture", capture.begin);
+    RUNTIME_BIND(library, hip ? "hipStreamEndCapture" : "cudaStreamEndCapture", capture.end);
+    while (!dt2_session_streams(user.session, block))
+        block++;
+    size_t tensor = dt2_model_block(model, block)->tensors[0];
+    for (int i = 0; i < 3; i++) {
+        void *stream = stream_of(&user);
+        capture_begin(&capture, stream);
+        must(dt2_session_acquire(user.session, block, 0, &err) == DT2_EBUSY && strstr(err.text, "captures"), "%s", err.text);
+        must(dt2_session_use_stream(user.session, user.streams[(user.turn + 1) % 2], &err) == DT2_EBUSY, "%s", err.text);
+        capture_end(&capture, stream);
+        must(dt2_session_release(user.session, block, &err) == DT2_EUSAGE, "nothing is held");
+        must(dt2_session_acquire(user.session, block, 0, &err) == 0, "%s", err.text);
+        must(dt2_tensor_dlpack(model, user.session, tensor, DT2_DLPACK_UNVERSIONED, &made, &err) == 0, "%s", err.text);
+        managed = made;
+        read_block(&user, block);
+        capture_begin(&capture, stream);
+        must(dt2_session_release(user.session, block, &err) == 0, "the tensor is still held: %s", err.text);
+        must(dt2_session_acquire(user.session, block, 0, &err) == DT2_EBUSY, "%s", err.text);
+        managed->deleter(managed); /* nobody can be told that this is no time for it */
+        capture_end(&capture, stream);
+        must(dt2_session_acquire(user.session, block, 0, &err) == 0, "%s", err.text);
+        read_block(&user, block);
+        capture_begin(&capture, stream);
+        must(dt2_session_release(user.session, block, &err) == DT2_EBUSY && strstr(err.text, "captures"), "%s", err.text);
+        must(dt2_session_park(user.session, &err) == DT2_EBUSY, "%s", err.text);
+        capture_end(&capture, stream);
+        must(dt2_session_release(user.session, block, &err) == 0, "%s", err.text);
+        must(dt2_session_release(user.session, block, &err) == DT2_EUSAGE, "nothing is held any more");
+        change_stream(&user);
+        pass(&user, 1);
+    }
+    user_close(&user);
+    unload(model);
+}
+
+/* -- what a pass costs */
+
+/* Calls of the runtime in a pass are so many for a block, whatever lay in its place before. */
+static void live_counted(const char *which)
+{
+    static const char *const calls[] = { "MemcpyAsync", "EventRecord", "EventQuery", "StreamWaitEvent" };
+    static const uint64_t most[] = { 2, 2, 2, 2 }; /* for a block; copies: where pinned pieces end within some */
+    const char *const *place = places[atoi(which)];
+    const char *driver = strncmp(place[0], "hip", 3) == 0 ? "hip" : "cuda";
+    struct dt2_model *model = load(place[0], "cpu,*", false);
+    struct dt2_session_options options = DT2_SESSION_OPTIONS_INIT;
+    struct user user;
+    uint64_t before[DT2_COUNT(calls)];
+    char key[64];
+    options.host_memory = DT2_HOST_PINNED;
+    user_open(&user, model, OWN_STREAM, &options);
+    for (int i = 0; i < 3; i++) {
+        for (size_t j = 0; j < DT2_COUNT(calls); j++) {
+            snprintf(key, sizeof key, "calls.%s%s", driver, calls[j]);
+            before[j] = simulator_says(key);
+        }
+        for (size_t block = 0; block < dt2_model_block_count(model); block++) {
+            must(dt2_session_acquire(user.session, block, 0, NULL) == 0, "block %zu", block);
+            read_block(&user, block);
+            release(&user, block);
+        }
+        runtime_wait(&user.runtime, stream_of(&user));
+        for (size_t j = 0; i > 0 && j < DT2_COUNT(calls); j++) {
+            snprintf(key, sizeof key, "calls.%s%s", driver, calls[j]);
+            uint64_t made = simulator_says(key) - before[j];
+            must(made <= most[j] * user.info.streamed_blocks, "%" PRIu64 " of %s for %zu blocks", made, key,
+                 user.info.streamed_blocks);
+            diag("%" PRIu64 " of %s for %zu blocks", made, key, user.info.streamed_blocks);
+        }
+    }
+    user_close(&user);
+    unload(model);
+}
+
 /* -- the end of a program that has a session open */
 
 /* Ends the process: main() returns while copies run, blocks are held and kernels read them. */
@@ -664,6 +778,8 @@ static const struct life {
     { "liars", live_liars, "01", "peers whose bytes do not arrive", "liars" },
     { "refused", live_refused, "01", "pinned memory that is refused", NULL },
     { "shaken", live_shaken, "4", "copies fail on the device, and later ones do not", NULL },
+    { "captured", live_captured, "01", "streams that capture graphs", NULL },
+    { "counted", live_counted, "01", "calls in a pass", NULL },
     { "ending", live_ending, "", "", NULL },
     { "partly", live_partly, "01", "memory that is pinned in part", NULL },
     { "pinned", live_pinned, "01", "host memory is pinned where it is, within a budget, or not", NULL },
