@@ -20,6 +20,9 @@ struct dt2_link {
      * arrives, "broken" when it does not though the runtime says so, "none" when neither reaches the other. NULL: unknown.
      */
     const char *peer;
+    /* Of the slowest PCI link on the way, as its ends can be: generation (4 is 16 GT/s) and lanes; 0: unknown. */
+    unsigned pcie_generation;
+    unsigned pcie_lanes;
 };
 
 /*
@@ -51,6 +54,7 @@ struct dt2_device {
     size_t budget_count;
     const struct dt2_link *const *links;
     size_t link_count;
+    const char *runtime; /* what of the vendor's the driver works with, for people: "libcudart 12.4 (PATH)" */
 };
 
 /* A limit that one or several devices share: a memory of its own, or a cgroup ("cgroup"). */

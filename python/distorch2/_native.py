@@ -88,7 +88,14 @@ class context_options(Structure):
 
 
 class link(Structure):
-    _fields_ = [("to", c_char_p), ("nominal_gbps", c_double), ("measured_gbps", c_double), ("peer", c_char_p)]
+    _fields_ = [
+        ("to", c_char_p),
+        ("nominal_gbps", c_double),
+        ("measured_gbps", c_double),
+        ("peer", c_char_p),
+        ("pcie_generation", c_uint),
+        ("pcie_lanes", c_uint),
+    ]
 
 
 class device(Structure):
@@ -112,6 +119,7 @@ class device(Structure):
         ("budget_count", c_size_t),
         ("links", POINTER(POINTER(link))),
         ("link_count", c_size_t),
+        ("runtime", c_char_p),
     ]
 
 

@@ -24,6 +24,9 @@ class Link:
     nominal_gbps: Optional[float]
     measured_gbps: Optional[float]
     peer: Optional[str] = None
+    pcie_generation: Optional[int] = None
+    """Of the slowest PCI link on the way, as its ends can be; ``pcie_lanes`` is its width."""
+    pcie_lanes: Optional[int] = None
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class Device:
     fixed_bytes: Optional[int]
     budgets: tuple[str, ...]
     links: tuple[Link, ...]
+    runtime: Optional[str] = None
+    """What of the vendor's the driver works with, such as "libcudart 12.4 (PATH)"."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,14 @@ def _speed(gbps: float) -> Optional[float]:
 
 
 def _link(raw: _native.link) -> Link:
-    return Link(raw.to.decode(), _speed(raw.nominal_gbps), _speed(raw.measured_gbps), text(raw.peer))
+    return Link(
+        to=raw.to.decode(),
+        nominal_gbps=_speed(raw.nominal_gbps),
+        measured_gbps=_speed(raw.measured_gbps),
+        peer=text(raw.peer),
+        pcie_generation=raw.pcie_generation or None,
+        pcie_lanes=raw.pcie_lanes or None,
+    )
 
 
 def _device(raw: _native.device) -> Device:
@@ -94,6 +106,7 @@ def _device(raw: _native.device) -> Device:
         fixed_bytes=known(raw.fixed_bytes),
         budgets=texts(raw.budgets, raw.budget_count),
         links=tuple(_link(each) for each in links),
+        runtime=text(raw.runtime),
     )
 
 

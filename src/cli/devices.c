@@ -63,10 +63,20 @@ static void print_devices(const struct dt2_devices *devices)
     cli_table_destroy(table);
 }
 
+/* "4.0 x16" */
+static void add_pcie(struct cli_table *table, const struct dt2_link *link)
+{
+    if (link->pcie_generation && link->pcie_lanes)
+        cli_table_add(table, "%u.0 x%u", link->pcie_generation, link->pcie_lanes);
+    else
+        cli_table_text(table, NULL);
+}
+
 static void print_links(const struct dt2_devices *devices)
 {
     static const struct cli_column columns[] = {
-        { "FROM", false, 0, 0 }, { "TO", false, 0, 0 }, { "NOMINAL", true, 0, 0 }, { "MEASURED", true, 0, 0 },
+        { "FROM", false, 0, 0 },  { "TO", false, 0, 0 },      { "PCIE", false, 0, 0 },
+        { "NOMINAL", true, 0, 0 }, { "MEASURED", true, 0, 0 },
     };
     struct cli_table *table = cli_table_create(columns, sizeof columns / sizeof *columns);
     bool any = false;
@@ -75,10 +85,11 @@ static void print_links(const struct dt2_devices *devices)
         for (size_t j = 0; j < device->link_count; j++) {
             const struct dt2_link *link = device->links[j];
             char rate[CLI_NUMBER_SIZE];
-            if (link->nominal_gbps < 0 && link->measured_gbps < 0)
+            if (link->nominal_gbps < 0 && link->measured_gbps < 0 && !link->pcie_generation)
                 continue;
             cli_table_text(table, device->name);
             cli_table_text(table, link->to);
+            add_pcie(table, link);
             cli_table_text(table, cli_rate(link->nominal_gbps, rate));
             cli_table_text(table, cli_rate(link->measured_gbps, rate));
             any = true;
@@ -134,6 +145,27 @@ static void print_budgets(const struct dt2_devices *devices)
     cli_table_destroy(table);
 }
 
+/* What each driver works with: devices of one driver are neighbours. */
+static void print_runtimes(const struct dt2_devices *devices)
+{
+    static const struct cli_column columns[] = { { "DRIVER", false, 0, 0 }, { "WORKS WITH", false, 30, 0 } };
+    struct cli_table *table = cli_table_create(columns, sizeof columns / sizeof *columns);
+    const char *last = "";
+    for (size_t i = 0; i < dt2_devices_count(devices); i++) {
+        const struct dt2_device *device = dt2_devices_get(devices, i);
+        if (!device->runtime || strcmp(device->driver, last) == 0)
+            continue;
+        last = device->driver;
+        cli_table_text(table, device->driver);
+        cli_table_text(table, device->runtime);
+    }
+    if (*last) {
+        puts("\nDrivers");
+        cli_table_print(table, 2);
+    }
+    cli_table_destroy(table);
+}
+
 static void print_unusable(const struct dt2_devices *devices)
 {
     size_t count = dt2_devices_unusable_count(devices);
@@ -171,6 +203,7 @@ int cli_devices(const struct cli_options *options, struct dt2_error *err)
         print_budgets(devices);
         print_links(devices);
         print_broken(devices);
+        print_runtimes(devices);
         print_unusable(devices);
     }
     dt2_devices_free(devices);

@@ -43,7 +43,7 @@ int dt2_devices_add(struct dt2_devices *devices, const struct dt2_device *device
         !dt2_pool_strdup(pool, device->name, &copy.name) || !dt2_pool_strdup(pool, device->driver, &copy.driver) ||
         !dt2_pool_strdup(pool, device->kind, &copy.kind) || !dt2_pool_strdup(pool, device->vendor, &copy.vendor) ||
         !dt2_pool_strdup(pool, device->model, &copy.model) || !dt2_pool_strdup(pool, device->pci, &copy.pci) ||
-        !dt2_pool_strdup(pool, device->uuid, &copy.uuid))
+        !dt2_pool_strdup(pool, device->uuid, &copy.uuid) || !dt2_pool_strdup(pool, device->runtime, &copy.runtime))
         return dt2_fail_nomem(err);
     devices->devices[devices->count++] = copy;
     return 0;

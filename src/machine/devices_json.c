@@ -64,13 +64,21 @@ static json_t *finished(json_t *object, bool complete)
     return NULL;
 }
 
+/* 0 is unknown. */
+static json_t *count_json(unsigned count)
+{
+    return count ? json_integer(count) : json_null();
+}
+
 static json_t *link_json(const void *items, size_t index)
 {
     const struct dt2_link *link = ((const struct dt2_link *const *)items)[index];
     json_t *o = json_object();
     return finished(o, set(o, "to", text_json(link->to)) && set(o, "nominal_gbps", gbps_json(link->nominal_gbps)) &&
                            set(o, "measured_gbps", gbps_json(link->measured_gbps)) &&
-                           set(o, "peer", text_json(link->peer)));
+                           set(o, "peer", text_json(link->peer)) &&
+                           set(o, "pcie_generation", count_json(link->pcie_generation)) &&
+                           set(o, "pcie_lanes", count_json(link->pcie_lanes)));
 }
 
 static json_t *device_json(const void *items, size_t index)
@@ -88,7 +96,7 @@ static json_t *device_json(const void *items, size_t index)
                set(o, "max_alloc_bytes", bytes_json(d->max_alloc_bytes)) &&
                set(o, "fixed_bytes", bytes_json(d->fixed_bytes)) &&
                set(o, "budgets", names_json(d->budgets, d->budget_count)) &&
-               set(o, "links", array_json(d->link_count, link_json, d->links)));
+               set(o, "links", array_json(d->link_count, link_json, d->links)) && set(o, "runtime", text_json(d->runtime)));
 }
 
 static json_t *budget_json(const void *items, size_t index)

@@ -232,6 +232,15 @@ static int read_peer(const struct place *at, const char **peer)
                     at->path, *peer);
 }
 
+/* A number of a few digits; 0: unknown. */
+static int read_count(const struct place *at, const char *key, unsigned *count)
+{
+    uint64_t number;
+    int rc = read_number(at, key, "a small number or null", 0, 255, 0, &number);
+    *count = rc < 0 ? 0 : (unsigned)number;
+    return rc;
+}
+
 static int read_links(struct dt2_devices *devices, const struct place *at, size_t index)
 {
     const json_t *list;
@@ -241,7 +250,9 @@ static int read_links(struct dt2_devices *devices, const struct place *at, size_
         struct place inner;
         if (enter(at, "links", list, i, &inner) < 0 || read_name(&inner, "to", &link.to) < 0 ||
             read_gbps(&inner, "nominal_gbps", &link.nominal_gbps) < 0 ||
-            read_gbps(&inner, "measured_gbps", &link.measured_gbps) < 0 || read_peer(&inner, &link.peer) < 0)
+            read_gbps(&inner, "measured_gbps", &link.measured_gbps) < 0 || read_peer(&inner, &link.peer) < 0 ||
+            read_count(&inner, "pcie_generation", &link.pcie_generation) < 0 ||
+            read_count(&inner, "pcie_lanes", &link.pcie_lanes) < 0)
             return DT2_EFAILED;
         rc = dt2_devices_add_link(devices, index, &link, at->err);
     }
@@ -255,7 +266,8 @@ static int read_device(struct dt2_devices *devices, const struct place *at)
     if (read_name(at, "name", &device.name) < 0 || refuse_twice(devices, at, "name", device.name) < 0 ||
         read_driver_and_kind(at, &device, driver, sizeof driver) < 0 || read_text(at, "vendor", &device.vendor) < 0 ||
         read_text(at, "model", &device.model) < 0 || read_text(at, "pci", &device.pci) < 0 ||
-        read_text(at, "uuid", &device.uuid) < 0 || read_numbers(at, &device) < 0)
+        read_text(at, "uuid", &device.uuid) < 0 || read_text(at, "runtime", &device.runtime) < 0 ||
+        read_numbers(at, &device) < 0)
         return DT2_EFAILED;
     size_t index = devices->count;
     int rc = dt2_devices_add(devices, &device, at->err);

@@ -28,6 +28,8 @@ bool dt2_discover_needs_io(const struct dt2_parts *parts, unsigned flags)
     return false;
 }
 
+#define RUNTIME_SIZE 512 /* of what a driver says that it works with */
+
 static const char *known(const char *text)
 {
     return *text ? text : NULL;
@@ -147,6 +149,9 @@ static int list_view(const struct making *making, size_t chosen)
     char name[64];
     name_of(view, name, sizeof name);
     struct dt2_device device = describe(making, view->driver, view->index, &view->info, name);
+    char runtime[RUNTIME_SIZE];
+    dt2_driver_describe(view->driver, runtime, sizeof runtime);
+    device.runtime = known(runtime);
     for (size_t i = 0; i < parts->view_count; i++)
         if (parts->views[i].chosen == chosen)
             fill_in(&parts->views[i], &device);
@@ -193,10 +198,13 @@ int dt2_discover(const struct dt2_parts *parts, unsigned flags, struct dt2_devic
 }
 
 /* hwloc tells the speed of the moment, and an idle GPU's links are slow; the kernel tells what they can do. */
-double dt2_discover_link(const struct dt2_topology *topology, const char *root, const char *pci)
+void dt2_discover_link(const struct dt2_topology *topology, const char *root, const char *pci, struct dt2_link *link)
 {
+    struct dt2_pcilink slowest = { 0, 0 };
     double now = dt2_topology_locality(topology, pci).gbps, most = -1;
     if (topology->this_system && topology->io)
-        most = dt2_pcilink_gbps(root, pci);
-    return most > now ? most : now;
+        most = dt2_pcilink_gbps(root, pci, &slowest);
+    link->nominal_gbps = most > now ? most : now;
+    link->pcie_generation = slowest.generation;
+    link->pcie_lanes = slowest.lanes;
 }

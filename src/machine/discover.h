@@ -24,7 +24,10 @@ bool dt2_discover_needs_io(const struct dt2_parts *parts, unsigned flags);
 /* The snapshot, without links. `flags` are enum dt2_devices_flag. Errors: DT2_ENOMEM; DT2_EFAILED. */
 int dt2_discover(const struct dt2_parts *parts, unsigned flags, struct dt2_devices **devices, struct dt2_error *err);
 
-/* GB/s that a device's way to host memory can carry; < 0: unknown, also while PCI devices were not needed. */
-double dt2_discover_link(const struct dt2_topology *topology, const char *root, const char *pci);
+/*
+ * Fills in how fast a device's way to host memory can be, and of which PCI link that is; unknown also while PCI devices
+ * were not needed.
+ */
+void dt2_discover_link(const struct dt2_topology *topology, const char *root, const char *pci, struct dt2_link *link);
 
 #endif

@@ -53,6 +53,16 @@ static double gbps_of(struct end a, struct end b)
     return rate * (rate <= 5 ? 8.0 / 10 : 128.0 / 130) * lower(a.lanes, b.lanes) / 8;
 }
 
+/* Each generation but the third doubles the rate of the one before; the third's is 8 GT/s. */
+static struct dt2_pcilink link_of(struct end a, struct end b)
+{
+    double rate = lower(a.gigatransfers, b.gigatransfers);
+    struct dt2_pcilink link = { 0, (unsigned)lower(a.lanes, b.lanes) };
+    for (double next = 2.5; rate >= next && link.generation < 7; next = next == 5 ? 8 : 2 * next)
+        link.generation++;
+    return link;
+}
+
 /* Goes from a PCI device's folder to that of the bridge above it; false when there is none. */
 static bool climb(char *folder)
 {
@@ -65,11 +75,12 @@ static bool climb(char *folder)
     return slash && sscanf(slash + 1, "%x:%x:%x.%x", &domain, &bus, &device, &function) == 4;
 }
 
-double dt2_pcilink_gbps(const char *root, const char *pci)
+double dt2_pcilink_gbps(const char *root, const char *pci, struct dt2_pcilink *slowest)
 {
     char folder[PATH_MAX];
     DT2_AUTO char *path = pci ? dt2_printf("%s/sys/bus/pci/devices/%s", root, pci) : NULL;
-    double slowest = 0;
+    double least = 0;
+    struct dt2_pcilink found = { 0, 0 };
     bool more = path && realpath(path, folder);
     /* A link has an end below and an end above it. Between the two ports of a switch there is none. */
     for (; more; more = more && climb(folder)) {
@@ -77,7 +88,13 @@ double dt2_pcilink_gbps(const char *root, const char *pci)
         more = climb(folder);
         if (more)
             above = read_end(folder);
-        slowest = lower(slowest, gbps_of(below, above));
+        double gbps = gbps_of(below, above);
+        if (gbps > 0 && (least <= 0 || gbps < least)) {
+            least = gbps;
+            found = link_of(below, above);
+        }
     }
-    return slowest > 0 ? (double)(long)(slowest * 1000 + 0.5) / 1000 : -1;
+    if (slowest)
+        *slowest = found;
+    return least > 0 ? (double)(long)(least * 1000 + 0.5) / 1000 : -1;
 }

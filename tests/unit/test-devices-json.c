@@ -194,7 +194,7 @@ static struct dt2_devices *random_snapshot(void)
             snprintf(name, sizeof name, "opencl:%zu.%zu", i, j);
             dt2_devices_add_alias(d, i, name, NULL);
             struct dt2_link link = { "cpu", (double)random_below(100000) / 1000, random_below(2) ? -1 : 13.22,
-                                     peers[random_below(4)] };
+                                     peers[random_below(4)], (unsigned)random_below(7), (unsigned)random_below(17) };
             dt2_devices_add_link(d, i, &link, NULL);
         }
     }
@@ -254,7 +254,7 @@ static void test_null(void)
                                  .alignment_bytes = 64,
                                  .max_alloc_bytes = DT2_UNKNOWN };
     dt2_devices_add(d, &device, NULL);
-    dt2_devices_add_link(d, 0, &(struct dt2_link){ "cpu", -1, 13.22, NULL }, NULL);
+    dt2_devices_add_link(d, 0, &(struct dt2_link){ "cpu", -1, 13.22, NULL, 0, 0 }, NULL);
     DT2_AUTO char *text = dt2_devices_json(d);
     static const char *const keys[] = { "vendor",       "model",         "pci",        "uuid",
                                         "numa_node",    "total_bytes",   "free_bytes", "max_alloc_bytes",
