@@ -30,10 +30,20 @@ DT2_BEGIN_DECLS
 
 struct dt2_session; /* opaque */
 
-/* How the shares in host memory lie while a session streams them to a device that has memory of its own. */
+/*
+ * How the shares in host memory lie while a session streams them to a device. What is pinned stays so until the session is
+ * closed, also while it is parked, and all sessions on the model whose devices have one driver share it. Pinned pages are not
+ * inherited by child processes (MADV_DONTFORK): a fork() that reads the model's memory there is ended by SIGSEGV.
+ */
 enum dt2_host_memory {
-    DT2_HOST_PAGEABLE, /* as they are: each piece is copied to pinned staging memory on its way */
-    DT2_HOST_PINNED,   /* pinned where they are, for as long as the session runs: no copy on the way */
+    /*
+     * Pinned piece by piece while the first passes run; what is not pinned yet goes through staging memory. At most half of
+     * the memory that the process may have (the machine's, or its control group's), since nobody else can have it while it
+     * is pinned.
+     */
+    DT2_HOST_AUTO,
+    DT2_HOST_PAGEABLE, /* as they are: each piece is copied to pinned staging memory on its way, by several threads */
+    DT2_HOST_PINNED,   /* pinned where they are before the session opens: no copy on the way */
 };
 
 /* Options of a session; zero or NULL means the default. */
@@ -45,7 +55,7 @@ struct dt2_session_options {
      */
     uint64_t window_bytes;
     enum dt2_host_memory host_memory;
-    uint64_t pinned_bytes;  /* of host shares to pin at most; 0: all that streams. What cannot be pinned is a note */
+    uint64_t pinned_bytes;  /* of host shares to pin at most; 0: all that may be. What cannot be pinned is a note */
     uint64_t staging_bytes; /* host memory for staging at most; 0: 32 MiB. Taken only when some share needs it */
     /*
      * The caller's queue on the compute device (CUstream, hipStream_t, cl_command_queue), on which the readers of
@@ -55,7 +65,7 @@ struct dt2_session_options {
     bool has_stream;
     void *stream;
 };
-#define DT2_SESSION_OPTIONS_INIT { sizeof(struct dt2_session_options), 0, DT2_HOST_PAGEABLE, 0, 0, false, NULL }
+#define DT2_SESSION_OPTIONS_INIT { sizeof(struct dt2_session_options), 0, DT2_HOST_AUTO, 0, 0, false, NULL }
 
 /*
  * Opens a session on `model`, which it borrows until it is closed: the model is not ejected, and dt2_model_unload() is
@@ -188,7 +198,7 @@ DT2_PUBLIC int dt2_session_verify(struct dt2_session *session, const struct dt2_
 /* -- Parking ------------------------------------------------------------------------------------------- */
 
 /*
- * Gives window, staging and pinned memory back while the network is not needed, such as a ControlNet whose range of steps is
+ * Gives window and staging memory back while the network is not needed, such as a ControlNet whose range of steps is
  * over. The model stays borrowed. Parking what is parked is no error. Errors: DT2_EBUSY while a streamed block is held.
  */
 DT2_PUBLIC int dt2_session_park(struct dt2_session *session, struct dt2_error *err);

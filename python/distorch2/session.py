@@ -122,22 +122,24 @@ class Session(Handle):
         model: Model,
         *,
         window_bytes: Size = 0,
-        pinned: bool = False,
+        host_memory: str = "auto",
         pinned_bytes: Size = 0,
         staging_bytes: Size = 0,
         stream: Any = None,
     ) -> None:
-        """``window_bytes``: of the window, 0 for what the plan charged. ``pinned``: shares in host memory are pinned
-        where they are, ``pinned_bytes`` of them at most (0: all). ``staging_bytes``: host memory for staging at most
+        """``window_bytes``: of the window, 0 for what the plan charged. ``host_memory``: how shares in host
+        memory lie: "auto", pinned where they are piece by piece while passes run; "pinned", before this returns;
+        "pageable", not pinned. ``pinned_bytes`` of them at most (0: all that may be). ``staging_bytes``: host memory for staging at most
         (0: 32 MiB). ``stream``: the queue on which the readers of the weights run (CUDA and HIP: its address, 0 the
         default stream, or a ``torch.cuda.Stream``; OpenCL: a ``cl_command_queue``); without one the bytes are there
         when :meth:`acquire` returns.
         """
-        pinning = "DT2_HOST_PINNED" if pinned else "DT2_HOST_PAGEABLE"
+        if host_memory not in ("auto", "pageable", "pinned"):
+            raise UsageError(f"host_memory is {host_memory!r}", "it is 'auto', 'pageable' or 'pinned'")
         options = _native.session_options(
             ctypes.sizeof(_native.session_options),
             in_bytes(window_bytes, "window_bytes"),
-            _native.ENUMS[pinning],
+            _native.ENUMS[f"DT2_HOST_{host_memory.upper()}"],
             in_bytes(pinned_bytes, "pinned_bytes"),
             in_bytes(staging_bytes, "staging_bytes"),
             stream is not None,
@@ -248,7 +250,7 @@ class Session(Handle):
         return verified.value
 
     def park(self) -> None:
-        """Gives window, staging and pinned memory back while the network is not needed."""
+        """Gives window and staging memory back while the network is not needed; what is pinned stays so."""
         call(lib.dt2_session_park, self._ptr)
 
     def unpark(self) -> None:

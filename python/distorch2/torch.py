@@ -560,7 +560,7 @@ def attach(
     and runs in one thread at a time.
 
     ``session``: an open session of the model; without one, one is opened with ``session_options`` (as of
-    :class:`Session`: ``window_bytes``, ``pinned``, ...) and closed by :meth:`Attachment.detach`. ``dtype``: weights of
+    :class:`Session`: ``window_bytes``, ``host_memory``, ...) and closed by :meth:`Attachment.detach`. ``dtype``: weights of
     floating point are cast to it at each use; without it they are used as they are. ``prefix`` is what the model's
     names have before the module's; ``names``, a mapping or a function, tells a tensor's name (without the prefix) for a
     parameter's, or None for one that the model does not have. ``whole``: modules (names, classes, or modules) whose

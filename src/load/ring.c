@@ -2,6 +2,7 @@
 #include "load/ring.h"
 #include "base/alloc.h"
 #include "base/error.h"
+#include "load/pins.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,6 +25,7 @@ static int register_slot(const struct dt2_ring *ring, struct dt2_slot *slot, str
         munmap(memory, ring->slot_bytes);
         return status;
     }
+    dt2_keep_from_children(memory, ring->slot_bytes, true);
     *slot = (struct dt2_slot){ .memory = memory, .kind = DT2_SLOT_REGISTERED };
     return 0;
 }

@@ -15,6 +15,7 @@ int dt2_model_create(struct dt2_context *context, const struct dt2_file *file, c
         return dt2_fail_nomem(err);
     atomic_init(&made->references, 1);
     pthread_mutex_init(&made->lock, NULL);
+    dt2_pins_init(&made->pins, context->machine);
     pthread_cond_init(&made->changed, NULL);
     made->context = context;
     made->state = DT2_MODEL_LOADING;
@@ -56,6 +57,7 @@ void dt2_model_unref(struct dt2_model *model)
     dt2_release(model->name);
     dt2_release(model->path);
     pthread_cond_destroy(&model->changed);
+    dt2_pins_destroy(&model->pins);
     pthread_mutex_destroy(&model->lock);
     dt2_release(model);
 }

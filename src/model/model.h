@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/sized.h"
 #include "load/load.h"
+#include "load/pins.h"
 #include "load/storage.h"
 #include "machine/machine.h"
 #include "plan/blocks.h"
@@ -46,6 +47,7 @@ struct dt2_model {
     struct dt2_plan *plan;
     struct dt2_layout layout;
     struct dt2_storage storage;
+    struct dt2_pins pins; /* of the storage's memory, by sessions */
     struct dt2_lane_progress *lanes; /* by share */
     struct dt2_model_stats stats;
     struct dt2_device_stats *device_stats; /* that they point to */

@@ -3,9 +3,12 @@ libdistorch2_core_la_SOURCES += \
 	src/stream/acquire.c \
 	src/stream/dlpack.c \
 	src/stream/info.c \
+	src/stream/gather.c \
+	src/stream/gather.h \
 	src/stream/order.c \
 	src/stream/order.h \
 	src/stream/passes.c \
+	src/stream/pinning.c \
 	src/stream/prefetch.c \
 	src/stream/prefetch.h \
 	src/stream/prefetch_make.c \

@@ -51,7 +51,7 @@ int dt2_session_info(struct dt2_session *session, struct dt2_session_info *info,
         .largest_bytes = session->units.largest,
         .window_bytes = session->parked || !session->units.count ? 0 : dt2_window_bytes(&session->places),
         .staging_bytes = session->staging_bytes,
-        .pinned_bytes = session->pinned_bytes,
+        .pinned_bytes = dt2_session_pinned(session),
         .streamed_blocks = session->units.count,
         .parked = session->parked,
     };
@@ -60,12 +60,24 @@ int dt2_session_info(struct dt2_session *session, struct dt2_session_info *info,
     return 0;
 }
 
+/* The lock is the session's own business, also where it is only looked at. */
+static pthread_mutex_t *lock_of(const struct dt2_session *session)
+{
+    return &((struct dt2_session *)(uintptr_t)session)->lock;
+}
+
 size_t dt2_session_note_count(const struct dt2_session *session)
 {
-    return session->notes.count;
+    pthread_mutex_lock(lock_of(session));
+    size_t count = session->notes.count;
+    pthread_mutex_unlock(lock_of(session));
+    return count;
 }
 
 const char *dt2_session_note(const struct dt2_session *session, size_t index)
 {
-    return index < session->notes.count ? session->notes.items[index] : NULL;
+    pthread_mutex_lock(lock_of(session));
+    const char *note = index < session->notes.count ? session->notes.items[index] : NULL;
+    pthread_mutex_unlock(lock_of(session));
+    return note;
 }

@@ -85,6 +85,8 @@ int dt2_prefetch_make(struct dt2_session *session, struct dt2_error *err)
         rc = dt2_routes_make(session, err);
     if (rc == 0)
         rc = make_ring(session, err);
+    if (rc == 0 && dt2_ring_bytes(&prefetch->ring) > 0)
+        dt2_gatherers_start(&prefetch->gatherers);
     if (rc == 0)
         rc = start_thread(session, err);
     if (rc < 0)
@@ -123,6 +125,7 @@ void dt2_prefetch_clear(struct dt2_session *session)
         pthread_join(prefetch->thread, NULL);
     }
     settle(session);
+    dt2_gatherers_stop(&prefetch->gatherers);
     dt2_routes_clear(session); /* before the ring, whose slots they pinned */
     dt2_ring_clear(&prefetch->ring);
     dt2_store_clear(session->model->context->machine, &prefetch->window);

@@ -10,8 +10,6 @@
 #include <string.h>
 
 #define MIB ((uint64_t)1 << 20)
-#define PAGE_BYTES ((uint64_t)4096)
-#define PIN_BYTES (64 * MIB)    /* pinned at one go; no copy goes across two of these */
 #define HOST_COPY_MOST (8 * MIB) /* that the thread copies itself before it looks around again */
 
 /* -- making ------------------------------------------------------------------------------------------------ */
@@ -93,53 +91,6 @@ static int make_route(struct dt2_session *session, struct dt2_route *route, cons
     return 0;
 }
 
-/* Pins a slab from its beginning on, as far as the budget and the driver go. */
-static int pin(struct dt2_session *session, struct dt2_source *source, const struct dt2_slab *slab, uint64_t *budget,
-               struct dt2_error *err)
-{
-    const struct dt2_opened *o = session->compute;
-    struct dt2_backend_error failure = { 0 };
-    while (source->pinned_bytes < slab->bytes && *budget > 0) {
-        uint64_t bytes = dt2_min(dt2_min(PIN_BYTES, slab->bytes - source->pinned_bytes), *budget);
-        void *memory = (char *)slab->address + source->pinned_bytes;
-        if (bytes == *budget && bytes < slab->bytes - source->pinned_bytes)
-            bytes -= bytes % PAGE_BYTES; /* the rest of the slab shares the next page */
-        if (bytes == 0)
-            return 0;
-        if (o->backend->host_register(o->driver, o->device, memory, bytes, &failure) < 0)
-            return dt2_fail_driver(err, o->name, &failure);
-        source->pinned_bytes += bytes;
-        session->pinned_bytes += bytes;
-        *budget -= bytes;
-    }
-    return 0;
-}
-
-/* Pins the host's shares where they lie; what cannot be pinned goes through staging memory, which is worth a note. */
-static int pin_shares(struct dt2_session *session, struct dt2_error *err)
-{
-    const struct dt2_opened *o = session->compute;
-    uint64_t budget = session->options.pinned_bytes ? session->options.pinned_bytes : UINT64_MAX, all = 0;
-    struct dt2_error failure = { .text = "the driver cannot pin memory where it is" };
-    bool able = o->backend->host_register && o->backend->host_unregister;
-    if (session->options.host_memory != DT2_HOST_PINNED)
-        return 0;
-    for (size_t i = 0; i < session->model->storage.count; i++) {
-        struct dt2_route *route = &session->prefetch.routes[i];
-        if (route->kind != DT2_ROUTE_GATHER)
-            continue;
-        for (size_t j = 0; j < route->store->slab_count; j++) {
-            all += route->store->slabs[j].bytes;
-            if (able && pin(session, &route->sources[j], &route->store->slabs[j], &budget, &failure) < 0)
-                able = false;
-        }
-    }
-    if (able || all == 0)
-        return 0;
-    return dt2_notes_add(&session->notes, err, "%" PRIu64 " of %" PRIu64 " bytes in host memory could be pinned for %s: %s",
-                         session->pinned_bytes, all, o->name, failure.text);
-}
-
 int dt2_routes_make(struct dt2_session *session, struct dt2_error *err)
 {
     const struct dt2_storage *storage = &session->model->storage;
@@ -148,18 +99,22 @@ int dt2_routes_make(struct dt2_session *session, struct dt2_error *err)
     prefetch->routes = dt2_alloc(storage->count, sizeof *prefetch->routes);
     if (!prefetch->routes)
         return dt2_fail_nomem(err);
-    session->pinned_bytes = 0;
     for (size_t i = 0; rc == 0 && i < session->units.count; i++) {
         struct dt2_route *route = &prefetch->routes[session->units.units[i].share];
         if (!route->store)
             rc = make_route(session, route, &storage->stores[session->units.units[i].share], err);
     }
-    return rc == 0 ? pin_shares(session, err) : rc;
+    if (rc == 0)
+        rc = dt2_session_pin(session, err);
+    for (size_t i = 0; rc == 0 && session->pins.of && i < storage->count; i++)
+        prefetch->routes[i].pinning = session->pins.of[i];
+    return rc == 0 ? dt2_session_pin_window(session, err) : rc;
 }
 
 static void clear_route(struct dt2_session *session, struct dt2_route *route)
 {
-    const struct dt2_opened *donor = route->store->opened, *compute = session->compute;
+    const struct dt2_opened *donor = route->store->opened;
+    dt2_session_unpin_window(session, route);
     for (size_t i = 0; i < route->slots_pinned; i++)
         donor->backend->host_unregister(donor->driver, donor->device, session->prefetch.ring.slots[i].memory, NULL);
     for (size_t i = 0; route->sources && i < route->store->slab_count; i++) {
@@ -167,9 +122,6 @@ static void clear_route(struct dt2_session *session, struct dt2_route *route)
         if (source->mapped)
             donor->backend->buffer_unmap(donor->driver, route->queue, route->store->slabs[i].buffer,
                                          (void *)(uintptr_t)source->address, NULL);
-        for (uint64_t at = 0; at < source->pinned_bytes; at += PIN_BYTES)
-            compute->backend->host_unregister(compute->driver, compute->device,
-                                              (char *)route->store->slabs[i].address + at, NULL);
     }
     if (route->queue)
         donor->backend->queue_destroy(donor->driver, route->queue, NULL);
@@ -179,12 +131,18 @@ static void clear_route(struct dt2_session *session, struct dt2_route *route)
 void dt2_routes_clear(struct dt2_session *session)
 {
     struct dt2_prefetch *prefetch = &session->prefetch;
+    dt2_session_pin_stop(session);
     for (size_t i = 0; prefetch->routes && i < session->model->storage.count; i++)
         if (prefetch->routes[i].store)
             clear_route(session, &prefetch->routes[i]);
     dt2_release(prefetch->routes);
     prefetch->routes = NULL;
-    session->pinned_bytes = 0;
+}
+
+/* How much of a slab is pinned by now. */
+static uint64_t pinned(const struct dt2_route *route, size_t slab)
+{
+    return route->pinning ? dt2_pinning_bytes(route->pinning, slab) : 0;
 }
 
 bool dt2_routes_stage(const struct dt2_session *session)
@@ -194,7 +152,7 @@ bool dt2_routes_stage(const struct dt2_session *session)
         if (route->kind == DT2_ROUTE_RELAY)
             return true;
         for (size_t j = 0; route->kind == DT2_ROUTE_GATHER && j < route->store->slab_count; j++)
-            if (route->sources[j].pinned_bytes < route->store->slabs[j].bytes)
+            if (pinned(route, j) < route->store->slabs[j].bytes)
                 return true;
     }
     return false;
@@ -314,7 +272,8 @@ static int fill_slot(struct dt2_session *session, const struct dt2_stretch *piec
     if (rc < 0)
         return rc;
     if (route->kind == DT2_ROUTE_GATHER)
-        memcpy(flight->slot->memory, route->sources[piece->slab].address + piece->source, flight->bytes);
+        dt2_gather(&session->prefetch.gatherers, flight->slot->memory, route->sources[piece->slab].address + piece->source,
+                   flight->bytes);
     else
         rc = copy_from_donor(route, piece, flight->slot->memory, flight, err);
     if (rc < 0)
@@ -322,18 +281,20 @@ static int fill_slot(struct dt2_session *session, const struct dt2_stretch *piec
     return rc;
 }
 
-/* How much of a piece goes at one go, and whether it goes directly. */
+/*
+ * How much of a piece goes at one go, and whether it goes directly. A copy reads pinned memory of one registration, or memory
+ * that is not pinned: drivers take a mixture for neither.
+ */
 static uint64_t bytes_at_once(const struct dt2_session *session, const struct dt2_route *route,
                               const struct dt2_stretch *piece, bool *direct)
 {
-    uint64_t left = piece->bytes, source = piece->source;
+    uint64_t left = piece->bytes, source = piece->source, end = pinned(route, piece->slab);
     *direct = route->kind == DT2_ROUTE_DIRECT || route->kind == DT2_ROUTE_PEER;
-    if (route->kind == DT2_ROUTE_GATHER && source < route->sources[piece->slab].pinned_bytes) {
+    if (source < end) {
         *direct = true;
-        uint64_t end = dt2_min(source - source % PIN_BYTES + PIN_BYTES, route->sources[piece->slab].pinned_bytes);
-        return dt2_min(left, end - source);
+        return dt2_min(left, dt2_min(source - source % DT2_PIN_PIECE + DT2_PIN_PIECE, end) - source);
     }
-    if (route->kind == DT2_ROUTE_DIRECT && host_reads(session->compute))
+    if (route->kind == DT2_ROUTE_DIRECT && (host_reads(session->compute) || route->pinning))
         return dt2_min(left, HOST_COPY_MOST);
     return *direct || route->kind == DT2_ROUTE_READ ? left : dt2_min(left, session->prefetch.ring.slot_bytes);
 }

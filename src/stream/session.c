@@ -86,6 +86,7 @@ static void destroy(struct dt2_session *session)
 {
     const struct dt2_opened *o = session->compute;
     dt2_prefetch_clear(session);
+    dt2_session_unpin(session);
     for (size_t i = 0; i < session->stream_count; i++)
         o->backend->queue_destroy(o->driver, session->streams[i].queue, NULL);
     dt2_release(session->streams);
@@ -119,7 +120,7 @@ int dt2_session_open(struct dt2_model *model, const struct dt2_session_options *
     struct dt2_session_options how = DT2_SESSION_OPTIONS_INIT;
     if (dt2_options_read(&sized, options, &how, err) < 0)
         return DT2_EUSAGE;
-    if (how.host_memory != DT2_HOST_PAGEABLE && how.host_memory != DT2_HOST_PINNED)
+    if (how.host_memory != DT2_HOST_AUTO && how.host_memory != DT2_HOST_PAGEABLE && how.host_memory != DT2_HOST_PINNED)
         return dt2_fail(err, DT2_EUSAGE, "host_memory %d is no enum dt2_host_memory", (int)how.host_memory);
     struct dt2_session *made = dt2_alloc(1, sizeof *made);
     if (!made)

@@ -14,12 +14,15 @@
 #define DT2_STREAM_STREAM_H
 
 #include "base/notes.h"
+#include "load/pins.h"
 #include "load/ring.h"
 #include "load/storage.h"
+#include "stream/gather.h"
 #include "stream/order.h"
 #include "stream/window.h"
 #include <distorch2/session.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 /* -- units ---------------------------------------------------------------------------------------------- */
 
@@ -91,9 +94,8 @@ enum dt2_route_kind {
 
 /* What one slab of a donor has, beyond its buffer, while a session runs. */
 struct dt2_source {
-    const char *address;   /* where the host may read it; NULL: nowhere */
-    bool mapped;           /* by this session */
-    uint64_t pinned_bytes; /* from the beginning on */
+    const char *address; /* where the host may read it; NULL: nowhere */
+    bool mapped;         /* by this session */
 };
 
 /* The way from one share. */
@@ -103,6 +105,8 @@ struct dt2_route {
     struct dt2_source *sources; /* by slab */
     dt2_handle queue;           /* the donor's; 0 when it copies nothing */
     size_t slots_pinned;        /* of the ring's slots, for the donor too */
+    size_t window_pinned;       /* of the window's slabs, for the donor, where the host computes */
+    const struct dt2_pinning *pinning; /* what of the share is pinned; NULL: nothing will be */
 };
 
 /* A piece on its way: between the first leg of its route and the second. */
@@ -135,6 +139,7 @@ struct dt2_prefetch {
     struct dt2_backend_native *natives; /* of the window's slabs */
     struct dt2_ring ring;    /* the queue of copies, with slots when some route needs them */
     struct dt2_route *routes; /* by share */
+    struct dt2_gatherers gatherers;
     uint64_t charged_bytes; /* that the model counts for this window */
     bool running;
     bool stop;
@@ -155,6 +160,15 @@ struct dt2_prefetch {
     size_t flight_count;
     size_t *landing; /* units whose arrival the host waits for, the oldest first */
     size_t landing_count;
+};
+
+/* Of the host's memory: as long as the session, also while it is parked. */
+struct dt2_session_pins {
+    struct dt2_pinning **of; /* by share; NULL: it gains nothing by it */
+    uint64_t budget;
+    pthread_t thread; /* that pins while passes run, as long as there is something to pin */
+    bool running;
+    atomic_bool stop;
 };
 
 struct dt2_session {
@@ -184,8 +198,8 @@ struct dt2_session {
     struct dt2_session_stats begin; /* `total` when this pass began */
     struct dt2_session_stats last;
     uint64_t staging_bytes;
-    uint64_t pinned_bytes;
-    struct dt2_notes notes;
+    struct dt2_session_pins pins;
+    struct dt2_notes notes; /* under the lock */
 };
 
 /* A queue of the caller's. */
@@ -223,6 +237,19 @@ void dt2_prefetch_rewind(struct dt2_session *session);
 void dt2_prefetch_drop(struct dt2_session *session, size_t index);
 /* Wakes the thread if there is something for it to do: a wake costs more than an acquire. The lock is held. */
 void dt2_prefetch_wake(struct dt2_session *session);
+
+/* -- pinning.c: without the session's lock */
+
+/* Pins the shares that gain by it as the options say: now, or from now on. What cannot be pinned is a note. */
+int dt2_session_pin(struct dt2_session *session, struct dt2_error *err);
+/* Nothing more is pinned; what is stays. */
+void dt2_session_pin_stop(struct dt2_session *session);
+/* Gives all of it back. */
+void dt2_session_unpin(struct dt2_session *session);
+uint64_t dt2_session_pinned(const struct dt2_session *session);
+/* The window for donors' copies to it, where the host computes. */
+int dt2_session_pin_window(struct dt2_session *session, struct dt2_error *err);
+void dt2_session_unpin_window(struct dt2_session *session, struct dt2_route *route);
 
 /* The routes of a session's shares to its window. Errors: of drivers. */
 int dt2_routes_make(struct dt2_session *session, struct dt2_error *err);

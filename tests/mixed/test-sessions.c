@@ -35,6 +35,9 @@ static struct counts with_streams(const struct counts *empty, const struct user 
 {
     struct counts with = *empty;
     bool cl = user->runtime.cl_launch;
+    for (size_t i = 0; i < DT2_COUNT(given_back); i++)
+        if (strcmp(given_back[i], "still_registered") == 0)
+            with.counts[i] = simulator_says(given_back[i]); /* what is pinned stays so */
     for (size_t i = 0; user->streams[0] && i < DT2_COUNT(given_back); i++) {
         if (strcmp(given_back[i], "unfreed_streams") == 0 || (cl && strcmp(given_back[i], "unfreed_cl_queue") == 0))
             with.counts[i] += 2;
@@ -301,7 +304,8 @@ static void live_park(const char *which)
         struct counts parked = with_streams(&empty, &user);
         must_be_as_before(&parked, "parked");
         dt2_session_info(user.session, &info, NULL);
-        must(info.parked && info.window_bytes == 0 && info.staging_bytes == 0 && info.pinned_bytes == 0, "parked");
+        must(info.parked && info.window_bytes == 0 && info.staging_bytes == 0 &&
+                 info.pinned_bytes == user.info.pinned_bytes, "parked");
         must(dt2_session_acquire(user.session, streamed, 0, &err) == DT2_EBUSY && strstr(err.text, "unpark"), "%s",
              err.text);
         if (i == 3)
@@ -368,6 +372,75 @@ static void bind_failures(void (**fail)(const char *, uint64_t, bool, int), void
     RUNTIME_BIND("libdt2sim.so", "sim_forgive", *forgive);
 }
 
+/* Of memory, by whatever runtime. */
+static uint64_t registrations(void)
+{
+    return simulator_says("calls.cudaHostRegister") + simulator_says("calls.cuMemHostRegister_v2") +
+           simulator_says("calls.hipHostRegister");
+}
+
+static size_t largest(struct dt2_model *model)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < dt2_model_tensor_count(model); i++)
+        if (dt2_model_tensor(model, i)->bytes > dt2_model_tensor(model, found)->bytes)
+            found = i;
+    return found;
+}
+
+/* Whether a child process has the memory: the kernel tells, by reading it for the child or not. */
+static bool child_has(const void *memory)
+{
+    int status = -1, ends[2];
+    if (pipe(ends))
+        layout_die("no pipe");
+    pid_t child = fork();
+    if (child == 0)
+        _exit(write(ends[1], memory, 1) == 1 ? 0 : 1);
+    if (child < 0 || waitpid(child, &status, 0) < 0)
+        layout_die("no child");
+    close(ends[0]);
+    close(ends[1]);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* A share on the host alone: parking registers nothing anew, and by default all is pinned while passes run. */
+static void pin_host_alone(const char *compute)
+{
+    struct dt2_model *model = load(compute, "cpu,*", false);
+    struct dt2_session_options options = DT2_SESSION_OPTIONS_INIT;
+    struct dt2_session_info info = DT2_SESSION_INFO_INIT;
+    struct dt2_error err;
+    struct user user;
+    options.host_memory = DT2_HOST_PINNED;
+    user_open(&user, model, OWN_STREAM, &options);
+    uint64_t before = registrations();
+    pass(&user, 1);
+    must(dt2_session_park(user.session, &err) == 0 && dt2_session_unpark(user.session, &err) == 0, "%s", err.text);
+    pass(&user, 1);
+    must(before > 0 && registrations() == before, "%" PRIu64 " and %" PRIu64, before, registrations());
+    user_close(&user);
+
+    options.host_memory = DT2_HOST_AUTO;
+    user_open(&user, model, OWN_STREAM, &options);
+    for (int i = 0; i < 500 && info.pinned_bytes < info.pass_bytes; i++) {
+        usleep(10000);
+        dt2_session_info(user.session, &info, NULL);
+    }
+    must(info.pinned_bytes >= info.pass_bytes, "%" PRIu64 " of %" PRIu64, info.pinned_bytes, info.pass_bytes);
+    pass(&user, 1); /* what was fetched before may have gone another way */
+    uint64_t staged = simulator_says("copies.h2d.pinned");
+    pass(&user, 2);
+    must(simulator_says("copies.h2d.pinned") == staged, "staged still");
+    struct dt2_native native = DT2_NATIVE_INIT;
+    must(dt2_model_native(model, largest(model), &native, &err) == 0, "%s", err.text);
+    must(!child_has((char *)native.handle + 8192), "a child has pinned memory");
+    user_close(&user);
+    must(child_has((char *)native.handle + 8192), "a child has no memory that was pinned");
+    must(simulator_says("still_registered") == 0, "%" PRIu64 " are pinned still", simulator_says("still_registered"));
+    unload(model);
+}
+
 static void live_pinned(const char *which)
 {
     const char *const *place = places[atoi(which)];
@@ -387,12 +460,16 @@ static void live_pinned(const char *which)
     must(all > 0 && dt2_session_note_count(user.session) == 0, "%s", dt2_session_note(user.session, 0));
     must(simulator_says("copies.h2d.registered") > 0 && simulator_says("copies.h2d.pageable") == pageable,
          "the host's share is pinned");
-    user_open(&second, model, OWN_STREAM, &options); /* what is pinned already is not pinned twice: by staging then */
+    user_open(&second, model, OWN_STREAM, &options); /* what is pinned already is shared */
     pass(&second, 2);
-    must(second.info.pinned_bytes == 0 && dt2_session_note_count(second.session) == 1, "%" PRIu64,
+    must(second.info.pinned_bytes == all && dt2_session_note_count(second.session) == 0, "%" PRIu64,
          second.info.pinned_bytes);
+    must(simulator_says("copies.h2d.pageable") == pageable, "pinned twice");
+    user_close(&user); /* and stays while one of them is there */
+    pass(&second, 1);
+    must(simulator_says("copies.h2d.pageable") == pageable && simulator_says("still_registered") > 0, "unpinned early");
     user_close(&second);
-    user_close(&user);
+    must(simulator_says("still_registered") == 0, "%" PRIu64 " are pinned still", simulator_says("still_registered"));
 
     options.pinned_bytes = all / 2; /* within a budget */
     user_open(&user, model, OWN_STREAM, &options);
@@ -470,6 +547,7 @@ static void live_reopened(const char *which)
     }
     alarm(0);
     unload(model);
+    pin_host_alone(place[0]);
 }
 
 /* -- pinned memory that is refused */

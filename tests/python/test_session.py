@@ -124,7 +124,7 @@ def test_options_are_those_of_the_library():
             least = session.info.largest_bytes
             with tap.raises(distorch2.UsageError):
                 session.use_stream(1)
-        with model.session(window_bytes=least, staging_bytes="1mb", pinned=True, pinned_bytes="1mb") as session:
+        with model.session(window_bytes=least, staging_bytes="1mb", host_memory="pinned", pinned_bytes="1mb") as session:
             assert session.info.window_bytes == least
             for block in reversed(model.blocks):
                 session.acquire(block).release()

@@ -54,7 +54,7 @@ with distorch2.Context() as context:
                     refused(BufferError, lambda: tensor.__dlpack__(dl_device=(1, 0)), compute)
                 stats = session.statistics()
                 assert stats.passes >= 3 and stats.bytes > 0 and stats.window_bytes <= session.info.window_bytes
-            with model.session(pinned=True) as session:
+            with model.session(host_memory="pinned") as session:
                 for block in reversed(model.blocks):
                     session.acquire(block).release()
             del held, tensor
