@@ -482,7 +482,6 @@ static void live_pinned(const char *which)
 
     options.pinned_bytes = 0;
     fail(hip ? "hipHostRegister" : "cudaHostRegister", 1, true, NOMEM);
-    fail("cuMemHostRegister_v2", 1, true, NOMEM); /* where CUDA has no runtime */
     user_open(&user, model, OWN_STREAM, &options);
     forgive();
     pass(&user, 2);
