@@ -171,7 +171,12 @@ int cli_options_from_environment(struct cli_options *options, struct dt2_error *
     return 0;
 }
 
-/* The last setting of an option before `count`; NULL: there is none. */
+static bool is_repeatable(const struct cli_option *option)
+{
+    return option->kind == CLI_KIND_LIMITS || option->kind == CLI_KIND_TEXTS;
+}
+
+/* The last setting of an option; NULL: there is none. */
 static const struct cli_setting *last_setting(const struct cli_options *options, const struct cli_option *option)
 {
     for (size_t i = options->settings.count; i-- > 0;)
@@ -199,7 +204,7 @@ void cli_options_explain(const struct cli_options *options)
         if (!cli_option_is_request(option))
             continue;
         const struct cli_setting *last = last_setting(options, option);
-        for (size_t j = 0; option->kind == CLI_KIND_LIMITS && j < options->settings.count; j++)
+        for (size_t j = 0; is_repeatable(option) && j < options->settings.count; j++)
             if (options->settings.items[j].option == option && &options->settings.items[j] != last)
                 explain(option, &options->settings.items[j]);
         explain(option, last);
@@ -211,7 +216,7 @@ int cli_options_blame(const struct cli_options *options, int rc, struct dt2_erro
     char *list = cli_format("%s", "");
     for (size_t i = 0; i < options->settings.count; i++) {
         const struct cli_setting *setting = &options->settings.items[i];
-        bool counts = setting->option->kind == CLI_KIND_LIMITS || last_setting(options, setting->option) == setting;
+        bool counts = is_repeatable(setting->option) || last_setting(options, setting->option) == setting;
         if (!setting->environment || !counts)
             continue;
         char *variable = cli_option_variable(setting->option);

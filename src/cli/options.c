@@ -128,6 +128,20 @@ static int parse_words(unsigned command, int argc, char **argv, struct cli_optio
     return 0;
 }
 
+/* Adds what the command line, or the environment, says of places: the first that matches counts, so that one is first. */
+static void join_places(struct cli_options *options, bool environment)
+{
+    for (size_t i = 0; i < options->settings.count; i++) {
+        const struct cli_setting *setting = &options->settings.items[i];
+        if (setting->option->offset != offsetof(struct cli_options, places) || setting->environment != environment)
+            continue;
+        const char *before = options->place ? options->place : "";
+        char *joined = cli_format("%s%s%s", before, *before ? ";" : "", setting->value);
+        free(options->place);
+        options->place = joined;
+    }
+}
+
 /* --verbose and --quiet are short for a level; of two that differ the one that says more counts. */
 static void settle(struct cli_options *options)
 {
@@ -141,11 +155,8 @@ static void settle(struct cli_options *options)
     options->request.reserve_count = options->reserves.count;
     options->request.budgets = options->budgets.items;
     options->request.budget_count = options->budgets.count;
-    for (size_t i = 0; i < options->places.count; i++) {
-        char *joined = cli_format("%s%s%s", options->place ? options->place : "", i ? ";" : "", options->places.items[i]);
-        free(options->place);
-        options->place = joined;
-    }
+    join_places(options, false);
+    join_places(options, true);
     options->request.place = options->place;
 }
 

@@ -235,6 +235,8 @@ int cli_run(const struct cli_options *options, struct dt2_error *err)
     if (rc == 0)
         rc = cli_model_open(catalog, options->arguments[0], &source, err);
     if (rc == 0)
+        rc = cli_model_cut(&source, &options->request, err);
+    if (rc == 0)
         rc = cli_context_create(&context, err);
     if (rc == 0)
         rc = run_open(options, context, &source, err);

@@ -30,6 +30,7 @@ compute-device|cpu|'compute_device'] == 'cpu'
 virtual-vram-gb|0.5|'virtual_vram_gb'] == 0.5
 donor-device|cpu|'donor_device'] == 'cpu'
 expert-mode-allocations|cpu,100%|'expert_mode_allocations'] == 'cpu,100%'
+place|*.bias=cpu|'place'] == '*.bias=cpu'
 eject-models|false|'eject_models'] is False
 reserve|cpu=1gb|'reserve'] == {'cpu': 1 << 30}
 budget|cpu=2gb|'budget'] == {'cpu': 2 << 30}
@@ -37,11 +38,22 @@ pack|true|'pack'] is True
 END
 }
 
+@test "no option of a request is without its variable in the manual" {
+    page=$(sed 's/\\-/-/g' "$top_srcdir/docs/man/distorch2.1")
+    while read -r option; do
+        option=${option#--}
+        [[ $page == *"DISTORCH2_$(tr a-z- A-Z_ <<<"${option%=}")"* ]]
+    done < <(comm -12 <(distorch2 --complete plan -- | cut -f1 | sort) <(distorch2 --complete run -- | cut -f1 | sort) |
+        comm -23 - <(distorch2 --complete devices -- | cut -f1 | sort))
+}
+
 @test "the command line wins; of limits, device by device" {
     DISTORCH2_VIRTUAL_VRAM_GB=1 run_split plan tiny.safetensors --virtual-vram-gb 2 --json
     json 'doc["request"]["virtual_vram_gb"] == 2'
     DISTORCH2_BUDGET='cpu=2gb;cpu:0=3gb' run_split plan tiny.safetensors --budget cpu=4gb --json
     json 'doc["request"]["budget"] == {"cpu": 4 << 30, "cpu:0": 3 << 30}'
+    DISTORCH2_PLACE='*.bias=cpu;*.weight=cpu' run_split plan tiny.safetensors --place 'a*=cpu' --place 'b*=cpu' --json
+    json 'doc["request"]["place"] == "a*=cpu;b*=cpu;*.bias=cpu;*.weight=cpu"'
     DISTORCH2_EJECT_MODELS=no run_split plan tiny.safetensors --eject-models --json
     json 'doc["request"]["eject_models"] is True'
     DISTORCH2_PACK=false run_split plan tiny.safetensors --json
