@@ -181,5 +181,24 @@ def tests():
             yield name.replace("#", " "), lambda case=(page, language, block): look_at(*case)
 
 
+# -- words --
+
+MADE_UP = re.compile("toy|largest|NAME")  # what the tutorials add
+TREE = re.compile(r"\b(?:docs|src|include|backends|tests|python|m4)/[A-Za-z0-9_./-]*[A-Za-z0-9]")
+
+
+def test_files_that_the_pages_name_are_there():
+    missing = []
+    for page in [*pages(), "tests/sim/README"]:
+        with open(f"{tap.SOURCE}/{page}", encoding="utf-8") as file:
+            for path in sorted(set(TREE.findall(file.read()))):
+                # a program that the tests build is named without its suffix
+                there = any(os.path.exists(f"{tap.SOURCE}/{path}{suffix}") for suffix in ("", ".c"))
+                if not there and not MADE_UP.search(path):
+                    missing.append(f"{page}: {path}")
+    assert not missing, "\n".join(missing)
+
+
 if __name__ == "__main__":
-    tap.run_tests(dict(tests()))
+    words = {"test_files_that_the_pages_name_are_there": test_files_that_the_pages_name_are_there}
+    tap.run_tests({**dict(tests()), **words})
