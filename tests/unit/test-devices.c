@@ -169,7 +169,7 @@ static void test_builder(void)
     dt2_devices_charge(devices, 0, name, NULL);
     dt2_devices_charge(devices, 0, "cgroup", NULL);
     dt2_devices_add_budget(devices, name, 100, DT2_UNKNOWN, NULL);
-    dt2_devices_add_link(devices, 1, &(struct dt2_link){ name, 31.5, -1, NULL }, NULL);
+    dt2_devices_add_link(devices, 1, &(struct dt2_link){ .to = name, .nominal_gbps = 31.5, .measured_gbps = -1 }, NULL);
     dt2_devices_add_unusable(devices, &(struct dt2_unusable){ "0000:01:00.0", NULL, "r", "h" }, NULL);
     strcpy(name, "xxx");
     const struct dt2_device *cpu = dt2_devices_get(devices, 0), *gpu = dt2_devices_get(devices, 1);
