@@ -127,7 +127,8 @@ struct dt2_gpu_entry {
 struct dt2_gpu_entry dt2_gpu_entry_begin(const struct dt2_gpu_driver *driver);
 void dt2_gpu_entry_end(const struct dt2_gpu_entry *entry);
 #define DT2_GPU_ENTRY(driver)                                                                                          \
-    struct dt2_gpu_entry dt2_gpu_entry __attribute__((cleanup(dt2_gpu_entry_end))) = dt2_gpu_entry_begin(driver)
+    struct dt2_gpu_entry dt2_gpu_entry __attribute__((cleanup(dt2_gpu_entry_end), unused)) =                           \
+        dt2_gpu_entry_begin(driver)
 
 /* The status of the contract that a vendor's code stands for. */
 int dt2_gpu_status(int code);

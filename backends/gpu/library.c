@@ -202,7 +202,8 @@ static int find_naming(const struct dt2_gpu_driver *driver, struct naming *namin
     if (*naming->path == '/')
         return DT2_BACKEND_OK;
     return DT2_GPU_REFUSE(driver, err, DT2_BACKEND_FAILED,
-                          "the " GPU_RUNTIME_TEXT " runtime cannot be used: %s has '%s', and a file is named from the root",
+                          "the " GPU_RUNTIME_TEXT " runtime cannot be used: %s has '%s', and a file is named from the "
+                          "root",
                           naming->by, said);
 }
 

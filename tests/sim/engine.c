@@ -172,7 +172,7 @@ static struct sim_face *face_of(const char *path)
     return sim.faces = face;
 }
 
-/* Which file a function stands in is asked without our lock: the linker has its own, under which it runs constructors. */
+/* Which file a function stands in is asked without our lock: the linker has one, under which it runs constructors. */
 static void count_face(struct sim_function *function)
 {
     struct sim_face *face = atomic_load(&function->face);
