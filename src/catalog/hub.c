@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The cache as huggingface_hub lays it out (its guide "Understand caching"): models--USER--NAME with refs/main, which holds
- * a commit; snapshots/COMMIT, whose files are links into blobs; and blobs/NAME.incomplete, which are on their way.
+ * The cache as huggingface_hub lays it out (its guide "Understand caching"): models--USER--NAME with refs/main, which
+ * holds a commit; snapshots/COMMIT, whose files are links into blobs; and blobs/NAME.incomplete, which are on their way.
  */
 #include "catalog/hub.h"
 #include "base/alloc.h"

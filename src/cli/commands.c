@@ -7,7 +7,8 @@
 #include <string.h>
 
 const struct cli_command cli_commands[] = {
-    { "devices", CLI_DEVICES, "", "List every memory of this machine that can hold tensors.", 0, 0, false, cli_devices },
+    { "devices", CLI_DEVICES, "", "List every memory of this machine that can hold tensors.", 0, 0, false,
+      cli_devices },
     { "models", CLI_MODELS, " [PATTERN]", "List the models in ComfyUI's folders.", 0, 1, false, cli_models },
     { "inspect", CLI_INSPECT, " MODEL...", "Show what a model file is, and its blocks.", 1, SIZE_MAX, true,
       cli_inspect },
@@ -15,8 +16,8 @@ const struct cli_command cli_commands[] = {
     { "load", CLI_LOAD, " MODEL...", "Load models, one after another, over several memories.", 1, SIZE_MAX, true,
       cli_load },
     { "run", CLI_RUN, " MODEL", "Load a model, and measure what passes through it cost.", 1, 1, true, cli_run },
-    { "verify", CLI_VERIFY, " MODEL --against FILE", "Compare a model with checksums that were taken of it.", 1, 1, true,
-      cli_verify },
+    { "verify", CLI_VERIFY, " MODEL --against FILE", "Compare a model with checksums that were taken of it.", 1, 1,
+      true, cli_verify },
 };
 const size_t cli_command_count = sizeof cli_commands / sizeof *cli_commands;
 

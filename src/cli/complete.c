@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * distorch2 --complete WORD...: what completion offers for the last word, in every shell; the scripts in docs/completion
- * only ask and show. It follows from the tables of commands and options; devices and models are those that there are.
+ * distorch2 --complete WORD...: what completion offers for the last word, in every shell; the scripts in
+ * docs/completion only ask and show. It follows from the tables of commands and options; devices and models are those that there are.
  */
 #include "cli/commands.h"
 #include "cli/model.h"

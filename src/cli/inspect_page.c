@@ -64,7 +64,8 @@ static void print_parts(const struct dt2_file *file, const struct cli_sums *sums
                     parts[i].tensors == 1 ? "" : "s", dt2_size_format(parts[i].bytes, size, sizeof size));
     }
     for (size_t i = 0; i < count && sums->sha256; i++)
-        print_field(i ? "" : "sha256", "%s%s%s", sums->sha256[i], count > 1 ? "  " : "", count > 1 ? parts[i].path : "");
+        print_field(i ? "" : "sha256", "%s%s%s", sums->sha256[i], count > 1 ? "  " : "",
+                    count > 1 ? parts[i].path : "");
     free(parts);
 }
 

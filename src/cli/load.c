@@ -89,8 +89,8 @@ static void print_load(const struct dt2_model *model, uint64_t arrived)
     cli_table_print(table, 2);
     cli_table_destroy(table);
     if (arrived != DT2_UNKNOWN && arrived > 0)
-        printf("  every byte of the %s that stream to %s arrives there\n", dt2_size_format(arrived, number, sizeof number),
-               dt2_plan_compute_device(plan));
+        printf("  every byte of the %s that stream to %s arrives there\n",
+               dt2_size_format(arrived, number, sizeof number), dt2_plan_compute_device(plan));
     for (size_t i = 0; i < stats->ejected_count; i++) {
         char *ejected = cli_printable(stats->ejected[i], false);
         printf("  ejected  %s\n", ejected);

@@ -43,7 +43,7 @@ extern const struct cli_option cli_option_table[];
 extern const size_t cli_option_count;
 #define CLI_OPTIONS_MAX 64 /* more than there are */
 
-/* The commands that plan: their options that are the request's have variables, "DISTORCH2_" and the name in capitals. */
+/* The commands that plan. What all of them have is the request's, and has a variable: "DISTORCH2_", name in capitals. */
 #define CLI_REQUEST (CLI_PLAN | CLI_LOAD | CLI_RUN)
 bool cli_option_is_request(const struct cli_option *option);
 /* The variable's name; to be freed. */

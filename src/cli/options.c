@@ -81,7 +81,9 @@ static void list_for_getopt(unsigned command, struct option *list, char *letters
         const struct cli_option *option = &cli_option_table[i];
         if (!(option->commands & command))
             continue;
-        int takes = cli_option_needs_value(option) ? required_argument : option->value ? optional_argument : no_argument;
+        int takes = cli_option_needs_value(option) ? required_argument
+                    : option->value                ? optional_argument
+                                                   : no_argument;
         list[n++] = (struct option){ option->name, takes, NULL, FIRST_VALUE + (int)i };
         if (option->letter)
             *letters++ = option->letter;
@@ -128,7 +130,7 @@ static int parse_words(unsigned command, int argc, char **argv, struct cli_optio
     return 0;
 }
 
-/* Adds what the command line, or the environment, says of places: the first that matches counts, so that one is first. */
+/* Adds what the command line, or the environment, says of places. The first that matches counts, so that is first. */
 static void join_places(struct cli_options *options, bool environment)
 {
     for (size_t i = 0; i < options->settings.count; i++) {

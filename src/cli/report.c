@@ -131,7 +131,8 @@ void cli_line(const char *text)
 
 void cli_log(void *unused, enum dt2_log_level level, const char *line)
 {
-    static const char *const leads[] = { "distorch2: ", "distorch2: warning: ", "distorch2: info: ", "distorch2: debug: " };
+    static const char *const leads[] = { "distorch2: ", "distorch2: warning: ", "distorch2: info: ",
+                                         "distorch2: debug: " };
     (void)unused;
     if (level <= said)
         say(leads[level], line);

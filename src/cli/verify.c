@@ -63,7 +63,8 @@ static int find_tensors(const json_t *document, const char *against, const char 
 
 /* -- comparing -- */
 
-static void differs(struct comparison *comparison, const char *tensor, const char *what, json_t *expected, json_t *found)
+static void differs(struct comparison *comparison, const char *tensor, const char *what, json_t *expected,
+                    json_t *found)
 {
     json_t *object = json_object();
     cli_json_set(object, "tensor", cli_json_text(tensor));
@@ -131,7 +132,7 @@ static void compare(struct comparison *comparison)
 static char *value_text(const json_t *value)
 {
     char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-    char *copy = json_is_string(value) ? cli_format("%s", json_string_value(value)) : cli_format("%s", text ? text : "");
+    char *copy = cli_format("%s", json_is_string(value) ? json_string_value(value) : text ? text : "");
     free(text);
     return copy;
 }
