@@ -41,6 +41,13 @@ struct dt2_progress {
  */
 typedef int dt2_progress_fn(void *data, const struct dt2_progress *progress);
 
+/* Memory on a device: an address (host, CUDA, HIP) or a cl_mem, under the name under which the device is listed. */
+struct dt2_memory {
+    const char *device;
+    void *handle;
+    uint64_t bytes;
+};
+
 /* Options of a load; zero or NULL means the default. */
 struct dt2_load_options {
     size_t struct_size;
@@ -50,8 +57,16 @@ struct dt2_load_options {
     unsigned threads; /* that read, but one for each device at least; 0: one for each processor we may use, up to 16 */
     dt2_progress_fn *progress; /* may be NULL */
     void *progress_data;
+    /*
+     * Memory of the caller's, to be used instead of what would be allocated: a share whose device has some here must fit into it
+     * as a whole, piece by piece in this order. It counts as free in the device's budgets, is never freed, and must live until
+     * the model is unloaded.
+     */
+    const struct dt2_memory *memory;
+    size_t memory_count;
+    bool borrow; /* the model is returned borrowed: no other thread can eject or unload it in between */
 };
-#define DT2_LOAD_OPTIONS_INIT { sizeof(struct dt2_load_options), NULL, false, 0, 0, NULL, NULL }
+#define DT2_LOAD_OPTIONS_INIT { sizeof(struct dt2_load_options), NULL, false, 0, 0, NULL, NULL, NULL, 0, false }
 
 /*
  * The plan that dt2_model_load() would apply now: with the context's devices as they are, and with the models
@@ -145,6 +160,21 @@ struct dt2_native {
     uint64_t offset;
 };
 #define DT2_NATIVE_INIT { sizeof(struct dt2_native), NULL, NULL, 0 }
+
+/* One piece of memory that holds tensors of a model: an address or a cl_mem, from its first byte on. */
+struct dt2_buffer {
+    size_t struct_size;
+    const char *device;
+    void *handle;
+    uint64_t bytes;
+};
+#define DT2_BUFFER_INIT { sizeof(struct dt2_buffer), NULL, NULL, 0 }
+
+/* The buffers of a loaded model, share by share; none of one that is unloaded. */
+DT2_PUBLIC size_t dt2_model_buffer_count(const struct dt2_model *model);
+/* Hold a borrow while it is used. Errors: as dt2_model_native(). */
+DT2_PUBLIC int dt2_model_buffer(const struct dt2_model *model, size_t index, struct dt2_buffer *buffer,
+                                struct dt2_error *err);
 
 DT2_PUBLIC size_t dt2_model_tensor_count(const struct dt2_model *model);
 /* Name, dtype, shape, bytes, and the file it came from; valid as long as the handle. NULL for a wrong index. */

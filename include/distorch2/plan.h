@@ -125,13 +125,20 @@ struct dt2_request {
      * DT2_EUSAGE: dt2_blocks_cut() takes them apart. NULL or blank: none.
      */
     const char *place;
+    /*
+     * Of each tensor, on its device and in windows: its first byte lies at a multiple of alignment_bytes (a power of two, at most
+     * 65536; less than the device's own is that; in windows from the window's beginning on), and padding_bytes behind it belong
+     * to no other tensor and may be read; what they hold is not said. Both are charged. 0: none.
+     */
+    uint64_t alignment_bytes;
+    uint64_t padding_bytes;
     /* Blocks are used where they lie: no window on the compute device, and no sessions. */
     bool resident;
 };
 #define DT2_REQUEST_INIT                                                                                              \
     {                                                                                                                 \
         sizeof(struct dt2_request), NULL, DT2_UNKNOWN, NULL, NULL, true, false, NULL, 0, NULL, 0, NULL, NULL,         \
-            NULL, 0, NULL, false                                                                                      \
+            NULL, 0, NULL, 0, 0, false                                                                                \
     }
 
 /* -- Plans -------------------------------------------------------------------------------------------- */

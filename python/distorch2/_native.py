@@ -208,6 +208,8 @@ class request(Structure):
         ("credits", POINTER(limit)),
         ("credit_count", c_size_t),
         ("place", c_char_p),
+        ("alignment_bytes", c_uint64),
+        ("padding_bytes", c_uint64),
         ("resident", c_bool),
     ]
 
@@ -245,6 +247,10 @@ class progress(Structure):
 progress_fn = CFUNCTYPE(c_int, py_object, POINTER(progress))
 
 
+class memory(Structure):
+    _fields_ = [("device", c_char_p), ("handle", c_void_p), ("bytes", c_uint64)]
+
+
 class load_options(Structure):
     _fields_ = [
         ("struct_size", c_size_t),
@@ -254,11 +260,18 @@ class load_options(Structure):
         ("threads", c_uint),
         ("progress", progress_fn),
         ("progress_data", c_void_p),
+        ("memory", POINTER(memory)),
+        ("memory_count", c_size_t),
+        ("borrow", c_bool),
     ]
 
 
 class native(_Result):
     _fields_ = [("struct_size", c_size_t), ("device", c_char_p), ("handle", c_void_p), ("offset", c_uint64)]
+
+
+class buffer(_Result):
+    _fields_ = [("struct_size", c_size_t), ("device", c_char_p), ("handle", c_void_p), ("bytes", c_uint64)]
 
 
 class device_stats(Structure):
@@ -416,6 +429,8 @@ FUNCTIONS = {
     "dt2_model_path": (c_char_p, [_handle]),
     "dt2_model_loaded": (c_bool, [_handle]),
     "dt2_model_applied_plan": (_handle, [_handle]),
+    "dt2_model_buffer_count": (c_size_t, [_handle]),
+    "dt2_model_buffer": (c_int, [_handle, c_size_t, POINTER(buffer), _err]),
     "dt2_model_tensor_count": (c_size_t, [_handle]),
     "dt2_model_tensor": (POINTER(tensor), [_handle, c_size_t]),
     "dt2_model_find": (c_int, [_handle, c_char_p, POINTER(c_size_t), _err]),

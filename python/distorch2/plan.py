@@ -49,6 +49,10 @@ class Request:
     """Bytes that will be free by then; for :func:`make_plan` alone."""
     place: Optional[str] = None
     """Blocks by name, whatever the rest says: "PATTERN=DEVICE;...", where "*" is any text."""
+    alignment_bytes: int = 0
+    """Of each tensor, at least; a power of two."""
+    padding_bytes: int = 0
+    """Behind each tensor: they belong to no other one."""
     resident: bool = False
     """Blocks are used where they lie: no window, and no sessions."""
     release: Optional[ReleaseFunction] = None
@@ -94,6 +98,8 @@ class NativeRequest:
             None,
             *_limits(request.credits, "credit"),
             encode(request.place),
+            request.alignment_bytes,
+            request.padding_bytes,
             request.resident,
         )
 

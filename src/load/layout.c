@@ -5,27 +5,50 @@
 #include "base/error.h"
 #include <inttypes.h>
 
+/* Where a tensor would lie in the last slab; false: it has no room there. */
+static bool fits_last(const struct dt2_share_layout *share, const struct dt2_layout_rules *rules, uint64_t bytes,
+                      uint64_t *offset, uint64_t *end)
+{
+    if (share->slab_count == 0)
+        return false;
+    uint64_t begin = rules->given ? rules->given[share->slab_count - 1].begin : 0;
+    uint64_t limit = rules->given ? rules->given[share->slab_count - 1].end : rules->max_alloc_bytes;
+    return !dt2_round_up_overflows(share->slab_bytes[share->slab_count - 1] - begin, rules->alignment_bytes, offset) &&
+           !dt2_add_overflows(*offset, begin, offset) && !dt2_add_overflows(*offset, bytes, end) && !dt2_add_overflows(*end, rules->padding_bytes, end) &&
+           *end <= limit;
+}
+
+/* Opens the next slab. */
+static int open_slab(struct dt2_share_layout *share, const struct dt2_layout_rules *rules, uint64_t bytes,
+                     struct dt2_error *err)
+{
+    if (rules->given && share->slab_count == rules->given_count)
+        return dt2_fail(err, DT2_ENOFIT,
+                        "a tensor of %" PRIu64 " bytes has no room left in the memory that was given, of %zu pieces", bytes,
+                        rules->given_count);
+    if (!rules->given && (bytes > rules->max_alloc_bytes || rules->padding_bytes > rules->max_alloc_bytes - bytes))
+        return dt2_fail(err, DT2_ENOFIT,
+                        "a tensor of %" PRIu64 " bytes is above the device's largest allocation of %" PRIu64, bytes,
+                        rules->max_alloc_bytes);
+    if (!DT2_GROW(share->slab_bytes, share->slab_count, share->slab_capacity))
+        return dt2_fail_nomem(err);
+    share->slab_bytes[share->slab_count] = rules->given ? rules->given[share->slab_count].begin : 0;
+    share->slab_count++;
+    return 0;
+}
+
 /* Puts one tensor behind those before it, in a new slab when the last has no room. */
 static int append(struct dt2_layout *layout, size_t share_index, const struct dt2_layout_rules *rules, size_t tensor,
                   uint64_t bytes, struct dt2_error *err)
 {
     struct dt2_share_layout *share = &layout->shares[share_index];
-    uint64_t *last = share->slab_count ? &share->slab_bytes[share->slab_count - 1] : NULL;
-    uint64_t offset = 0, end;
-    bool opens = !last || dt2_round_up_overflows(*last, rules->alignment_bytes, &offset) ||
-                 dt2_add_overflows(offset, bytes, &end) || end > rules->max_alloc_bytes;
-    if (opens) {
-        if (bytes > rules->max_alloc_bytes)
-            return dt2_fail(err, DT2_ENOFIT,
-                            "a tensor of %" PRIu64 " bytes is above the device's largest allocation of %" PRIu64, bytes,
-                            rules->max_alloc_bytes);
-        if (!DT2_GROW(share->slab_bytes, share->slab_count, share->slab_capacity))
-            return dt2_fail_nomem(err);
-        last = &share->slab_bytes[share->slab_count++];
-        offset = 0;
-        end = bytes;
+    uint64_t offset = 0, end = 0;
+    while (!fits_last(share, rules, bytes, &offset, &end)) {
+        int rc = open_slab(share, rules, bytes, err);
+        if (rc < 0)
+            return rc;
     }
-    *last = end;
+    share->slab_bytes[share->slab_count - 1] = end;
     layout->places[tensor] = (struct dt2_place){ (uint32_t)share_index, (uint32_t)(share->slab_count - 1), offset, bytes };
     share->tensors[share->tensor_count++] = tensor;
     share->bytes += bytes;

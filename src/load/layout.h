@@ -14,10 +14,22 @@ struct dt2_place {
     uint64_t bytes;
 };
 
+struct dt2_room_given;
+
 /* What one share's device asks of a layout. */
 struct dt2_layout_rules {
     uint64_t alignment_bytes;
     uint64_t max_alloc_bytes; /* DT2_UNKNOWN: no limit */
+    uint64_t padding_bytes;   /* behind each tensor, that no other one lies in */
+    /* Slabs that are there already, and the only ones that may be used. NULL: as many as are needed. */
+    const struct dt2_room_given *given;
+    size_t given_count;
+};
+
+/* A slab that was given: where its first tensor may begin, and where it ends. */
+struct dt2_room_given {
+    uint64_t begin;
+    uint64_t end;
 };
 
 /* The slabs of one share, and its tensors with bytes in the order in which they lie. */

@@ -124,12 +124,37 @@ int dt2_store_alloc(struct dt2_machine *machine, struct dt2_store *store, const 
     return rc;
 }
 
+int dt2_store_adopt(struct dt2_store *store, void *native, uint64_t bytes, struct dt2_error *err)
+{
+    const struct dt2_opened *o = store->opened;
+    struct dt2_backend_error failure = { 0 };
+    struct dt2_backend_native found = { .struct_size = sizeof found };
+    struct dt2_slab *longer = dt2_realloc(store->slabs, store->slab_count + 1, sizeof *longer);
+    if (!longer)
+        return dt2_fail_nomem(err);
+    store->slabs = longer;
+    struct dt2_slab *slab = &longer[store->slab_count];
+    *slab = (struct dt2_slab){ .bytes = bytes, .adopted = true };
+    int status = o->backend->buffer_adopt(o->driver, o->device, native, bytes, &slab->buffer, &failure);
+    if (status < 0) {
+        int rc = dt2_fail_prefix(err, dt2_fail_driver(err, o->name, &failure), "memory that was given cannot be used: ");
+        return status == DT2_BACKEND_INVALID ? dt2_fail_as(err, DT2_EUSAGE) : rc;
+    }
+    store->slab_count++;
+    if (!(o->flags & DT2_DEVICE_HOST_ADDRESSABLE))
+        return 0;
+    if (o->backend->buffer_native(o->driver, slab->buffer, &found, &failure) < 0)
+        return dt2_fail_driver(err, o->name, &failure);
+    slab->address = found.handle;
+    return 0;
+}
+
 int dt2_storage_alloc(struct dt2_storage *storage, const struct dt2_layout *layout, struct dt2_error *err)
 {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < storage->count; i++) {
         const struct dt2_share_layout *share = &layout->shares[i];
-        if (storage->stores[i].opened)
+        if (storage->stores[i].opened && !storage->stores[i].slabs)
             rc = dt2_store_alloc(storage->machine, &storage->stores[i], share->slab_bytes, share->slab_count, err);
     }
     return rc;
@@ -165,7 +190,7 @@ uint64_t dt2_store_bytes(const struct dt2_store *store)
 {
     uint64_t bytes = 0;
     for (size_t i = 0; i < store->slab_count; i++)
-        bytes += store->slabs[i].bytes;
+        bytes += store->slabs[i].adopted ? 0 : store->slabs[i].bytes;
     return bytes;
 }
 

@@ -12,6 +12,7 @@ struct dt2_slab {
     uint64_t bytes;
     void *address;     /* where the host writes in place; NULL: only the device's copies reach it */
     dt2_handle backing; /* of a buffer that wraps host memory: that memory; else 0 */
+    bool adopted;       /* memory of the caller's, which it frees */
 };
 
 /* What one share has of its device. An empty share opens nothing. */
@@ -45,7 +46,10 @@ int dt2_store_alloc(struct dt2_machine *machine, struct dt2_store *store, const 
 /* Gives memory back and closes the device. Fine on a zeroed store. */
 void dt2_store_clear(struct dt2_machine *machine, struct dt2_store *store);
 
-/* Bytes allocated for a share. */
+/* Takes memory of the caller's as the next slab of a store whose device is open. Errors: what the driver says of it. */
+int dt2_store_adopt(struct dt2_store *store, void *native, uint64_t bytes, struct dt2_error *err);
+
+/* Bytes allocated for a share: without what is the caller's. */
 uint64_t dt2_store_bytes(const struct dt2_store *store);
 
 /*

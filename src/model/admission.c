@@ -131,8 +131,11 @@ static int decide(struct dt2_context *context, const struct dt2_applicant *appli
     if (known && request->eject_models)
         rc = choose(context, devices, compute, admission, &borrowed, err);
     if (rc == 0)
+        rc = dt2_memory_check(applicant->options, devices, err);
+    if (rc == 0)
         rc = count_credits(context, devices, admission, &credits, err);
     if (rc == 0) {
+        dt2_memory_credit(applicant->options, devices, credits, devices->budget_count);
         struct dt2_request with_credits = *request;
         with_credits.credits = credits;
         with_credits.credit_count = devices->budget_count;
@@ -251,9 +254,10 @@ int dt2_model_plan(struct dt2_context *context, const struct dt2_blocks *blocks,
                    struct dt2_plan **plan, struct dt2_error *err)
 {
     DT2_KEEP_ERRNO;
+    static const struct dt2_load_options plain = DT2_LOAD_OPTIONS_INIT;
     struct dt2_admission admission;
     pthread_mutex_lock(&context->admission);
-    int rc = dt2_admission_make(context, &(struct dt2_applicant){ blocks, request, NULL }, false, &admission, err);
+    int rc = dt2_admission_make(context, &(struct dt2_applicant){ blocks, request, NULL, &plain }, false, &admission, err);
     pthread_mutex_unlock(&context->admission);
     if (rc < 0)
         return rc;

@@ -81,24 +81,63 @@ static int run_phase(struct dt2_load *load, struct reporter *reporter, bool veri
 
 /* -- the steps -------------------------------------------------------------------------------------------- */
 
-/* Opens the devices of the plan, lays the tensors out and allocates: all memory before the first byte. */
-static int allocate(struct dt2_model *model, const struct dt2_blocks *blocks, struct dt2_error *err)
+/* What the device of a share, and the request, ask of where tensors lie. An empty share has no device open. */
+static struct dt2_layout_rules rules_of(const struct dt2_plan *plan, const struct dt2_opened *opened)
 {
-    size_t count = dt2_plan_share_count(model->plan);
-    model->lanes = dt2_alloc(count, sizeof *model->lanes);
+    struct dt2_layout_rules rules = { .alignment_bytes = 1, .max_alloc_bytes = DT2_UNKNOWN };
+    if (!opened)
+        return rules;
+    rules.alignment_bytes = dt2_max(opened->alignment_bytes, plan->alignment_bytes);
+    rules.max_alloc_bytes = opened->max_alloc_bytes;
+    rules.padding_bytes = plan->padding_bytes;
+    return rules;
+}
+
+/* Room at the end of each slab for what dt2_memory_align() moves. */
+static void widen(const struct dt2_model *model, const struct dt2_storage *storage)
+{
+    for (size_t i = 0; i < storage->count; i++) {
+        const struct dt2_store *store = &storage->stores[i];
+        for (size_t j = 0; store->opened && !store->slabs && j < model->layout.shares[i].slab_count; j++)
+            model->layout.shares[i].slab_bytes[j] +=
+                dt2_sub_floor(model->plan->alignment_bytes, store->opened->alignment_bytes);
+    }
+}
+
+/* Lays the tensors out for devices that are open, in memory that was given or that is to be had. */
+static int lay_out(struct dt2_model *model, const struct dt2_applicant *applicant, struct dt2_storage *storage,
+                   struct dt2_error *err)
+{
+    size_t count = storage->count;
     DT2_AUTO struct dt2_layout_rules *rules = dt2_alloc(count, sizeof *rules);
-    if (!model->lanes || !rules)
+    int rc = rules ? 0 : dt2_fail_nomem(err);
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        rules[i] = rules_of(model->plan, storage->stores[i].opened);
+        if (storage->stores[i].opened)
+            rc = dt2_memory_adopt(applicant->options, dt2_plan_share(model->plan, i)->device, &storage->stores[i],
+                                  &rules[i], err);
+    }
+    if (rc == 0)
+        rc = dt2_layout_make(model->plan, dt2_blocks_array(applicant->blocks), model->table.count, rules,
+                             &model->layout, err);
+    for (size_t i = 0; rules && i < count; i++)
+        dt2_release((void *)(uintptr_t)rules[i].given);
+    if (rc == 0)
+        widen(model, storage);
+    return rc;
+}
+
+/* Opens the devices of the plan, lays the tensors out and allocates: all memory before the first byte. */
+static int allocate(struct dt2_model *model, const struct dt2_applicant *applicant, struct dt2_error *err)
+{
+    model->lanes = dt2_alloc(dt2_plan_share_count(model->plan), sizeof *model->lanes);
+    if (!model->lanes)
         return dt2_fail_nomem(err);
     struct dt2_storage storage;
     int rc = dt2_storage_open(model->context->machine, model->plan, &storage, err);
     if (rc < 0)
         return rc;
-    for (size_t i = 0; i < count; i++) {
-        const struct dt2_opened *opened = storage.stores[i].opened;
-        rules[i] = opened ? (struct dt2_layout_rules){ opened->alignment_bytes, opened->max_alloc_bytes }
-                          : (struct dt2_layout_rules){ 1, DT2_UNKNOWN };
-    }
-    rc = dt2_layout_make(model->plan, dt2_blocks_array(blocks), model->table.count, rules, &model->layout, err);
+    rc = lay_out(model, applicant, &storage, err);
     if (rc == 0)
         rc = dt2_storage_alloc(&storage, &model->layout, err);
     if (rc < 0)
@@ -136,7 +175,10 @@ static int admit(struct dt2_model *model, const struct dt2_applicant *applicant,
         rc = dt2_admission_eject(&admission, err);
     if (rc == 0) {
         model->plan = DT2_TAKE(admission.plan);
-        rc = allocate(model, applicant->blocks, err);
+        rc = allocate(model, applicant, err);
+    }
+    if (rc == 0) {
+        rc = dt2_memory_align(model, err);
     }
     if (rc == 0)
         rc = dt2_registry_add(model->context, model, err);
@@ -200,9 +242,10 @@ static int transfer(struct dt2_model *model, const struct dt2_file *file, const 
 }
 
 /* Ends a load: the model is LOADED, or all that it took is given back. */
-static void settle(struct dt2_model *model, bool good)
+static void settle(struct dt2_model *model, bool good, bool borrow)
 {
     pthread_mutex_lock(&model->lock);
+    model->borrowers += good && borrow; /* before anybody else can have it */
     model->state = good ? DT2_MODEL_LOADED : DT2_MODEL_UNLOADING;
     pthread_cond_broadcast(&model->changed);
     pthread_mutex_unlock(&model->lock);
@@ -215,6 +258,8 @@ static int load(struct dt2_context *context, const struct dt2_file *file, const 
 {
     struct dt2_load_options how = DT2_LOAD_OPTIONS_INIT;
     uint64_t request_ns = dt2_now_ns();
+    struct dt2_applicant complete = *applicant;
+    complete.options = &how;
     struct dt2_model *made;
     int rc = dt2_options_read(&sized_options, options, &how, err);
     if (rc == 0)
@@ -224,11 +269,11 @@ static int load(struct dt2_context *context, const struct dt2_file *file, const 
     if (rc < 0)
         return rc;
     pthread_mutex_lock(&context->admission);
-    rc = admit(made, applicant, err);
+    rc = admit(made, &complete, err);
     pthread_mutex_unlock(&context->admission);
     if (rc == 0)
         rc = transfer(made, file, &how, request_ns, err);
-    settle(made, rc == 0);
+    settle(made, rc == 0, how.borrow);
     if (rc < 0) {
         dt2_model_unref(made);
         return rc;
@@ -242,7 +287,7 @@ int dt2_model_load(struct dt2_context *context, const struct dt2_file *file, con
                    struct dt2_error *err)
 {
     DT2_KEEP_ERRNO;
-    return load(context, file, &(struct dt2_applicant){ blocks, request, NULL }, options, model, err);
+    return load(context, file, &(struct dt2_applicant){ blocks, request, NULL, NULL }, options, model, err);
 }
 
 int dt2_model_load_plan(struct dt2_context *context, const struct dt2_file *file, const struct dt2_blocks *blocks,
@@ -250,5 +295,5 @@ int dt2_model_load_plan(struct dt2_context *context, const struct dt2_file *file
                         struct dt2_error *err)
 {
     DT2_KEEP_ERRNO;
-    return load(context, file, &(struct dt2_applicant){ blocks, NULL, plan }, options, model, err);
+    return load(context, file, &(struct dt2_applicant){ blocks, NULL, plan, NULL }, options, model, err);
 }

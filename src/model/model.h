@@ -97,7 +97,17 @@ struct dt2_applicant {
     const struct dt2_blocks *blocks;
     const struct dt2_request *request; /* NULL: the defaults */
     const struct dt2_plan *plan;       /* NULL: the request decides */
+    const struct dt2_load_options *options;
 };
+
+/* Memory that the caller gave: whether it is named well, what budgets it adds to, and as the slabs of a device's store. */
+int dt2_memory_check(const struct dt2_load_options *options, const struct dt2_devices *devices, struct dt2_error *err);
+void dt2_memory_credit(const struct dt2_load_options *options, const struct dt2_devices *devices,
+                       struct dt2_limit *credits, size_t count);
+int dt2_memory_adopt(const struct dt2_load_options *options, const char *device, struct dt2_store *store,
+                     struct dt2_layout_rules *rules, struct dt2_error *err);
+/* Moves the tensors of an allocated model to the alignment that was asked for, where a device's own is less. */
+int dt2_memory_align(struct dt2_model *model, struct dt2_error *err);
 
 /* What a load would do: the plan, and the models that go first, each with a reference. */
 struct dt2_admission {

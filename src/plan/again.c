@@ -50,6 +50,8 @@ struct dt2_request dt2_plan_request(const struct dt2_plan *plan)
     request.reserve_count = plan->reserve_count;
     request.budgets = plan->budgets;
     request.budget_count = plan->budget_count;
+    request.alignment_bytes = plan->alignment_bytes;
+    request.padding_bytes = plan->padding_bytes;
     request.resident = plan->resident;
     return request;
 }
@@ -89,7 +91,7 @@ static int draw(const struct dt2_plan *plan, struct dt2_draft *draft, struct dt2
             const struct dt2_block *block = &asked->blocks[share->blocks[j]];
             draft->owner[share->blocks[j]] = i;
             target->bytes += block->bytes;
-            if (dt2_add_overflows(target->cost, dt2_block_cost(block, &asked->devices->devices[target->device]),
+            if (dt2_add_overflows(target->cost, dt2_block_cost(asked, share->blocks[j], target->device),
                                   &target->cost))
                 target->cost = UINT64_MAX;
             target->blocks++;

@@ -8,6 +8,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#define ALIGNMENT_MAX 65536
+#define PADDING_MAX (1 << 20)
 #define VIRTUAL_VRAM_MAX ((uint64_t)128 << 30)
 #define VIRTUAL_VRAM_DEFAULT ((uint64_t)4 << 30) /* the node's */
 
@@ -203,6 +205,13 @@ int dt2_asked_make(const struct dt2_devices *devices, const struct dt2_block *bl
     if (asked->virtual_vram_bytes > VIRTUAL_VRAM_MAX)
         rc = dt2_fail(err, DT2_EUSAGE, "virtual VRAM of %.3f GiB is outside 0.0 to 128.0",
                       (double)asked->virtual_vram_bytes / ((uint64_t)1 << 30));
+    else if (request->alignment_bytes > ALIGNMENT_MAX ||
+             (request->alignment_bytes && !dt2_is_power_of_two(request->alignment_bytes)))
+        rc = dt2_fail(err, DT2_EUSAGE, "an alignment of %" PRIu64 " bytes: expected a power of two, at most %d",
+                      request->alignment_bytes, ALIGNMENT_MAX);
+    else if (request->padding_bytes > PADDING_MAX)
+        rc = dt2_fail(err, DT2_EUSAGE, "a padding of %" PRIu64 " bytes: expected at most %d", request->padding_bytes,
+                      PADDING_MAX);
     else if (devices->count == 0)
         rc = dt2_fail(err, DT2_EUSAGE, "the machine has no devices");
     else

@@ -102,8 +102,8 @@ size_t dt2_block_tensors(const struct dt2_block *block);
 uint64_t dt2_block_tensor_bytes(const struct dt2_block *block, size_t index);
 /* Under 0.01 % of the model: costs more to stream than to keep. */
 bool dt2_block_is_small(const struct dt2_block *block, uint64_t model_bytes);
-/* What a block takes on a device: its tensors, each rounded up to the device's alignment. */
-uint64_t dt2_block_cost(const struct dt2_block *block, const struct dt2_device *device);
+/* What a block takes on a device: its tensors with their padding, each rounded up to the alignment there. */
+uint64_t dt2_block_cost(const struct dt2_asked *asked, size_t block, size_t device);
 /* The device that the request names for a block; DT2_NONE: none. */
 static inline size_t dt2_placed(const struct dt2_asked *asked, size_t block)
 {

@@ -17,21 +17,19 @@ uint64_t dt2_block_tensor_bytes(const struct dt2_block *block, size_t index)
     return block->tensor_count ? block->tensor_bytes[index] : block->bytes;
 }
 
-uint64_t dt2_block_cost(const struct dt2_block *block, const struct dt2_device *device)
+uint64_t dt2_block_cost(const struct dt2_asked *asked, size_t index, size_t device)
 {
-    if (device->alignment_bytes <= 1)
+    const struct dt2_block *block = &asked->blocks[index];
+    uint64_t alignment = dt2_max(asked->devices->devices[device].alignment_bytes, asked->request->alignment_bytes);
+    uint64_t padding = asked->request->padding_bytes, cost = 0, rounded;
+    if (alignment <= 1 && padding == 0)
         return block->bytes;
-    uint64_t cost = 0, rounded;
     for (size_t i = 0; i < dt2_block_tensors(block); i++)
-        if (dt2_round_up_overflows(dt2_block_tensor_bytes(block, i), device->alignment_bytes, &rounded) ||
-            dt2_add_overflows(cost, rounded, &cost))
+        if (dt2_block_tensor_bytes(block, i) > 0 &&
+            (dt2_add_overflows(dt2_block_tensor_bytes(block, i), padding, &rounded) ||
+             dt2_round_up_overflows(rounded, alignment, &rounded) || dt2_add_overflows(cost, rounded, &cost)))
             return UINT64_MAX; /* fits nowhere */
     return cost;
-}
-
-static const struct dt2_device *device_of(const struct dt2_draft *draft, const struct dt2_target *target)
-{
-    return &draft->asked->devices->devices[target->device];
 }
 
 /* -- targets -------------------------------------------------------------------------------------------- */
@@ -140,7 +138,7 @@ static bool has_room(const struct dt2_draft *draft, const struct dt2_target *tar
 {
     uint64_t cost;
     return target->limit == DT2_UNKNOWN ||
-           (!dt2_add_overflows(target->cost, dt2_block_cost(&draft->asked->blocks[block], device_of(draft, target)),
+           (!dt2_add_overflows(target->cost, dt2_block_cost(draft->asked, block, target->device),
                                &cost) &&
             cost <= target->limit);
 }
@@ -148,7 +146,7 @@ static bool has_room(const struct dt2_draft *draft, const struct dt2_target *tar
 static void assign(struct dt2_draft *draft, size_t target_index, size_t block)
 {
     struct dt2_target *target = &draft->targets[target_index];
-    uint64_t cost = dt2_block_cost(&draft->asked->blocks[block], device_of(draft, target));
+    uint64_t cost = dt2_block_cost(draft->asked, block, target->device);
     draft->owner[block] = target_index;
     target->bytes += draft->asked->blocks[block].bytes;
     if (dt2_add_overflows(target->cost, cost, &target->cost))
@@ -160,7 +158,7 @@ static void take_back(struct dt2_draft *draft, size_t block)
 {
     struct dt2_target *target = &draft->targets[draft->owner[block]];
     target->bytes -= draft->asked->blocks[block].bytes;
-    target->cost -= dt2_block_cost(&draft->asked->blocks[block], device_of(draft, target));
+    target->cost -= dt2_block_cost(draft->asked, block, target->device);
     target->blocks--;
 }
 

@@ -28,7 +28,7 @@ static uint64_t window_bytes(const struct dt2_draft *draft)
         return 0;
     for (size_t i = 0; i < asked->count; i++)
         if (streams(asked, draft->targets[draft->owner[i]].device))
-            largest = dt2_max(largest, dt2_block_cost(&asked->blocks[i], &asked->devices->devices[asked->compute]));
+            largest = dt2_max(largest, dt2_block_cost(asked, i, asked->compute));
     return dt2_mul_overflows(largest, 2, &twice) ? UINT64_MAX : twice;
 }
 
@@ -38,7 +38,10 @@ static uint64_t target_cost(const struct dt2_draft *draft, const struct dt2_targ
     const struct dt2_asked *asked = draft->asked;
     uint64_t window = target->device == asked->compute ? draft->window : 0, cost;
     uint64_t fixed = target->bytes || window ? asked->devices->devices[target->device].fixed_bytes : 0;
-    if (dt2_add_overflows(target->cost, window, &cost) || dt2_add_overflows(cost, fixed, &cost))
+    /* what a larger alignment than the device's takes at the beginning of its memory */
+    uint64_t begin = target->bytes ? dt2_sub_floor(asked->request->alignment_bytes,
+                                                   asked->devices->devices[target->device].alignment_bytes) : 0;
+    if (dt2_add_overflows(target->cost, window, &cost) || dt2_add_overflows(cost, fixed + begin, &cost))
         return UINT64_MAX;
     return cost;
 }
@@ -192,6 +195,8 @@ static int plan_fill(const struct dt2_draft *draft, const struct dt2_capacity *c
     plan->share_count = draft->target_count;
     plan->model_bytes = asked->model_bytes;
     plan->window_bytes = draft->window;
+    plan->alignment_bytes = asked->request->alignment_bytes;
+    plan->padding_bytes = asked->request->padding_bytes;
     plan->resident = asked->request->resident;
     plan->compute_left_bytes = dt2_capacity_left(capacity, asked->compute);
     plan->shares = dt2_alloc(draft->target_count, sizeof *plan->shares);

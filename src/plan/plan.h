@@ -14,6 +14,8 @@ struct dt2_plan {
     struct dt2_kept_blocks kept; /* what was placed */
     uint64_t model_bytes;
     uint64_t window_bytes;
+    uint64_t alignment_bytes; /* of each tensor at least; 0: the device's */
+    uint64_t padding_bytes;   /* behind each tensor */
     bool resident; /* there is no window: its blocks are used where they lie */
     uint64_t compute_left_bytes; /* what the plan leaves of the compute device's budgets; DT2_UNKNOWN: no limit is known */
     char *compute_device;

@@ -55,14 +55,15 @@ static json_t *limits_json(const struct dt2_limit *limits, size_t count)
 char *dt2_request_json(const struct dt2_request *request)
 {
     json_t *object = json_pack(
-        "{s:o, s:o, s:f, s:o, s:o, s:b, s:b, s:o, s:o, s:o, s:b}", "compute_device", text_json(request->compute_device),
+        "{s:o, s:o, s:f, s:o, s:o, s:b, s:b, s:o, s:o, s:o, s:I, s:I, s:b}", "compute_device", text_json(request->compute_device),
         "virtual_vram_bytes", bytes_json(dt2_request_virtual_vram(request)), "virtual_vram_gb",
         (double)dt2_request_virtual_vram(request) / ((uint64_t)1 << 30), "donor_device",
         text_json(request->donor_device ? request->donor_device : "cpu"), "expert_mode_allocations",
         text_json(request->expert_mode_allocations ? request->expert_mode_allocations : ""), "eject_models",
         request->eject_models, "pack", request->pack, "reserve", limits_json(request->reserves, request->reserve_count),
         "budget", limits_json(request->budgets, request->budget_count), "place",
-        text_json(request->place ? request->place : ""), "resident", request->resident);
+        text_json(request->place ? request->place : ""), "alignment_bytes", (json_int_t)request->alignment_bytes,
+        "padding_bytes", (json_int_t)request->padding_bytes, "resident", request->resident);
     return dump(object, JSON_COMPACT);
 }
 

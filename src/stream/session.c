@@ -30,6 +30,7 @@ static int choose_window(struct dt2_session *session, struct dt2_error *err)
                         wanted, wanted - planned - plan->compute_left_bytes, session->compute->name,
                         planned + plan->compute_left_bytes);
     session->places = (struct dt2_window){ .largest = units->largest, .alignment = session->compute->alignment_bytes };
+    session->places.alignment = dt2_max(session->places.alignment, plan->alignment_bytes);
     session->places.by_parts = session->options.has_stream;
     dt2_window_cut(&session->places, wanted, session->compute->max_alloc_bytes);
     session->places.tenants = dt2_alloc(units->count, sizeof *session->places.tenants);
@@ -69,7 +70,7 @@ static int prepare(struct dt2_session *session, struct dt2_error *err)
     struct dt2_model *model = session->model;
     int rc = dt2_machine_open(model->context->machine, dt2_plan_compute_device(model->plan), &session->compute, err);
     if (rc == 0)
-        rc = dt2_units_make(model, session->compute->alignment_bytes, session->compute->max_alloc_bytes,
+        rc = dt2_units_make(model, dt2_max(session->compute->alignment_bytes, model->plan->alignment_bytes), session->compute->max_alloc_bytes,
                             &session->units, err);
     if (rc == 0 && session->options.has_stream && (session->compute->flags & DT2_DEVICE_HOST_ADDRESSABLE))
         rc = dt2_fail(err, DT2_EUSAGE, "%s computes in the caller's thread and has no streams", session->compute->name);

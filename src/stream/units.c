@@ -19,13 +19,14 @@ static bool share_streams(const struct dt2_model *model, size_t share)
 
 /* Lays one tensor behind those of its unit that came before, and prolongs the last stretch where both sides follow on it. */
 static int add_tensor(struct dt2_units *made, struct dt2_unit *unit, const struct dt2_place *place, uint64_t alignment,
-                      uint64_t *offset)
+                      uint64_t padding, uint64_t *offset)
 {
     uint64_t end;
     struct dt2_stretch *last = unit->stretch_count ? &made->stretches[made->stretch_count - 1] : NULL;
     if (dt2_round_up_overflows(unit->bytes, alignment, offset) || dt2_add_overflows(*offset, place->bytes, &end))
         return DT2_ENOFIT;
-    unit->bytes = end;
+    if (dt2_add_overflows(end, padding, &unit->bytes))
+        return DT2_ENOFIT;
     if (last && last->slab == place->slab && place->offset >= last->source &&
         place->offset - last->source == *offset - last->target) {
         last->bytes = end - last->target;
@@ -51,7 +52,8 @@ static int add_block(const struct dt2_model *model, size_t index, uint64_t align
         if (block->tensor_bytes[i] == 0)
             continue;
         made->of_tensor[tensor] = made->count;
-        if (add_tensor(made, unit, &model->layout.places[tensor], alignment, &made->offsets[tensor]) < 0)
+        if (add_tensor(made, unit, &model->layout.places[tensor], alignment, model->plan->padding_bytes,
+                       &made->offsets[tensor]) < 0)
             unit->bytes = UINT64_MAX;
     }
     made->pass_bytes += block->bytes;

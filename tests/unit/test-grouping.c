@@ -127,6 +127,68 @@ static void test_cut(void)
     is_int(dt2_blocks_cut(all, file, "=cpu", &cut, &err), DT2_EUSAGE, "a bad string is refused");
 }
 
+/* Loaded into memory of ours, borrowed from the first moment on, with alignment and room behind each tensor. */
+static void test_memory(void)
+{
+    static unsigned char room[2][100000];
+    const struct dt2_memory memory[] = { { "cpu", room[0] + 3, 6000 }, { "cpu", room[1] + 1, sizeof room[1] - 1 } };
+    struct dt2_load_options options = DT2_LOAD_OPTIONS_INIT;
+    struct dt2_request request = DT2_REQUEST_INIT;
+    struct dt2_buffer buffer = DT2_BUFFER_INIT;
+    struct dt2_native native = DT2_NATIVE_INIT;
+    struct dt2_model *model = NULL;
+    struct dt2_error err = { 0 };
+    request.compute_device = "cpu";
+    request.alignment_bytes = 1024;
+    request.padding_bytes = 70;
+    options.memory = memory;
+    options.memory_count = 2;
+    options.borrow = options.verify = true;
+    is_int(dt2_model_load(context, file, all, &request, &options, &model, &err), 0, "a load into memory of ours%s", err.text);
+    if (!model)
+        return;
+    bool inside = true, right = true;
+    const unsigned char *end = NULL;
+    for (size_t i = 0; i < TENSORS; i++) {
+        right &= same_bytes(model, i);
+        dt2_model_native(model, i, &native, NULL);
+        const unsigned char *at = native.handle;
+        uint64_t bytes = dt2_model_tensor(model, i)->bytes;
+        bool first = at >= room[0] + 3 && at + bytes + 70 <= room[0] + 6003;
+        inside &= (uintptr_t)at % 1024 == 0 && (first || (at > room[1] && at + bytes + 70 <= room[1] + sizeof room[1])) &&
+                  (!end || at >= end + 70 || at < end);
+        end = at + bytes;
+    }
+    ok(right, "every tensor is there");
+    ok(inside, "where we gave room, aligned, with nothing in the bytes behind");
+    is_u64(dt2_model_buffer_count(model), 2, "its buffers are listed");
+    is_int(dt2_model_buffer(model, 1, &buffer, &err), 0, "the second");
+    ok(buffer.handle == room[1] + 1 && buffer.bytes == sizeof room[1] - 1, "is ours");
+    is_str(buffer.device, "cpu", "on its device");
+    is_int(dt2_model_buffer(model, 2, &buffer, &err), DT2_EUSAGE, "there is no third");
+    is_int(dt2_model_unload(model, DT2_UNLOAD_REFUSE, &err), DT2_EBUSY, "it came borrowed");
+    dt2_model_return(model);
+    is_int(dt2_model_unload(model, DT2_UNLOAD_REFUSE, &err), 0, "and goes when that is returned");
+    is_u64(dt2_model_buffer_count(model), 0, "with its buffers");
+    dt2_model_unref(model);
+    options.memory_count = 1;
+    is_int(dt2_model_load(context, file, all, &request, &options, &model, &err), DT2_ENOFIT, "too little memory");
+    ok(strstr(err.text, "memory that was given"), "is refused in words: %s", err.text);
+    const struct dt2_memory nowhere = { "cuda:7", room[0], 1 };
+    options.memory = &nowhere;
+    is_int(dt2_model_load(context, file, all, &request, &options, &model, &err), DT2_ENOENT, "and so is a device that is not there");
+    options.memory_count = 0;
+    is_int(dt2_model_load(context, file, all, &request, &options, &model, &err), 0, "in memory of the library's");
+    dt2_model_native(model, 3, &native, NULL);
+    is_u64((uintptr_t)native.handle % 1024, 0, "the alignment holds too");
+    ok(same_bytes(model, 3), "as do the bytes");
+    dt2_model_return(model);
+    dt2_model_unload(model, DT2_UNLOAD_WAIT, NULL);
+    dt2_model_unref(model);
+    request.alignment_bytes = 3;
+    is_int(dt2_model_load(context, file, all, &request, NULL, &model, &err), DT2_EUSAGE, "an alignment of 3 is refused");
+}
+
 int main(void)
 {
     struct dt2_context_options options = DT2_CONTEXT_OPTIONS_INIT;
@@ -138,6 +200,7 @@ int main(void)
     test_own();
     test_refused();
     test_cut();
+    test_memory();
     dt2_blocks_free(all);
     dt2_file_free(file);
     dt2_context_destroy(context);

@@ -54,7 +54,7 @@ static void make_file(void)
 
 static void test_layout(uint64_t alignment, uint64_t most)
 {
-    struct dt2_layout_rules rules = { alignment, most };
+    struct dt2_layout_rules rules = { .alignment_bytes = alignment, .max_alloc_bytes = most };
     struct dt2_layout layout;
     struct dt2_error err;
     if (!ok(dt2_layout_make(plan, dt2_blocks_array(blocks), DT2_COUNT(sizes), &rules, &layout, &err) == 0,
@@ -111,7 +111,7 @@ static void test_layout(uint64_t alignment, uint64_t most)
 
 static void test_layout_refusal(void)
 {
-    struct dt2_layout_rules rules = { 64, 249999 };
+    struct dt2_layout_rules rules = { .alignment_bytes = 64, .max_alloc_bytes = 249999 };
     struct dt2_layout layout;
     struct dt2_error err;
     is_int(dt2_layout_make(plan, dt2_blocks_array(blocks), DT2_COUNT(sizes), &rules, &layout, &err), DT2_ENOFIT,
