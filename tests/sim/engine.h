@@ -9,6 +9,7 @@
  *     stream.c   streams and their threads, events
  *     capture.c  graph capture
  *     command.c  copies and kernels: what is refused, what is staged, what is checked
+ *     order.c    which command comes before which
  *     sysfs.c    the files in which amdgpu tells what memory is in use
  *     report.c   violations, the report
  */
@@ -50,6 +51,12 @@ void sim_machine_read(const char *path, struct sim_machine *machine);
 
 enum sim_memory_kind { SIM_PAGEABLE, SIM_PINNED, SIM_REGISTERED, SIM_MEMORY_KIND_COUNT };
 enum sim_copy_kind { SIM_COUNT_H2D, SIM_COUNT_D2H, SIM_COUNT_D2D, SIM_COUNT_PEER, SIM_COUNT_H2H, SIM_COPY_KIND_COUNT };
+
+/* How far everything has come that comes before something: of each stream, by the slot that it has. */
+enum { SIM_SLOTS = 64 };
+struct sim_clock {
+    uint64_t times[SIM_SLOTS];
+};
 
 /* How often a function was called. */
 struct sim_record {
@@ -225,6 +232,8 @@ struct sim_stream {
     struct sim_capture *capture; /* that takes what is queued; NULL: it runs */
     pthread_t thread;
     uint64_t random;
+    unsigned slot;
+    struct sim_clock clock; /* of the command that was queued last */
 };
 
 struct sim_event {
@@ -234,6 +243,7 @@ struct sim_event {
     unsigned references;          /* of commands, and of its handle */
     uint64_t recorded, completed; /* generations */
     int status;                   /* of the last completed one */
+    struct sim_clock clock;       /* of the last recorded one */
     struct sim_capture *capture;  /* in which it was recorded last; NULL: in none */
 };
 
@@ -284,6 +294,17 @@ int sim_execute(struct sim_stream *stream, struct sim_op *op);
 /* How many bytes of a command cross which device's link; NULL: none. */
 const struct sim_device *sim_link_of(const struct sim_stream *stream, const struct sim_op *op);
 const struct sim_device *sim_device_of(const void *address);
+
+/* -- order.c; all under the lock */
+
+/* Gives a stream that is new its slot. */
+void sim_order_join(struct sim_stream *stream);
+/* A command is put at the end of its stream: notes what it is not in order with. */
+void sim_order_queued(struct sim_stream *stream, const struct sim_op *op);
+/* The host has seen that all of this is over. */
+void sim_order_known(const struct sim_clock *clock);
+/* What was done to a range has no consequences any more. */
+void sim_order_forget(const void *address, uint64_t bytes);
 
 /* -- sysfs.c */
 

@@ -16,6 +16,7 @@ tests_sim_lib_libdt2sim_la_SOURCES = \
 	tests/sim/engine.h \
 	tests/sim/machine.c \
 	tests/sim/memory.c \
+	tests/sim/order.c \
 	tests/sim/report.c \
 	tests/sim/sim.h \
 	tests/sim/stream.c \

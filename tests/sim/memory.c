@@ -177,6 +177,7 @@ int sim_free(struct sim_context *context, void *address)
     if (sim_pending(address, (*link)->bytes, false))
         sim_note(SIM_USE_AFTER_FREE, "%llu bytes at %p are freed before the commands that use them have run",
                  (unsigned long long)(*link)->bytes, address);
+    sim_order_forget(address, (*link)->bytes);
     free_allocation(link);
     return sim_context_check(owner);
 }
@@ -244,6 +245,7 @@ static void drop_region(struct sim_region **link, const char *what)
                  (unsigned long long)region->bytes, (void *)region->address, what);
     *link = region->next;
     sim_wait_untouched(region->address, region->bytes);
+    sim_order_forget(region->address, region->bytes);
     if (region->kind == SIM_PINNED)
         munmap(region->address, region->bytes);
     free(region);

@@ -129,6 +129,7 @@ static struct sim_stream *new_stream(struct sim_context *context, bool blocking,
         return NULL;
     }
     sim.streams = stream;
+    sim_order_join(stream);
     return stream;
 }
 
@@ -264,15 +265,18 @@ void sim_queue(struct sim_stream *stream, struct sim_op *op)
     else
         stream->head = op;
     stream->tail = op;
+    sim_order_queued(stream, op);
     pthread_cond_broadcast(&sim.changed);
 }
 
 void sim_drain(struct sim_stream *stream, uint64_t sequence)
 {
+    const struct sim_clock clock = stream->clock;
     stream->waiters++;
     while (stream->head && stream->head->sequence < sequence)
         wait_for_change();
     stream->waiters--;
+    sim_order_known(&clock);
     pthread_cond_broadcast(&sim.changed);
 }
 
@@ -335,6 +339,7 @@ void sim_wait_idle(const void *address, uint64_t bytes)
     SIM_LOCKED;
     while (sim_pending(address, bytes, false))
         wait_for_change();
+    sim_order_forget(address, bytes);
 }
 
 /* A command without bytes, for its place in the order. */
@@ -375,7 +380,10 @@ int sim_stream_query(struct sim_context *context, uintptr_t id)
     int status = sim_capture_stream_use(stream);
     if (status || (status = sim_capture_forbids(stream->context)) || (status = sim_context_check(stream->context)))
         return status;
-    return stream->head ? SIM_NOT_READY : SIM_OK;
+    if (stream->head)
+        return SIM_NOT_READY;
+    sim_order_known(&stream->clock);
+    return SIM_OK;
 }
 
 /* -- events */
@@ -456,7 +464,11 @@ int sim_event_query(struct sim_context *context, uintptr_t id)
     if (status || (status = sim_capture_forbids(event->context)))
         return status;
     status = outcome(event);
-    return status || event->completed >= event->recorded ? status : SIM_NOT_READY;
+    if (status == SIM_OK && event->completed < event->recorded)
+        return SIM_NOT_READY;
+    if (event->completed >= event->recorded)
+        sim_order_known(&event->clock);
+    return status;
 }
 
 int sim_event_wait(struct sim_context *context, uintptr_t id)
@@ -468,9 +480,11 @@ int sim_event_wait(struct sim_context *context, uintptr_t id)
     int status = sim_capture_event_use(event);
     if (status || (status = sim_capture_forbids(event->context)))
         return status;
+    const struct sim_clock clock = event->clock;
     hold_event(event);
     for (uint64_t generation = event->recorded; event->completed < generation;)
         wait_for_change();
+    sim_order_known(&clock);
     status = outcome(event);
     drop_event(event);
     return status;

@@ -301,6 +301,94 @@ static void body_default_non_blocking(void)
     default_stream(cudaStreamNonBlocking, false);
 }
 
+/* -- order, whatever the timing */
+
+enum link { NOTHING, EVENT, EARLY_EVENT, OTHERS_EVENT, HOST_EVENT, HOST_QUERY, HOST_STREAM, DEFAULT_STREAM };
+
+static void pause_until_over(void)
+{
+    const struct timespec over = { .tv_nsec = 60000000 };
+    nanosleep(&over, NULL);
+}
+
+/* A copy and, long after it, a read by another stream: the timing is always right. */
+static void linked(enum link link)
+{
+    enum { PIECE = 65536 };
+    char *host = pinned(1), *memory = device_memory();
+    bool blocking = link == DEFAULT_STREAM;
+    cudaStream_t first = stream_of(blocking ? cudaStreamDefault : cudaStreamNonBlocking);
+    cudaStream_t second = stream_of(blocking ? cudaStreamDefault : cudaStreamNonBlocking);
+    cudaStream_t third = stream_of(cudaStreamNonBlocking);
+    cudaEvent_t early = event_after(first);
+    must(good(cudaMemcpyAsync(memory, host, PIECE, cudaMemcpyHostToDevice, first)));
+    cudaEvent_t event = event_after(first);
+    must(good(cudaMemcpyAsync(memory + PIECE, host + PIECE, PIECE, cudaMemcpyHostToDevice, third)));
+    cudaEvent_t others = event_after(third);
+    pause_until_over();
+    if (link == EVENT || link == EARLY_EVENT || link == OTHERS_EVENT)
+        must(good(cudaStreamWaitEvent(second, link == EVENT ? event : link == EARLY_EVENT ? early : others, 0)));
+    if (link == HOST_EVENT)
+        must(good(cudaEventSynchronize(event)));
+    if (link == HOST_QUERY)
+        must(good(cudaEventQuery(event)));
+    if (link == HOST_STREAM)
+        must(good(cudaStreamSynchronize(first)));
+    if (link == DEFAULT_STREAM)
+        must(good(cudaMemsetAsync(memory + 2 * PIECE, 0, PIECE, NULL)));
+    must(good(cudaSimLaunch(second, memory, PIECE, sim_sum(host, PIECE), 0)));
+    must(good(cudaDeviceSynchronize()) && good(cudaEventDestroy(early)) && good(cudaEventDestroy(event)));
+    must(good(cudaEventDestroy(others)) && good(cudaStreamDestroy(second)) && good(cudaStreamDestroy(third)));
+    drop(first, memory, host);
+}
+
+static void body_linked(void)
+{
+    linked(EVENT);
+    linked(HOST_EVENT);
+    linked(HOST_QUERY);
+    linked(HOST_STREAM);
+    linked(DEFAULT_STREAM);
+}
+
+static void body_lucky(void)
+{
+    linked(NOTHING);
+    linked(EARLY_EVENT);
+    linked(OTHERS_EVENT);
+}
+
+/* What is read before it is overwritten: by an event of a third stream that waited for the reader. */
+static void lucky_write(bool wait)
+{
+    char *host = pinned(1), *memory = device_memory();
+    cudaStream_t reader = stream_of(cudaStreamNonBlocking), writer = stream_of(cudaStreamNonBlocking);
+    cudaStream_t between = stream_of(cudaStreamNonBlocking);
+    must(good(cudaMemcpy(memory, host, 4096, cudaMemcpyHostToDevice)));
+    must(good(cudaSimLaunch(reader, memory, 4096, sim_sum(host, 4096), 0)));
+    must(good(cudaSimLaunch(writer, memory, 4096, sim_sum(host, 4096), 0))); /* two readers need no order */
+    cudaEvent_t read = event_after(reader);
+    must(good(cudaStreamWaitEvent(between, read, 0)));
+    cudaEvent_t passed_on = event_after(between);
+    pause_until_over();
+    if (wait)
+        must(good(cudaStreamWaitEvent(writer, passed_on, 0)));
+    must(good(cudaMemsetAsync(memory, 2, 4096, writer)) && good(cudaDeviceSynchronize()));
+    must(good(cudaEventDestroy(read)) && good(cudaEventDestroy(passed_on)));
+    must(good(cudaStreamDestroy(reader)) && good(cudaStreamDestroy(between)));
+    drop(writer, memory, host);
+}
+
+static void body_passed_on(void)
+{
+    lucky_write(true);
+}
+
+static void body_lucky_write(void)
+{
+    lucky_write(false);
+}
+
 /* -- many streams, many copies: what is waited for is right, whatever the delays */
 
 static void body_random(void)
@@ -344,6 +432,10 @@ int main(void)
         { "a kernel finds other bytes", SLOW, body_wrong_bytes, "wrong_bytes", 2 },
         { "a kernel begins before its bytes are there", SLOW, body_kernel_too_early, "unordered", 1 },
         { "a kernel's bytes are overwritten while it reads", SLOW, body_kernel_overtaken, "wrong_bytes", 1 },
+        { "order by events, by the host, by the default stream", SLOW, body_linked, NULL, 0 },
+        { "a read without order whose timing is right", SLOW, body_lucky, "unordered", 3 },
+        { "order that is passed on by a third stream", SLOW, body_passed_on, NULL, 0 },
+        { "a write without order whose timing is right", SLOW, body_lucky_write, "unordered", 1 },
         { "a stream is destroyed with work in it", SLOW, body_destroyed, NULL, 0 },
         { "the default stream and a blocking one wait for each other", SLOW, body_default_blocking, NULL, 0 },
         { "the default stream and a non-blocking one do not", SLOW, body_default_non_blocking, NULL, 0 },
