@@ -63,12 +63,13 @@ static int start_thread(struct dt2_session *session, struct dt2_error *err)
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
+    session->prefetch.running = true; /* written before the thread is there */
     int failure = pthread_create(&session->prefetch.thread, NULL, dt2_prefetch_run, session);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failure)
-        return dt2_fail(err, DT2_EFAILED, "cannot start the thread of a session: %s", strerror(failure));
-    session->prefetch.running = true;
-    return 0;
+    if (!failure)
+        return 0;
+    session->prefetch.running = false;
+    return dt2_fail(err, DT2_EFAILED, "cannot start the thread of a session: %s", strerror(failure));
 }
 
 int dt2_prefetch_make(struct dt2_session *session, struct dt2_error *err)
