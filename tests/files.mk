@@ -18,6 +18,11 @@ tests_driver_conformance_SOURCES = \
 	tests/support/tap.h
 tests_driver_conformance_LDADD = $(TEST_LIBS)
 
+# For authors of drivers, who have no build of ours: the same program, installed.
+pkglibexec_PROGRAMS = driver-conformance
+driver_conformance_SOURCES = $(tests_driver_conformance_SOURCES)
+driver_conformance_LDADD = $(tests_driver_conformance_LDADD)
+
 # What is OpenCL's own: platforms that no machine at hand has, and things of the caller's that are adopted.
 if WITH_OPENCL
 check_LTLIBRARIES += tests/driver/fake-icd.la

@@ -69,7 +69,10 @@ DT2_PUBLIC int dt2_context_create(const struct dt2_context_options *options, str
  * Unloads every model and driver, and frees the context (NULL is fine). No other thread may be inside a
  * call with this context; a model that is borrowed is waited for, so the caller must have no borrow of its
  * own. Models that the caller still holds by reference stay valid as handles: their tensors are gone, and
- * dt2_model_unref() is still owed.
+ * dt2_model_unref() is still owed. When it has to wait for longer than a second, the log says for which model.
+ *
+ * A context, with its models and sessions, belongs to the process that made it. In a forked child every use of them
+ * is DT2_EUSAGE, and ending them there does nothing: threads, locks and devices are not copied by fork().
  */
 DT2_PUBLIC void dt2_context_destroy(struct dt2_context *context);
 

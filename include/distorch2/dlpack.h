@@ -32,7 +32,7 @@ struct dt2_dlpack_device {
  * whoever writes to them changes it (a versioned structure says so by its read-only flag).
  *
  * Errors: DT2_EUSAGE for a wrong index, a session of another model, a tensor whose block is not held, a dtype that DLPack does not
- * have (GGUF's quantised blocks), and for OpenCL buffers, which have no address that an array library could use; DT2_EBUSY
+ * have (GGUF's quantised blocks), and for OpenCL buffers, which have no address that an array library could use; DT2_EGONE
  * when the model is not loaded.
  */
 DT2_PUBLIC int dt2_tensor_dlpack(struct dt2_model *model, struct dt2_session *session, size_t tensor,

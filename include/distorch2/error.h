@@ -17,6 +17,9 @@ enum dt2_code {
     DT2_ECANCELLED = -5, /* a progress callback asked to stop */
     DT2_EBUSY = -6,      /* in use: a model with borrowers, a stream that captures a graph */
     DT2_ENOMEM = -7,     /* the library's own bookkeeping found no memory */
+    DT2_EGONE = -8,      /* the model is not loaded any more, or the program is ending */
+    DT2_EFULL = -9,      /* the blocks that are held leave no room in the window */
+    DT2_EPARKED = -10,   /* the session is parked */
 };
 
 /*
@@ -29,7 +32,10 @@ struct dt2_error {
     int code; /* enum dt2_code */
     char text[2048];
     char suggestion[1024];
-};
+}; /* never changes: programs need not say how large theirs is */
+
+/* The name of a code, such as "DT2_ENOFIT"; "unknown" for any other number. Static storage. */
+DT2_PUBLIC const char *dt2_code_name(int code);
 
 /*
  * The exit status that the command line tool uses for `code`: 0 done, 2 usage, 3 does not fit, 4 no such
@@ -37,7 +43,13 @@ struct dt2_error {
  */
 DT2_PUBLIC int dt2_exit_status(int code);
 
-/* The library's version, "MAJOR.MINOR.PATCH". Static storage. */
+/* The version of these headers, at compile time. */
+#define DT2_VERSION_MAJOR 0
+#define DT2_VERSION_MINOR 1
+#define DT2_VERSION_PATCH 0
+#define DT2_VERSION_NUMBER (DT2_VERSION_MAJOR * 1000000 + DT2_VERSION_MINOR * 1000 + DT2_VERSION_PATCH)
+
+/* The library's version, at run time, "MAJOR.MINOR.PATCH". Static storage. */
 DT2_PUBLIC const char *dt2_version(void);
 
 /* Frees text that a function of this library returned as `char *` (NULL is fine). */

@@ -123,7 +123,7 @@ DT2_PUBLIC void dt2_model_unref(struct dt2_model *model);
 
 /*
  * Borrows the model's bytes: until dt2_model_return() it is not ejected and not unloaded, and native addresses stay
- * valid. Borrows are counted. Errors: DT2_EBUSY when it is unloaded already, or is just being unloaded.
+ * valid. Borrows are counted. Errors: DT2_EGONE when it is unloaded already, or is just being unloaded.
  */
 DT2_PUBLIC int dt2_model_borrow(struct dt2_model *model, struct dt2_error *err);
 /* Gives one borrow back. Owed once for each dt2_model_borrow() that succeeded, by any thread. */
@@ -195,7 +195,7 @@ DT2_PUBLIC size_t dt2_model_tensor_block(const struct dt2_model *model, size_t i
 
 /*
  * The native address. Hold a borrow while it is used.
- * Errors: DT2_EUSAGE for a wrong index or a tensor that is in no block, DT2_EBUSY when unloaded, DT2_EFAILED from the
+ * Errors: DT2_EUSAGE for a wrong index or a tensor that is in no block, DT2_EGONE when unloaded, DT2_EFAILED from the
  * driver.
  */
 DT2_PUBLIC int dt2_model_native(const struct dt2_model *model, size_t index, struct dt2_native *native,
@@ -203,7 +203,7 @@ DT2_PUBLIC int dt2_model_native(const struct dt2_model *model, size_t index, str
 /*
  * Copies a tensor from its device into `destination`, host memory of exactly its size (`size` bytes). It
  * borrows the model meanwhile, and may be called from several threads at once.
- * Errors: DT2_EUSAGE for a wrong index or size, DT2_EBUSY when unloaded, DT2_EFAILED from the driver.
+ * Errors: DT2_EUSAGE for a wrong index or size, DT2_EGONE when unloaded, DT2_EFAILED from the driver.
  */
 DT2_PUBLIC int dt2_model_read(struct dt2_model *model, size_t index, void *destination, uint64_t size,
                               struct dt2_error *err);

@@ -70,7 +70,7 @@ struct dt2_session_options {
 /*
  * Opens a session on `model`, which it borrows until it is closed: the model is not ejected, and dt2_model_unload() is
  * refused, or waits, as it was asked. Takes the window and the staging memory, and begins to fetch. `options` may be NULL.
- * Errors: DT2_EBUSY when the model is not loaded any more; DT2_EUSAGE for options without their
+ * Errors: DT2_EGONE when the model is not loaded any more; DT2_EUSAGE for options without their
  * struct_size, for a model that was loaded with request.resident, for a window that cannot hold the largest block (the text says how much would), and for a stream
  * where the compute device has none, or that is of another device or context; DT2_ENOFIT for a window above what the plan's budgets leave, for memory that is not
  * there, and for a block above the compute device's largest allocation; DT2_EFAILED from the driver.
@@ -101,7 +101,7 @@ enum dt2_acquire_flag {
  * With a stream: what is queued on it from now on runs after the bytes have arrived; the host waits at most until the
  * copies are queued. Without one: the bytes are there on return. `flags` are enum dt2_acquire_flag, or 0.
  *
- * Errors: DT2_EUSAGE for a wrong index or other flags; DT2_EBUSY when the blocks that are held leave no room in the window for this one (a
+ * Errors: DT2_EUSAGE for a wrong index or other flags; DT2_EFULL when the blocks that are held leave no room in the window for this one (a
  * window of twice the largest block always has room for one beside the one that is held), when the session is parked, and
  * when the stream captures a graph: its kernels would read the window again when something else lies there;
  * DT2_EFAILED from a driver: the session stays usable, and a later acquire tries again. With a stream a copy may also fail

@@ -40,6 +40,9 @@ ENUMS = {
     "DT2_ECANCELLED": -5,
     "DT2_EBUSY": -6,
     "DT2_ENOMEM": -7,
+    "DT2_EGONE": -8,
+    "DT2_EFULL": -9,
+    "DT2_EPARKED": -10,
     "DT2_LOG_ERROR": 0,
     "DT2_LOG_WARNING": 1,
     "DT2_LOG_INFO": 2,
@@ -340,6 +343,7 @@ _err = POINTER(error)
 # What every function returns and takes, in the order of the headers.
 FUNCTIONS = {
     # error.h
+    "dt2_code_name": (c_char_p, [c_int]),
     "dt2_exit_status": (c_int, [c_int]),
     "dt2_version": (c_char_p, []),
     "dt2_text_free": (None, [c_void_p]),

@@ -16,6 +16,9 @@ class ErrorCode(enum.IntEnum):
     CANCELLED = -5
     BUSY = -6
     NOMEM = -7
+    GONE = -8
+    FULL = -9
+    PARKED = -10
 
 
 class DistorchError(Exception):
@@ -76,6 +79,24 @@ class BusyError(DistorchError):
     code = ErrorCode.BUSY
 
 
+class GoneError(BusyError):
+    """The model is not loaded any more."""
+
+    code = ErrorCode.GONE
+
+
+class FullError(BusyError):
+    """The blocks that are held leave no room in the window."""
+
+    code = ErrorCode.FULL
+
+
+class ParkedError(BusyError):
+    """The session is parked."""
+
+    code = ErrorCode.PARKED
+
+
 class NoMemoryError(DistorchError, MemoryError):
     """The library's own bookkeeping found no memory."""
 
@@ -94,5 +115,16 @@ class ForkError(DistorchError, RuntimeError):
 
 BY_CODE: dict[int, type[DistorchError]] = {
     int(kind.code): kind
-    for kind in (FailedError, UsageError, NoFitError, NotFoundError, CancelledError, BusyError, NoMemoryError)
+    for kind in (
+        FailedError,
+        UsageError,
+        NoFitError,
+        NotFoundError,
+        CancelledError,
+        BusyError,
+        NoMemoryError,
+        GoneError,
+        FullError,
+        ParkedError,
+    )
 }

@@ -129,6 +129,14 @@ int dt2_fail_caret(struct dt2_error *err, int code, const char *string, size_t o
     return code;
 }
 
+const char *dt2_code_name(int code)
+{
+    static const char *const names[] = { "DT2_OK",        "DT2_EFAILED", "DT2_EUSAGE", "DT2_ENOFIT",
+                                         "DT2_ENOENT",    "DT2_ECANCELLED", "DT2_EBUSY", "DT2_ENOMEM",
+                                         "DT2_EGONE",     "DT2_EFULL",   "DT2_EPARKED" };
+    return code <= 0 && code > -(int)(sizeof names / sizeof *names) ? names[-code] : "unknown";
+}
+
 int dt2_exit_status(int code)
 {
     switch (code) {

@@ -9,6 +9,8 @@ libdistorch2_core_la_SOURCES += \
 	src/base/ending.h \
 	src/base/error.c \
 	src/base/error.h \
+	src/base/fork.c \
+	src/base/fork.h \
 	src/base/log.c \
 	src/base/log.h \
 	src/base/notes.c \

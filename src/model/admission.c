@@ -256,6 +256,8 @@ int dt2_model_plan(struct dt2_context *context, const struct dt2_blocks *blocks,
     DT2_KEEP_ERRNO;
     static const struct dt2_load_options plain = DT2_LOAD_OPTIONS_INIT;
     struct dt2_admission admission;
+    if (dt2_fork_check(context->generation, "context", err) < 0)
+        return DT2_EUSAGE;
     pthread_mutex_lock(&context->admission);
     int rc = dt2_admission_make(context, &(struct dt2_applicant){ blocks, request, NULL, &plain }, false, &admission, err);
     pthread_mutex_unlock(&context->admission);

@@ -19,6 +19,7 @@ int dt2_context_create(const struct dt2_context_options *options, struct dt2_con
     struct dt2_context *made = dt2_alloc(1, sizeof *made);
     if (!made)
         return dt2_fail_nomem(err);
+    made->generation = dt2_fork_generation();
     made->log = (struct dt2_log){ how.log, how.log_data };
     const struct dt2_module_options modules = { how.backend_path, how.cuda_runtime, how.hip_runtime,
                                                 how.drivers,      how.probe_isolated };
@@ -36,10 +37,10 @@ int dt2_context_create(const struct dt2_context_options *options, struct dt2_con
 void dt2_context_destroy(struct dt2_context *context)
 {
     DT2_KEEP_ERRNO;
-    if (!context)
-        return;
+    if (!context || dt2_fork_check(context->generation, "context", NULL) < 0)
+        return; /* nothing of the parent's is given back in its child */
     while (context->count > 0)
-        dt2_model_unload(context->models[context->count - 1], DT2_UNLOAD_WAIT, NULL);
+        dt2_model_unload_at_last(context->models[context->count - 1], &context->log);
     dt2_machine_destroy(context->machine);
     pthread_mutex_destroy(&context->lock);
     pthread_mutex_destroy(&context->admission);
@@ -159,6 +160,8 @@ int dt2_devices_list(struct dt2_context *context, unsigned flags, struct dt2_dev
 {
     const unsigned known = DT2_DEVICES_FREE | DT2_DEVICES_MEASURE | DT2_DEVICES_UNUSABLE;
     DT2_KEEP_ERRNO;
+    if (dt2_fork_check(context->generation, "context", err) < 0)
+        return DT2_EUSAGE;
     if (flags & ~known)
         return dt2_fail(err, DT2_EUSAGE, "flags %#x: %#x is no enum dt2_devices_flag", flags, flags & ~known);
     return dt2_context_devices(context, flags, NULL, devices, err);

@@ -261,7 +261,9 @@ static int load(struct dt2_context *context, const struct dt2_file *file, const 
     struct dt2_applicant complete = *applicant;
     complete.options = &how;
     struct dt2_model *made;
-    int rc = dt2_options_read(&sized_options, options, &how, err);
+    int rc = dt2_fork_check(context->generation, "context", err);
+    if (rc == 0)
+        rc = dt2_options_read(&sized_options, options, &how, err);
     if (rc == 0)
         rc = dt2_blocks_check(applicant->blocks, file, err);
     if (rc == 0)

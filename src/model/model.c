@@ -6,6 +6,7 @@
 #include "model/model.h"
 #include <inttypes.h>
 #include <string.h>
+#include <time.h>
 
 int dt2_model_create(struct dt2_context *context, const struct dt2_file *file, const struct dt2_blocks *blocks,
                      const char *name, struct dt2_model **model, struct dt2_error *err)
@@ -17,6 +18,7 @@ int dt2_model_create(struct dt2_context *context, const struct dt2_file *file, c
     pthread_mutex_init(&made->lock, NULL);
     dt2_pins_init(&made->pins, context->machine);
     pthread_cond_init(&made->changed, NULL);
+    made->generation = context->generation;
     made->context = context;
     made->state = DT2_MODEL_LOADING;
     made->path = dt2_strdup(dt2_file_path(file));
@@ -64,12 +66,14 @@ void dt2_model_unref(struct dt2_model *model)
 
 static int borrow(struct dt2_model *model, bool again, struct dt2_error *err)
 {
+    if (dt2_fork_check(model->generation, "model", err) < 0)
+        return DT2_EUSAGE;
     pthread_mutex_lock(&model->lock);
     bool there = model->state == DT2_MODEL_LOADED ||
                  (again && model->state == DT2_MODEL_UNLOADING && model->borrowers > 0);
     model->borrowers += there;
     pthread_mutex_unlock(&model->lock);
-    return there ? 0 : dt2_fail(err, DT2_EBUSY, "model %s is not loaded any more", model->name);
+    return there ? 0 : dt2_fail(err, DT2_EGONE, "model %s is not loaded any more", model->name);
 }
 
 int dt2_model_borrow(struct dt2_model *model, struct dt2_error *err)
@@ -119,8 +123,27 @@ void dt2_model_release(struct dt2_model *model)
         dt2_model_unref(model);
 }
 
+/* Waits for the last borrower. With a log somebody hears of it when that takes longer than a second. The lock is held. */
+static void wait_for_borrowers(struct dt2_model *model, const struct dt2_log *log)
+{
+    struct timespec soon;
+    clock_gettime(CLOCK_REALTIME, &soon);
+    soon.tv_sec++;
+    while (model->borrowers > 0 && log)
+        if (pthread_cond_timedwait(&model->changed, &model->lock, &soon) != 0)
+            break;
+    if (model->borrowers > 0 && log)
+        dt2_log_line(log, DT2_LOG_WARNING,
+                     "the context cannot end while model %s is in use: it has %zu borrowers, of which %u are sessions that "
+                     "are open",
+                     model->name, model->borrowers, atomic_load(&model->sessions));
+    while (model->borrowers > 0)
+        pthread_cond_wait(&model->changed, &model->lock);
+}
+
 /* Waits or refuses until the model can go. 0: it is ours to release; 1: it is gone; else why not. The lock is held. */
-static int claim_for_unload(struct dt2_model *model, enum dt2_unload_mode mode, struct dt2_error *err)
+static int claim_for_unload(struct dt2_model *model, enum dt2_unload_mode mode, const struct dt2_log *log,
+                            struct dt2_error *err)
 {
     for (;;) {
         if (model->state == DT2_MODEL_UNLOADED)
@@ -136,21 +159,31 @@ static int claim_for_unload(struct dt2_model *model, enum dt2_unload_mode mode, 
         }
         if (mode == DT2_UNLOAD_WAIT && model->state == DT2_MODEL_LOADED) {
             model->state = DT2_MODEL_UNLOADING; /* nobody new borrows while we wait */
-            while (model->borrowers > 0)
-                pthread_cond_wait(&model->changed, &model->lock);
+            wait_for_borrowers(model, log);
             return 0;
         }
         pthread_cond_wait(&model->changed, &model->lock); /* it is loading, or another thread unloads it */
     }
 }
 
+void dt2_model_unload_at_last(struct dt2_model *model, const struct dt2_log *log)
+{
+    pthread_mutex_lock(&model->lock);
+    int claimed = claim_for_unload(model, DT2_UNLOAD_WAIT, log, NULL);
+    pthread_mutex_unlock(&model->lock);
+    if (claimed == 0)
+        dt2_model_release(model);
+}
+
 int dt2_model_unload(struct dt2_model *model, enum dt2_unload_mode mode, struct dt2_error *err)
 {
     DT2_KEEP_ERRNO;
+    if (dt2_fork_check(model->generation, "model", err) < 0)
+        return DT2_EUSAGE;
     if (mode != DT2_UNLOAD_REFUSE && mode != DT2_UNLOAD_WAIT)
         return dt2_fail(err, DT2_EUSAGE, "%d is no way to unload a model: it is no enum dt2_unload_mode", (int)mode);
     pthread_mutex_lock(&model->lock);
-    int claimed = claim_for_unload(model, mode, err);
+    int claimed = claim_for_unload(model, mode, NULL, err);
     pthread_mutex_unlock(&model->lock);
     if (claimed == 0)
         dt2_model_release(model);

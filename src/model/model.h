@@ -3,6 +3,7 @@
 #ifndef DT2_MODEL_MODEL_H
 #define DT2_MODEL_MODEL_H
 
+#include "base/fork.h"
 #include "base/log.h"
 #include "base/sized.h"
 #include "load/load.h"
@@ -38,6 +39,8 @@ int dt2_table_find(const struct dt2_table *table, const char *name, size_t *inde
 
 struct dt2_model {
     _Atomic unsigned references;
+    unsigned generation; /* of the process that loaded it */
+    _Atomic unsigned sessions; /* that are open */
     struct dt2_context *context; /* until it is unloaded */
     char *name;
     char *path;
@@ -60,6 +63,7 @@ struct dt2_model {
 };
 
 struct dt2_context {
+    unsigned generation; /* of the process that made it */
     struct dt2_log log;
     struct dt2_machine *machine;
     pthread_mutex_t admission; /* one load at a time decides, ejects and allocates; taken before `lock` */
@@ -77,6 +81,8 @@ extern const struct dt2_sized dt2_sized_native;
 int dt2_model_keep_blocks(struct dt2_model *model, const struct dt2_blocks *blocks, struct dt2_error *err);
 /* One more borrow for who has one: granted also while somebody waits for borrowers, to unload the model. */
 int dt2_model_borrow_again(struct dt2_model *model, struct dt2_error *err);
+/* Unloads a model whose context ends: waits for its borrowers, and says so in the log after a second. */
+void dt2_model_unload_at_last(struct dt2_model *model, const struct dt2_log *log);
 /* Gives the model's memory back and leaves the registry. The state must be UNLOADING; it becomes UNLOADED. */
 void dt2_model_release(struct dt2_model *model);
 

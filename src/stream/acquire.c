@@ -23,7 +23,7 @@ static int wait_for(struct dt2_session *session, size_t index, struct dt2_error 
     if (unit->state == DT2_UNIT_HERE)
         return 0;
     if (unit->failures == failures)
-        return dt2_fail(err, DT2_EBUSY, "block %s does not come any more: the program is ending",
+        return dt2_fail(err, DT2_EGONE, "block %s does not come any more: the program is ending",
                         session->model->blocks.blocks[unit->block].name);
     if (err)
         *err = session->failure;
@@ -74,7 +74,7 @@ static int acquire_unit(struct dt2_session *session, size_t index, struct dt2_er
 {
     struct dt2_unit *unit = &session->units.units[index];
     if (session->parked)
-        return dt2_fail(err, DT2_EBUSY, "the session is parked: dt2_session_unpark() comes before block %s",
+        return dt2_fail(err, DT2_EPARKED, "the session is parked: dt2_session_unpark() comes before block %s",
                         session->model->blocks.blocks[unit->block].name);
     dt2_session_reach(session, index);
     session->prefetch.halted = false;
@@ -182,6 +182,8 @@ int dt2_session_release(struct dt2_session *session, size_t block, struct dt2_er
 {
     if (check_block(session, block, err) < 0)
         return DT2_EUSAGE;
+    if (dt2_fork_check(session->model->generation, "session", err) < 0)
+        return DT2_EUSAGE;
     const struct dt2_units *units = &session->units;
     size_t first = units->first[block], end = units->first[block + 1];
     if (first == end)
@@ -204,6 +206,8 @@ int dt2_session_release(struct dt2_session *session, size_t block, struct dt2_er
 int dt2_session_acquire(struct dt2_session *session, size_t block, unsigned flags, struct dt2_error *err)
 {
     if (check_block(session, block, err) < 0)
+        return DT2_EUSAGE;
+    if (dt2_fork_check(session->model->generation, "session", err) < 0)
         return DT2_EUSAGE;
     if (flags & ~(unsigned)DT2_ACQUIRE_HOST)
         return dt2_fail(err, DT2_EUSAGE, "flags %#x: not all are enum dt2_acquire_flag", flags);

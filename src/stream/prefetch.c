@@ -103,7 +103,7 @@ static bool start_asked(struct dt2_session *session)
     if (unit->state == DT2_UNIT_ABSENT && !dt2_prefetch_place(session, index)) {
         if (in_transit(session))
             return false;
-        dt2_fail(&failure, DT2_EBUSY,
+        dt2_fail(&failure, DT2_EFULL,
                  "the window of %" PRIu64 " bytes on %s has no room for block %s of %" PRIu64
                  " bytes beside those that are held",
                  dt2_window_bytes(&session->places), session->compute->name,

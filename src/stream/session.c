@@ -100,6 +100,7 @@ static void destroy(struct dt2_session *session)
     pthread_cond_destroy(&session->changed);
     pthread_cond_destroy(&session->work);
     pthread_mutex_destroy(&session->lock);
+    atomic_fetch_sub(&session->model->sessions, 1);
     dt2_model_return(session->model);
     dt2_model_unref(session->model);
     dt2_release(session);
@@ -137,6 +138,7 @@ int dt2_session_open(struct dt2_model *model, const struct dt2_session_options *
     pthread_cond_init(&made->work, NULL);
     pthread_cond_init(&made->changed, NULL);
     rc = prepare(made, err);
+    atomic_fetch_add(&model->sessions, 1);
     if (rc < 0)
         destroy(made);
     else
@@ -162,6 +164,8 @@ int dt2_session_close(struct dt2_session *session, struct dt2_error *err)
     DT2_KEEP_ERRNO;
     if (!session)
         return 0;
+    if (dt2_fork_check(session->model->generation, "session", err) < 0)
+        return DT2_EUSAGE;
     pthread_mutex_lock(&session->lock);
     int rc = check_idle(session, "closed", err);
     pthread_mutex_unlock(&session->lock);
@@ -229,6 +233,8 @@ static void end_parking(struct dt2_session *session, bool parked)
 int dt2_session_park(struct dt2_session *session, struct dt2_error *err)
 {
     DT2_KEEP_ERRNO;
+    if (dt2_fork_check(session->model->generation, "session", err) < 0)
+        return DT2_EUSAGE;
     pthread_mutex_lock(&session->lock);
     wait_for_parking(session);
     int rc = session->parked ? 0 : check_idle(session, "parked", err);
@@ -246,6 +252,8 @@ int dt2_session_park(struct dt2_session *session, struct dt2_error *err)
 int dt2_session_unpark(struct dt2_session *session, struct dt2_error *err)
 {
     DT2_KEEP_ERRNO;
+    if (dt2_fork_check(session->model->generation, "session", err) < 0)
+        return DT2_EUSAGE;
     pthread_mutex_lock(&session->lock);
     wait_for_parking(session);
     bool ours = session->parked;

@@ -136,7 +136,7 @@ static bool take(struct user *user, struct held *held, size_t block, bool alone)
     }
     bool beside = others == 1 && user->info.window_bytes >= 2 * user->info.largest_bytes;
     bool room = others == 0 || beside || is_held(held, block);
-    must(rc == DT2_EBUSY && !(alone && room), "%d with %zu held in %" PRIu64 " bytes: %s", rc, others,
+    must(rc == DT2_EFULL && !(alone && room), "%d with %zu held in %" PRIu64 " bytes: %s", rc, others,
          user->info.window_bytes, err.text);
     return false;
 }
@@ -306,7 +306,7 @@ static void live_park(const char *which)
         dt2_session_info(user.session, &info, NULL);
         must(info.parked && info.window_bytes == 0 && info.staging_bytes == 0 &&
                  info.pinned_bytes == user.info.pinned_bytes, "parked");
-        must(dt2_session_acquire(user.session, streamed, 0, &err) == DT2_EBUSY && strstr(err.text, "unpark"), "%s",
+        must(dt2_session_acquire(user.session, streamed, 0, &err) == DT2_EPARKED && strstr(err.text, "unpark"), "%s",
              err.text);
         if (i == 3)
             break; /* it is closed parked */
@@ -360,7 +360,7 @@ static void live_borrowed(const char *which)
     user_close(&user);
     pthread_join(waiter, NULL);
     must(!dt2_model_loaded(model), "still loaded");
-    must(dt2_session_open(model, &options, &user.session, &err) == DT2_EBUSY, "opened on what is not loaded");
+    must(dt2_session_open(model, &options, &user.session, &err) == DT2_EGONE, "opened on what is not loaded");
     dt2_model_unref(model);
 }
 

@@ -4,6 +4,8 @@
 #include "support/scratch.h"
 #include "support/tap.h"
 #include <distorch2.h>
+#include <pthread.h>
+#include <sys/wait.h>
 
 #define TENSORS 8
 
@@ -189,6 +191,64 @@ static void test_memory(void)
     is_int(dt2_model_load(context, file, all, &request, NULL, &model, &err), DT2_EUSAGE, "an alignment of 3 is refused");
 }
 
+static char warned[512];
+
+static void log_line(void *data, enum dt2_log_level level, const char *line)
+{
+    (void)data;
+    if (level == DT2_LOG_WARNING)
+        snprintf(warned, sizeof warned, "%s", line);
+}
+
+static void *close_later(void *session)
+{
+    usleep(1300000);
+    dt2_session_close(session, NULL);
+    return NULL;
+}
+
+/* A child of ours is refused in words; a context that ends under an open session says so, and waits. */
+static void test_fork_and_end(void)
+{
+    struct dt2_context_options options = DT2_CONTEXT_OPTIONS_INIT;
+    struct dt2_request request = DT2_REQUEST_INIT;
+    struct dt2_context *ours;
+    struct dt2_model *model;
+    struct dt2_session *session;
+    struct dt2_error err = { 0 };
+    pthread_t thread;
+    int status = -1;
+    options.backend_path = "";
+    options.log = log_line;
+    request.compute_device = "cpu";
+    dt2_context_create(&options, &ours, NULL);
+    is_int(dt2_model_load(ours, file, all, &request, NULL, &model, &err), 0, "a model");
+    is_int(dt2_session_open(model, NULL, &session, &err), 0, "a session");
+    pid_t child = fork();
+    if (child == 0) {
+        struct dt2_devices *devices;
+        struct dt2_model *other;
+        bool refused = dt2_model_borrow(model, &err) == DT2_EUSAGE && strstr(err.text, "forked child") &&
+                       dt2_session_acquire(session, 0, 0, NULL) == DT2_EUSAGE &&
+                       dt2_session_close(session, NULL) == DT2_EUSAGE &&
+                       dt2_devices_list(ours, 0, &devices, NULL) == DT2_EUSAGE &&
+                       dt2_model_unload(model, DT2_UNLOAD_WAIT, NULL) == DT2_EUSAGE &&
+                       dt2_model_load(ours, file, all, &request, NULL, &other, NULL) == DT2_EUSAGE;
+        dt2_context_destroy(ours);
+        _exit(!refused);
+    }
+    waitpid(child, &status, 0);
+    is_int(status, 0, "a forked child cannot use them, nor end them");
+    pthread_create(&thread, NULL, close_later, session);
+    dt2_context_destroy(ours);
+    pthread_join(thread, NULL);
+    ok(strstr(warned, "model.safetensors") && strstr(warned, "1 are sessions"), "an end that waits is told: %s", warned);
+    is_int(dt2_model_borrow(model, &err), DT2_EGONE, "after it the model is gone");
+    is_str(dt2_code_name(err.code), "DT2_EGONE", "by the name of the code");
+    is_str(dt2_code_name(-99), "unknown", "other codes have none");
+    dt2_model_unref(model);
+}
+
 int main(void)
 {
     struct dt2_context_options options = DT2_CONTEXT_OPTIONS_INIT;
@@ -201,6 +261,7 @@ int main(void)
     test_refused();
     test_cut();
     test_memory();
+    test_fork_and_end();
     dt2_blocks_free(all);
     dt2_file_free(file);
     dt2_context_destroy(context);

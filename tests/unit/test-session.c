@@ -152,7 +152,7 @@ static void test_passes(const struct source *source)
     }
 }
 
-/* Holds up to four blocks at once and gives them back in any order. EBUSY is right only while another one is held. */
+/* Holds up to four blocks at once and gives them back in any order. EFULL is right only while another one is held. */
 static void run_random(const struct source *source, struct dt2_session *session, unsigned steps, bool alone)
 {
     size_t held[4], count = 0, blocks = dt2_model_block_count(session->model);
@@ -175,7 +175,7 @@ static void run_random(const struct source *source, struct dt2_session *session,
                 held[count++] = index;
                 same &= block_is(source, session, index);
             } else {
-                fair &= rc == DT2_EBUSY && (!alone || streamed >= least);
+                fair &= rc == DT2_EFULL && (!alone || streamed >= least);
                 if (!fair)
                     diag("%s, with %zu held", err.text, streamed);
             }
@@ -304,7 +304,7 @@ static void test_refusals(const struct source *source)
     is_int(dt2_session_park(session, &err), 0, "twice is no error");
     dt2_session_info(session, &info, NULL);
     ok(info.parked && info.window_bytes == 0 && info.staging_bytes == 0, "it has no window then");
-    is_int(dt2_session_acquire(session, last, 0, &err), DT2_EBUSY, "and streams nothing");
+    is_int(dt2_session_acquire(session, last, 0, &err), DT2_EPARKED, "and streams nothing");
     is_int(dt2_session_unpark(session, &err), 0, "it is taken up again");
     ok(run_pass(source, session), "and runs");
     dt2_session_info(session, &info, NULL);
@@ -333,7 +333,7 @@ static void test_refusals(const struct source *source)
     finish(session);
     is_int(dt2_session_close(NULL, &err), 0, "closing nothing is no error");
     is_int(dt2_model_unload(model, DT2_UNLOAD_REFUSE, &err), 0, "after it the model unloads");
-    is_int(dt2_session_open(model, NULL, &other, &err), DT2_EBUSY, "and has no sessions any more");
+    is_int(dt2_session_open(model, NULL, &other, &err), DT2_EGONE, "and has no sessions any more");
     dt2_model_unref(model);
 }
 
@@ -352,7 +352,7 @@ static void *acquire_and_check(void *data)
     for (unsigned i = 0; i < 300; i++) {
         size_t index = (size_t)rand_r(&state) % dt2_model_block_count(crowd->session->model);
         int rc = dt2_session_acquire(crowd->session, index, 0, NULL);
-        if (rc == DT2_EBUSY)
+        if (rc == DT2_EFULL)
             continue; /* the others hold the window */
         if (rc < 0 || !block_is(crowd->source, crowd->session, index) ||
             dt2_session_release(crowd->session, index, NULL) < 0)

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Whether this process is a child of the one that made something: its threads, locks and devices are not here. */
+#ifndef DT2_BASE_FORK_H
+#define DT2_BASE_FORK_H
+
+#include <distorch2/error.h>
+
+/* A number that a fork changes in the child. Costs a load. */
+unsigned dt2_fork_generation(void);
+
+/* DT2_EUSAGE in words when `generation` was another process's. */
+int dt2_fork_check(unsigned generation, const char *what, struct dt2_error *err);
+
+#endif
