@@ -185,7 +185,7 @@ static bool is_due(const struct cli_progress *progress, bool first, bool end, ui
     uint64_t since = time - progress->shown_ns;
     switch (progress->mode) {
     case CLI_PROGRESS_AUTO:
-        return !end && since >= LINE_NS;
+        return since >= LINE_NS;
     case CLI_PROGRESS_LINES:
         return first || (end ? !progress->ended : since >= LINE_NS);
     case CLI_PROGRESS_JSON:

@@ -110,6 +110,8 @@ int dt2_draft_make(const struct dt2_asked *asked, uint64_t virtual_vram_bytes, s
 static int note_shares(const struct dt2_draft *draft, struct dt2_notes *notes, struct dt2_error *err)
 {
     const struct dt2_asked *asked = draft->asked;
+    /* Who keeps all on the compute device, and names no donor, is not told that there was nothing for the donor. */
+    bool no_donor_asked = draft->virtual_only && draft->virtual_vram_bytes == 0 && !asked->request->donor_device;
     int rc = 0;
     uint64_t absorbed = 0;
     for (size_t i = 0; i < draft->claim_count && rc == 0; i++) {
@@ -120,7 +122,7 @@ static int note_shares(const struct dt2_draft *draft, struct dt2_notes *notes, s
             bytes += draft->targets[claim->first_target + j].bytes;
         if (i == draft->absorber)
             absorbed = bytes;
-        if (i == draft->absorber && bytes == 0 && asked->model_bytes > 0)
+        if (i == draft->absorber && bytes == 0 && asked->model_bytes > 0 && !no_donor_asked)
             rc = dt2_notes_add(notes, err, "%s gets nothing: the other shares take the whole model", name);
         else if (claim->expected != DT2_UNKNOWN && bytes > claim->expected)
             rc = dt2_notes_add(notes, err, "%s takes the rest, %" PRIu64 " bytes: more than the %" PRIu64 " expected",

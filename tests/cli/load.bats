@@ -130,3 +130,14 @@ PY
     [ "$status" -ne 3 ] || skip 'this machine loads too fast to be interrupted'
     expect_status 0
 }
+
+@test "a load that takes long says so every few seconds where nobody redraws" {
+    [ -f "$top_builddir/tests/sim/lib/.libs/libdt2sim.so" ] || skip 'the simulated machine was not built'
+    [ -f "$top_builddir/.libs/dt2-cuda.so" ] || skip 'the CUDA driver was not built'
+    printf '%s\n' 'seed = 1' '[gpu slow]' 'drivers = cuda' 'name = Slow' 'memory = 1GiB' 'link_gbps = 0.00006' >slow.sim
+    run bash -c '"$@" 2>errors >output' - "$top_srcdir/tests/sim/run" slow.sim "$DISTORCH2" load tiny.safetensors \
+        --compute-device cuda:0 --virtual-vram-gb 0
+    [ "$status" -eq 0 ]
+    [[ $(cat errors) =~ ^'loading tiny.safetensors: '.*' of 362 KiB, ' ]]
+    [ "$(wc -l <errors)" -eq 1 ]
+}

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # tests/sim/run: what a command finds on a simulated machine, and how the simulator's findings come out.
 set -u
+export COLUMNS=0 # tables as wide as they are
 src=${top_srcdir:-.}
 build=${top_builddir:-.}
 machines=$src/tests/data/machines

@@ -160,6 +160,16 @@ static void test_words(void)
     plan_on(machine, &request, &plan, &err);
     ok(!warns(plan, "all stays on"), "where neither V nor a donor was asked for, it is not");
     dt2_plan_free(plan);
+
+    request = (struct dt2_request)DT2_REQUEST_INIT;
+    request.virtual_vram_bytes = 0;
+    plan_on(machine, &request, &plan, &err);
+    is_u64(dt2_plan_warning_count(plan), 0, "all is to stay, and no donor was named: nothing to say");
+    dt2_plan_free(plan);
+    request.donor_device = "cpu";
+    plan_on(machine, &request, &plan, &err);
+    ok(warns(plan, "cpu gets nothing"), "a donor that was named and gets nothing is told");
+    dt2_plan_free(plan);
 }
 
 static void test_window(void)
