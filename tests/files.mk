@@ -42,6 +42,15 @@ tests_driver_test_opencl_adopt_SOURCES = \
 	tests/driver/subject.h \
 	tests/driver/test-opencl-adopt.c \
 	tests/support/tap.h
+check_PROGRAMS += tests/driver/test-own-context
+TESTS += tests/driver/test-own-context
+tests_driver_test_own_context_SOURCES = \
+	tests/driver/test-own-context.c \
+	tests/support/layout.h \
+	tests/support/scratch.h \
+	tests/support/tap.h
+tests_driver_test_own_context_CFLAGS = $(AM_CFLAGS) $(OPENCL_CFLAGS)
+tests_driver_test_own_context_LDADD = $(TEST_LIBS) $(OPENCL_LIBS)
 tests_driver_test_opencl_adopt_CFLAGS = $(AM_CFLAGS) $(OPENCL_CFLAGS)
 tests_driver_test_opencl_adopt_LDADD = $(TEST_LIBS) $(OPENCL_LIBS)
 endif

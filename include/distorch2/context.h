@@ -18,6 +18,12 @@ typedef void dt2_log_fn(void *data, enum dt2_log_level level, const char *line);
 
 struct dt2_context; /* opaque */
 
+/* A context of a device's own runtime (cl_context), under the name under which the device is listed. */
+struct dt2_native_context {
+    const char *device;
+    void *context;
+};
+
 /* Options of a context; zero or NULL means the default. Set struct_size with DT2_CONTEXT_OPTIONS_INIT. */
 struct dt2_context_options {
     size_t struct_size;
@@ -52,8 +58,18 @@ struct dt2_context_options {
      * thread when a driver is needed first. Without it the library never forks.
      */
     bool probe_isolated;
+    /*
+     * The caller's own contexts, in which devices are opened instead of ones of the library's: buffers of models lie in them,
+     * and streams of sessions may be queues of them. They must live as long as the context. A driver that knows no such thing
+     * (CUDA, HIP), or whose device is not in it, refuses when the device is opened.
+     */
+    const struct dt2_native_context *native_contexts;
+    size_t native_context_count;
 };
-#define DT2_CONTEXT_OPTIONS_INIT { sizeof(struct dt2_context_options), NULL, NULL, NULL, NULL, NULL, NULL, false }
+#define DT2_CONTEXT_OPTIONS_INIT                                                                                      \
+    {                                                                                                                 \
+        sizeof(struct dt2_context_options), NULL, NULL, NULL, NULL, NULL, NULL, false, NULL, 0                        \
+    }
 
 /*
  * Makes a context. `options` may be NULL. Nothing is probed yet: the topology is read, and a driver opened, when a

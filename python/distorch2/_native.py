@@ -78,6 +78,10 @@ class _Result(Structure):
 log_fn = CFUNCTYPE(None, c_void_p, c_int, c_char_p)
 
 
+class native_context(Structure):
+    _fields_ = [("device", c_char_p), ("context", c_void_p)]
+
+
 class context_options(Structure):
     _fields_ = [
         ("struct_size", c_size_t),
@@ -88,6 +92,8 @@ class context_options(Structure):
         ("hip_runtime", c_char_p),
         ("drivers", c_char_p),
         ("probe_isolated", c_bool),
+        ("native_contexts", POINTER(native_context)),
+        ("native_context_count", c_size_t),
     ]
 
 

@@ -24,6 +24,8 @@ struct opening {
 struct dt2_machine {
     const struct dt2_log *log;
     struct dt2_module_options *options; /* a copy of the caller's */
+    struct dt2_native_context *contexts; /* of the caller's, with names of our own */
+    size_t context_count;
     /* held while a part is made, and over `openings`; the parts are only read once they are there */
     pthread_mutex_t lock;
     pthread_cond_t settled; /* an opening is no longer busy, or gone */
@@ -54,6 +56,23 @@ int dt2_machine_create(const struct dt2_log *log, const struct dt2_module_option
     pthread_mutex_init(&made->lock, NULL); /* of the default kind: cannot fail */
     pthread_cond_init(&made->settled, NULL);
     *machine = made;
+    return 0;
+}
+
+int dt2_machine_give_contexts(struct dt2_machine *machine, const struct dt2_native_context *contexts, size_t count,
+                              struct dt2_error *err)
+{
+    machine->contexts = dt2_alloc(count, sizeof *machine->contexts);
+    if (!machine->contexts)
+        return dt2_fail_nomem(err);
+    for (size_t i = 0; i < count; i++) {
+        if (!contexts[i].device || !contexts[i].context)
+            return dt2_fail(err, DT2_EUSAGE, "native context %zu has no device, or no context", i);
+        machine->contexts[i] = (struct dt2_native_context){ dt2_strdup(contexts[i].device), contexts[i].context };
+        machine->context_count++;
+        if (!machine->contexts[i].device)
+            return dt2_fail_nomem(err);
+    }
     return 0;
 }
 
@@ -349,6 +368,15 @@ static void remove_opening(struct dt2_machine *machine, struct opening *opening)
     dt2_release(opening);
 }
 
+/* The caller's context for a device; NULL: the driver makes one. */
+static void *context_for(const struct dt2_machine *machine, const char *name)
+{
+    for (size_t i = 0; i < machine->context_count; i++)
+        if (strcmp(machine->contexts[i].device, name) == 0)
+            return machine->contexts[i].context;
+    return NULL;
+}
+
 /* Opens a device that nobody has open. Under the lock, but not while the driver is at it: devices open side by side. */
 static int open_first(struct dt2_machine *machine, const struct dt2_parts *parts, const char *name,
                       struct opening **opening, struct dt2_error *err)
@@ -368,7 +396,7 @@ static int open_first(struct dt2_machine *machine, const struct dt2_parts *parts
     made->next = machine->openings;
     machine->openings = made;
     pthread_mutex_unlock(&machine->lock);
-    int status = opened->backend->device_open(opened->driver, index, NULL, &opened->device, &failure);
+    int status = opened->backend->device_open(opened->driver, index, context_for(machine, name), &opened->device, &failure);
     pthread_mutex_lock(&machine->lock);
     made->busy = false;
     pthread_cond_broadcast(&machine->settled);
@@ -451,5 +479,8 @@ void dt2_machine_destroy(struct dt2_machine *machine)
     pthread_cond_destroy(&machine->settled);
     pthread_mutex_destroy(&machine->lock);
     dt2_release(machine->options);
+    for (size_t i = 0; i < machine->context_count; i++)
+        dt2_release((void *)(uintptr_t)machine->contexts[i].device);
+    dt2_release(machine->contexts);
     dt2_release(machine);
 }

@@ -12,6 +12,9 @@ struct dt2_machine; /* thread-safe; reads topology and drivers when first needed
 /* The options are copied (NULL: the defaults). The log must outlive the machine. */
 int dt2_machine_create(const struct dt2_log *log, const struct dt2_module_options *options,
                        struct dt2_machine **machine, struct dt2_error *err);
+/* Contexts of the caller's, by the listed names of devices; names are copied. Before any device is opened. */
+int dt2_machine_give_contexts(struct dt2_machine *machine, const struct dt2_native_context *contexts, size_t count,
+                              struct dt2_error *err);
 void dt2_machine_destroy(struct dt2_machine *machine);
 
 /*

@@ -24,6 +24,11 @@ int dt2_context_create(const struct dt2_context_options *options, struct dt2_con
     const struct dt2_module_options modules = { how.backend_path, how.cuda_runtime, how.hip_runtime,
                                                 how.drivers,      how.probe_isolated };
     int rc = dt2_machine_create(&made->log, &modules, &made->machine, err);
+    if (rc == 0) {
+        rc = dt2_machine_give_contexts(made->machine, how.native_contexts, how.native_context_count, err);
+        if (rc < 0)
+            dt2_machine_destroy(made->machine);
+    }
     if (rc < 0) {
         dt2_release(made);
         return rc;
