@@ -72,5 +72,20 @@ for header in "$src"/include/distorch2.h "$src"/include/distorch2/*.h; do
     fi
 done
 
+# What a C++ program begins with: every macro that sets a struct up, without a cast of C's.
+if [ -n "${CXX:-}" ]; then
+    { echo '#include <distorch2.h>'; echo 'int main() {'
+      grep -ohE 'DT2_[A-Z_]+_INIT' "$src"/include/distorch2/*.h | sort -u | while IFS= read -r macro; do
+          name=$(echo "$macro" | sed 's/_INIT$//' | tr '[:upper:]' '[:lower:]')
+          echo "{ struct $name made = $macro; static_cast<void>(made); }"
+      done
+      echo '}'; } >"$work/inits.cc"
+    # shellcheck disable=SC2086
+    $CXX -std=c++17 -Wall -Wextra -Wold-style-cast -Werror -fsyntax-only -I"$src/include" "$work/inits.cc" >"$work/out" 2>&1
+    verdict "every struct can be set up in C++ without a warning of -Wold-style-cast" "$work/out"
+else
+    skip "structs in C++" "no C++17 compiler"
+fi
+
 echo "1..$count"
 [ $failed -eq 0 ]
