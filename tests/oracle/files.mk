@@ -5,6 +5,7 @@ EXTRA_DIST += \
 	tests/oracle/dt2.py \
 	tests/oracle/gguf-oracle.py \
 	tests/oracle/oracle.sh \
+	tests/oracle/pickle-oracle.py \
 	tests/oracle/requirements.txt \
 	tests/oracle/safetensors-oracle.py \
 	tests/oracle/torch-oracle.py

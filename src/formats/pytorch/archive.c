@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * PyTorch since 1.6: a zip archive of stored entries. NAME/data.pkl is the pickle, NAME/data/KEY are the storages,
- * NAME/byteorder tells the order of their bytes, little or big; without it, it is little.
+ * PyTorch since 1.6: a zip archive of stored entries. NAME/data.pkl is the
+ * pickle, NAME/data/KEY are the storages, NAME/byteorder tells the order of
+ * their bytes, little or big; without it, it is little.
  */
+#include "base/alloc.h"
 #include "base/error.h"
 #include "formats/pytorch/pytorch.h"
 #include "formats/pytorch/zip.h"
@@ -33,6 +35,22 @@ static const struct dt2_zip_entry *find(struct reader *reader, const char *name,
     return reader->name.failed ? NULL : dt2_zip_find(&reader->zip, reader->name.data, reader->name.length);
 }
 
+/* Names that PyTorch looks for when they may be missing: it would find them in
+ * any case. */
+static int check_case(struct reader *reader, const char *name)
+{
+    reader->name.length = reader->archive;
+    dt2_text_add(&reader->name, name, strlen(name));
+    if (reader->name.failed)
+        return dt2_fail_nomem(reader->err);
+    char shown[DT2_SHOWN];
+    const struct dt2_zip_entry *found = dt2_zip_find_any_case(&reader->zip, reader->name.data, reader->name.length);
+    if (!found || memcmp(found->name, reader->name.data, found->name_length) == 0)
+        return 0;
+    return dt2_fail(reader->err, DT2_EFAILED, "%s: entry '%s' of the archive is %s but for its case",
+                    reader->source->path, dt2_shown(found->name, found->name_length, shown), name);
+}
+
 /* The one entry NAME/data.pkl tells the archive's name. */
 static int find_pickle(struct reader *reader, const struct dt2_zip_entry **pickle)
 {
@@ -51,12 +69,22 @@ static int find_pickle(struct reader *reader, const struct dt2_zip_entry **pickl
     }
     if (!found)
         return dt2_fail(reader->err, DT2_EFAILED,
-                        "%s: not a model file: a zip archive, but not of PyTorch: it has no NAME/data.pkl",
+                        "%s: not a model file: a zip archive, but not of PyTorch: "
+                        "it has no NAME/data.pkl",
                         reader->source->path);
     reader->archive = found->name_length - sizeof data + 2;
     dt2_text_add(&reader->name, found->name, reader->archive);
     if (reader->name.failed)
         return dt2_fail_nomem(reader->err);
+    const struct dt2_zip_entry *first = dt2_zip_first(&reader->zip);
+    if (first->name_length < reader->archive || memcmp(first->name, found->name, reader->archive) != 0)
+        return dt2_fail(reader->err, DT2_EFAILED,
+                        "%s: a zip archive whose first entry is not in the folder of data.pkl", reader->source->path);
+    int rc = check_case(reader, "byteorder");
+    if (rc == 0)
+        rc = check_case(reader, "constants.pkl");
+    if (rc < 0)
+        return rc;
     if (find(reader, "constants.pkl", 13))
         return dt2_fail(reader->err, DT2_EFAILED, "%s: this file would run code: it is a TorchScript program",
                         reader->source->path);
@@ -75,8 +103,8 @@ static int read_byte_order(struct reader *reader)
         if (rc < 0)
             return rc;
     }
-    reader->big_endian = strcmp(order, "big") == 0;
-    if (reader->big_endian || strcmp(order, "little") == 0)
+    reader->big_endian = entry->bytes == 3 && memcmp(order, "big", 3) == 0;
+    if (reader->big_endian || (entry->bytes == 6 && memcmp(order, "little", 6) == 0))
         return 0;
     return dt2_fail(reader->err, DT2_EFAILED, "%s: its byteorder is neither little nor big", reader->source->path);
 }
@@ -97,6 +125,30 @@ static int refuse_storage(struct reader *reader, const struct dt2_pickle_storage
     char shown[DT2_SHOWN];
     return dt2_fail(reader->err, DT2_EFAILED, "%s: storage '%s': %s", reader->source->path,
                     dt2_shown(dt2_pickle_text(&reader->pickle, &storage->key), storage->key.count, shown), what);
+}
+
+/* PyTorch makes a storage when it is named first, and takes that one whatever
+ * is said of it later. */
+static int check_storages(struct reader *reader)
+{
+    const struct dt2_pickle *pickle = &reader->pickle;
+    DT2_AUTO struct dt2_name *names = dt2_alloc(pickle->storage_count, sizeof *names);
+    if (!names)
+        return dt2_fail_nomem(reader->err);
+    for (size_t i = 0; i < pickle->storage_count; i++) {
+        const struct dt2_pickle_value *key = &pickle->storages[i].key;
+        names[i] = dt2_name_make(dt2_pickle_text(pickle, key), key->count, i);
+        if (pickle->storages[i].in_parts)
+            return refuse_storage(reader, &pickle->storages[i], "a part of it is named, as in old files alone");
+    }
+    dt2_names_sort(names, pickle->storage_count);
+    for (size_t i = 1; i < pickle->storage_count; i++) {
+        const struct dt2_pickle_storage *a = &pickle->storages[names[i - 1].index],
+                                        *b = &pickle->storages[names[i].index];
+        if (dt2_name_equal(&names[i - 1], &names[i]) && (a->type != b->type || a->elements != b->elements))
+            return refuse_storage(reader, b, "it is named with two types or sizes");
+    }
+    return 0;
 }
 
 /* Finds the entry of each storage that the pickle names. */
@@ -137,6 +189,8 @@ static int read_all(struct reader *reader)
         rc = read_byte_order(reader);
     if (rc == 0)
         rc = read_pickle(reader, pickle);
+    if (rc == 0)
+        rc = check_storages(reader);
     if (rc == 0)
         rc = find_storages(reader);
     if (rc == 0)

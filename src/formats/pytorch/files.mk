@@ -14,6 +14,8 @@ libdistorch2_core_la_SOURCES += \
 	src/formats/pytorch/pickle_values.c \
 	src/formats/pytorch/pytorch.c \
 	src/formats/pytorch/pytorch.h \
+	src/formats/pytorch/reader.h \
+	src/formats/pytorch/state_dict.c \
 	src/formats/pytorch/zip.c \
 	src/formats/pytorch/zip.h
 

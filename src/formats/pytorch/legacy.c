@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * PyTorch before 1.6: five pickles one after the other (a magic number, the protocol, facts about the system, the
- * value, the keys of the storages), then the storages in the order of their keys, each a number of elements and the
+ * PyTorch before 1.6: five pickles one after the other (a magic number, the
+ * protocol, facts about the system, the value, the keys of the storages), then
+ * the storages in the order of their keys, each a number of elements and the
  * elements. Whatever the system, numbers are little-endian.
  */
 #include "base/alloc.h"
@@ -16,6 +17,8 @@
 #define MAGIC_BYTES 10
 #define PROTOCOL 1001
 #define USTAR_AT 257 /* where the mark of a tar archive lies */
+#define TAR_BYTES 512
+#define TAR_SUM_AT 148
 
 struct reader {
     struct dt2_file *file;
@@ -24,23 +27,45 @@ struct reader {
     uint64_t at; /* what was read up to */
     struct dt2_pickle pickle;
     struct dt2_pickle keys;
-    struct dt2_name *names; /* of the pickle's storages, sorted: one storage may be named many times */
+    struct dt2_name *names; /* of the pickle's storages, sorted: one storage may
+                               be named many times */
     char shown[DT2_SHOWN];
 };
 
+/*
+ * A tar archive has a mark, or, before there was one, only the octal sum of its
+ * first 512 bytes, the sum's own 8 taken for spaces. PyTorch looks for these
+ * first: no file is to be that and a pickle.
+ */
 static bool is_tar(const unsigned char *bytes, size_t length)
 {
-    return length >= USTAR_AT + 5 && memcmp(bytes + USTAR_AT, "ustar", 5) == 0;
+    if (length >= USTAR_AT + 5 && memcmp(bytes + USTAR_AT, "ustar", 5) == 0)
+        return true;
+    if (length < TAR_BYTES)
+        return false;
+    int64_t unsigned_sum = 0, signed_sum = 0, told = 0;
+    for (size_t i = 0; i < TAR_BYTES; i++) {
+        bool own = i >= TAR_SUM_AT && i < TAR_SUM_AT + 8;
+        unsigned_sum += own ? ' ' : bytes[i];
+        signed_sum += own ? ' ' : (signed char)bytes[i];
+    }
+    size_t at = TAR_SUM_AT;
+    while (at < TAR_SUM_AT + 7 && bytes[at] == ' ')
+        at++;
+    for (; at < TAR_SUM_AT + 8 && bytes[at] >= '0' && bytes[at] <= '7'; at++)
+        told = told * 8 + (bytes[at] - '0');
+    return told > 0 && (told == unsigned_sum || told == signed_sum);
 }
 
-/* Any pickle: the reader says what is wrong with it. */
-/* The length of a safetensors header may begin as a pickle does; it goes on with zeros, which are no opcodes, and then text. */
+/* The length of a safetensors header may begin as a pickle does; it goes on
+ * with zeros, which are no opcodes, and then text. */
 static bool is_length_of_text(const struct dt2_head *head)
 {
     static const unsigned char zeros[4];
     return head->length > 8 && memcmp(head->bytes + 4, zeros, sizeof zeros) == 0 && head->bytes[8] >= '\t';
 }
 
+/* Any pickle: the reader says what is wrong with it. */
 static bool probe(const struct dt2_head *head)
 {
     bool pickle = head->length >= 2 && head->bytes[0] == 0x80 && head->bytes[1] < 16 && !is_length_of_text(head);
@@ -49,7 +74,7 @@ static bool probe(const struct dt2_head *head)
 
 static int refuse_tar(struct reader *reader)
 {
-    unsigned char bytes[USTAR_AT + 5];
+    unsigned char bytes[TAR_BYTES];
     size_t length = dt2_min(reader->source->size, sizeof bytes);
     int rc = dt2_source_pread(reader->source, bytes, length, 0, reader->err);
     if (rc < 0 || !is_tar(bytes, length))
@@ -74,7 +99,8 @@ static int read_preamble(struct reader *reader)
     if (rc == 0 && (magic.root.kind != DT2_PICKLE_LONG || magic.root.count != MAGIC_BYTES ||
                     memcmp(dt2_pickle_text(&magic, &magic.root), MAGIC, MAGIC_BYTES) != 0))
         rc = dt2_fail(reader->err, DT2_EFAILED,
-                      "%s: not a model file: a pickle, but not of PyTorch: it is %s, not PyTorch's magic number",
+                      "%s: not a model file: a pickle, but not of PyTorch: it is "
+                      "%s, not PyTorch's magic number",
                       reader->source->path, dt2_pickle_kind_name(&magic.root));
     if (rc == 0)
         rc = read_pickle(reader, &protocol);
@@ -115,7 +141,38 @@ static int index_storages(struct reader *reader)
     return 0;
 }
 
-/* The storage at reader->at is all those of one name; checks them, and passes over its bytes. */
+/* PyTorch keeps parts under their own keys, beside the storages, and the first
+ * meaning of a key stays. */
+static int check_parts(struct reader *reader)
+{
+    const struct dt2_pickle *pickle = &reader->pickle;
+    DT2_AUTO struct dt2_name *parts = dt2_alloc(pickle->storage_count, sizeof *parts);
+    if (!parts)
+        return dt2_fail_nomem(reader->err);
+    size_t count = 0;
+    for (size_t i = 0; i < pickle->storage_count; i++) {
+        const struct dt2_pickle_value *key = &pickle->storages[i].part_key;
+        if (key->kind != DT2_PICKLE_STRING)
+            continue;
+        parts[count++] = dt2_name_make(dt2_pickle_text(pickle, key), key->count, i);
+        if (dt2_names_find(reader->names, pickle->storage_count, dt2_pickle_text(pickle, key), key->count))
+            return refuse(reader, dt2_pickle_text(pickle, key), key->count, "a part of a storage has its key too");
+    }
+    dt2_names_sort(parts, count);
+    for (size_t i = 1; i < count; i++) {
+        const struct dt2_pickle_storage *a = &pickle->storages[parts[i - 1].index],
+                                        *b = &pickle->storages[parts[i].index];
+        bool same = a->key.count == b->key.count && a->view_offset == b->view_offset &&
+                    a->view_elements == b->view_elements &&
+                    memcmp(dt2_pickle_text(pickle, &a->key), dt2_pickle_text(pickle, &b->key), a->key.count) == 0;
+        if (dt2_name_equal(&parts[i - 1], &parts[i]) && !same)
+            return refuse(reader, parts[i].text, parts[i].length, "this part of a storage is named with two meanings");
+    }
+    return 0;
+}
+
+/* The storage at reader->at is all those of one name; checks them, and passes
+ * over its bytes. */
 static int place_storage(struct reader *reader, const struct dt2_name *name, const struct dt2_name *end)
 {
     struct dt2_pickle_storage *storages = reader->pickle.storages, *first = &storages[name->index];
@@ -188,6 +245,8 @@ static int read_all(struct reader *reader)
         rc = read_pickle(reader, &reader->keys);
     if (rc == 0)
         rc = index_storages(reader);
+    if (rc == 0)
+        rc = check_parts(reader);
     if (rc == 0)
         rc = place_storages(reader);
     if (rc == 0)

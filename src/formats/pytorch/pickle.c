@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The unpickler's parts that all opcodes share, and its loop. */
-#include "formats/pytorch/pickle_machine.h"
 #include "base/alloc.h"
 #include "base/checked.h"
 #include "base/error.h"
 #include "formats/format.h"
+#include "formats/pytorch/pickle_machine.h"
 #include <inttypes.h>
 #include <stdio.h>
 
 /* -- refusing -- */
 
-/* The key of the innermost dict that is being filled, as far as the stack tells: of use to people. NULL: none. */
+/* The key of the innermost dict that is being filled, as far as the stack
+ * tells: of use to people. NULL: none. */
 static const struct dt2_pickle_value *key_of(const struct dt2_unpickler *in)
 {
     const struct dt2_pickle_value *stack = in->stack;
@@ -51,9 +52,14 @@ int dt2_unpickler_refuse(struct dt2_unpickler *in, const char *format, ...)
 int dt2_unpickler_refuse_code(struct dt2_unpickler *in, const char *name)
 {
     dt2_unpickler_refuse(in, "this file would run code: %s", name);
-    dt2_suggest(in->err,
-                "only files of tensors are read; in Python, load a file that you trust and save its state_dict() "
-                "alone, as safetensors at best");
+    return dt2_unpickler_suggest(in);
+}
+
+int dt2_unpickler_suggest(struct dt2_unpickler *in)
+{
+    dt2_suggest(in->err, "only files of tensors are read; in Python, load a file "
+                         "that you trust and save its state_dict() "
+                         "alone, as safetensors at best");
     return DT2_EFAILED;
 }
 
@@ -113,7 +119,8 @@ int dt2_unpickler_push_container(struct dt2_unpickler *in, enum dt2_pickle_kind 
         return dt2_unpickler_refuse(in, "more than %d lists and dicts", DT2_PICKLE_NODES);
     if (!DT2_GROW(pickle->containers, pickle->container_count, pickle->container_capacity))
         return dt2_fail_nomem(in->err);
-    pickle->containers[pickle->container_count] = (struct dt2_pickle_container){ SIZE_MAX, SIZE_MAX, pairs, 1, false };
+    pickle->containers[pickle->container_count] =
+        (struct dt2_pickle_container){ .first_run = SIZE_MAX, .last_run = SIZE_MAX, .pairs = pairs, .depth = 1 };
     return dt2_unpickler_push(in, (struct dt2_pickle_value){ .kind = (uint8_t)kind, .at = pickle->container_count++ });
 }
 

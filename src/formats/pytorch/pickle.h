@@ -32,9 +32,11 @@ enum dt2_pickle_kind {
     DT2_PICKLE_STRING,
     DT2_PICKLE_BYTES_OBJECT, /* its bytes are not kept */
     DT2_PICKLE_TUPLE,
-    DT2_PICKLE_LIST, /* or a set */
+    DT2_PICKLE_LIST,
+    DT2_PICKLE_SET,
     DT2_PICKLE_DICT,
     DT2_PICKLE_GLOBAL,
+    DT2_PICKLE_OBJECT, /* what a call made that is neither tensor nor dict: nobody needs more than its class */
     DT2_PICKLE_STORAGE,
     DT2_PICKLE_TENSOR, /* the call that would make one */
 };
@@ -48,7 +50,7 @@ struct dt2_pickle_value {
         int64_t integer; /* of int and bool */
         double real;
         size_t at;                       /* in the text, the items, the containers, the storages or the calls */
-        const struct dt2_global *global; /* of global */
+        const struct dt2_global *global; /* of global and object */
     };
 };
 
@@ -64,6 +66,9 @@ struct dt2_pickle_container {
     size_t pairs;               /* of a dict that was made from a list of pairs: that container; else SIZE_MAX */
     uint8_t depth;
     bool has_tensors; /* directly */
+    bool ordered;     /* an OrderedDict, which may have attributes */
+    bool built;       /* it has them */
+    bool fixed;       /* a call took it as it was: what grows afterwards would not be what the call saw */
 };
 
 /* What a tensor would be made by. */
@@ -71,6 +76,7 @@ struct dt2_pickle_call {
     const struct dt2_global *function;
     struct dt2_pickle_value args; /* a tuple */
     uint64_t offset;              /* of the opcode */
+    bool built;                   /* its state was set */
 };
 
 /* A storage as the pickle names it. Who reads the pickle finds where it lies. */
@@ -80,6 +86,8 @@ struct dt2_pickle_storage {
     uint64_t elements;                   /* of the whole storage */
     uint64_t view_offset, view_elements; /* the part that is meant; all of it most often */
     uint64_t file_offset, bytes;         /* of that part: set by who reads the pickle */
+    struct dt2_pickle_value part_key;    /* a string, when only a part is meant */
+    bool in_parts;                       /* a part was told, perhaps None: in old files alone */
     uint64_t offset;                     /* of the opcode that names it */
 };
 
@@ -114,9 +122,20 @@ int dt2_pickle_read(struct dt2_pickle *pickle, const struct dt2_source *source, 
 void dt2_pickle_clear(struct dt2_pickle *pickle);
 
 const char *dt2_pickle_text(const struct dt2_pickle *pickle, const struct dt2_pickle_value *value);
+/* A list, set or dict: what can change after it was made. */
+static inline bool dt2_pickle_is_container(const struct dt2_pickle_value *value)
+{
+    return value->kind == DT2_PICKLE_LIST || value->kind == DT2_PICKLE_SET || value->kind == DT2_PICKLE_DICT;
+}
 /* "a list", "the number 3", for messages. */
 const char *dt2_pickle_kind_name(const struct dt2_pickle_value *value);
 bool dt2_pickle_is(const struct dt2_pickle *pickle, const struct dt2_pickle_value *value, const char *string);
+
+/* None, or a dict that holds nothing. */
+bool dt2_pickle_is_no_hooks(const struct dt2_pickle *pickle, const struct dt2_pickle_value *value);
+/* The two values of a tuple or list of two; false when it is none. */
+bool dt2_pickle_pair(const struct dt2_pickle *pickle, const struct dt2_pickle_value *pair, struct dt2_pickle_value *key,
+                     struct dt2_pickle_value *value);
 
 /* A walk through the items of a list, or through the entries of a dict. */
 struct dt2_pickle_walk {

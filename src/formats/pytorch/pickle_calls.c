@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The opcodes that would find and call something: what may be named, and what becomes of calls. */
+/* The opcodes that would find and call something: what may be named, and what
+ * becomes of calls. */
 #include "base/alloc.h"
 #include "base/checked.h"
 #include "base/error.h"
@@ -8,6 +9,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+
+#define ARGUMENTS_MOST 16
 
 /* A line of a global's module or name. */
 static int take_line(struct dt2_unpickler *in, char line[DT2_PICKLE_NAME + 1])
@@ -30,14 +33,16 @@ static int push_global(struct dt2_unpickler *in, const char *module, const char 
 {
     char whole[2 * DT2_PICKLE_NAME + 2], shown[DT2_SHOWN];
     const struct dt2_global *global = dt2_global_find(module, name);
-    if (global && global->kind == DT2_GLOBAL_QUANTISED)
-        return dt2_unpickler_refuse(in, "quantised tensors of PyTorch cannot be loaded: %s", global->name);
-    if (global && global->kind == DT2_GLOBAL_UNLOADABLE)
-        return dt2_unpickler_refuse(in, "elements of this type cannot be loaded: %s", global->name);
+    int length = snprintf(whole, sizeof whole, "%s.%s", module, name);
+    dt2_shown(whole, (size_t)length, shown);
+    if (global && global->kind == DT2_GLOBAL_REFUSED)
+        return dt2_unpickler_refuse(in, "%s: %s", global->why, shown);
     if (global)
         return dt2_unpickler_push(in, (struct dt2_pickle_value){ .kind = DT2_PICKLE_GLOBAL, .global = global });
-    int length = snprintf(whole, sizeof whole, "%s.%s", module, name);
-    return dt2_unpickler_refuse_code(in, dt2_shown(whole, (size_t)length, shown));
+    if (dt2_global_runs_code(module, name))
+        return dt2_unpickler_refuse_code(in, shown);
+    dt2_unpickler_refuse(in, "this file needs %s, which this reader does not know", shown);
+    return dt2_unpickler_suggest(in);
 }
 
 int dt2_run_global(struct dt2_unpickler *in, unsigned number)
@@ -82,46 +87,191 @@ static int push_call(struct dt2_unpickler *in, const struct dt2_global *function
         return dt2_unpickler_refuse(in, "more than %d tensors", DT2_PICKLE_NODES);
     if (!DT2_GROW(pickle->calls, pickle->call_count, pickle->call_capacity))
         return dt2_fail_nomem(in->err);
-    pickle->calls[pickle->call_count] = (struct dt2_pickle_call){ function, *args, in->opcode_at };
+    pickle->calls[pickle->call_count] =
+        (struct dt2_pickle_call){ .function = function, .args = *args, .offset = in->opcode_at };
     return dt2_unpickler_push(
         in, (struct dt2_pickle_value){ .kind = DT2_PICKLE_TENSOR, .depth = args->depth, .at = pickle->call_count++ });
 }
 
-/* Python 2 hands a list of pairs over. */
-static int call_ordered_dict(struct dt2_unpickler *in, const struct dt2_pickle_value *args)
+/* -- calls -- */
+
+static int refuse_call(struct dt2_unpickler *in, const struct dt2_global *function, const char *with)
 {
-    const struct dt2_pickle_value *first = &in->pickle->items[args->at];
-    if (args->count == 0)
-        return dt2_unpickler_push_container(in, DT2_PICKLE_DICT, SIZE_MAX);
-    if (args->count == 1 && first->kind == DT2_PICKLE_LIST)
-        return dt2_unpickler_push_container(in, DT2_PICKLE_DICT, first->at);
-    return dt2_unpickler_refuse_code(in, "collections.OrderedDict, with other than a list");
+    return dt2_unpickler_refuse(in, "%s is called with %s", function->name, with);
 }
 
-static int call(struct dt2_unpickler *in, const struct dt2_global *function, const struct dt2_pickle_value *args)
+/* What a call took is not to change: Python copies some of it at once, and
+ * looks at some of it later. */
+static void fix(struct dt2_pickle *pickle, const struct dt2_pickle_value *value)
 {
-    char name[DT2_SHOWN];
+    if (dt2_pickle_is_container(value))
+        pickle->containers[value->at].fixed = true;
+}
+
+static int push_ordered_dict(struct dt2_unpickler *in, size_t pairs)
+{
+    int rc = dt2_unpickler_push_container(in, DT2_PICKLE_DICT, pairs);
+    if (rc == 0)
+        in->pickle->containers[in->pickle->container_count - 1].ordered = true;
+    return rc;
+}
+
+/* Python 2 hands a list of pairs over. Each is used once, so that nothing is
+ * looked through again and again. */
+static int call_ordered_dict(struct dt2_unpickler *in, const struct dt2_pickle_value *args, bool fresh)
+{
+    struct dt2_pickle *pickle = in->pickle;
+    if (args->count == 0)
+        return push_ordered_dict(in, SIZE_MAX);
+    struct dt2_pickle_value list = pickle->items[args->at];
+    if (in->opcode != 'R' || args->count != 1 || list.kind != DT2_PICKLE_LIST || !fresh)
+        return dt2_unpickler_refuse(in, "collections.OrderedDict is made of other "
+                                        "than one list that is used once");
+    struct dt2_pickle_walk walk = dt2_pickle_walk(pickle, &list);
+    bool tensors = false;
+    for (const struct dt2_pickle_value *pair; (pair = dt2_pickle_next(pickle, &walk));) {
+        struct dt2_pickle_value key, value;
+        fix(pickle, pair);
+        if (!dt2_pickle_pair(pickle, pair, &key, &value))
+            return dt2_unpickler_refuse(in, "collections.OrderedDict is made of a list of other than pairs");
+        tensors |= value.kind == DT2_PICKLE_TENSOR;
+    }
+    int rc = push_ordered_dict(in, list.at);
+    if (rc == 0)
+        pickle->containers[pickle->container_count - 1].has_tensors = tensors;
+    return rc;
+}
+
+/* -- attributes -- */
+
+#define ATTRIBUTES_MOST 100
+
+/* Whether setting this attribute of a tensor would change its bytes, its class,
+ * or what its methods do. */
+static bool is_own_attribute(const char *name)
+{
+    static const char *const own[] = { "data",          "grad",  "imag",  "names",  "real",
+                                       "requires_grad", "shape", "dtype", "device", "layout" };
+    for (size_t i = 0; i < DT2_COUNT(own); i++)
+        if (strcmp(name, own[i]) == 0)
+            return true;
+    return strncmp(name, "__", 2) == 0;
+}
+
+static int check_attributes(struct dt2_unpickler *in, const struct dt2_pickle_value *attributes)
+{
+    struct dt2_pickle *pickle = in->pickle;
+    struct dt2_pickle_value key, value;
+    if (attributes->kind == DT2_PICKLE_NONE)
+        return 0;
+    if (attributes->kind != DT2_PICKLE_DICT)
+        return dt2_unpickler_refuse(in, "the attributes of a value are %s", dt2_pickle_kind_name(attributes));
+    fix(pickle, attributes);
+    struct dt2_pickle_walk walk = dt2_pickle_walk(pickle, attributes);
+    for (size_t i = 0; dt2_pickle_next_entry(pickle, &walk, &key, &value); i++) {
+        if (key.kind != DT2_PICKLE_STRING || i == ATTRIBUTES_MOST)
+            return dt2_unpickler_refuse(in, "a value has attributes whose name is no string, or more than %d",
+                                        ATTRIBUTES_MOST);
+        char shown[DT2_SHOWN];
+        if (is_own_attribute(dt2_pickle_text(pickle, &key)))
+            return dt2_unpickler_refuse(in, "an attribute would change the tensor itself: %s",
+                                        dt2_shown(dt2_pickle_text(pickle, &key), key.count, shown));
+    }
+    return 0;
+}
+
+/* The state of a tensor: a dict of attributes, or that and those in slots. */
+static int check_state(struct dt2_unpickler *in, const struct dt2_pickle_value *state)
+{
+    if (state->kind != DT2_PICKLE_TUPLE)
+        return check_attributes(in, state);
+    if (state->count != 2)
+        return dt2_unpickler_refuse(in, "the attributes of a value are a tuple of %" PRIu32, state->count);
+    struct dt2_pickle_value first = in->pickle->items[state->at], second = in->pickle->items[state->at + 1];
+    int rc = check_attributes(in, &first);
+    return rc < 0 ? rc : check_attributes(in, &second);
+}
+
+static bool makes_tensors(const struct dt2_global *function)
+{
     switch (function->kind) {
-    case DT2_GLOBAL_ORDERED_DICT:
-        return call_ordered_dict(in, args);
-    case DT2_GLOBAL_SIZE:
-        if (args->count == 1 && in->pickle->items[args->at].kind == DT2_PICKLE_TUPLE)
-            return dt2_unpickler_push(in, in->pickle->items[args->at]);
-        break;
-    case DT2_GLOBAL_PARAMETER:
-        return push_call(in, function, args);
     case DT2_GLOBAL_REBUILD_PARAMETER:
     case DT2_GLOBAL_REBUILD_TENSOR:
     case DT2_GLOBAL_REBUILD_TENSOR_V2:
     case DT2_GLOBAL_REBUILD_TENSOR_V3:
-        if (in->opcode == 'R') /* they are functions */
-            return push_call(in, function, args);
-        break;
+        return true;
     default:
-        break;
+        return false;
     }
-    snprintf(name, sizeof name, "a call of %s", function->name);
-    return dt2_unpickler_refuse_code(in, name);
+}
+
+/* (function, class, arguments, attributes): the function's call is what counts.
+ */
+static int call_from_type(struct dt2_unpickler *in, const struct dt2_global *function,
+                          const struct dt2_pickle_value *args)
+{
+    const struct dt2_pickle_value *items = in->pickle->items + args->at;
+    bool known = args->count == 4 && items[0].kind == DT2_PICKLE_GLOBAL && makes_tensors(items[0].global) &&
+                 items[1].kind == DT2_PICKLE_GLOBAL &&
+                 (items[1].global->kind == DT2_GLOBAL_TENSOR_CLASS || items[1].global->kind == DT2_GLOBAL_PARAMETER) &&
+                 items[2].kind == DT2_PICKLE_TUPLE && items[2].count <= ARGUMENTS_MOST;
+    if (!known)
+        return refuse_call(in, function, "other than a function for tensors, a class of tensors and arguments");
+    struct dt2_pickle_value inner = items[2], state = items[3];
+    const struct dt2_global *maker = items[0].global;
+    for (size_t i = 0; i < inner.count; i++)
+        fix(in->pickle, &in->pickle->items[inner.at + i]);
+    int rc = check_state(in, &state);
+    return rc < 0 ? rc : push_call(in, maker, &inner);
+}
+
+/* Classes may be made by NEWOBJ as well; functions may not. */
+static int call_function(struct dt2_unpickler *in, const struct dt2_global *function,
+                         const struct dt2_pickle_value *args)
+{
+    if (in->opcode != 'R')
+        return refuse_call(in, function, "the opcode that makes objects of classes");
+    if (function->kind == DT2_GLOBAL_REBUILD_FROM_TYPE)
+        return call_from_type(in, function, args);
+    if (function->kind != DT2_GLOBAL_REBUILD_PARAMETER_WITH_STATE)
+        return push_call(in, function, args);
+    if (args->count != 4)
+        return refuse_call(in, function, "other than four arguments");
+    struct dt2_pickle_value state = in->pickle->items[args->at + 3];
+    int rc = check_state(in, &state);
+    return rc < 0 ? rc : push_call(in, function, args);
+}
+
+static int call(struct dt2_unpickler *in, const struct dt2_global *function, const struct dt2_pickle_value *args,
+                bool fresh)
+{
+    const struct dt2_pickle_value *first = in->pickle->items + args->at;
+    switch (function->kind) {
+    case DT2_GLOBAL_ORDERED_DICT:
+        return call_ordered_dict(in, args, fresh);
+    case DT2_GLOBAL_DEFAULT_DICT:
+        if (args->count == 0 ||
+            (args->count == 1 && (first->kind == DT2_PICKLE_GLOBAL || first->kind == DT2_PICKLE_NONE)))
+            return dt2_unpickler_push_container(in, DT2_PICKLE_DICT, SIZE_MAX);
+        return refuse_call(in, function, "other than a factory");
+    case DT2_GLOBAL_SIZE:
+        return args->count == 1 && first->kind == DT2_PICKLE_TUPLE ? dt2_unpickler_push(in, *first)
+                                                                   : refuse_call(in, function, "other than one tuple");
+    case DT2_GLOBAL_PARAMETER:
+        return push_call(in, function, args);
+    case DT2_GLOBAL_REBUILD_PARAMETER:
+    case DT2_GLOBAL_REBUILD_PARAMETER_WITH_STATE:
+    case DT2_GLOBAL_REBUILD_TENSOR:
+    case DT2_GLOBAL_REBUILD_TENSOR_V2:
+    case DT2_GLOBAL_REBUILD_TENSOR_V3:
+    case DT2_GLOBAL_REBUILD_FROM_TYPE:
+        return call_function(in, function, args);
+    case DT2_GLOBAL_DATA:
+        return dt2_unpickler_push(in, (struct dt2_pickle_value){ .kind = DT2_PICKLE_OBJECT, .global = function });
+    default:
+        dt2_unpickler_refuse(in, "this file needs an object of %s, which this reader does not make", function->name);
+        return dt2_unpickler_suggest(in);
+    }
 }
 
 /* NEWOBJ calls classes in the same way. */
@@ -135,23 +285,71 @@ int dt2_run_reduce(struct dt2_unpickler *in, unsigned number)
     if (function.kind != DT2_PICKLE_GLOBAL)
         return dt2_unpickler_refuse(in, "a call of what is no function, but %s", dt2_pickle_kind_name(&function));
     if (args.kind != DT2_PICKLE_TUPLE)
-        return dt2_unpickler_refuse(in, "%s is called with %s", function.global->name, dt2_pickle_kind_name(&args));
-    return call(in, function.global, &args);
+        return refuse_call(in, function.global, dt2_pickle_kind_name(&args));
+    if (args.count > ARGUMENTS_MOST)
+        return dt2_unpickler_refuse(in, "%s is called with %" PRIu32 " arguments", function.global->name, args.count);
+    const struct dt2_pickle_value *items = in->pickle->items + args.at;
+    bool fresh = args.count > 0 && dt2_pickle_is_container(items) && !in->pickle->containers[items->at].fixed;
+    for (size_t i = 0; i < args.count; i++)
+        fix(in->pickle, &items[i]);
+    return call(in, function.global, &args, fresh);
 }
 
-/* Attributes: an OrderedDict of PyTorch has versions in them, and old Parameters have hooks. Nothing that is needed. */
+/* -- states -- */
+
+/* PyTorch's own have versions in `_metadata`; an attribute of another name
+ * could stand before a method of the dict. */
+static int build_dict(struct dt2_unpickler *in, struct dt2_pickle_container *dict, const struct dt2_pickle_value *state)
+{
+    struct dt2_pickle_value key, value;
+    if (!dict->ordered || dict->built || state->kind != DT2_PICKLE_DICT)
+        return dt2_unpickler_refuse(in, !dict->ordered ? "a dict that is no OrderedDict gets a state"
+                                        : dict->built  ? "the state of an OrderedDict is set twice"
+                                                       : "the state of an OrderedDict is no dict");
+    dict->built = true;
+    struct dt2_pickle_walk walk = dt2_pickle_walk(in->pickle, state);
+    for (size_t i = 0; dt2_pickle_next_entry(in->pickle, &walk, &key, &value); i++)
+        if (key.kind != DT2_PICKLE_STRING || dt2_pickle_text(in->pickle, &key)[0] != '_' ||
+            dt2_pickle_text(in->pickle, &key)[1] == '_' || i == ATTRIBUTES_MOST)
+            return dt2_unpickler_refuse(in, "the attribute of an OrderedDict is "
+                                            "other than _metadata and the like");
+    return 0;
+}
+
+/* (requires_grad, volatile, hooks), as Variables had it. Four or five would set
+ * the tensor's storage. */
+static int build_parameter(struct dt2_unpickler *in, struct dt2_pickle_call *parameter,
+                           const struct dt2_pickle_value *state)
+{
+    if (parameter->function->kind != DT2_GLOBAL_PARAMETER)
+        return dt2_unpickler_refuse(in, "the state of a tensor is set");
+    if (parameter->built)
+        return dt2_unpickler_refuse(in, "the state of a Parameter is set twice");
+    const struct dt2_pickle_value *items = in->pickle->items + state->at;
+    if (state->kind != DT2_PICKLE_TUPLE || state->count != 3 || items[0].kind != DT2_PICKLE_BOOL ||
+        !dt2_pickle_is_no_hooks(in->pickle, &items[2]))
+        return dt2_unpickler_refuse(in, "the state of a Parameter is not (requires_grad, volatile, no hooks)");
+    fix(in->pickle, &items[2]);
+    parameter->built = true;
+    return 0;
+}
+
+/* The state of an object: nothing that is needed, or else it is refused. */
 int dt2_run_build(struct dt2_unpickler *in, unsigned number)
 {
     int rc = dt2_unpickler_need_values(in, number);
     if (rc < 0)
         return rc;
-    const struct dt2_pickle_value *target = &in->stack[in->count - 2];
-    bool parameter =
-        target->kind == DT2_PICKLE_TENSOR && in->pickle->calls[target->at].function->kind == DT2_GLOBAL_PARAMETER;
-    if (target->kind != DT2_PICKLE_DICT && !parameter)
-        return dt2_unpickler_refuse_code(in, "the state of an object is set");
-    in->count--;
-    return 0;
+    struct dt2_pickle_value target = in->stack[in->count - 2], state = in->stack[in->count - 1];
+    fix(in->pickle, &state);
+    if (target.kind == DT2_PICKLE_DICT)
+        rc = build_dict(in, &in->pickle->containers[target.at], &state);
+    else if (target.kind == DT2_PICKLE_TENSOR)
+        rc = build_parameter(in, &in->pickle->calls[target.at], &state);
+    else if (target.kind != DT2_PICKLE_OBJECT)
+        rc = dt2_unpickler_refuse(in, "the state of %s is set", dt2_pickle_kind_name(&target));
+    in->count -= rc == 0;
+    return rc;
 }
 
 /* The items of a tuple of so many, or NULL when it is none. */
@@ -162,27 +360,37 @@ static const struct dt2_pickle_value *items_of(const struct dt2_unpickler *in, c
     return fits ? in->pickle->items + tuple->at : NULL;
 }
 
-/* The part of a storage that is meant, in old files: (key, offset, elements). */
+/* The part of a storage that is meant, in old files: (key, offset, elements).
+ */
 static int check_part(struct dt2_unpickler *in, const struct dt2_pickle_value *value,
                       struct dt2_pickle_storage *storage)
 {
     const struct dt2_pickle_value *part = items_of(in, value, 3, 3);
-    if (!part || part[1].kind != DT2_PICKLE_INT || part[2].kind != DT2_PICKLE_INT || part[1].integer < 0 ||
-        part[2].integer < 0 || (uint64_t)part[1].integer > storage->elements ||
+    if (!part || part[0].kind != DT2_PICKLE_STRING || part[1].kind != DT2_PICKLE_INT ||
+        part[2].kind != DT2_PICKLE_INT || part[1].integer < 0 || part[2].integer < 0 ||
+        (uint64_t)part[1].integer > storage->elements ||
         (uint64_t)part[2].integer > storage->elements - (uint64_t)part[1].integer)
         return dt2_unpickler_refuse(in, "a part of a storage that is not inside of it");
+    storage->part_key = part[0];
     storage->view_offset = (uint64_t)part[1].integer;
     storage->view_elements = (uint64_t)part[2].integer;
     return 0;
 }
 
-/* ('storage', class, key, where it was, elements), and in old files the part. */
+/* ('storage', class, key, where it was, elements), and in old files the part.
+ */
 static int check_storage(struct dt2_unpickler *in, const struct dt2_pickle_value *id,
                          struct dt2_pickle_storage *storage)
 {
     const struct dt2_pickle_value *items = items_of(in, id, 5, 6);
     if (!items || !dt2_pickle_is(in->pickle, items, "storage"))
         return dt2_unpickler_refuse(in, "what is stored outside of the pickle is no storage of tensors");
+    if (items[1].kind == DT2_PICKLE_GLOBAL && items[1].global->kind == DT2_GLOBAL_UNLOADABLE)
+        return dt2_unpickler_refuse(in, "elements of this type cannot be loaded: %s", items[1].global->name);
+    if (items[3].kind != DT2_PICKLE_STRING || dt2_pickle_is(in->pickle, &items[3], "meta"))
+        return dt2_unpickler_refuse(in, "a storage on %s",
+                                    items[3].kind == DT2_PICKLE_STRING ? "the device meta, which has no bytes"
+                                                                       : dt2_pickle_kind_name(&items[3]));
     if (items[1].kind != DT2_PICKLE_GLOBAL || items[1].global->kind != DT2_GLOBAL_STORAGE)
         return dt2_unpickler_refuse(in, "the class of a storage is %s", dt2_pickle_kind_name(&items[1]));
     bool negative = items[4].kind == DT2_PICKLE_INT && items[4].integer < 0;
@@ -195,6 +403,7 @@ static int check_storage(struct dt2_unpickler *in, const struct dt2_pickle_value
                                             .type = items[1].global,
                                             .elements = elements,
                                             .view_elements = elements,
+                                            .in_parts = id->count == 6,
                                             .offset = in->opcode_at };
     return id->count == 5 || items[5].kind == DT2_PICKLE_NONE ? 0 : check_part(in, &items[5], storage);
 }

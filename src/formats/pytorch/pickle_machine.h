@@ -30,7 +30,10 @@ extern const struct dt2_opcode dt2_opcodes[256];
 
 /* Refuses the file: what is wrong, to which path and place are added. */
 int dt2_unpickler_refuse(struct dt2_unpickler *in, const char *format, ...) DT2_PRINTF(2, 3);
+/* Refuses what would run code, and nothing less. */
 int dt2_unpickler_refuse_code(struct dt2_unpickler *in, const char *name);
+/* Adds to a refusal what would work; returns DT2_EFAILED. */
+int dt2_unpickler_suggest(struct dt2_unpickler *in);
 
 /* Whether so many bytes are left. */
 int dt2_unpickler_need(struct dt2_unpickler *in, uint64_t size);

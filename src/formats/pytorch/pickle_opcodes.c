@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The opcodes: one function an opcode or family of opcodes, all in one table. */
+/* The opcodes: one function an opcode or family of opcodes, all in one table.
+ */
 #include "base/alloc.h"
 #include "base/checked.h"
 #include "base/error.h"
@@ -47,11 +48,12 @@ static int pop_mark(struct dt2_unpickler *in, size_t *first)
 
 static uint8_t depth_of(const struct dt2_pickle *pickle, const struct dt2_pickle_value *value)
 {
-    bool contains = value->kind == DT2_PICKLE_LIST || value->kind == DT2_PICKLE_DICT;
+    bool contains = dt2_pickle_is_container(value);
     return contains ? pickle->containers[value->at].depth : value->depth;
 }
 
-/* Moves the values from `first` on from the stack to the items. *depth: theirs, and one more for what holds them. */
+/* Moves the values from `first` on from the stack to the items. *depth: theirs,
+ * and one more for what holds them. */
 static int take_items(struct dt2_unpickler *in, size_t first, size_t *at, uint8_t *depth)
 {
     struct dt2_pickle *pickle = in->pickle;
@@ -108,6 +110,11 @@ static int add_items(struct dt2_unpickler *in, size_t first, enum dt2_pickle_kin
     size_t count = in->count - first, at;
     if (kind == DT2_PICKLE_DICT && count % 2)
         return dt2_unpickler_refuse(in, "a key without a value");
+    if (count > 0 && in->pickle->containers[target->at].fixed)
+        return dt2_unpickler_refuse(in, "%s grows after a call has taken it", dt2_pickle_kind_name(target));
+    for (size_t i = first; kind == DT2_PICKLE_DICT && i < in->count; i += 2)
+        if (dt2_pickle_is_container(&in->stack[i]))
+            return dt2_unpickler_refuse(in, "the key of a dict is %s", dt2_pickle_kind_name(&in->stack[i]));
     uint8_t depth;
     int rc = take_items(in, first, &at, &depth);
     if (rc < 0 || count == 0)
@@ -352,7 +359,8 @@ static int run_stop(struct dt2_unpickler *in, unsigned number)
     return 1;
 }
 
-/* Every opcode of protocols 0 to 5. Those without a function do not occur in pickles of tensors. */
+/* Every opcode of protocols 0 to 5. Those without a function do not occur in
+ * pickles of tensors. */
 const struct dt2_opcode dt2_opcodes[256] = {
     [0x80] = { "PROTO", run_proto, 1 },
     [0x95] = { "FRAME", run_frame, 8 },
@@ -387,13 +395,13 @@ const struct dt2_opcode dt2_opcodes[256] = {
     ['t'] = { "TUPLE", run_tuple, 0 },
     [']'] = { "EMPTY_LIST", run_empty, DT2_PICKLE_LIST },
     ['}'] = { "EMPTY_DICT", run_empty, DT2_PICKLE_DICT },
-    [0x8f] = { "EMPTY_SET", run_empty, DT2_PICKLE_LIST },
+    [0x8f] = { "EMPTY_SET", run_empty, DT2_PICKLE_SET },
     ['l'] = { "LIST", run_filled, DT2_PICKLE_LIST },
     ['d'] = { "DICT", run_filled, DT2_PICKLE_DICT },
-    [0x91] = { "FROZENSET", run_filled, DT2_PICKLE_LIST },
+    [0x91] = { "FROZENSET", run_filled, DT2_PICKLE_SET },
     ['a'] = { "APPEND", run_append, 0 },
     ['e'] = { "APPENDS", run_add, DT2_PICKLE_LIST },
-    [0x90] = { "ADDITEMS", run_add, DT2_PICKLE_LIST },
+    [0x90] = { "ADDITEMS", run_add, DT2_PICKLE_SET },
     ['s'] = { "SETITEM", run_set_item, 0 },
     ['u'] = { "SETITEMS", run_add, DT2_PICKLE_DICT },
 

@@ -39,12 +39,22 @@ const char *dt2_pickle_kind_name(const struct dt2_pickle_value *value)
         [DT2_PICKLE_BYTES_OBJECT] = "bytes",
         [DT2_PICKLE_TUPLE] = "a tuple",
         [DT2_PICKLE_LIST] = "a list",
+        [DT2_PICKLE_SET] = "a set",
         [DT2_PICKLE_DICT] = "a dict",
         [DT2_PICKLE_GLOBAL] = "a class or function",
         [DT2_PICKLE_STORAGE] = "a bare storage",
         [DT2_PICKLE_TENSOR] = "a tensor",
     };
-    return value->kind == DT2_PICKLE_GLOBAL ? value->global->name : names[value->kind];
+    bool named = value->kind == DT2_PICKLE_GLOBAL || value->kind == DT2_PICKLE_OBJECT;
+    return named ? value->global->name : names[value->kind];
+}
+
+bool dt2_pickle_is_no_hooks(const struct dt2_pickle *pickle, const struct dt2_pickle_value *value)
+{
+    if (value->kind != DT2_PICKLE_DICT)
+        return value->kind == DT2_PICKLE_NONE;
+    const struct dt2_pickle_container *dict = &pickle->containers[value->at];
+    return dict->first_run == SIZE_MAX && dict->pairs == SIZE_MAX;
 }
 
 /* -- walking -- */
@@ -78,8 +88,8 @@ const struct dt2_pickle_value *dt2_pickle_next(const struct dt2_pickle *pickle, 
 }
 
 /* A pair is a tuple or list of two. */
-static bool take_pair(const struct dt2_pickle *pickle, const struct dt2_pickle_value *pair,
-                      struct dt2_pickle_value *key, struct dt2_pickle_value *value)
+bool dt2_pickle_pair(const struct dt2_pickle *pickle, const struct dt2_pickle_value *pair, struct dt2_pickle_value *key,
+                     struct dt2_pickle_value *value)
 {
     if (pair->kind == DT2_PICKLE_TUPLE && pair->count == 2) {
         *key = pickle->items[pair->at];
@@ -103,7 +113,7 @@ bool dt2_pickle_next_entry(const struct dt2_pickle *pickle, struct dt2_pickle_wa
 {
     const struct dt2_pickle_value *pair = next_item(pickle, &walk->pairs_run, &walk->pairs_index);
     if (pair) {
-        if (!take_pair(pickle, pair, key, value))
+        if (!dt2_pickle_pair(pickle, pair, key, value))
             *key = *value = (struct dt2_pickle_value){ 0 };
         return true;
     }

@@ -4,49 +4,11 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "base/text.h"
-#include "formats/dtype.h"
+#include "formats/pytorch/reader.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define RANK_MAX 64
-#define WRAPPERS_MOST 16 /* dicts around the state dict */
-
-/* One tensor, as it is found. Texts and tables still grow: places in them are indices. */
-struct record {
-    size_t name_at;
-    uint32_t name_length;
-    const struct dt2_dtype *dtype;
-    size_t shape_at;
-    size_t axes_at; /* of a view */
-    uint8_t rank;
-    uint8_t axis_count; /* 0: no view, the bytes lie as they are wanted */
-    uint8_t swap_bytes;
-    uint64_t offset; /* of the first element in the file */
-    uint64_t bytes;
-};
-
-/* Key and value of what is no tensor. */
-struct note {
-    size_t key_at, value_at;
-};
-
-struct reader {
-    struct dt2_file *file;
-    struct dt2_pickle *pickle;
-    const char *path;
-    struct dt2_error *err;
-    bool big_endian;
-    struct record *records;
-    size_t record_count, record_capacity;
-    struct note *notes;
-    size_t note_count, note_capacity;
-    size_t shape_count, shape_capacity;
-    size_t axis_count, axis_capacity;
-    const struct dt2_pickle_value *key; /* of the tensor at hand */
-    char shown[DT2_SHOWN];
-};
 
 uint64_t dt2_pytorch_element_bytes(const struct dt2_global *type)
 {
@@ -55,12 +17,12 @@ uint64_t dt2_pytorch_element_bytes(const struct dt2_global *type)
 
 /* -- refusing -- */
 
-static const char *show(struct reader *reader, const struct dt2_pickle_value *key)
+static const char *show(struct dt2_pytorch_reader *reader, const struct dt2_pickle_value *key)
 {
     return dt2_shown(dt2_pickle_text(reader->pickle, key), key->count, reader->shown);
 }
 
-static int DT2_PRINTF(2, 3) refuse(struct reader *reader, const char *format, ...)
+int dt2_pytorch_refuse(struct dt2_pytorch_reader *reader, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -80,24 +42,49 @@ struct arguments {
     const struct dt2_global *function;
 };
 
-/* Through Parameters to the tensor in them: they are no deeper than values can be. */
-static int find_arguments(struct reader *reader, const struct dt2_pickle_value *tensor, struct arguments *arguments)
+/* Whether the arguments of a Parameter are (tensor, requires_grad, no hooks,
+ * ...), as far as its function has them. */
+static int check_parameter(struct dt2_pytorch_reader *reader, const struct arguments *arguments)
+{
+    enum dt2_global_kind kind = arguments->function->kind;
+    size_t most = kind == DT2_GLOBAL_PARAMETER ? 2 : kind == DT2_GLOBAL_REBUILD_PARAMETER ? 3 : 4;
+    size_t least = kind == DT2_GLOBAL_PARAMETER ? 1 : most;
+    const struct dt2_pickle_value *items = arguments->items;
+    if (arguments->count == 0 || items[0].kind != DT2_PICKLE_TENSOR)
+        return dt2_pytorch_refuse(reader, "%s is called with no tensor", arguments->function->name);
+    if (arguments->count < least || arguments->count > most)
+        return dt2_pytorch_refuse(reader, "%s is called with %zu arguments", arguments->function->name,
+                                  arguments->count);
+    if ((arguments->count > 1 && items[1].kind != DT2_PICKLE_BOOL) ||
+        (most > 2 && !dt2_pickle_is_no_hooks(reader->pickle, &items[2])))
+        return dt2_pytorch_refuse(reader, "requires_grad or the hooks of its Parameter are "
+                                          "other than true, false and none");
+    return 0;
+}
+
+/* Through Parameters to the tensor in them: they are no deeper than values can
+ * be. */
+static int find_arguments(struct dt2_pytorch_reader *reader, const struct dt2_pickle_value *tensor,
+                          struct arguments *arguments)
 {
     for (;;) {
         const struct dt2_pickle_call *call = &reader->pickle->calls[tensor->at];
         *arguments = (struct arguments){ reader->pickle->items + call->args.at, call->args.count, call->function };
-        bool parameter =
-            call->function->kind == DT2_GLOBAL_PARAMETER || call->function->kind == DT2_GLOBAL_REBUILD_PARAMETER;
+        bool parameter = call->function->kind == DT2_GLOBAL_PARAMETER ||
+                         call->function->kind == DT2_GLOBAL_REBUILD_PARAMETER ||
+                         call->function->kind == DT2_GLOBAL_REBUILD_PARAMETER_WITH_STATE;
         if (!parameter)
             return 0;
-        if (arguments->count == 0 || arguments->items[0].kind != DT2_PICKLE_TENSOR)
-            return refuse(reader, "%s is called with no tensor", call->function->name);
+        int rc = check_parameter(reader, arguments);
+        if (rc < 0)
+            return rc;
         tensor = &arguments->items[0];
     }
 }
 
 /* The dtype, and whether the arguments are those that the function takes. */
-static int check_arguments(struct reader *reader, const struct arguments *arguments, const struct dt2_dtype **dtype)
+static int check_arguments(struct dt2_pytorch_reader *reader, const struct arguments *arguments,
+                           const struct dt2_dtype **dtype)
 {
     const struct dt2_pickle_value *items = arguments->items;
     enum dt2_global_kind kind = arguments->function->kind;
@@ -105,30 +92,39 @@ static int check_arguments(struct reader *reader, const struct arguments *argume
     size_t least = kind == DT2_GLOBAL_REBUILD_TENSOR ? 4 : has_dtype ? 7 : 6;
     size_t most = kind == DT2_GLOBAL_REBUILD_TENSOR ? 4 : least + 1;
     if (arguments->count < least || arguments->count > most)
-        return refuse(reader, "%s is called with %zu arguments", arguments->function->name, arguments->count);
+        return dt2_pytorch_refuse(reader, "%s is called with %zu arguments", arguments->function->name,
+                                  arguments->count);
     if (items[0].kind != DT2_PICKLE_STORAGE || items[1].kind != DT2_PICKLE_INT || items[2].kind != DT2_PICKLE_TUPLE ||
         items[3].kind != DT2_PICKLE_TUPLE)
-        return refuse(reader, "storage, offset, size and stride are %s, %s, %s and %s", dt2_pickle_kind_name(&items[0]),
-                      dt2_pickle_kind_name(&items[1]), dt2_pickle_kind_name(&items[2]),
-                      dt2_pickle_kind_name(&items[3]));
+        return dt2_pytorch_refuse(reader, "storage, offset, size and stride are %s, %s, %s and %s",
+                                  dt2_pickle_kind_name(&items[0]), dt2_pickle_kind_name(&items[1]),
+                                  dt2_pickle_kind_name(&items[2]), dt2_pickle_kind_name(&items[3]));
+    if (kind != DT2_GLOBAL_REBUILD_TENSOR &&
+        (items[4].kind != DT2_PICKLE_BOOL || !dt2_pickle_is_no_hooks(reader->pickle, &items[5])))
+        return dt2_pytorch_refuse(reader, "requires_grad is %s, or it has hooks", dt2_pickle_kind_name(&items[4]));
+    if (has_dtype && items[6].kind == DT2_PICKLE_GLOBAL && items[6].global->kind == DT2_GLOBAL_UNLOADABLE)
+        return dt2_pytorch_refuse(reader, "elements of this type cannot be loaded: %s", items[6].global->name);
     if (has_dtype && (items[6].kind != DT2_PICKLE_GLOBAL || items[6].global->kind != DT2_GLOBAL_DTYPE))
-        return refuse(reader, "its dtype is %s", dt2_pickle_kind_name(&items[6]));
+        return dt2_pytorch_refuse(reader, "its dtype is %s", dt2_pickle_kind_name(&items[6]));
     const struct dt2_pickle_value *metadata = arguments->count == least + 1 ? &items[least] : NULL;
     if (metadata && metadata->kind != DT2_PICKLE_NONE && metadata->kind != DT2_PICKLE_DICT)
-        return refuse(reader, "its metadata is %s", dt2_pickle_kind_name(metadata));
-    if (metadata && metadata->kind == DT2_PICKLE_DICT && reader->pickle->containers[metadata->at].first_run != SIZE_MAX)
-        return refuse(reader, "its elements are to be conjugated or negated, which is not done");
+        return dt2_pytorch_refuse(reader, "its metadata is %s", dt2_pickle_kind_name(metadata));
+    if (metadata && !dt2_pickle_is_no_hooks(reader->pickle, metadata))
+        return dt2_pytorch_refuse(reader, "its elements are to be conjugated or negated, which is not done");
     const struct dt2_global *type = has_dtype ? items[6].global : reader->pickle->storages[items[0].at].type;
     *dtype = dt2_dtype_find(type->dtype, strlen(type->dtype));
+    if (reader->big_endian && (*dtype)->bits > 8 && has_dtype)
+        return dt2_pytorch_refuse(reader, "big-endian elements in a storage without a dtype; "
+                                          "PyTorch itself does not turn them");
     return 0;
 }
 
 /* Adds the dimensions to the table of shapes; *elements: their product. */
-static int add_shape(struct reader *reader, const struct dt2_pickle_value *size, struct record *record,
-                     uint64_t *elements)
+static int add_shape(struct dt2_pytorch_reader *reader, const struct dt2_pickle_value *size,
+                     struct dt2_pytorch_record *record, uint64_t *elements)
 {
     if (size->count > RANK_MAX)
-        return refuse(reader, "%" PRIu32 " dimensions; %d can be read", size->count, RANK_MAX);
+        return dt2_pytorch_refuse(reader, "%" PRIu32 " dimensions; %d can be read", size->count, RANK_MAX);
     record->shape_at = reader->shape_count;
     record->rank = (uint8_t)size->count;
     *elements = 1;
@@ -136,35 +132,36 @@ static int add_shape(struct reader *reader, const struct dt2_pickle_value *size,
     for (size_t i = 0; i < size->count; i++) {
         const struct dt2_pickle_value *item = &reader->pickle->items[size->at + i];
         if (item->kind != DT2_PICKLE_INT || item->integer < 0)
-            return refuse(reader, "dimension %zu is %s", i,
-                          item->kind == DT2_PICKLE_INT ? "negative" : dt2_pickle_kind_name(item));
+            return dt2_pytorch_refuse(reader, "dimension %zu is %s", i,
+                                      item->kind == DT2_PICKLE_INT ? "negative" : dt2_pickle_kind_name(item));
         if (!DT2_GROW(reader->file->shapes, reader->shape_count, reader->shape_capacity))
             return dt2_fail_nomem(reader->err);
         reader->file->shapes[reader->shape_count++] = (uint64_t)item->integer;
         empty |= item->integer == 0;
         if (!empty && dt2_mul_overflows(*elements, (uint64_t)item->integer, elements))
-            return refuse(reader, "its shape has 2^64 elements or more");
+            return dt2_pytorch_refuse(reader, "its shape has 2^64 elements or more");
     }
     *elements = empty ? 0 : *elements;
     return 0;
 }
 
 /*
- * Puts shape and strides into `axes`. *last: how far the last element is from the first, in bytes.
+ * Puts shape and strides into `axes`. *last: how far the last element is from
+ * the first, in bytes.
  */
-static int make_axes(struct reader *reader, const struct dt2_pickle_value *stride, const struct record *record,
-                     struct dt2_axis axes[RANK_MAX], uint64_t *last)
+static int make_axes(struct dt2_pytorch_reader *reader, const struct dt2_pickle_value *stride,
+                     const struct dt2_pytorch_record *record, struct dt2_axis axes[RANK_MAX], uint64_t *last)
 {
     if (stride->count != record->rank)
-        return refuse(reader, "%d dimensions, and %" PRIu32 " strides", record->rank, stride->count);
+        return dt2_pytorch_refuse(reader, "%d dimensions, and %" PRIu32 " strides", record->rank, stride->count);
     uint64_t element_bytes = record->dtype->bits / 8;
     bool overflows = false;
     *last = 0;
     for (size_t i = 0; i < stride->count; i++) {
         const struct dt2_pickle_value *item = &reader->pickle->items[stride->at + i];
         if (item->kind != DT2_PICKLE_INT || item->integer < 0)
-            return refuse(reader, "stride %zu is %s", i,
-                          item->kind == DT2_PICKLE_INT ? "negative" : dt2_pickle_kind_name(item));
+            return dt2_pytorch_refuse(reader, "stride %zu is %s", i,
+                                      item->kind == DT2_PICKLE_INT ? "negative" : dt2_pickle_kind_name(item));
         axes[i].count = reader->file->shapes[record->shape_at + i];
         if (axes[i].count < 2)
             continue; /* no step is made */
@@ -173,32 +170,32 @@ static int make_axes(struct reader *reader, const struct dt2_pickle_value *strid
         overflows |= dt2_mul_overflows(axes[i].count - 1, axes[i].stride_bytes, &walk);
         overflows |= dt2_add_overflows(*last, walk, last);
     }
-    return overflows ? refuse(reader, "its strides lead 2^64 bytes or more away") : 0;
+    return overflows ? dt2_pytorch_refuse(reader, "its strides lead 2^64 bytes or more away") : 0;
 }
 
 /* Where the elements are in the file. */
-static int place(struct reader *reader, const struct arguments *arguments, uint64_t elements, uint64_t last,
-                 struct record *record)
+static int place(struct dt2_pytorch_reader *reader, const struct arguments *arguments, uint64_t elements, uint64_t last,
+                 struct dt2_pytorch_record *record)
 {
     const struct dt2_pickle_storage *storage = &reader->pickle->storages[arguments->items[0].at];
     uint64_t element_bytes = record->dtype->bits / 8, offset, end;
     int64_t first = arguments->items[1].integer;
     if (first < 0)
-        return refuse(reader, "its offset in the storage is negative");
+        return dt2_pytorch_refuse(reader, "its offset in the storage is negative");
     bool outside = dt2_mul_overflows((uint64_t)first, element_bytes, &offset) ||
                    dt2_add_overflows(offset, elements ? last : 0, &end) ||
                    dt2_add_overflows(end, elements ? element_bytes : 0, &end) || end > storage->bytes;
     if (outside)
-        return refuse(reader, "offset, shape and strides do not fit into its storage of %" PRIu64 " bytes",
-                      storage->bytes);
+        return dt2_pytorch_refuse(reader, "offset, shape and strides do not fit into its storage of %" PRIu64 " bytes",
+                                  storage->bytes);
     if (dt2_mul_overflows(elements, element_bytes, &record->bytes))
-        return refuse(reader, "its shape has 2^64 bytes or more");
+        return dt2_pytorch_refuse(reader, "its shape has 2^64 bytes or more");
     record->offset = storage->file_offset + offset;
     return 0;
 }
 
 /* Bytes that are reversed together. */
-static uint8_t swap_bytes(const struct reader *reader, const struct dt2_dtype *dtype)
+static uint8_t swap_bytes(const struct dt2_pytorch_reader *reader, const struct dt2_dtype *dtype)
 {
     if (!reader->big_endian)
         return 1;
@@ -206,7 +203,7 @@ static uint8_t swap_bytes(const struct reader *reader, const struct dt2_dtype *d
 }
 
 /* Keeps the axes of a tensor that is not contiguous in the file's own order. */
-static int add_axes(struct reader *reader, struct dt2_axis *axes, struct record *record)
+static int add_axes(struct dt2_pytorch_reader *reader, struct dt2_axis *axes, struct dt2_pytorch_record *record)
 {
     uint64_t element_bytes = record->dtype->bits / 8;
     size_t count = record->bytes ? dt2_axes_join(axes, record->rank, element_bytes) : 0;
@@ -224,17 +221,18 @@ static int add_axes(struct reader *reader, struct dt2_axis *axes, struct record 
     return 0;
 }
 
-static int add_tensor(struct reader *reader, const struct dt2_pickle_value *key, const struct dt2_pickle_value *tensor)
+int dt2_pytorch_add_tensor(struct dt2_pytorch_reader *reader, const struct dt2_pickle_value *key,
+                           const struct dt2_pickle_value *tensor)
 {
-    struct record record = { .name_at = key->at, .name_length = key->count };
+    struct dt2_pytorch_record record = { .name_at = key->at, .name_length = key->count };
     struct arguments arguments;
     struct dt2_axis axes[RANK_MAX];
     uint64_t elements = 0, last = 0;
     reader->key = key;
     if (memchr(dt2_pickle_text(reader->pickle, key), '\0', key->count))
-        return refuse(reader, "a name must not hold the character NUL");
+        return dt2_pytorch_refuse(reader, "a name must not hold the character NUL");
     if (!dt2_utf8_valid(dt2_pickle_text(reader->pickle, key), key->count))
-        return refuse(reader, "its name is not valid UTF-8");
+        return dt2_pytorch_refuse(reader, "its name is not valid UTF-8");
     int rc = find_arguments(reader, tensor, &arguments);
     if (rc == 0)
         rc = check_arguments(reader, &arguments, &record.dtype);
@@ -255,146 +253,6 @@ static int add_tensor(struct reader *reader, const struct dt2_pickle_value *key,
     return 0;
 }
 
-/* -- the state dict -- */
-
-/* The shortest of the notations that mean this number and no other. */
-static void note_float(struct dt2_text *text, double real)
-{
-    char digits[32];
-    for (int precision = 15; precision <= 17; precision++) {
-        snprintf(digits, sizeof digits, "%.*g", precision, real);
-        if (strtod(digits, NULL) == real)
-            break;
-    }
-    dt2_text_addf(text, "%s", digits);
-}
-
-/* What stands for a value that is no tensor; in the pickle's text, which a string is in already. */
-static size_t note_value(struct dt2_text *text, const struct dt2_pickle_value *value)
-{
-    size_t at = text->length;
-    if (value->kind == DT2_PICKLE_STRING)
-        return value->at;
-    if (value->kind == DT2_PICKLE_INT)
-        dt2_text_addf(text, "%" PRId64, value->integer);
-    else if (value->kind == DT2_PICKLE_FLOAT)
-        note_float(text, value->real);
-    else if (value->kind == DT2_PICKLE_BOOL)
-        dt2_text_addf(text, "%s", value->integer ? "True" : "False");
-    else
-        dt2_text_addf(text, "(%s)", dt2_pickle_kind_name(value));
-    dt2_text_add(text, "", 1);
-    return at;
-}
-
-static bool is_showable(const struct dt2_pickle *pickle, const struct dt2_pickle_value *value)
-{
-    if (value->kind != DT2_PICKLE_STRING)
-        return true;
-    const char *text = dt2_pickle_text(pickle, value);
-    return !memchr(text, '\0', value->count) && dt2_utf8_valid(text, value->count);
-}
-
-/* What is no tensor is not loaded, but told: "epoch: 12". */
-static int add_note(struct reader *reader, const struct dt2_pickle_value *key, const struct dt2_pickle_value *value)
-{
-    struct dt2_pickle *pickle = reader->pickle;
-    if (key->kind != DT2_PICKLE_STRING || !is_showable(pickle, key) || !is_showable(pickle, value))
-        return 0;
-    if (!DT2_GROW(reader->notes, reader->note_count, reader->note_capacity))
-        return dt2_fail_nomem(reader->err);
-    reader->notes[reader->note_count++] = (struct note){ key->at, note_value(&pickle->text, value) };
-    return pickle->text.failed ? dt2_fail_nomem(reader->err) : 0;
-}
-
-/*
- * The dict in `dict` that holds the tensors: "state_dict"; or, when there are no tensors beside it, the only dict, or
- * the only one that has tensors. NOTHING: `dict` itself is it.
- */
-static struct dt2_pickle_value find_inner(const struct dt2_pickle *pickle, const struct dt2_pickle_value *dict)
-{
-    struct dt2_pickle_value key, value, any = { 0 }, full = { 0 };
-    struct dt2_pickle_walk walk = dt2_pickle_walk(pickle, dict);
-    size_t tensors = 0, dicts = 0, full_dicts = 0;
-    while (dt2_pickle_next_entry(pickle, &walk, &key, &value)) {
-        tensors += value.kind == DT2_PICKLE_TENSOR;
-        if (value.kind != DT2_PICKLE_DICT)
-            continue;
-        if (dt2_pickle_is(pickle, &key, "state_dict"))
-            return value;
-        dicts++;
-        any = value;
-        if (pickle->containers[value.at].has_tensors) {
-            full_dicts++;
-            full = value;
-        }
-    }
-    if (tensors > 0)
-        return (struct dt2_pickle_value){ 0 };
-    return full_dicts == 1 ? full : dicts == 1 ? any : (struct dt2_pickle_value){ 0 };
-}
-
-/* Notes what is beside the inner dict. */
-static int note_others(struct reader *reader, const struct dt2_pickle_value *dict, const struct dt2_pickle_value *inner)
-{
-    struct dt2_pickle_value key, value;
-    struct dt2_pickle_walk walk = dt2_pickle_walk(reader->pickle, dict);
-    int rc = 0;
-    while (rc == 0 && dt2_pickle_next_entry(reader->pickle, &walk, &key, &value))
-        if (value.kind != DT2_PICKLE_DICT || value.at != inner->at)
-            rc = add_note(reader, &key, &value);
-    return rc;
-}
-
-static int find_state_dict(struct reader *reader, struct dt2_pickle_value *dict)
-{
-    *dict = reader->pickle->root;
-    if (dict->kind != DT2_PICKLE_DICT)
-        return refuse(reader, "what it holds is %s, not a dict of tensors", dt2_pickle_kind_name(dict));
-    for (size_t i = 0; i < WRAPPERS_MOST; i++) {
-        struct dt2_pickle_value inner = find_inner(reader->pickle, dict);
-        if (inner.kind == DT2_PICKLE_NOTHING)
-            return 0;
-        int rc = note_others(reader, dict, &inner);
-        if (rc < 0)
-            return rc;
-        *dict = inner;
-    }
-    return refuse(reader, "its state dict is in more than %d others", WRAPPERS_MOST);
-}
-
-/* What there is when there are no tensors: the first keys. */
-static int refuse_empty(struct reader *reader)
-{
-    struct dt2_text keys = { 0 };
-    for (size_t i = 0; i < reader->note_count && i < 8; i++) {
-        const char *key = reader->pickle->text.data + reader->notes[i].key_at;
-        dt2_text_addf(&keys, "%s%s", i ? ", " : "", dt2_shown(key, strlen(key), reader->shown));
-    }
-    DT2_AUTO char *list = dt2_text_take(&keys);
-    return refuse(reader, "it holds no tensors%s%s%s", list && *list ? ", but " : "", list ? list : "",
-                  reader->note_count > 8 ? ", ..." : "");
-}
-
-static int read_state_dict(struct reader *reader)
-{
-    struct dt2_pickle_value dict, key, value;
-    int rc = find_state_dict(reader, &dict);
-    if (rc < 0)
-        return rc;
-    if (!DT2_GROW(reader->file->shapes, reader->shape_count, reader->shape_capacity))
-        return dt2_fail_nomem(reader->err); /* there even when all tensors are scalars */
-    struct dt2_pickle_walk walk = dt2_pickle_walk(reader->pickle, &dict);
-    while (rc == 0 && dt2_pickle_next_entry(reader->pickle, &walk, &key, &value)) {
-        if (value.kind == DT2_PICKLE_TENSOR && key.kind != DT2_PICKLE_STRING)
-            return refuse(reader, "the name of a tensor is %s, not a string", dt2_pickle_kind_name(&key));
-        rc = value.kind == DT2_PICKLE_TENSOR ? add_tensor(reader, &key, &value) : add_note(reader, &key, &value);
-    }
-    if (rc == 0 && reader->record_count == 0)
-        rc = refuse_empty(reader);
-    return rc;
-}
-
 /* -- the table -- */
 
 static int compare_numbers(uint64_t a, uint64_t b)
@@ -404,14 +262,15 @@ static int compare_numbers(uint64_t a, uint64_t b)
 
 /* The reader that records are sorted for: qsort() hands nothing through. */
 struct sorted {
-    const struct record *record;
-    const struct reader *reader;
+    const struct dt2_pytorch_record *record;
+    const struct dt2_pytorch_reader *reader;
 };
 
-/* By place; what is read from one place in one way is neighbours, whatever its shape. */
+/* By place; what is read from one place in one way is neighbours, whatever its
+ * shape. */
 static int compare_bytes(const struct sorted *x, const struct sorted *y)
 {
-    const struct record *a = x->record, *b = y->record;
+    const struct dt2_pytorch_record *a = x->record, *b = y->record;
     const struct dt2_axis *axes = x->reader->file->axes;
     int order = compare_numbers(a->offset, b->offset);
     order = order ? order : compare_numbers(a->bytes, b->bytes);
@@ -437,7 +296,8 @@ static int compare(const void *a, const void *b)
 }
 
 /* Writes the piece of a tensor, and its view when it has one. */
-static void fill_piece(struct reader *reader, const struct record *record, struct dt2_piece *piece)
+static void fill_piece(struct dt2_pytorch_reader *reader, const struct dt2_pytorch_record *record,
+                       struct dt2_piece *piece)
 {
     struct dt2_file *file = reader->file;
     *piece = (struct dt2_piece){ record->offset, record->bytes, 0 };
@@ -451,14 +311,15 @@ static void fill_piece(struct reader *reader, const struct record *record, struc
                                                          .axes = file->axes + record->axes_at };
 }
 
-/* Tensors that are the same bytes get one piece: they are one tensor of several names. */
-static int fill_entries(struct reader *reader, const struct sorted *sorted)
+/* Tensors that are the same bytes get one piece: they are one tensor of several
+ * names. */
+static int fill_entries(struct dt2_pytorch_reader *reader, const struct sorted *sorted)
 {
     struct dt2_file *file = reader->file;
     const char *text = reader->pickle->text.data;
     size_t pieces = 0;
     for (size_t i = 0; i < reader->record_count; i++) {
-        const struct record *record = sorted[i].record;
+        const struct dt2_pytorch_record *record = sorted[i].record;
         bool same = i > 0 && record->bytes > 0 && compare_bytes(&sorted[i - 1], &sorted[i]) == 0;
         if (!same)
             fill_piece(reader, record, &file->pieces[pieces++]);
@@ -474,11 +335,12 @@ static int fill_entries(struct reader *reader, const struct sorted *sorted)
     const struct dt2_name *twice;
     int rc = dt2_file_index_names(file, &twice, reader->err);
     if (rc == 0 && twice)
-        rc = refuse(reader, "tensor '%s' is there twice", dt2_shown(twice->text, twice->length, reader->shown));
+        rc = dt2_pytorch_refuse(reader, "tensor '%s' is there twice",
+                                dt2_shown(twice->text, twice->length, reader->shown));
     return rc;
 }
 
-static int fill(struct reader *reader)
+static int fill(struct dt2_pytorch_reader *reader)
 {
     struct dt2_file *file = reader->file;
     size_t count = reader->record_count;
@@ -493,7 +355,7 @@ static int fill(struct reader *reader)
     return rc < 0 ? rc : fill_entries(reader, sorted);
 }
 
-static int check_sum(struct reader *reader)
+static int check_sum(struct dt2_pytorch_reader *reader)
 {
     const struct dt2_file *file = reader->file;
     uint64_t sum = 0, most, size = file->sources[0].size;
@@ -503,12 +365,13 @@ static int check_sum(struct reader *reader)
         if (i == 0 || file->entries[i].first_piece != file->entries[i - 1].first_piece)
             overflows |= dt2_add_overflows(sum, file->entries[i].tensor.bytes, &sum);
     if (overflows || sum > most)
-        return refuse(reader, "its tensors repeat the bytes of a file of %" PRIu64 " to %" PRIu64, size, sum);
+        return dt2_pytorch_refuse(reader, "its tensors repeat the bytes of a file of %" PRIu64 " to %" PRIu64, size,
+                                  sum);
     return 0;
 }
 
 /* Names, keys and values keep the pickle's text. */
-static int take_notes(struct reader *reader)
+static int take_notes(struct dt2_pytorch_reader *reader)
 {
     struct dt2_file *file = reader->file;
     const char *text = reader->pickle->text.data;
@@ -524,10 +387,10 @@ static int take_notes(struct reader *reader)
 
 int dt2_pytorch_fill(struct dt2_file *file, struct dt2_pickle *pickle, bool big_endian, struct dt2_error *err)
 {
-    struct reader reader = {
+    struct dt2_pytorch_reader reader = {
         .file = file, .pickle = pickle, .path = file->sources[0].path, .err = err, .big_endian = big_endian
     };
-    int rc = read_state_dict(&reader);
+    int rc = dt2_pytorch_read_state_dict(&reader);
     if (rc == 0)
         rc = fill(&reader);
     if (rc == 0)

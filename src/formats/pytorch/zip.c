@@ -13,7 +13,9 @@
 #define END_BYTES 22
 #define END64_BYTES 56
 #define LOCATOR_BYTES 20
-#define EXTRA_USUAL 96 /* bytes of a local header's extra field: PyTorch's align the data to 64 */
+#define EXTRA_USUAL                                                                                                    \
+    96 /* bytes of a local header's extra field: PyTorch's align the data to 64                                        \
+        */
 #define DIRECTORY_MOST ((uint64_t)1 << 30)
 
 enum flag {
@@ -24,7 +26,8 @@ enum flag {
     FLAG_MASKED = 1 << 13,
 };
 
-/* What a header says of an entry's size and place; the central one's may be in its zip64 field. */
+/* What a header says of an entry's size and place; the central one's may be in
+ * its zip64 field. */
 struct sizes {
     uint64_t bytes, stored_bytes, header;
 };
@@ -74,7 +77,8 @@ static int DT2_PRINTF(3, 4)
 
 /* -- the records at the end -- */
 
-/* The zip64 record lies before its locator, which lies before the end record, and has what does not fit there. */
+/* The zip64 record lies before its locator, which lies before the end record,
+ * and has what does not fit there. */
 static int read_end64(struct reader *reader, const unsigned char *end, const unsigned char *locator)
 {
     unsigned char bytes[END64_BYTES];
@@ -112,7 +116,8 @@ static int read_end(struct reader *reader)
     if (rc < 0)
         return rc;
     if (got < END_BYTES || memcmp(end, "PK\5\6", 4) != 0 || u16(end + 20) != 0)
-        return refuse(reader, "it does not end with its end record; the file is cut short, or has something behind it");
+        return refuse(reader, "it does not end with its end record; the file is "
+                              "cut short, or has something behind it");
     if (got == sizeof bytes && memcmp(bytes, "PK\6\7", 4) == 0)
         return read_end64(reader, end, bytes);
     if (u16(end + 4) != 0 || u16(end + 6) != 0 || u16(end + 8) != u16(end + 10))
@@ -128,7 +133,8 @@ static int read_end(struct reader *reader)
 
 /* -- the directory -- */
 
-/* Takes the numbers that are 0xFFFFFFFF from the zip64 field among the extra ones. False: it is not there, or lies. */
+/* Takes the numbers that are 0xFFFFFFFF from the zip64 field among the extra
+ * ones. False: it is not there, or lies. */
 static bool widen(struct sizes *sizes, const unsigned char *extra, size_t length)
 {
     uint64_t *wide[3];
@@ -249,9 +255,33 @@ static int index_names(struct reader *reader)
     return twice ? refuse_entry(reader, &zip->entries[twice->index], "its name is there twice") : 0;
 }
 
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+/* PyTorch's reader looks names up without regard to case: which of two it finds
+ * is not for a file to leave open. */
+static int check_cases(struct reader *reader)
+{
+    struct dt2_zip *zip = reader->zip;
+    DT2_AUTO char *folded = dt2_alloc(reader->directory_bytes, 1);
+    DT2_AUTO struct dt2_name *names = dt2_alloc(zip->count, sizeof *names);
+    if (!folded || !names)
+        return dt2_fail_nomem(reader->err);
+    for (size_t i = 0; i < reader->directory_bytes; i++)
+        folded[i] = lower(zip->directory[i]);
+    for (size_t i = 0; i < zip->count; i++)
+        names[i] = dt2_name_make(folded + (zip->entries[i].name - zip->directory), zip->entries[i].name_length, i);
+    dt2_names_sort(names, zip->count);
+    const struct dt2_name *twice = dt2_names_twice(names, zip->count);
+    return twice ? refuse_entry(reader, &zip->entries[twice->index], "another name differs from it in case only") : 0;
+}
+
 /* -- the local headers -- */
 
-/* Whether the local header, `bytes`, says what the central one does; its extra fields are at `extra`. */
+/* Whether the local header, `bytes`, says what the central one does; its extra
+ * fields are at `extra`. */
 static int check_local(struct reader *reader, const struct dt2_zip_entry *entry, const unsigned char *bytes,
                        const unsigned char *extra)
 {
@@ -272,7 +302,8 @@ static int check_local(struct reader *reader, const struct dt2_zip_entry *entry,
                    : 0;
 }
 
-/* Reads an entry's local header, which must end with its data before `limit`; `buffer` holds the largest. */
+/* Reads an entry's local header, which must end with its data before `limit`;
+ * `buffer` holds the largest. */
 static int read_local(struct reader *reader, struct dt2_zip_entry *entry, uint64_t limit, unsigned char *buffer)
 {
     uint64_t room = dt2_sub_floor(limit, entry->header);
@@ -325,8 +356,32 @@ int dt2_zip_read(struct dt2_zip *zip, const struct dt2_source *source, struct dt
         rc = index_names(&reader);
     }
     if (rc == 0)
+        rc = check_cases(&reader);
+    if (rc == 0)
         rc = read_locals(&reader);
     return rc;
+}
+
+const struct dt2_zip_entry *dt2_zip_find_any_case(const struct dt2_zip *zip, const char *name, size_t length)
+{
+    for (size_t i = 0; i < zip->count; i++) {
+        const struct dt2_zip_entry *entry = &zip->entries[i];
+        size_t same = 0;
+        while (entry->name_length == length && same < length && lower(entry->name[same]) == lower(name[same]))
+            same++;
+        if (entry->name_length == length && same == length)
+            return entry;
+    }
+    return NULL;
+}
+
+const struct dt2_zip_entry *dt2_zip_first(const struct dt2_zip *zip)
+{
+    const struct dt2_zip_entry *first = zip->entries;
+    for (size_t i = 1; i < zip->count; i++)
+        if (zip->entries[i].name < first->name)
+            first = &zip->entries[i];
+    return first;
 }
 
 void dt2_zip_clear(struct dt2_zip *zip)

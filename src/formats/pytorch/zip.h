@@ -28,6 +28,10 @@ struct dt2_zip {
 
 /* Errors: DT2_EFAILED naming path, entry and rule. *zip is zeroed before, and to be cleared whatever comes. */
 int dt2_zip_read(struct dt2_zip *zip, const struct dt2_source *source, struct dt2_error *err);
+/* The first entry of that name or of one that differs in the case of ASCII letters only, or NULL. */
+const struct dt2_zip_entry *dt2_zip_find_any_case(const struct dt2_zip *zip, const char *name, size_t length);
+/* The entry that the directory begins with; there is one. */
+const struct dt2_zip_entry *dt2_zip_first(const struct dt2_zip *zip);
 void dt2_zip_clear(struct dt2_zip *zip);
 /* NULL when there is none. */
 const struct dt2_zip_entry *dt2_zip_find(const struct dt2_zip *zip, const char *name, size_t length);

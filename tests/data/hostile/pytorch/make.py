@@ -48,39 +48,39 @@ def code():
     value("python2-eval", call("__builtin__", "eval", text("1")), CODE + "__builtin__.eval")
     value("getattr", call("builtins", "getattr", name("torch", "Size"), text("x")), CODE + "builtins.getattr")
     value("copyreg", call("copyreg", "_reconstructor", name("collections", "OrderedDict")),
-          CODE + "copyreg._reconstructor")
+          "this file needs copyreg._reconstructor, which this reader does not know")
     value("load-from-bytes", call("torch.storage", "_load_from_bytes", b"C\1x"),
           CODE + "torch.storage._load_from_bytes")
-    value("numpy", call("numpy.core.multiarray", "scalar"), CODE + "numpy.core.multiarray.scalar")
-    value("module", call("torch.nn.modules.conv", "Conv2d"), CODE + "torch.nn.modules.conv.Conv2d")
+    value("numpy", call("numpy.core.multiarray", "scalar"), "what it holds is numpy.core.multiarray.scalar, not a dict")
+    value("module", call("torch.nn.modules.conv", "Conv2d"), "this file needs torch.nn.modules.conv.Conv2d, which this reader does not know")
     value("in-dict", dict_of([("good", GOOD), ("bad", call("os", "system", text("id")))]),
           CODE + "os.system (opcode GLOBAL at byte 176 of archive/data.pkl, for 'bad')")
     value("beside-state-dict", dict_of([("state_dict", dict_of([("w", GOOD)])), ("x", call("os", "popen"))]),
           CODE + "os.popen")
     value("stack-global", b"\x8c\2os\x8c\6system\x93)R", CODE + "os.system (opcode STACK_GLOBAL at byte 14", 4)
-    value("stack-global-dotted", b"\x8c\5torch\x8c\x0a_utils.sys\x93)R", CODE + "torch._utils.sys", 4)
+    value("stack-global-dotted", b"\x8c\5torch\x8c\x0a_utils.sys\x93)R", "this file needs torch._utils.sys, which this reader does not know", 4)
     value("inst", b"(ios\nsystem\n", CODE + "os.system (opcode INST at byte 3")
     value("obj", b"(" + name("collections", "OrderedDict") + b"o", "opcode OBJ at byte 28")
     value("inst-allowed", b"(icollections\nOrderedDict\n", "opcode INST at byte 3")
     value("newobj-ex", ORDERED_DICT + b")}\x92", "opcode NEWOBJ_EX at byte", 4)
     value("newobj-function", name("os", "system") + b")\x81", CODE + "os.system")
     value("newobj-rebuild", name("torch._utils", "_rebuild_tensor_v2") + b")\x81",
-          CODE + "a call of torch._utils._rebuild_tensor_v2")
+          "torch._utils._rebuild_tensor_v2 is called with the opcode that makes objects of classes")
     value("ext1", b"\x82\1", "opcode EXT1 at byte 2")
     value("persid", b"P0\n", "opcode PERSID at byte 2")
     value("dup", b"N2", "opcode DUP at byte 3")
     value("buffer", b"\x97", "opcode NEXT_BUFFER at byte 2", 5)
     value("no-opcode", b"\xff", "there is no such opcode (opcode 0xff at byte 2")
-    value("build-tensor", dict_of([("w", GOOD + b"}b")]), CODE + "the state of an object is set (opcode BUILD at byte")
-    value("build-global", name("torch", "Size") + b"}b", CODE + "the state of an object is set")
-    value("call-storage", call("torch", "FloatStorage", number(9)), CODE + "a call of torch.FloatStorage")
-    value("call-dtype", call("torch", "float32"), CODE + "a call of torch.float32")
+    value("build-tensor", dict_of([("w", GOOD + b"}b")]), "the state of a tensor is set (opcode BUILD at byte")
+    value("build-global", name("torch", "Size") + b"}b", "the state of torch.Size is set")
+    value("call-storage", call("torch", "FloatStorage", number(9)), "this file needs an object of torch.FloatStorage, which this reader does not make")
+    value("call-dtype", call("torch", "float32"), "this file needs an object of torch.float32, which this reader does not make")
     value("call-string", text("os.system") + b")R", "a call of what is no function, but a string (opcode REDUCE")
     value("call-without-tuple", name("collections", "OrderedDict") + b"]R",
           "collections.OrderedDict is called with a list")
-    value("ordered-dict-of-text", call("collections", "OrderedDict", text("ab")), CODE + "collections.OrderedDict")
-    value("size-of-text", call("torch", "Size", text("ab")), CODE + "a call of torch.Size")
-    value("control-characters", call("os\33[2J", "system"), CODE + r"os\x1b[2J.system")
+    value("ordered-dict-of-text", call("collections", "OrderedDict", text("ab")), "collections.OrderedDict is made of other than one list")
+    value("size-of-text", call("torch", "Size", text("ab")), "torch.Size is called with other than one tuple")
+    value("control-characters", call("os\33[2J", "system"), r"this file needs os\x1b[2J.system, which")
     value("long-name", call("o" * 201, "system"), "a name of more than 200 characters")
     value("nul-name", call("o\0s", "system"), "a name with the character NUL")
 
@@ -147,7 +147,7 @@ def broken():
 def tensors():
     at = storage("0", 6)
     twice = dict_of([("w", GOOD), ("w", GOOD)])
-    value("twice", twice, "tensor 'w' is there twice")
+    value("twice", twice, "key 'w' is there twice")
     value("nul-in-name", dict_of([("a\0b", GOOD)]), r"tensor 'a\x00b': a name must not hold the character NUL")
     value("name-not-utf8", dict_of([(text(b"\xed\xa0\x80"), GOOD)]), "its name is not valid UTF-8")
     value("name-number", dict_of([(number(1), GOOD)]), "the name of a tensor is a number, not a string")
@@ -325,8 +325,95 @@ def legacies():
         "a tar archive, as the first versions of PyTorch wrote, is not read")
 
 
+# -- what Python would read in another way than a reader of plain values -------------------------------------------
+
+def put(index):
+    return b"q" + bytes([index])
+
+
+def get(index):
+    return b"h" + bytes([index])
+
+
+def words():
+    """Values have a state, the last word counts, and a name in memory is the same thing everywhere."""
+    parameter = name("torch.nn.parameter", "Parameter") + GOOD + b"\x85R"
+    where = storage("0", 6)
+
+    def built(label, state, refusal):
+        value("state-" + label, dict_of([("w", parameter + state + b"b")]), refusal)
+
+    def with_attribute(attribute):
+        return name("torch._tensor", "_rebuild_from_type_v2") + tuple_of(
+            name("torch._utils", "_rebuild_tensor_v2"), name("torch", "Tensor"),
+            tuple_of(where, number(0), numbers([6]), numbers([1]), b"\x89", ORDERED_DICT),
+            b"}" + text(attribute) + b"K\1s") + b"R"
+
+    not_plain = "the state of a Parameter is not (requires_grad, volatile, no hooks)"
+    built("of-four", tuple_of(where, number(0), numbers([6]), numbers([1])), not_plain)
+    built("of-five", tuple_of(GOOD, b"NN", b"\x89\x89"), not_plain)
+    built("twice", tuple_of(b"\x89\x89N") + b"b" + tuple_of(b"\x89\x89N"), "the state of a Parameter is set twice")
+    for attribute in ("data", "real", "__class__"):
+        value("attribute-" + attribute.strip("_"), dict_of([("w", with_attribute(attribute))]),
+              "an attribute would change the tensor itself: " + attribute)
+    value("wrapper-twice", dict_of([("state_dict", dict_of([("w", GOOD)])), ("state_dict", dict_of([("v", GOOD)]))]),
+          "key 'state_dict' is there twice")
+    value("tensor-then-none", dict_of([("w", GOOD), ("w", b"N")]), "key 'w' is there twice")
+    value("state-dict-list", dict_of([("state_dict", b"]"), ("model", dict_of([("w", GOOD)]))]),
+          "its state_dict is a list, not a dict")
+    pairs = b"]" + put(1) + text("w") + GOOD + b"\x86a"
+    cls = name("collections", "OrderedDict")
+    value("newobj-pairs", cls + pairs + b"\x85\x81", "collections.OrderedDict is made of other than one list")
+    value("list-grows", cls + pairs + b"\x85R" + get(1) + text("v") + GOOD + b"\x86a0",
+          "a list grows after a call has taken it")
+    value("list-twice", b"}" + text("a") + cls + pairs + b"\x85Rs" + text("b") + cls + get(1) + b"\x85Rs",
+          "other than one list that is used once")
+    value("pairs-of-three", cls + b"]" + numbers([1, 2, 3]) + b"a\x85R", "a list of other than pairs")
+    value("key-list", b"}]K\1s", "the key of a dict is a list")
+    value("append-to-set", b"\x8fK\1a", "adds to a set")
+    value("state-plain-dict", b"}}b", "a dict that is no OrderedDict gets a state")
+    value("state-dict-items", ORDERED_DICT + b"}" + text("items") + b"}sb", "the attribute of an OrderedDict is other")
+    value("pid-meta", dict_of([("w", tensor(where.replace(text("cpu"), text("meta")), [6]))]),
+          "a storage on the device meta, which has no bytes")
+    value("pid-part-none", dict_of([("w", tensor(storage("0", 6, extra=b"N"), [6]))]), "as in old files alone")
+    value("pid-sizes", dict_of([("a", tensor(storage("0", 4), [4])), ("b", tensor(where, [6]))]),
+          "it is named with two types or sizes")
+    value("pid-types", dict_of([("a", tensor(where, [6])), ("b", tensor(storage("0", 6, "I32"), [6]))]),
+          "it is named with two types or sizes")
+    value("sparse", name("torch._utils", "_rebuild_sparse_tensor"), "sparse tensors cannot be loaded")
+    value("old-tensor", name("torch", "FloatTensor"), "as the first versions of PyTorch wrote them")
+
+
+def cases():
+    """PyTorch looks names of entries up without regard to case, and the archive's own name in the first."""
+    good = pickle(dict_of([("w", GOOD)]))
+    differs = "another name differs from it in case only"
+    add("zip-case-storage.pth", model(good, {"0": DATA}, more=[Entry("archive/DATA/0", DATA)]), differs)
+    add("zip-case-order.pth", model(good, {"0": DATA}, more=[Entry("archive/ByteOrder", b"big")]), differs)
+    add("zip-case-order-alone.pth", model(good, {"0": DATA}, byteorder=None, more=[Entry("archive/ByteOrder", b"big")]),
+        "entry 'archive/ByteOrder' of the archive is byteorder but for its case")
+    add("zip-case-script.pth", model(good, {"0": DATA}, more=[Entry("archive/Constants.pkl", b"N.")]),
+        "entry 'archive/Constants.pkl' of the archive is constants.pkl but for its case")
+    add("zip-order-nul.pth", model(good, {"0": DATA}, byteorder=b"little\0"), "its byteorder is neither little nor big")
+    add("zip-first-elsewhere.pth", archive([Entry("other/data/0", DATA), Entry("m/data.pkl", good), Entry("m/data/0", DATA)]),
+        "whose first entry is not in the folder of data.pkl")
+    v3 = tensor(storage("0", 24, cls=name("torch.storage", "UntypedStorage")), [6], function="_rebuild_tensor_v3",
+                tail=b"\x89" + ORDERED_DICT + name("torch", "float32"))
+    add("zip-big-untyped.pth", model(pickle(dict_of([("w", v3)])), {"0": DATA}, byteorder=b"big"),
+        "big-endian elements in a storage without a dtype")
+    both = {"5": (6, DATA), "6": (6, DATA)}
+
+    def parts(label, first, second, refusal):
+        a = tensor(storage("5", 6, extra=first), [1])
+        b = tensor(storage("6", 6, extra=second), [1])
+        add("legacy-part-%s.pth" % label, legacy(pickle(dict_of([("a", a), ("b", b)])), both), refusal)
+    parts("two-meanings", tuple_of(text("v"), number(0), number(2)), tuple_of(text("v"), number(2), number(2)),
+          "this part of a storage is named with two meanings")
+    parts("a-storage", tuple_of(text("6"), number(0), number(2)), b"N", "a part of a storage has its key too")
+
+
 def main():
-    for part in (code, broken, tensors, zips, legacies):
+    for part in (code, broken, tensors, zips, legacies, words, cases):
         part()
     for file in os.listdir(HERE):
         if file.endswith(".pth"):
