@@ -210,8 +210,14 @@ static void test_refusals(void)
                                                 : skip(1, "no symbolic links here");
     expect_refusal(scratch_file("nothing", "", 0, 0), DT2_EFAILED, "0 bytes");
     expect_refusal(scratch_file("small", "abc", 3, 0), DT2_EFAILED, "not a model file");
-    expect_refusal(scratch_file("page", "<!DOCTYPE html>\n<html>", 22, 0), DT2_EFAILED,
-                   "3c 21 44 4f 43 54 59 50 45 20 68 74 6d 6c 3e 0a \"<!DOCTYPE html>.\"");
+    static const char pointer[] = "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 7\n";
+    expect_refusal(scratch_file("pointer", pointer, sizeof pointer - 1, 0), DT2_EFAILED, "a Git LFS pointer");
+    static const char page[] = "<!DOCTYPE html>\n<html><title>Log in</title></html>\n";
+    expect_refusal(scratch_file("page", page, sizeof page - 1, 0), DT2_EFAILED, "a web page was saved");
+    static const char zeros[4096];
+    expect_refusal(scratch_file("zeros", zeros, sizeof zeros, 0), DT2_EFAILED, "it begins with zeros: a download");
+    expect_refusal(scratch_file("text", "<!ELEMENT model>\n<model>", 24, 0), DT2_EFAILED,
+                   "3c 21 45 4c 45 4d 45 4e 54 20 6d 6f 64 65 6c 3e \"<!ELEMENT model>\"");
     expect_refusal(scratch_file("zip", "PK\3\4\0\0\0\0\0\0\0\0\0\0", 14, 100), DT2_EFAILED, "zip archive: it does not end");
 
     struct sockaddr_un address = { .sun_family = AF_UNIX };
