@@ -57,6 +57,23 @@ uint64_t dt2_gpu_free_bytes(struct dt2_gpu_driver *driver, uint32_t index)
     return DT2_UNKNOWN;
 }
 
+/*
+ * On a device that is integrated cudaMemGetInfo leaves out what the kernel would give back, the page cache above all, and is
+ * near 0 after a model was read (CUDA for Tegra, memory management): what is free is the host's business there.
+ */
+bool dt2_gpu_runtime_tells(struct dt2_gpu_driver *driver, uint32_t index, bool may_open)
+{
+    bool integrated = false;
+    return (may_open || dt2_gpu_has_context(driver, index)) &&
+           dt2_gpu_is_integrated(driver, index, &integrated, NULL) == DT2_BACKEND_OK && !integrated;
+}
+
+bool dt2_gpu_has_own_memory(const struct dt2_gpu_driver *driver, const struct dt2_backend_device_info *info)
+{
+    (void)driver, (void)info;
+    return false; /* integrated ones have none */
+}
+
 /* -- contexts */
 
 bool dt2_gpu_has_context(struct dt2_gpu_driver *driver, uint32_t index)

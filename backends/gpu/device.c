@@ -35,6 +35,17 @@ void dt2_gpu_uuid_text(const void *bytes16, char uuid[64])
         out += sprintf(out, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", bytes[i]);
 }
 
+int dt2_gpu_is_integrated(const struct dt2_gpu_driver *driver, uint32_t index, bool *integrated,
+                          struct dt2_backend_error *err)
+{
+    int value = 0;
+    GPU(Error_t) code = driver->runtime.DeviceGetAttribute(&value, GPU_Integrated, (int)index);
+    if (code != GPU(Success))
+        return dt2_gpu_fail(driver, err, code, "cannot tell whether the device has memory of its own");
+    *integrated = value != 0;
+    return DT2_BACKEND_OK;
+}
+
 int dt2_gpu_device_info(void *self, uint32_t index, struct dt2_backend_device_info *info, struct dt2_backend_error *err)
 {
     DT2_GPU_ENTRY(self);
@@ -46,20 +57,20 @@ int dt2_gpu_device_info(void *self, uint32_t index, struct dt2_backend_device_in
         .native_platform = true,
         .alignment_bytes = ALIGNMENT_BYTES,
     };
-    int integrated = 0;
+    bool integrated = false;
     int status = dt2_gpu_check_index(driver, index, err);
     if (status == DT2_BACKEND_OK)
         status = dt2_gpu_identify(driver, index, &found, err);
+    if (status == DT2_BACKEND_OK)
+        status = dt2_gpu_is_integrated(driver, index, &integrated, err);
     if (status != DT2_BACKEND_OK)
         return status;
-    GPU(Error_t) code = driver->runtime.DeviceGetAttribute(&integrated, GPU_Integrated, (int)index);
-    if (code != GPU(Success))
-        return dt2_gpu_fail(driver, err, code, "cannot tell whether the device has memory of its own");
-    if (integrated)
+    if (integrated && !dt2_gpu_has_own_memory(driver, &found))
         found.flags = DT2_DEVICE_SHARES_HOST;
     found.max_alloc_bytes = found.total_bytes;
-    found.fixed_bytes = found.total_bytes / CONTEXT_SHARE < CONTEXT_MAX_BYTES ? found.total_bytes / CONTEXT_SHARE
-                                                                              : CONTEXT_MAX_BYTES;
+    if (!dt2_gpu_has_context(self, index))
+        found.fixed_bytes = found.total_bytes / CONTEXT_SHARE < CONTEXT_MAX_BYTES ? found.total_bytes / CONTEXT_SHARE
+                                                                                  : CONTEXT_MAX_BYTES;
     *info = found;
     return DT2_BACKEND_OK;
 }
@@ -82,7 +93,7 @@ static int ask_runtime(struct dt2_gpu_driver *driver, uint32_t index, uint64_t *
         if (code != GPU(Success))
             status = dt2_gpu_fail(driver, err, code, "cannot tell the free memory");
         if (status == DT2_BACKEND_OK)
-            *free_bytes = free;
+            *free_bytes = free < total ? free : total;
     }
     dt2_gpu_context_drop(driver, index);
     return status;
@@ -97,7 +108,7 @@ int dt2_gpu_device_free_bytes(void *self, uint32_t index, bool may_open, uint64_
     if (status != DT2_BACKEND_OK)
         return status;
     uint64_t found = dt2_gpu_free_bytes(driver, index);
-    if (found == DT2_UNKNOWN && (may_open || dt2_gpu_has_context(driver, index)))
+    if (found == DT2_UNKNOWN && dt2_gpu_runtime_tells(driver, index, may_open))
         return ask_runtime(driver, index, free_bytes, err);
     *free_bytes = found;
     return DT2_BACKEND_OK;

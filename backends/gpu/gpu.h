@@ -224,6 +224,10 @@ int dt2_gpu_check_copy(const struct dt2_gpu_driver *driver, dt2_handle queue_han
 void dt2_gpu_pci_text(const char *vendors, char pci[16]);
 void dt2_gpu_uuid_text(const void *bytes16, char uuid[64]);
 
+/* Whether it is one with the host's processor. */
+int dt2_gpu_is_integrated(const struct dt2_gpu_driver *driver, uint32_t index, bool *integrated,
+                          struct dt2_backend_error *err);
+
 int dt2_gpu_device_info(void *self, uint32_t index, struct dt2_backend_device_info *info,
                         struct dt2_backend_error *err);
 int dt2_gpu_device_free_bytes(void *self, uint32_t index, bool may_open, uint64_t *free_bytes,
@@ -299,6 +303,10 @@ int dt2_gpu_identify(const struct dt2_gpu_driver *driver, uint32_t index, struct
                      struct dt2_backend_error *err);
 /* Free bytes of a device, by whatever tells without a context; DT2_UNKNOWN when nothing does. */
 uint64_t dt2_gpu_free_bytes(struct dt2_gpu_driver *driver, uint32_t index);
+/* Whether the runtime may be asked for them then, and what it says is right; `may_open`: also where that makes a context. */
+bool dt2_gpu_runtime_tells(struct dt2_gpu_driver *driver, uint32_t index, bool may_open);
+/* Whether an integrated device, which has been identified, computes in memory that the host's total leaves out. */
+bool dt2_gpu_has_own_memory(const struct dt2_gpu_driver *driver, const struct dt2_backend_device_info *info);
 /* Whether the process has a context on a device, whoever made it. */
 bool dt2_gpu_has_context(struct dt2_gpu_driver *driver, uint32_t index);
 /* The context in which the runtime works on a device: it is there until it is dropped as often as it was taken. */

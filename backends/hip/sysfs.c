@@ -18,11 +18,19 @@ static bool read_number(const char *root, const char *pci, const char *name, uin
     return good;
 }
 
-uint64_t dt2_sysfs_free_bytes(const char *root, const char *pci)
+/* The runtime may keep some of the memory to itself: a twentieth of it makes no other memory. */
+static bool is_near(uint64_t a, uint64_t b)
+{
+    uint64_t apart = a > b ? a - b : b - a;
+    return apart <= b / 20;
+}
+
+uint64_t dt2_sysfs_free_bytes(const char *root, const char *pci, uint64_t total_bytes)
 {
     uint64_t total, used;
     if (!read_number(root, pci, "mem_info_vram_total", &total) ||
-        !read_number(root, pci, "mem_info_vram_used", &used) || used > total)
+        !read_number(root, pci, "mem_info_vram_used", &used) || used > total || total == 0 ||
+        !is_near(total, total_bytes))
         return DT2_UNKNOWN;
     return total - used;
 }

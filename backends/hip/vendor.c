@@ -93,11 +93,17 @@ int dt2_gpu_identify(const struct dt2_gpu_driver *driver, uint32_t index, struct
     return DT2_BACKEND_OK;
 }
 
+static uint64_t ask_kernel(const struct dt2_backend_device_info *info)
+{
+    const char *root = secure_getenv("DISTORCH2_SYSFS"); /* for tests: a /sys of their own */
+    return *info->pci ? dt2_sysfs_free_bytes(root ? root : "/sys", info->pci, info->total_bytes) : DT2_UNKNOWN;
+}
+
 /* The kernel counts the memory of a whole card: of partitions of one it tells nothing. */
 uint64_t dt2_gpu_free_bytes(struct dt2_gpu_driver *driver, uint32_t index)
 {
     struct dt2_backend_device_info info = { .struct_size = sizeof info };
-    if (dt2_gpu_identify(driver, index, &info, NULL) != DT2_BACKEND_OK || !*info.pci)
+    if (dt2_gpu_identify(driver, index, &info, NULL) != DT2_BACKEND_OK)
         return DT2_UNKNOWN;
     for (uint32_t i = 0; i < driver->count; i++) {
         struct dt2_backend_device_info other = { .struct_size = sizeof other };
@@ -105,8 +111,27 @@ uint64_t dt2_gpu_free_bytes(struct dt2_gpu_driver *driver, uint32_t index)
             strcmp(other.pci, info.pci) == 0)
             return DT2_UNKNOWN;
     }
-    const char *root = secure_getenv("DISTORCH2_SYSFS"); /* for tests: a /sys of their own */
-    return dt2_sysfs_free_bytes(root ? root : "/sys", info.pci);
+    return ask_kernel(&info);
+}
+
+/*
+ * Of partitions, of APUs, and where there is no such kernel (WSL), hipMemGetInfo tells: HIP has no context that it would have to
+ * make, and a guess would be worse.
+ */
+bool dt2_gpu_runtime_tells(struct dt2_gpu_driver *driver, uint32_t index, bool may_open)
+{
+    (void)driver, (void)index, (void)may_open;
+    return true;
+}
+
+/*
+ * An APU computes in the host's memory (the kernel's GTT), or in a part of it that the firmware has carved out, which is no
+ * memory of the host's any more: it is that part where the runtime's total is the kernel's of it.
+ */
+bool dt2_gpu_has_own_memory(const struct dt2_gpu_driver *driver, const struct dt2_backend_device_info *info)
+{
+    (void)driver;
+    return ask_kernel(info) != DT2_UNKNOWN;
 }
 
 /* -- contexts: HIP has none that could be held; what it makes for a device is there when the device is first used */

@@ -28,7 +28,7 @@ static void body_listing(void)
     must(strcmp(info.uuid, "00000002-1234-4123-8def-0123456789ab") == 0 && strcmp(info.pci, "0000:02:00.0") == 0);
     must(info.total_bytes == 256 * MiB && info.fixed_bytes == 8 * MiB && !info.flags && strcmp(info.kind, "gpu") == 0);
     close_driver();
-    must(sim_value("contexts") == 0);
+    must(GPU_IS_HIP || sim_value("contexts") == 0); /* without a kernel that tells what is free, HIP does */
 }
 
 static void body_current(void)
@@ -288,19 +288,22 @@ static void body_free(void)
     must(mkdtemp(root) != NULL);
     setenv("DISTORCH2_SYSFS", root, 1);
     open_driver();
-    must(good(CALL(device_free_bytes, 0, false, &free_bytes)) && free_bytes == (GPU_IS_HIP ? DT2_UNKNOWN : 196 * MiB));
     if (GPU_IS_HIP) {
         write_number(root, "mem_info_vram_total", "268435456\n");
         write_number(root, "mem_info_vram_used", "62914560\n");
-        must(good(CALL(device_free_bytes, 0, false, &free_bytes)) && free_bytes == 196 * MiB);
     }
+    must(good(CALL(device_free_bytes, 0, false, &free_bytes)) && free_bytes == 196 * MiB);
     must(sim_value("contexts") == 0);
+    if (GPU_IS_HIP) { /* the kernel speaks of another memory: the runtime is asked, which has no context that costs */
+        write_number(root, "mem_info_vram_total", "104857600\n");
+        must(good(CALL(device_free_bytes, 0, false, &free_bytes)) && free_bytes == 186 * MiB);
+    } else {
+        sim_fail("nvmlDeviceGetMemoryInfo", 1, true, 999);
+        must(good(CALL(device_free_bytes, 0, false, &free_bytes)) && free_bytes == DT2_UNKNOWN);
+        must(sim_value("contexts") == 0);
+    }
     snprintf(command, sizeof command, "rm -r %s", root);
     must(system(command) == 0);
-    if (!GPU_IS_HIP)
-        sim_fail("nvmlDeviceGetMemoryInfo", 1, true, 999);
-    must(good(CALL(device_free_bytes, 0, false, &free_bytes)) && free_bytes == DT2_UNKNOWN);
-    must(sim_value("contexts") == 0);
     must(good(CALL(device_free_bytes, 0, true, &free_bytes)) && free_bytes == 186 * MiB); /* a context takes 10 MiB */
     dt2_handle device = opened(0);
     must(good(CALL(device_free_bytes, 0, false, &free_bytes)) && free_bytes == 186 * MiB);

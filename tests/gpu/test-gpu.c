@@ -198,24 +198,34 @@ static void test_sysfs(void)
     static const char folder[] = "bus/pci/devices/0000:03:00.0";
     static const struct {
         const char *total, *used;
-        uint64_t free_bytes;
+        uint64_t runtimes, free_bytes;
     } cases[] = {
-        { "17163091968\n", "16777216\n", 17146314752 }, { "100\n", "100\n", 0 },      { "100\n", "0\n", 100 },
-        { "100\n", "101\n", DT2_UNKNOWN },              { "100\n", "", DT2_UNKNOWN }, { "x\n", "1\n", DT2_UNKNOWN },
-        { "100", "1\n", DT2_UNKNOWN },                  { "100 \n", "1\n", DT2_UNKNOWN },
+        { "17163091968\n", "16777216\n", 17163091968, 17146314752 },
+        { "17163091968\n", "16777216\n", 16500000000, 17146314752 }, /* the runtime keeps some */
+        { "536870912\n", "16777216\n", 118111600640, DT2_UNKNOWN },  /* a carve-out of half a gigabyte */
+        { "0\n", "0\n", 137438953472, DT2_UNKNOWN },                 /* none at all */
+        { "0\n", "0\n", 0, DT2_UNKNOWN },
+        { "103079215104\n", "1073741824\n", 103079215104, 102005473280 }, /* one of 96 GiB, which is all that it has */
+        { "100\n", "100\n", 100, 0 },
+        { "100\n", "0\n", 100, 100 },
+        { "100\n", "101\n", 100, DT2_UNKNOWN },
+        { "100\n", "", 100, DT2_UNKNOWN },
+        { "x\n", "1\n", 100, DT2_UNKNOWN },
+        { "100", "1\n", 100, DT2_UNKNOWN },
+        { "100 \n", "1\n", 100, DT2_UNKNOWN },
     };
     ok(mkdir(in_scratch("bus"), 0700) == 0 && mkdir(in_scratch("bus/pci"), 0700) == 0 &&
            mkdir(in_scratch("bus/pci/devices"), 0700) == 0 && mkdir(in_scratch(folder), 0700) == 0,
        "a folder as the kernel's");
-    is_u64(dt2_sysfs_free_bytes(scratch, "0000:03:00.0"), DT2_UNKNOWN, "another driver than amdgpu");
+    is_u64(dt2_sysfs_free_bytes(scratch, "0000:03:00.0", 100), DT2_UNKNOWN, "another driver than amdgpu");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         ok(write_file(folder, "mem_info_vram_total", cases[i].total) &&
                write_file(folder, "mem_info_vram_used", cases[i].used),
            "files");
-        is_u64(dt2_sysfs_free_bytes(scratch, "0000:03:00.0"), cases[i].free_bytes, "free, case %zu", i);
+        is_u64(dt2_sysfs_free_bytes(scratch, "0000:03:00.0", cases[i].runtimes), cases[i].free_bytes, "free, case %zu", i);
     }
-    is_u64(dt2_sysfs_free_bytes(scratch, "0000:04:00.0"), DT2_UNKNOWN, "another device");
-    is_u64(dt2_sysfs_free_bytes("/nowhere", "0000:03:00.0"), DT2_UNKNOWN, "no kernel");
+    is_u64(dt2_sysfs_free_bytes(scratch, "0000:04:00.0", 100), DT2_UNKNOWN, "another device");
+    is_u64(dt2_sysfs_free_bytes("/nowhere", "0000:03:00.0", 100), DT2_UNKNOWN, "no kernel");
 }
 
 /* -- the table without a GPU */

@@ -221,3 +221,52 @@ make_model()
         json "'$device' in doc['error']['message']"
     done
 }
+
+budgets='{d["name"]: d["budgets"] for d in doc["devices"]}'
+free='{d["name"]: d["free_bytes"] for d in doc["devices"]}'
+total='{d["name"]: d["total_bytes"] for d in doc["devices"]}'
+
+# apu CARVE-OUT MEMORY: a machine with one of AMD's, of which the kernel calls so much its own, and HIP has so much.
+apu()
+{
+    card apu hip 0000:c5:00.0 7 "integrated = yes" "carveout = $1" | sed "s/^memory = .*/memory = $2/; s/0000000000000000000000000000000/000000000000000/" >"$machine"
+}
+
+@test "an APU in the host's memory: what HIP has counts, not the carve-out, and it is the host's" {
+    make_model
+    for carveout in 512MiB 0B; do # Strix Halo, and MI300A
+        apu $carveout 110GiB
+        simulate "$machine" devices --json
+        expect_status 0
+        json "'cpu' in $budgets['hip:0'] and $total['hip:0'] <= $total['cpu']"
+        json "2**30 < $free['hip:0'] <= $free['cpu']"
+        simulate "$machine" load "$model" --compute-device hip:0 --virtual-vram-gb 0 --verify --json
+        expect_status 0
+    done
+}
+
+@test "an APU with a carve-out that is all it has: memory of its own, which the host's total leaves out" {
+    apu 96GiB 96GiB
+    simulate "$machine" devices --json
+    expect_status 0
+    json "'cpu' not in $budgets['hip:0'] and $total['hip:0'] == 96 * 2**30 and $free['hip:0'] > 90 * 2**30"
+}
+
+@test "an integrated GPU of NVIDIA: what is free is the host's business" {
+    make_model
+    card spark cuda 000f:01:00.0 7 "integrated = yes" "nvml = no" "page_cache = 200GiB" | sed 's/^memory = .*/memory = 119GiB/' >"$machine"
+    for flag in '' --free; do
+        simulate "$machine" devices --json $flag
+        expect_status 0
+        json "'cpu' in $budgets['cuda:0'] and $free['cuda:0'] == $free['cpu']"
+    done
+    simulate "$machine" load "$model" --compute-device cuda:0 --virtual-vram-gb 0 --verify --json
+    expect_status 0
+}
+
+@test "partitions of one card: HIP is asked for what the kernel does not tell" {
+    { card a hip 0000:c5:00.0 7 "others = 300MiB"; card b hip 0000:c5:00.0 8; } | sed 's/^uuid = 0000000000000000/uuid = /' >"$machine"
+    simulate "$machine" devices --json
+    expect_status 0
+    json "$free['hip:0'] == 724 * 2**20 and $free['hip:1'] == 2**30"
+}

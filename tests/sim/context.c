@@ -47,6 +47,12 @@ void sim_free_bytes(const struct sim_device *device, uint64_t *free_bytes)
     sim_state(device)->others_bytes += device->others_grow_bytes;
 }
 
+void sim_runtime_free_bytes(const struct sim_device *device, uint64_t *free_bytes)
+{
+    sim_free_bytes(device, free_bytes);
+    *free_bytes -= *free_bytes < device->page_cache_bytes ? *free_bytes : device->page_cache_bytes;
+}
+
 void sim_show_bytes(const struct sim_device *device)
 {
     if (!sim.sysfs || !device->shown[SIM_HIP] || !device->has_pci)

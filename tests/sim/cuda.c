@@ -182,7 +182,10 @@ CUresult cuDeviceGetAttribute(int *value, CUdevice_attribute attribute, CUdevice
     case CU_DEVICE_ATTRIBUTE_UNIFIED_ADDRESSING:
         *value = 1;
         break;
-    default: /* Integrated, and all that a discrete card of memory alone does not have */
+    case CU_DEVICE_ATTRIBUTE_INTEGRATED:
+        *value = device->integrated;
+        break;
+    default: /* all that a card of memory alone does not have */
         *value = 0;
     }
     return CUDA_SUCCESS;

@@ -8,7 +8,7 @@ CUresult cuMemGetInfo_v2(size_t *free_bytes, size_t *total_bytes)
 {
     ENTER_CONTEXT(context);
     uint64_t bytes;
-    sim_free_bytes(sim_context_device(context), &bytes);
+    sim_runtime_free_bytes(sim_context_device(context), &bytes);
     *free_bytes = bytes;
     *total_bytes = sim_context_device(context)->memory_bytes;
     return CUDA_SUCCESS;

@@ -208,7 +208,8 @@ static void set_device(const struct place *at, struct reader *reader, const char
         uint64_t *bytes;
     } sizes[] = { { "memory", &device->memory_bytes },           { "context", &device->context_bytes },
                   { "granule", &device->granule_bytes },         { "others", &device->others_bytes },
-                  { "others_grow", &device->others_grow_bytes }, { "max_alloc", &device->max_alloc_bytes } };
+                  { "others_grow", &device->others_grow_bytes }, { "max_alloc", &device->max_alloc_bytes },
+                  { "carveout", &device->carveout_bytes },       { "page_cache", &device->page_cache_bytes } };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         if (strcmp(key, sizes[i].key) == 0) {
             *sizes[i].bytes = size_bytes(at, value);
@@ -228,6 +229,10 @@ static void set_device(const struct place *at, struct reader *reader, const char
         set_uuid(at, value, device);
     else if (strcmp(key, "mig") == 0)
         device->mig = yes(at, value);
+    else if (strcmp(key, "integrated") == 0)
+        device->integrated = yes(at, value);
+    else if (strcmp(key, "nvml") == 0)
+        device->no_nvml = !yes(at, value);
     else if (strcmp(key, "numa") == 0)
         device->numa = (int)number(at, value);
     else if (strcmp(key, "link_gbps") == 0)
@@ -279,6 +284,7 @@ static void begin_device(const struct place *at, struct reader *reader, const ch
     strcpy(device->vendor, "Simulated");
     device->granule_bytes = 1;
     device->base_align_bits = 1024;
+    device->carveout_bytes = UINT64_MAX;
     device->lost_code = SIM_LAUNCH_FAILURE;
     reader->device = device;
 }

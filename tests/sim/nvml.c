@@ -14,6 +14,7 @@ enum {
     NVML_SUCCESS = 0,
     NVML_ERROR_UNINITIALIZED = 1,
     NVML_ERROR_INVALID_ARGUMENT = 2,
+    NVML_ERROR_NOT_SUPPORTED = 3,
     NVML_ERROR_NOT_FOUND = 6,
     NVML_ERROR_GPU_IS_LOST = 15,
     NVML_ERROR_UNKNOWN = 999,
@@ -185,6 +186,8 @@ nvmlReturn_t nvmlDeviceGetMemoryInfo(nvmlDevice_t handle, nvmlMemory_t *memory)
     ENTER;
     if (handle < handles || handle >= handles + 2 * SIM_DEVICES_MAX || !handle->device)
         return NVML_ERROR_INVALID_ARGUMENT;
+    if (handle->device->no_nvml)
+        return NVML_ERROR_NOT_SUPPORTED;
     *memory = (nvmlMemory_t){ 0, 0, 0 };
     for (unsigned i = 0; i < sim_machine_count(); i++) {
         const struct sim_device *device = sim_machine_device(i);

@@ -119,7 +119,10 @@ VENDOR(Error_t) VENDOR(DeviceGetAttribute)(int *value, attribute_type attribute,
         *value = device->numa;
         break;
 #endif
-    default: /* Integrated, and all that a discrete card of memory alone does not have */
+    case ATTRIBUTE(Integrated):
+        *value = device->integrated;
+        break;
+    default: /* all that a card of memory alone does not have */
         *value = 0;
     }
     return leave(SIM_OK);
@@ -152,7 +155,7 @@ VENDOR(Error_t) VENDOR(MemGetInfo)(size_t *free_bytes, size_t *total_bytes)
 {
     ENTER_CONTEXT(context);
     uint64_t bytes;
-    sim_free_bytes(sim_context_device(context), &bytes);
+    sim_runtime_free_bytes(sim_context_device(context), &bytes);
     *free_bytes = bytes;
     *total_bytes = sim_context_device(context)->memory_bytes;
     return leave(SIM_OK);

@@ -69,6 +69,10 @@ struct sim_device {
     bool has_pci;
     unsigned char uuid[16];
     bool has_uuid;
+    bool integrated;          /* with the host's processor */
+    bool no_nvml;             /* NVML does not support asking for its memory */
+    uint64_t carveout_bytes;  /* that the kernel calls its own */
+    uint64_t page_cache_bytes; /* of the host, which the runtime does not count as free */
     bool mig; /* a slice: by NVML it is named MIG-..., and shares its PCI address */
     int numa;
     double link_gbps; /* 0: not modelled */
@@ -109,6 +113,8 @@ unsigned sim_machine_count(void);
 const struct sim_device *sim_machine_device(unsigned number);
 /* What others use grows at each look, where the file says so. */
 void sim_free_bytes(const struct sim_device *device, uint64_t *free_bytes);
+/* The same as a runtime tells it. */
+void sim_runtime_free_bytes(const struct sim_device *device, uint64_t *free_bytes);
 
 /* -- contexts and what is current on the calling thread */
 

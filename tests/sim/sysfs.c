@@ -37,6 +37,7 @@ static void write_number(const struct sim_pci *pci, const char *name, uint64_t n
 
 void sim_sysfs_write(const struct sim_device *device, uint64_t used_bytes)
 {
-    write_number(&device->pci, "mem_info_vram_total", device->memory_bytes);
-    write_number(&device->pci, "mem_info_vram_used", used_bytes);
+    uint64_t total = device->carveout_bytes < device->memory_bytes ? device->carveout_bytes : device->memory_bytes;
+    write_number(&device->pci, "mem_info_vram_total", total);
+    write_number(&device->pci, "mem_info_vram_used", used_bytes < total ? used_bytes : total);
 }
