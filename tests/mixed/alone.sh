@@ -39,6 +39,8 @@ done
 
 again tests/mixed/test-mixed
 again tests/mixed/test-sessions
+again tests/mixed/test-pinning
+again tests/mixed/test-session-faults
 again tests/failing/short.sh
 again tests/failing/simulated.sh
 if [ -z "${DT2_ALONE_FULL:-}" ]; then

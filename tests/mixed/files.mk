@@ -49,15 +49,25 @@ tests_mixed_test_runtimes_SOURCES = \
 	tests/support/tap.h
 tests_mixed_test_runtimes_LDADD = $(TEST_LIBS) $(LIBADD_DLOPEN)
 
-check_PROGRAMS += tests/mixed/test-sessions
-TESTS += tests/mixed/test-sessions
-tests_mixed_test_sessions_SOURCES = \
+# Sessions.
+lives_headers = \
+	tests/mixed/lives.h \
 	tests/mixed/runtime.h \
 	tests/mixed/simulated.h \
 	tests/mixed/source.h \
-	tests/mixed/test-sessions.c \
 	tests/mixed/user.h \
 	tests/support/layout.h \
 	tests/support/scratch.h \
 	tests/support/tap.h
+check_PROGRAMS += tests/mixed/test-sessions
+TESTS += tests/mixed/test-sessions
+tests_mixed_test_sessions_SOURCES = tests/mixed/test-sessions.c $(lives_headers)
 tests_mixed_test_sessions_LDADD = $(TEST_LIBS) $(LIBADD_DLOPEN)
+check_PROGRAMS += tests/mixed/test-pinning
+TESTS += tests/mixed/test-pinning
+tests_mixed_test_pinning_SOURCES = tests/mixed/test-pinning.c $(lives_headers)
+tests_mixed_test_pinning_LDADD = $(TEST_LIBS) $(LIBADD_DLOPEN)
+check_PROGRAMS += tests/mixed/test-session-faults
+TESTS += tests/mixed/test-session-faults
+tests_mixed_test_session_faults_SOURCES = tests/mixed/test-session-faults.c $(lives_headers)
+tests_mixed_test_session_faults_LDADD = $(TEST_LIBS) $(LIBADD_DLOPEN)

@@ -65,7 +65,7 @@ struct user {
 };
 
 /* The default stream is no OpenCL's, and the host has none. */
-static bool has_mode(const struct runtime *runtime, enum stream_mode mode)
+__attribute__((unused)) static bool has_mode(const struct runtime *runtime, enum stream_mode mode)
 {
     return mode == NO_STREAM || runtime->launch || (runtime->cl_launch && mode != DEFAULT_STREAM);
 }
@@ -107,7 +107,7 @@ static void *stream_of(const struct user *user)
 }
 
 /* Kernels on the caller's stream for all tensors of a block that is held. */
-static void read_block(struct user *user, size_t block)
+__attribute__((unused)) static void read_block(struct user *user, size_t block)
 {
     const struct dt2_block *b = dt2_model_block(user->model, block);
     for (size_t i = 0; i < b->tensor_count; i++) {
@@ -129,13 +129,13 @@ static void read_block(struct user *user, size_t block)
         runtime_wait(&user->runtime, stream_of(user));
 }
 
-static void release(struct user *user, size_t block)
+__attribute__((unused)) static void release(struct user *user, size_t block)
 {
     struct dt2_error err;
     must(dt2_session_release(user->session, block, &err) == 0, "%s", err.text);
 }
 
-static void change_stream(struct user *user)
+__attribute__((unused)) static void change_stream(struct user *user)
 {
     struct dt2_error err;
     if (user->mode != TWO_STREAMS)
@@ -145,7 +145,7 @@ static void change_stream(struct user *user)
 }
 
 /* Passes in execution order, one block held at a time. */
-static void pass(struct user *user, unsigned times)
+__attribute__((unused)) static void pass(struct user *user, unsigned times)
 {
     struct dt2_error err;
     for (unsigned i = 0; i < times; i++)
