@@ -229,6 +229,7 @@ static int device_open(void *self, uint32_t index, void *native_context, dt2_han
     device->id = seen->id;
     device->flags = dt2_cl_flags(seen->id);
     device->max_alloc_bytes = dt2_cl_max_alloc_bytes(seen->id);
+    device->tells_free = dt2_cl_tells_free(driver, seen);
     int status = take_context(device, seen, native_context, err);
     dt2_handle made = 0;
     if (status == DT2_BACKEND_OK &&

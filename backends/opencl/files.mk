@@ -10,6 +10,7 @@ dt2_opencl_la_SOURCES = \
 	backends/opencl/memory.c \
 	backends/opencl/opencl.h \
 	backends/opencl/queue.c \
+	backends/opencl/sysfs.c \
 	backends/opencl/wait.c
 dt2_opencl_la_CFLAGS = $(AM_CFLAGS) $(OPENCL_CFLAGS)
 dt2_opencl_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared $(DT2_NO_UNDEFINED)

@@ -116,7 +116,7 @@ static bool pci_address(cl_device_id id, const char *extensions, struct pci_bus_
     if (has_word(extensions, "cl_amd_device_attribute_query") && value(id, AMD_TOPOLOGY, &amd, sizeof amd) &&
         amd.type == AMD_TOPOLOGY_PCIE) {
         *pci = (struct pci_bus_info){ .bus = amd.bus, .device = amd.device, .function = amd.function };
-        return true;
+        return dt2_cl_amd_domain(pci->bus, pci->device, pci->function, &pci->domain);
     }
     return false;
 }
@@ -241,6 +241,19 @@ int dt2_cl_device_info(void *self, uint32_t index, struct dt2_backend_device_inf
     return DT2_BACKEND_OK;
 }
 
+bool dt2_cl_tells_free(const struct dt2_cl_driver *driver, const struct dt2_cl_seen *seen)
+{
+    return has_extension(driver, seen, "cl_amd_device_attribute_query");
+}
+
+uint64_t dt2_cl_free_bytes(cl_device_id id)
+{
+    size_t kib[2], given = 0; /* free in all, and the largest free block, which some do not tell */
+    bool known = clGetDeviceInfo(id, AMD_GLOBAL_FREE_MEMORY, sizeof kib, kib, &given) == CL_SUCCESS &&
+                 given >= sizeof kib[0];
+    return known ? (uint64_t)kib[0] * 1024 : DT2_UNKNOWN;
+}
+
 int dt2_cl_device_free_bytes(void *self, uint32_t index, bool may_open, uint64_t *free_bytes,
                              struct dt2_backend_error *err)
 {
@@ -250,10 +263,6 @@ int dt2_cl_device_free_bytes(void *self, uint32_t index, bool may_open, uint64_t
     const struct dt2_cl_seen *seen = seen_at(driver, index, err);
     if (!seen)
         return DT2_BACKEND_INVALID;
-    size_t kib[2], given = 0; /* free in all, and the largest free block, which some do not tell */
-    bool known = has_extension(driver, seen, "cl_amd_device_attribute_query") &&
-                 clGetDeviceInfo(seen->id, AMD_GLOBAL_FREE_MEMORY, sizeof kib, kib, &given) == CL_SUCCESS &&
-                 given >= sizeof kib[0];
-    *free_bytes = known ? (uint64_t)kib[0] * 1024 : DT2_UNKNOWN;
+    *free_bytes = dt2_cl_tells_free(driver, seen) ? dt2_cl_free_bytes(seen->id) : DT2_UNKNOWN;
     return DT2_BACKEND_OK;
 }

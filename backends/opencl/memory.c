@@ -57,9 +57,32 @@ static cl_int touch(const struct dt2_cl_device *device, cl_mem mem)
     return code;
 }
 
+/*
+ * Some runtimes take any buffer, and move others' out of the device for it in silence. Where the device tells what is free,
+ * what does not fit is refused. What was released just now may be counted still: so it is asked again behind all work.
+ */
+static int check_free(const struct dt2_cl_device *device, uint64_t bytes, struct dt2_backend_error *err)
+{
+    const struct dt2_backend_services *services = device->driver->services;
+    if (!device->tells_free || (device->flags & DT2_DEVICE_SHARES_HOST))
+        return DT2_BACKEND_OK;
+    uint64_t free_bytes = dt2_cl_free_bytes(device->id);
+    if (free_bytes < bytes) {
+        clFinish(device->own);
+        free_bytes = dt2_cl_free_bytes(device->id);
+    }
+    if (free_bytes >= bytes || bytes - free_bytes < 1024) /* it tells whole KiB */
+        return DT2_BACKEND_OK;
+    return services->fail(services->core, err, DT2_BACKEND_NOMEM, 0, NULL,
+                          "cannot allocate a buffer of %llu bytes: the device says that %llu are free",
+                          (unsigned long long)bytes, (unsigned long long)free_bytes);
+}
+
 static int make_buffer(struct dt2_cl_device *device, uint64_t bytes, dt2_handle *handle, struct dt2_backend_error *err)
 {
     int status = check_size(device, bytes, err);
+    if (status == DT2_BACKEND_OK)
+        status = check_free(device, bytes, err);
     if (status != DT2_BACKEND_OK)
         return status;
     cl_int code;

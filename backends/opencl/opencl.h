@@ -6,6 +6,7 @@
  *     driver.c    the table, platforms, opening and closing devices
  *     handles.c   what lies behind handles, held and checked
  *     identity.c  what a device is
+ *     sysfs.c     where a device of AMD's is
  *     memory.c    buffers, mappings, staging memory
  *     queue.c     queues and copies
  *     event.c     events
@@ -51,6 +52,7 @@ struct dt2_cl_device {
     cl_command_queue own; /* for what no queue of the core's is at hand: first touch, staging memory */
     unsigned flags;       /* enum dt2_device_flag */
     uint64_t max_alloc_bytes;
+    bool tells_free; /* how much of its memory is free, when it is asked */
     /* -- under driver->lock */
     size_t live; /* buffers, queues, events, staging */
     struct dt2_cl_mapping *mappings;
@@ -137,9 +139,21 @@ int dt2_cl_device_info(void *self, uint32_t index, struct dt2_backend_device_inf
 int dt2_cl_device_free_bytes(void *self, uint32_t index, bool may_open, uint64_t *free_bytes,
                              struct dt2_backend_error *err);
 unsigned dt2_cl_flags(cl_device_id id);
+/* Whether a device tells how much of its memory is free. */
+bool dt2_cl_tells_free(const struct dt2_cl_driver *driver, const struct dt2_cl_seen *seen);
+/* What such a device tells; DT2_UNKNOWN when it fails. */
+uint64_t dt2_cl_free_bytes(cl_device_id id);
 uint64_t dt2_cl_max_alloc_bytes(cl_device_id id);
 /* A text of a platform (device NULL) or a device; "" when it tells none. To be released; NULL without memory. */
 char *dt2_cl_text(const struct dt2_cl_driver *driver, cl_platform_id platform, cl_device_id device, cl_uint what);
+
+/* -- sysfs.c */
+
+/*
+ * The PCI domain of a device of AMD's, which its driver does not tell: that in which the kernel has one of AMD's there; 0
+ * where it has none to show. False when several domains do: then nobody knows which it is.
+ */
+bool dt2_cl_amd_domain(unsigned bus, unsigned device, unsigned function, unsigned *domain);
 
 /* -- memory.c */
 

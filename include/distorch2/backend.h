@@ -178,7 +178,11 @@ struct dt2_backend {
     /* Refused with DT2_BACKEND_BUSY, changing nothing, while buffers, queues, events or staging memory of it live. */
     int (*device_close)(void *driver, dt2_handle device, struct dt2_backend_error *err);
 
-    /* -- memory. On return the memory is really there, not promised. Sizes: 1 .. max_alloc_bytes, else INVALID. */
+    /*
+     * -- memory. On return the memory is really there, not promised, as far as the runtime lets a driver see to it. NOMEM
+     * where the device tells that less is free. A runtime that tells nothing may take 13 GB on a card of 8 and move them
+     * out of it in silence: so what is free is asked of whoever knows it, before. Sizes: 1 .. max_alloc_bytes, else INVALID.
+     */
     int (*buffer_alloc)(void *driver, dt2_handle device, uint64_t bytes, dt2_handle *buffer,
                         struct dt2_backend_error *err);
     /*

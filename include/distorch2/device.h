@@ -123,8 +123,8 @@ DT2_PUBLIC const struct dt2_device *dt2_devices_get(const struct dt2_devices *de
 DT2_PUBLIC int dt2_devices_find(const struct dt2_devices *devices, const char *name, size_t *index,
                                 struct dt2_error *err);
 
-/* The index of the device where a model computes by default: the first GPU of cuda, hip, opencl, each by number;
- * else "cpu". (A snapshot that was parsed may have neither: then 0.) */
+/* The index of the device where a model computes by default: the first GPU of cuda, hip, opencl, each by number, of those
+ * with memory of their own; else of those that lie in the host's; else "cpu". (A snapshot that was parsed may have neither: then 0.) */
 DT2_PUBLIC size_t dt2_devices_default(const struct dt2_devices *devices);
 
 /* The budgets that devices name, and what each holds. NULL for a wrong index. */

@@ -152,6 +152,14 @@ bool dt2_device_is_host(const struct dt2_device *device)
     return strcmp(device->name, "cpu") == 0 || dt2_device_host_node(device) >= 0;
 }
 
+bool dt2_device_shares_host(const struct dt2_device *device)
+{
+    for (size_t i = 0; i < device->budget_count; i++)
+        if (strcmp(device->budgets[i], "cpu") == 0)
+            return !dt2_device_is_host(device);
+    return false;
+}
+
 size_t dt2_devices_count(const struct dt2_devices *devices)
 {
     return devices->count;

@@ -39,6 +39,8 @@ int dt2_devices_set_distances(struct dt2_devices *devices, const uint64_t *matri
 struct dt2_budget *dt2_devices_budget_find(const struct dt2_devices *devices, const char *name);
 /* Whether `device` is host memory: "cpu" or one of its nodes. */
 bool dt2_device_is_host(const struct dt2_device *device);
+/* Whether a device that is not the host's memory lies in it, as an integrated GPU does. */
+bool dt2_device_shares_host(const struct dt2_device *device);
 /* The kernel's node number of a "cpu:N" device; -1 for any other ("cpu" too). */
 int dt2_device_host_node(const struct dt2_device *device);
 

@@ -124,14 +124,15 @@ int dt2_devices_find(const struct dt2_devices *devices, const char *name, size_t
     return 0;
 }
 
-/* The GPU of a driver with the lowest number. */
-static size_t first_gpu(const struct dt2_devices *devices, const char *driver)
+/* The GPU of a driver with the lowest number: of those with memory of their own, or of those that lie in the host's. */
+static size_t first_gpu(const struct dt2_devices *devices, const char *driver, bool shares_host)
 {
     size_t best = NONE;
     unsigned long lowest = 0;
     for (size_t i = 0; i < devices->count; i++) {
         const struct dt2_device *device = &devices->devices[i];
-        if (strcmp(device->driver, driver) != 0 || strcmp(device->kind, "gpu") != 0)
+        if (strcmp(device->driver, driver) != 0 || strcmp(device->kind, "gpu") != 0 ||
+            dt2_device_shares_host(device) != shares_host)
             continue;
         const char *colon = strrchr(device->name, ':');
         unsigned long number = colon ? strtoul(colon + 1, NULL, 10) : 0;
@@ -148,8 +149,8 @@ size_t dt2_devices_default(const struct dt2_devices *devices)
     static const char *const drivers[] = { "cuda", "hip", "opencl" };
     DT2_KEEP_ERRNO;
     size_t found = NONE;
-    for (size_t i = 0; i < 3 && found == NONE; i++)
-        found = first_gpu(devices, drivers[i]);
+    for (size_t i = 0; i < 6 && found == NONE; i++)
+        found = first_gpu(devices, drivers[i % 3], i >= 3);
     if (found == NONE)
         found = find_exact(devices, "cpu");
     return found == NONE ? 0 : found;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "machine/discover.h"
+#include "base/checked.h"
 #include "base/error.h"
 #include "machine/cgroup.h"
 #include "machine/pcilink.h"
@@ -127,9 +128,31 @@ static void name_of(const struct dt2_view *view, char *name, size_t size)
     snprintf(name, size, "%s:%u", view->driver->name, (unsigned)view->index);
 }
 
-/* What the chosen view does not know, another may. */
-static void fill_in(const struct dt2_view *view, struct dt2_device *device)
+/* What opening a device costs is asked each time: once somebody has its context, that is paid for. */
+static uint64_t fixed_bytes(const struct dt2_view *view)
 {
+    struct dt2_backend_device_info info = { .struct_size = sizeof info };
+    const struct dt2_driver *driver = view->driver;
+    bool answers = driver->backend->device_info(driver->self, view->index, &info, NULL) == 0;
+    return answers ? info.fixed_bytes : view->info.fixed_bytes;
+}
+
+/*
+ * What lies in host memory has no more of it than there is, and no more free than the host has. What the driver says may
+ * leave out the page cache, or be a limit of its own. "cpu" stands first in the list.
+ */
+static void limit_to_host(const struct dt2_devices *devices, struct dt2_device *device)
+{
+    const struct dt2_device *host = &devices->devices[0];
+    device->total_bytes = dt2_min(device->total_bytes, host->total_bytes);
+    device->free_bytes = dt2_min(dt2_min(device->free_bytes, host->free_bytes), device->total_bytes);
+}
+
+/* What the chosen view does not know, another may. */
+static void fill_in(const struct making *making, const struct dt2_view *view, struct dt2_device *device)
+{
+    if (device->free_bytes == DT2_UNKNOWN)
+        device->free_bytes = free_bytes(making, view->driver, view->index, device->total_bytes);
     if (!device->pci)
         device->pci = known(view->info.pci);
     if (!device->uuid)
@@ -153,8 +176,11 @@ static int list_view(const struct making *making, size_t chosen)
     dt2_driver_describe(view->driver, runtime, sizeof runtime);
     device.runtime = known(runtime);
     for (size_t i = 0; i < parts->view_count; i++)
-        if (parts->views[i].chosen == chosen)
-            fill_in(&parts->views[i], &device);
+        if (parts->views[i].chosen == chosen && i != chosen)
+            fill_in(making, &parts->views[i], &device);
+    device.fixed_bytes = fixed_bytes(view);
+    if (view->info.flags & DT2_DEVICE_SHARES_HOST)
+        limit_to_host(making->devices, &device);
     device.numa_node = dt2_topology_locality(parts->topology, device.pci).numa_node;
     int rc = list(making, &device, view->info.flags & DT2_DEVICE_SHARES_HOST);
     for (size_t i = 0; rc == 0 && i < parts->view_count; i++) {

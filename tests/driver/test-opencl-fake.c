@@ -2,7 +2,9 @@
 /* The OpenCL driver, through the real loader, on the platforms of fake-icd.c. */
 #include "base/alloc.h"
 #include "base/text.h"
+#include "base/checked.h"
 #include "subject.h"
+#include "support/scratch.h"
 #include <dlfcn.h>
 #include <limits.h>
 #include <sys/wait.h>
@@ -96,6 +98,48 @@ static void test_warnings(void)
     is_u64(old, 1, "a device of OpenCL 1.1 is left out with a warning");
     is_u64(broken, 1, "a platform that fails is left out with a warning");
     is_u64(warning_count, 2, "and nothing else is said");
+}
+
+/* AMD's driver tells a PCI address without its domain, which the kernel then tells where it can be one only. */
+static void test_domains(struct subject *s)
+{
+    static const struct {
+        const char *what, *entries[3], *vendors[3], *pci;
+    } cases[] = {
+        { "another domain", { "10000:c3:00.1" }, { "0x1002\n" }, "10000:c3:00.1" },
+        { "two domains", { "0001:c3:00.1", "0002:c3:00.1" }, { "0x1002\n", "0x1002\n" }, "" },
+        { "two, one of another maker's", { "0001:c3:00.1", "0002:c3:00.1" }, { "0x10de\n", "0x1002\n" }, "0002:c3:00.1" },
+        { "another function, and another bus", { "0001:c3:00.0", "0002:c4:00.1" }, { "0x1002\n", "0x1002\n" }, "0000:c3:00.1" },
+        { "no device", { NULL }, { NULL }, "0000:c3:00.1" },
+    };
+    for (size_t i = 0; i < DT2_COUNT(cases); i++) {
+        char name[64];
+        const char *root = scratch_begin();
+        for (size_t j = 0; cases[i].entries[j]; j++) {
+            snprintf(name, sizeof name, "bus/pci/devices/%s/vendor", cases[i].entries[j]);
+            scratch_text(name, cases[i].vendors[j]);
+        }
+        setenv("DISTORCH2_SYSFS", root, 1);
+        find(s, &devices[3]);
+        is_str(s->info.pci, cases[i].pci, "%s: where AMD's card is", cases[i].what);
+    }
+    setenv("DISTORCH2_SYSFS", "/nowhere", 1);
+    find(s, &devices[3]);
+    is_str(s->info.pci, "0000:c3:00.1", "without a /sys the first domain is assumed");
+}
+
+/* A device that tells what is free takes no more, though its runtime would. */
+static void test_free(struct subject *s)
+{
+    dt2_handle buffer = UNTOUCHED;
+    find(s, &devices[3]);
+    if (!good(s, CALL(s, device_open, s->index, NULL, &s->device), "AMD's card opens"))
+        return;
+    refused(s, DT2_BACKEND_NOMEM, CALL(s, buffer_alloc, s->device, 2000000, &buffer), "a buffer larger than what is free");
+    ok(strstr(s->err.text, "2000000") && strstr(s->err.text, "1024000 are free"), "with both numbers: %s", s->err.text);
+    if (good(s, CALL(s, buffer_alloc, s->device, 1024000, &buffer), "one as large as that"))
+        good(s, CALL(s, buffer_free, buffer), "freed");
+    good(s, CALL(s, device_close, s->device), "closed");
 }
 
 static void is_vendor(struct subject *s, const char *name, int code)
@@ -198,6 +242,8 @@ static void test_driver(const char *path, const char *folder, const char *librar
     is_u64(s.device_count, DEVICES, "each device that can be used is one");
     test_identity(&s);
     test_warnings();
+    test_domains(&s);
+    test_free(&s);
     test_failures(&s, live);
     is_u64(dt2_services_live(s.services), 0, "no handle is left");
     ok(!disturbed_errno, "errno comes back from each entry");
@@ -207,6 +253,7 @@ static void test_driver(const char *path, const char *folder, const char *librar
 int main(void)
 {
     const char *build = getenv("top_builddir");
+    setenv("DISTORCH2_SYSFS", "/nowhere", 1); /* what this machine has does not matter */
     char scratch[] = "/tmp/dt2-icd-XXXXXX", library[PATH_MAX], path[PATH_MAX];
     char *relative = dt2_printf("%s/tests/driver/.libs/fake-icd.so", build ? build : ".");
     char *modules = dt2_printf("%s/.libs", build ? build : ".");

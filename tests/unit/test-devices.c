@@ -6,6 +6,7 @@
 
 struct sample {
     const char *name, *alias, *kind, *pci, *uuid;
+    bool integrated;
 };
 
 static struct dt2_devices *make(const struct sample *samples, size_t count)
@@ -25,34 +26,51 @@ static struct dt2_devices *make(const struct sample *samples, size_t count)
         dt2_devices_add(devices, &device, &err);
         if (samples[i].alias)
             dt2_devices_add_alias(devices, i, samples[i].alias, &err);
+        if (samples[i].integrated)
+            dt2_devices_charge(devices, i, "cpu", &err);
     }
     return devices;
 }
 
 static const struct sample mixed[] = {
-    { "cpu", NULL, "host", NULL, NULL },
-    { "cpu:0", NULL, "host", NULL, NULL },
-    { "cpu:8", NULL, "host", NULL, NULL },
-    { "cuda:0", "opencl:1", "gpu", "0000:01:00.0", "GPU-8f6b1a2c-0000-1111-2222-333344445555" },
-    { "hip:0", "opencl:2", "gpu", "0000:c1:00.0", "aabbccdd-0000-1111-2222-333344445555" },
-    { "opencl:0", NULL, "cpu", NULL, NULL },
-    { "opencl:3", NULL, "gpu", "0000:02:00.0", NULL },
-    { "opencl:4", NULL, "gpu", "0000:02:00.0", NULL },
+    { "cpu", NULL, "host", NULL, NULL, false },
+    { "cpu:0", NULL, "host", NULL, NULL, false },
+    { "cpu:8", NULL, "host", NULL, NULL, false },
+    { "cuda:0", "opencl:1", "gpu", "0000:01:00.0", "GPU-8f6b1a2c-0000-1111-2222-333344445555", false },
+    { "hip:0", "opencl:2", "gpu", "0000:c1:00.0", "aabbccdd-0000-1111-2222-333344445555", false },
+    { "opencl:0", NULL, "cpu", NULL, NULL, false },
+    { "opencl:3", NULL, "gpu", "0000:02:00.0", NULL, false },
+    { "opencl:4", NULL, "gpu", "0000:02:00.0", NULL, false },
 };
 static const struct sample amd_only[] = {
-    { "cpu", "cpu:0", "host", NULL, NULL },
-    { "hip:1", NULL, "gpu", NULL, NULL },
-    { "hip:0", NULL, "gpu", NULL, NULL },
+    { "cpu", "cpu:0", "host", NULL, NULL, false },
+    { "hip:1", NULL, "gpu", NULL, NULL, false },
+    { "hip:0", NULL, "gpu", NULL, NULL, false },
 };
 static const struct sample opencl_only[] = {
-    { "opencl:0", NULL, "cpu", NULL, NULL },
-    { "cpu", "cpu:0", "host", NULL, NULL },
+    { "opencl:0", NULL, "cpu", NULL, NULL, false },
+    { "cpu", "cpu:0", "host", NULL, NULL, false },
 };
 static const struct sample opencl_gpu[] = {
-    { "cpu", "cpu:0", "host", NULL, NULL },
-    { "opencl:0", NULL, "accelerator", NULL, NULL },
-    { "opencl:10", NULL, "gpu", NULL, NULL },
-    { "opencl:9", NULL, "gpu", NULL, NULL },
+    { "cpu", "cpu:0", "host", NULL, NULL, false },
+    { "opencl:0", NULL, "accelerator", NULL, NULL, false },
+    { "opencl:10", NULL, "gpu", NULL, NULL, false },
+    { "opencl:9", NULL, "gpu", NULL, NULL, false },
+};
+static const struct sample two_kinds[] = {
+    { .name = "cpu", .kind = "host" },
+    { .name = "hip:0", .kind = "gpu", .integrated = true },
+    { .name = "hip:1", .kind = "gpu" },
+};
+static const struct sample two_makers[] = {
+    { .name = "cpu", .kind = "host" },
+    { .name = "hip:0", .kind = "gpu", .integrated = true },
+    { .name = "opencl:3", .kind = "gpu" },
+};
+static const struct sample integrated[] = {
+    { .name = "cpu", .kind = "host" },
+    { .name = "opencl:0", .kind = "cpu", .integrated = true },
+    { .name = "opencl:1", .kind = "gpu", .integrated = true },
 };
 
 #define MACHINE(samples) samples, DT2_COUNT(samples)
@@ -134,6 +152,9 @@ static void test_default(void)
         { MACHINE(amd_only), "hip:0" },
         { MACHINE(opencl_only), "cpu" },
         { MACHINE(opencl_gpu), "opencl:9" },
+        { MACHINE(two_kinds), "hip:1" },
+        { MACHINE(two_makers), "opencl:3" },
+        { MACHINE(integrated), "opencl:1" },
     };
     for (size_t i = 0; i < DT2_COUNT(cases); i++) {
         struct dt2_devices *devices = make(cases[i].samples, cases[i].count);

@@ -98,11 +98,11 @@ struct rig {
     struct dt2_parts parts;
 };
 
-static void set_up(struct rig *rig, size_t driver_count)
+static void set_up_with(struct rig *rig, struct dt2_driver *made_up, size_t driver_count)
 {
     struct dt2_error err = { 0 };
     void *self;
-    *rig = (struct rig){ .modules = { .drivers = drivers, .count = driver_count }, .log = { count_warnings, NULL } };
+    *rig = (struct rig){ .modules = { .drivers = made_up, .count = driver_count }, .log = { count_warnings, NULL } };
     if (dt2_topology_load(true, &rig->topology, &err) < 0 || dt2_services_create(NULL, &rig->services, &err) < 0 ||
         dt2_host_open(dt2_services_table(rig->services), rig->topology, &self, NULL) < 0 ||
         dt2_views_collect(&rig->modules, &rig->log, &rig->views, &rig->parts.view_count, &err) < 0) {
@@ -113,6 +113,11 @@ static void set_up(struct rig *rig, size_t driver_count)
     rig->host = (struct dt2_driver){ "host", dt2_host_backend(), self, 1 };
     rig->parts = (struct dt2_parts){ rig->topology, &rig->host, &rig->modules, rig->views, rig->parts.view_count,
                                      &rig->log,     "" };
+}
+
+static void set_up(struct rig *rig, size_t driver_count)
+{
+    set_up_with(rig, drivers, driver_count);
 }
 
 static void tear_down(struct rig *rig)
@@ -210,6 +215,49 @@ static void test_cgroup(void)
     }
     dt2_devices_free(devices);
     scratch_end();
+    tear_down(&rig);
+}
+
+/* A GPU that lies in host memory, after one that knows nothing of itself and has a view that does. */
+static struct dt2_backend_device_info apu_infos[] = {
+    { .kind = "gpu",
+      .flags = DT2_DEVICE_SHARES_HOST,
+      .total_bytes = (uint64_t)1 << 50,
+      .alignment_bytes = 256,
+      .max_alloc_bytes = DT2_UNKNOWN,
+      .fixed_bytes = 9 },
+    { .kind = "gpu", .uuid = "cccc-3", .total_bytes = 1000, .alignment_bytes = 256, .max_alloc_bytes = 1000 },
+    { .kind = "gpu",
+      .flags = DT2_DEVICE_SHARES_HOST,
+      .total_bytes = 4096,
+      .alignment_bytes = 256,
+      .max_alloc_bytes = DT2_UNKNOWN },
+};
+static struct dt2_backend_device_info other_view[] = {
+    { .kind = "gpu", .platform = "A", .uuid = "cccc-3", .total_bytes = 2000, .alignment_bytes = 1, .max_alloc_bytes = 1 },
+};
+
+static void test_shared(void)
+{
+    static struct dt2_driver apu[] = { { "hip", &fake, apu_infos, DT2_COUNT(apu_infos) },
+                                       { "opencl", &fake, other_view, 1 } };
+    struct rig rig;
+    unsetenv("HWLOC_XMLFILE");
+    unsetenv("HWLOC_SYNTHETIC");
+    set_up_with(&rig, apu, 2);
+    for (unsigned flags = 0; flags <= DT2_DEVICES_FREE; flags += DT2_DEVICES_FREE) {
+        struct dt2_devices *devices = discover(&rig, flags);
+        const struct dt2_device *host = named(devices, "cpu"), *gpu = named(devices, "hip:0");
+        is_u64(gpu->total_bytes, host->total_bytes, "what lies in host memory has no more of it than there is");
+        is_u64(gpu->free_bytes, host->free_bytes, "and as much free, %s", flags ? "less than it says" : "where it does not say");
+        is_u64(dt2_devices_budget_find(devices, "hip:0")->free_bytes, host->free_bytes, "so too its budget");
+        is_u64(named(devices, "hip:2")->total_bytes, 4096, "a limit of its own stays");
+        is_u64(named(devices, "hip:2")->free_bytes, 4096, "for what is free as well");
+        is_u64(named(devices, "opencl:0")->free_bytes, flags ? 1000 : DT2_UNKNOWN, "another view may know what is free");
+        is_u64(gpu->fixed_bytes, flags ? 0 : 9, "what opening costs is asked each time");
+        apu_infos[0].fixed_bytes = 0;
+        dt2_devices_free(devices);
+    }
     tear_down(&rig);
 }
 
@@ -339,6 +387,7 @@ int main(void)
 {
     test_devices();
     test_cgroup();
+    test_shared();
     test_reasons();
     test_without_address();
     return done_testing();
