@@ -38,8 +38,8 @@ struct dt2_session; /* opaque */
 enum dt2_host_memory {
     /*
      * Pinned piece by piece while the first passes run; what is not pinned yet goes through staging memory. At most half of
-     * the memory that the process may have (the machine's, or its control group's), since nobody else can have it while it
-     * is pinned.
+     * the memory that the process may have (the machine's, or its control group's), of all models of the context together,
+     * since nobody else can have it while it is pinned. Memory that the caller gave to load into is left as it is.
      */
     DT2_HOST_AUTO,
     DT2_HOST_PAGEABLE, /* as they are: each piece is copied to pinned staging memory on its way, by several threads */

@@ -22,3 +22,8 @@ check_PROGRAMS += tests/unit/test-load
 TESTS += tests/unit/test-load
 tests_unit_test_load_SOURCES = tests/unit/test-load.c tests/support/layout.h tests/support/scratch.h tests/support/tap.h
 tests_unit_test_load_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += tests/unit/test-pins
+TESTS += tests/unit/test-pins
+tests_unit_test_pins_SOURCES = tests/unit/test-pins.c tests/support/tap.h
+tests_unit_test_pins_LDADD = $(TEST_LIBS)

@@ -9,6 +9,7 @@
 
 struct dt2_pinning {
     struct dt2_pinning *next;
+    struct dt2_pins *pins;
     const struct dt2_store *store;
     struct dt2_opened *device; /* whose registrations they are: open until they are gone */
     size_t users;
@@ -16,9 +17,9 @@ struct dt2_pinning {
     _Atomic uint64_t *bytes; /* of each slab */
 };
 
-void dt2_pins_init(struct dt2_pins *pins, struct dt2_machine *machine)
+void dt2_pins_init(struct dt2_pins *pins, struct dt2_machine *machine, _Atomic uint64_t *all)
 {
-    *pins = (struct dt2_pins){ .machine = machine };
+    *pins = (struct dt2_pins){ .machine = machine, .all = all };
     pthread_mutex_init(&pins->lock, NULL); /* of the default kind: cannot fail */
 }
 
@@ -31,8 +32,8 @@ void dt2_keep_from_children(const void *memory, uint64_t bytes, bool keep)
 {
     DT2_KEEP_ERRNO;
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)memory, end = begin + bytes;
-    begin = (begin + page - 1) / page * page;
-    end = end / page * page;
+    begin -= begin % page;
+    end = (end + page - 1) / page * page;
     if (begin < end)
         (void)madvise((void *)begin, end - begin, keep ? MADV_DONTFORK : MADV_DOFORK); /* advice: nothing depends on it */
 }
@@ -60,6 +61,7 @@ static int make(struct dt2_pins *pins, const struct dt2_store *store, const stru
         dt2_release(made);
         return rc;
     }
+    made->pins = pins;
     made->store = store;
     made->bytes = bytes;
     pthread_mutex_init(&made->work, NULL);
@@ -94,7 +96,16 @@ static uint64_t pinned_by_others(const struct dt2_pins *pins, const struct dt2_p
     return most;
 }
 
-static void unpin(const struct dt2_pins *pins, struct dt2_pinning *pinning, size_t slab)
+/* Memory of the caller's is for the caller to keep from its children. */
+static void keep_from_children(const struct dt2_pinning *pinning, size_t slab, uint64_t at, uint64_t bytes, bool keep)
+{
+    const struct dt2_slab *s = &pinning->store->slabs[slab];
+    if (!s->adopted)
+        dt2_keep_from_children((const char *)s->address + at, bytes, keep);
+}
+
+/* The lock is held: nobody else may begin to need what is let go of here. */
+static void unpin(struct dt2_pins *pins, struct dt2_pinning *pinning, size_t slab)
 {
     const struct dt2_opened *o = pinning->device;
     char *memory = pinning->store->slabs[slab].address;
@@ -102,7 +113,8 @@ static void unpin(const struct dt2_pins *pins, struct dt2_pinning *pinning, size
     for (uint64_t at = 0; at < bytes; at += DT2_PIN_PIECE)
         o->backend->host_unregister(o->driver, o->device, memory + at, NULL);
     if (others < bytes)
-        dt2_keep_from_children(memory + others, bytes - others, false);
+        keep_from_children(pinning, slab, others, bytes - others, false);
+    atomic_fetch_sub(pins->all, bytes);
 }
 
 void dt2_pinning_drop(struct dt2_pins *pins, struct dt2_pinning *pinning)
@@ -144,6 +156,16 @@ static uint64_t next_piece(uint64_t pinned, uint64_t all, uint64_t most)
     return bytes < left ? bytes - bytes % page : bytes; /* the rest of the slab shares the next page */
 }
 
+/* What has been registered counts, and stays away from children, from now on. */
+static void keep(struct dt2_pinning *pinning, size_t slab, uint64_t pinned, uint64_t bytes)
+{
+    pthread_mutex_lock(&pinning->pins->lock);
+    keep_from_children(pinning, slab, pinned, bytes, true);
+    atomic_store_explicit(&pinning->bytes[slab], pinned + bytes, memory_order_release);
+    atomic_fetch_add(pinning->pins->all, bytes);
+    pthread_mutex_unlock(&pinning->pins->lock);
+}
+
 int dt2_pinning_add(struct dt2_pinning *pinning, size_t slab, uint64_t most, uint64_t *added, struct dt2_error *err)
 {
     const struct dt2_opened *o = pinning->device;
@@ -153,10 +175,8 @@ int dt2_pinning_add(struct dt2_pinning *pinning, size_t slab, uint64_t most, uin
     uint64_t pinned = atomic_load(&pinning->bytes[slab]), bytes = next_piece(pinned, s->bytes, most);
     char *memory = (char *)s->address + pinned;
     int status = bytes ? o->backend->host_register(o->driver, o->device, memory, bytes, &failure) : 0;
-    if (status == 0 && bytes) {
-        dt2_keep_from_children(memory, bytes, true);
-        atomic_store_explicit(&pinning->bytes[slab], pinned + bytes, memory_order_release);
-    }
+    if (status == 0 && bytes)
+        keep(pinning, slab, pinned, bytes);
     pthread_mutex_unlock(&pinning->work);
     if (status < 0)
         return dt2_fail_driver(err, o->name, &failure);

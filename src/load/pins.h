@@ -9,6 +9,7 @@
 
 #include "load/storage.h"
 #include <pthread.h>
+#include <stdatomic.h>
 
 /* Memory is registered in pieces of so many bytes, from a slab's beginning on. No copy goes across two of them. */
 #define DT2_PIN_PIECE ((uint64_t)64 << 20)
@@ -20,8 +21,10 @@ struct dt2_pins {
     struct dt2_machine *machine;
     pthread_mutex_t lock; /* guards the list, and who uses what; the machine's is taken under it */
     struct dt2_pinning *first;
+    _Atomic uint64_t *all; /* bytes pinned of all models */
 };
-void dt2_pins_init(struct dt2_pins *pins, struct dt2_machine *machine);
+/* `all` counts what is pinned of all models that were given it. */
+void dt2_pins_init(struct dt2_pins *pins, struct dt2_machine *machine, _Atomic uint64_t *all);
 void dt2_pins_destroy(struct dt2_pins *pins); /* all were dropped */
 
 /*
@@ -41,8 +44,8 @@ uint64_t dt2_pinning_bytes(const struct dt2_pinning *pinning, size_t slab);
 int dt2_pinning_add(struct dt2_pinning *pinning, size_t slab, uint64_t most, uint64_t *added, struct dt2_error *err);
 
 /*
- * Keeps the whole pages of a range out of child processes, or lets them in again: a child that writes to a page first would
- * leave the parent with another one than the device knows.
+ * Keeps all pages that a range touches out of child processes, or lets them in again: a child that writes to a page first would
+ * leave the parent with another one than the device knows. Nothing of anybody else's lies on these pages.
  */
 void dt2_keep_from_children(const void *memory, uint64_t bytes, bool keep);
 

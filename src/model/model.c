@@ -16,7 +16,7 @@ int dt2_model_create(struct dt2_context *context, const struct dt2_file *file, c
         return dt2_fail_nomem(err);
     atomic_init(&made->references, 1);
     pthread_mutex_init(&made->lock, NULL);
-    dt2_pins_init(&made->pins, context->machine);
+    dt2_pins_init(&made->pins, context->machine, &context->pinned_bytes);
     pthread_cond_init(&made->changed, NULL);
     made->generation = context->generation;
     made->context = context;

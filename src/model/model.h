@@ -71,6 +71,7 @@ struct dt2_context {
     struct dt2_model **models; /* from LOADING to UNLOADING, in order; each holds a reference */
     size_t count;
     size_t capacity;
+    _Atomic uint64_t pinned_bytes; /* of host memory, of all models */
 };
 
 /* A model in state LOADING that owns nothing on devices yet, with one reference. */

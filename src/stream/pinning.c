@@ -47,10 +47,22 @@ static int auto_budget(const struct dt2_session *session, uint64_t *budget, stru
 
 static int choose_budget(struct dt2_session *session, struct dt2_error *err)
 {
-    uint64_t asked = session->options.pinned_bytes ? session->options.pinned_bytes : UINT64_MAX, most = UINT64_MAX;
-    int rc = session->options.host_memory == DT2_HOST_AUTO ? auto_budget(session, &most, err) : 0;
-    session->pins.budget = dt2_min(asked, most);
-    return rc;
+    session->pins.budget = session->options.pinned_bytes ? session->options.pinned_bytes : UINT64_MAX;
+    session->pins.budget_of_all = UINT64_MAX;
+    return session->options.host_memory == DT2_HOST_AUTO ? auto_budget(session, &session->pins.budget_of_all, err) : 0;
+}
+
+static uint64_t left_to_pin(const struct dt2_session *session)
+{
+    uint64_t all = atomic_load(&session->model->context->pinned_bytes);
+    return dt2_min(dt2_sub_floor(session->pins.budget, dt2_session_pinned(session)),
+                   dt2_sub_floor(session->pins.budget_of_all, all));
+}
+
+/* Memory of the caller's is left as it is unless pinning was asked for: it may be pinned already, or not be for pinning. */
+static bool may_pin(const struct dt2_session *session, const struct dt2_slab *slab)
+{
+    return !slab->adopted || session->options.host_memory == DT2_HOST_PINNED;
 }
 
 /* Takes the pinning of each share that gains by it: once for the life of a session. */
@@ -82,9 +94,11 @@ uint64_t dt2_session_pinned(const struct dt2_session *session)
 static int pin_one(struct dt2_session *session, struct dt2_error *err)
 {
     const struct dt2_storage *storage = &session->model->storage;
-    uint64_t left = dt2_sub_floor(session->pins.budget, dt2_session_pinned(session)), added = 0;
+    uint64_t left = left_to_pin(session), added = 0;
     for (size_t i = 0; left > 0 && i < storage->count; i++)
         for (size_t j = 0; session->pins.of[i] && j < storage->stores[i].slab_count; j++) {
+            if (!may_pin(session, &storage->stores[i].slabs[j]))
+                continue;
             int rc = dt2_pinning_add(session->pins.of[i], j, left, &added, err);
             if (rc < 0 || added > 0)
                 return rc < 0 ? rc : 1;
@@ -97,7 +111,9 @@ static uint64_t all_that_gains(const struct dt2_session *session)
     const struct dt2_storage *storage = &session->model->storage;
     uint64_t bytes = 0;
     for (size_t i = 0; i < storage->count; i++)
-        bytes += session->pins.of[i] ? dt2_store_bytes(&storage->stores[i]) : 0;
+        for (size_t j = 0; session->pins.of[i] && j < storage->stores[i].slab_count; j++)
+            if (may_pin(session, &storage->stores[i].slabs[j]))
+                bytes += storage->stores[i].slabs[j].bytes;
     return bytes;
 }
 

@@ -166,6 +166,7 @@ struct dt2_prefetch {
 struct dt2_session_pins {
     struct dt2_pinning **of; /* by share; NULL: it gains nothing by it */
     uint64_t budget;
+    uint64_t budget_of_all; /* what may be pinned of all models together */
     pthread_t thread; /* that pins while passes run, as long as there is something to pin */
     bool running;
     atomic_bool stop;

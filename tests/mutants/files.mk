@@ -17,6 +17,7 @@ mutants = \
 	tests/mutants/session-arrival-event-kept.patch \
 	tests/mutants/session-arrival-not-awaited.patch \
 	tests/mutants/session-arrival-recorded-early.patch \
+	tests/mutants/session-pinned-kept.patch \
 	tests/mutants/session-reader-not-awaited.patch \
 	tests/mutants/session-relay-not-awaited.patch \
 	tests/mutants/session-relay-slot-reused-early.patch \
