@@ -265,6 +265,20 @@ static void live_threads(const char *which)
 
 /* -- parking, and borrowed models */
 
+/* What a budget still has. */
+static uint64_t left_of(const char *name)
+{
+    struct dt2_devices *devices;
+    uint64_t left = DT2_UNKNOWN;
+    if (dt2_devices_list(context, 0, &devices, NULL) < 0)
+        return left;
+    for (size_t i = 0; i < dt2_devices_budget_count(devices); i++)
+        if (strcmp(dt2_devices_budget(devices, i)->name, name) == 0)
+            left = dt2_devices_budget(devices, i)->free_bytes;
+    dt2_devices_free(devices);
+    return left;
+}
+
 static void live_park(const char *which)
 {
     const char *const *place = places[atoi(which)];
@@ -276,7 +290,10 @@ static void live_park(const char *which)
     struct user user;
     size_t streamed = 0;
     options.host_memory = DT2_HOST_PINNED;
+    bool measured = strcmp(place[0], "opencl:0") != 0; /* there nobody tells what is free: what is ours is counted */
+    uint64_t left = left_of(place[0]);
     user_open(&user, model, strcmp(place[0], "cpu") ? OWN_STREAM : NO_STREAM, &options);
+    must(measured || left_of(place[0]) + user.info.window_bytes == left, "an open session takes its window of the budget");
     while (!dt2_session_streams(user.session, streamed))
         streamed++;
     for (int i = 0; i < 4; i++) {
@@ -287,6 +304,7 @@ static void live_park(const char *which)
         read_block(&user, streamed);
         release(&user, streamed); /* the kernels may still be at it */
         must(dt2_session_park(user.session, &err) == 0 && dt2_session_park(user.session, &err) == 0, "%s", err.text);
+        must(measured || left_of(place[0]) == left, "a parked session takes nothing of the budget");
         struct counts parked = with_streams(&empty, &user);
         must_be_as_before(&parked, "parked");
         dt2_session_info(user.session, &info, NULL);

@@ -208,37 +208,6 @@ static void test_orders(const struct source *source)
     }
 }
 
-/* What a budget still has; DT2_UNKNOWN when nobody knows. */
-static uint64_t left_of(const char *name)
-{
-    struct dt2_devices *devices;
-    uint64_t left = DT2_UNKNOWN;
-    if (dt2_devices_list(context, 0, &devices, NULL) < 0)
-        return left;
-    for (size_t i = 0; i < dt2_devices_budget_count(devices); i++)
-        if (strcmp(dt2_devices_budget(devices, i)->name, name) == 0)
-            left = dt2_devices_budget(devices, i)->free_bytes;
-    dt2_devices_free(devices);
-    return left;
-}
-
-/* A window counts while it is there. PoCL cannot measure what is free, so that all of the difference is ours. */
-static void test_budget(const struct source *source)
-{
-    struct dt2_model *model = load(source, "opencl:0", "opencl:0,50%;cpu,*");
-    uint64_t before = left_of("opencl:0");
-    struct dt2_session *session = begin(model, 0);
-    struct dt2_session_info info = DT2_SESSION_INFO_INIT;
-    dt2_session_info(session, &info, NULL);
-    is_u64(before - left_of("opencl:0"), info.window_bytes, "an open session takes its window of the device's budget");
-    dt2_session_park(session, NULL);
-    is_u64(left_of("opencl:0"), before, "a parked one takes nothing");
-    dt2_session_unpark(session, NULL);
-    finish(session);
-    is_u64(left_of("opencl:0"), before, "nor one that is closed");
-    unload(model);
-}
-
 /* What fits the window altogether is streamed once; another order is learnt. */
 static void test_holding_on(const struct source *source)
 {
@@ -554,7 +523,6 @@ int main(void)
     if (has_opencl) {
         test_orders(&source);
         test_holding_on(&source);
-        test_budget(&source);
         test_refusals(&source);
         test_threads(&source);
         test_export_streamed(&source);
