@@ -4,53 +4,130 @@
 /* Without times, which nobody asks for and which cost; whoever waits sleeps, since others read files meanwhile. */
 #define EVENT_FLAGS (GPU(EventDisableTiming) | GPU(EventBlockingSync))
 
-static void destroy(const struct dt2_gpu_driver *driver, GPU(Event_t) event)
+/* Kept for use again, of each device; a pass of a session has some hundreds at work at most. */
+#define POOL_MOST 1024
+
+/* -- the pool: an event in it is no handle's, and does not hold its device
+ *
+ * An event goes back while its last record may still matter: whoever waits for it on the host holds its handle, and a
+ * queue that was made to wait has taken what the event stood for at that time, which a later record does not change
+ * ("CUDA Runtime API", cudaEventRecord; HIP does the same).
+ */
+
+static struct dt2_gpu_event *take_pooled(struct dt2_gpu_device *device)
 {
-    if (driver->runtime.EventDestroy(event) != GPU(Success))
-        dt2_gpu_forget();
+    pthread_mutex_lock(&device->driver->lock);
+    struct dt2_gpu_event *event = device->pool;
+    if (event) {
+        device->pool = event->next;
+        device->pool_count--;
+        device->live++;
+    }
+    pthread_mutex_unlock(&device->driver->lock);
+    return event;
 }
 
-/* A runtime's event after all that is queued. Within a scope. */
-static int record(const struct dt2_gpu_queue *queue, GPU(Event_t) *event, struct dt2_backend_error *err)
+static bool put_pooled(struct dt2_gpu_event *event)
 {
-    const struct dt2_gpu_driver *driver = queue->device->driver;
-    GPU(Error_t) code = driver->runtime.EventCreateWithFlags(event, EVENT_FLAGS);
-    if (code != GPU(Success))
-        return dt2_gpu_fail(driver, err, code, "cannot make an event");
-    code = driver->runtime.EventRecord(*event, queue->stream);
-    if (code == GPU(Success))
-        return DT2_BACKEND_OK;
-    int status = dt2_gpu_fail(driver, err, code, "cannot record an event");
-    destroy(driver, *event);
-    return status;
+    struct dt2_gpu_device *device = event->device;
+    pthread_mutex_lock(&device->driver->lock);
+    bool fits = device->pool_count < POOL_MOST;
+    if (fits) {
+        event->next = device->pool;
+        device->pool = event;
+        device->pool_count++;
+        device->live--;
+    }
+    pthread_mutex_unlock(&device->driver->lock);
+    return fits;
+}
+
+/* Within a scope. */
+static void destroy(struct dt2_gpu_event *event)
+{
+    const struct dt2_gpu_driver *driver = event->device->driver;
+    if (driver->runtime.EventDestroy(event->event) != GPU(Success))
+        dt2_gpu_forget();
+    dt2_gpu_release(driver, event);
+}
+
+void dt2_gpu_events_clear(struct dt2_gpu_device *device)
+{
+    struct dt2_gpu_scope scope DT2_GPU_SCOPE;
+    bool entered = device->pool && dt2_gpu_enter_to_free(device, &scope, NULL) == DT2_BACKEND_OK;
+    for (struct dt2_gpu_event *event; (event = device->pool);) {
+        device->pool = event->next;
+        if (entered)
+            destroy(event);
+        else
+            dt2_gpu_release(device->driver, event); /* the runtime's goes with the context */
+    }
+    device->pool_count = 0;
+}
+
+/* -- events that are somebody's: each holds its device */
+
+/* Within a scope. */
+static int take(struct dt2_gpu_device *device, struct dt2_gpu_event **taken, struct dt2_backend_error *err)
+{
+    struct dt2_gpu_driver *driver = device->driver;
+    struct dt2_gpu_event *event = take_pooled(device);
+    if (!event) {
+        event = dt2_gpu_alloc(driver, sizeof *event);
+        if (!event)
+            return dt2_gpu_fail_bookkeeping(driver, err);
+        event->device = device;
+        GPU(Error_t) code = driver->runtime.EventCreateWithFlags(&event->event, EVENT_FLAGS);
+        if (code != GPU(Success)) {
+            dt2_gpu_release(driver, event);
+            return dt2_gpu_fail(driver, err, code, "cannot make an event");
+        }
+        dt2_gpu_hold_again(device);
+    }
+    *taken = event;
+    return DT2_BACKEND_OK;
+}
+
+static void give_back(struct dt2_gpu_event *event)
+{
+    struct dt2_gpu_device *device = event->device;
+    if (put_pooled(event))
+        return;
+    DT2_GPU_ENTRY(device->driver);
+    {
+        struct dt2_gpu_scope scope DT2_GPU_SCOPE;
+        if (dt2_gpu_enter_to_free(device, &scope, NULL) == DT2_BACKEND_OK)
+            destroy(event);
+        else
+            dt2_gpu_release(device->driver, event);
+    }
+    dt2_gpu_drop(device);
 }
 
 int dt2_gpu_event_record(void *self, dt2_handle queue_handle, dt2_handle *handle, struct dt2_backend_error *err)
 {
     DT2_GPU_ENTRY(self);
     struct dt2_gpu_driver *driver = self;
+    struct dt2_gpu_event *event = NULL;
     const struct dt2_gpu_queue *queue = dt2_gpu_get(driver, DT2_HANDLE_QUEUE, queue_handle, "queue", err);
     if (!queue)
         return DT2_BACKEND_INVALID;
-    struct dt2_gpu_event *event = dt2_gpu_alloc(driver, sizeof *event);
-    if (!event)
-        return dt2_gpu_fail_bookkeeping(driver, err);
-    event->device = queue->device;
     struct dt2_gpu_scope scope DT2_GPU_SCOPE;
     int status = dt2_gpu_enter_queue(queue, &scope, err);
     if (status == DT2_BACKEND_OK)
-        status = record(queue, &event->event, err);
-    if (status == DT2_BACKEND_OK) {
-        dt2_handle made = dt2_gpu_new(driver, DT2_HANDLE_EVENT, event, err);
-        if (made) {
-            dt2_gpu_hold_again(event->device);
-            *handle = made;
-            return DT2_BACKEND_OK;
-        }
+        status = take(queue->device, &event, err);
+    if (status != DT2_BACKEND_OK)
+        return status;
+    GPU(Error_t) code = driver->runtime.EventRecord(event->event, queue->stream);
+    dt2_handle made = 0;
+    if (code != GPU(Success))
+        status = dt2_gpu_fail(driver, err, code, "cannot record an event");
+    else if (!(made = dt2_gpu_new(driver, DT2_HANDLE_EVENT, event, err)))
         status = DT2_BACKEND_NOMEM;
-        destroy(driver, event->event);
-    }
-    dt2_gpu_release(driver, event);
+    if (made)
+        *handle = made;
+    else
+        give_back(event);
     return status;
 }
 
@@ -113,17 +190,10 @@ int dt2_gpu_queue_wait_event(void *self, dt2_handle queue_handle, dt2_handle eve
 
 int dt2_gpu_event_free(void *self, dt2_handle handle, struct dt2_backend_error *err)
 {
-    DT2_GPU_ENTRY(self);
     struct dt2_gpu_driver *driver = self;
     struct dt2_gpu_event *event = dt2_gpu_take(driver, DT2_HANDLE_EVENT, handle, "event", err);
     if (!event)
         return DT2_BACKEND_INVALID;
-    {
-        struct dt2_gpu_scope scope DT2_GPU_SCOPE;
-        if (dt2_gpu_enter_to_free(event->device, &scope, NULL) == DT2_BACKEND_OK)
-            destroy(driver, event->event);
-    }
-    dt2_gpu_drop(event->device);
-    dt2_gpu_release(driver, event);
+    give_back(event);
     return DT2_BACKEND_OK;
 }

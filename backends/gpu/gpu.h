@@ -79,6 +79,8 @@ struct dt2_gpu_device {
     /* -- under driver->lock */
     size_t live; /* buffers, queues, events, pinned memory */
     struct dt2_gpu_pinned *pinned;
+    struct dt2_gpu_event *pool; /* events that are nobody's */
+    size_t pool_count;
 };
 
 struct dt2_gpu_buffer {
@@ -95,6 +97,7 @@ struct dt2_gpu_queue {
 };
 
 struct dt2_gpu_event {
+    struct dt2_gpu_event *next; /* in the pool */
     struct dt2_gpu_device *device;
     GPU(Event_t) event;
 };
@@ -289,6 +292,8 @@ int dt2_gpu_event_query(void *self, dt2_handle event, bool *done, struct dt2_bac
 int dt2_gpu_event_wait(void *self, dt2_handle event, struct dt2_backend_error *err);
 int dt2_gpu_queue_wait_event(void *self, dt2_handle queue, dt2_handle event, struct dt2_backend_error *err);
 int dt2_gpu_event_free(void *self, dt2_handle event, struct dt2_backend_error *err);
+/* Before a device closes. */
+void dt2_gpu_events_clear(struct dt2_gpu_device *device);
 
 /* -- vendor.c, one in each vendor's folder */
 

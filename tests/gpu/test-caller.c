@@ -128,6 +128,36 @@ static void body_memory(void)
     close_driver();
 }
 
+/* -- events: the runtime's are used again, handles are not */
+
+static void body_events(void)
+{
+    enum { MANY = 1100, MOST = 1024 };
+    static dt2_handle events[MANY];
+    dt2_handle device, queue, ours = 0;
+    bool done;
+    open_driver();
+    device = opened(0);
+    must(good(CALL(queue_create, device, &queue)));
+    for (int i = 0; i < 100; i++) {
+        dt2_handle before = ours;
+        must(good(CALL(event_record, queue, &ours)) && ours != before);
+        must(CALL(event_query, before, &done) == DT2_BACKEND_INVALID);
+        must(good(CALL(queue_wait_event, queue, ours)) && good(CALL(event_free, ours)));
+        must(CALL(event_free, ours) == DT2_BACKEND_INVALID);
+    }
+    must(sim_calls(GPU_DRIVER_NAME "EventCreateWithFlags") == 1);
+    for (int i = 0; i < MANY; i++)
+        must(good(CALL(event_record, queue, &events[i])));
+    for (int i = 0; i < MANY; i++)
+        must(good(CALL(event_free, events[i])));
+    must(sim_calls(GPU_DRIVER_NAME "EventCreateWithFlags") == MANY);
+    must(sim_calls(GPU_DRIVER_NAME "EventDestroy") == MANY - MOST);
+    must(good(CALL(queue_destroy, queue)) && good(CALL(device_close, device)));
+    must(sim_calls(GPU_DRIVER_NAME "EventDestroy") == MANY);
+    close_driver();
+}
+
 /* -- two devices */
 
 static void copy_across(uint32_t to, uint32_t from)
@@ -336,6 +366,7 @@ int main(void)
         { "where nothing is current nothing is afterwards", PAIR, body_nothing_current, NULL, 0 },
         { "the program's streams", PAIR, body_streams, NULL, 0 },
         { "the program's memory", PAIR, body_memory, NULL, 0 },
+        { "events", PAIR, body_events, NULL, 0 },
         { "copies between devices that reach each other", PAIR, body_peers, NULL, 0 },
         { "copies that do not arrive here", LIAR("1", "2") CARD("2", "peers = 1\n"), body_liars, NULL, 0 },
         { "copies that do not arrive there", CARD("1", "peers = 2\n") LIAR("2", "1"), body_liars, NULL, 0 },
