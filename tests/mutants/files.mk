@@ -10,7 +10,6 @@ mutants = \
 	tests/mutants/event-kept.patch \
 	tests/mutants/event-kept-on-failure.patch \
 	tests/mutants/event-not-recorded.patch \
-	tests/mutants/event-not-recorded-again.patch \
 	tests/mutants/memory-kept-on-failure.patch \
 	tests/mutants/peer-verdict-guessed.patch \
 	tests/mutants/queue-kept.patch \
