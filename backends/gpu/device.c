@@ -186,7 +186,6 @@ int dt2_gpu_device_close(void *self, dt2_handle handle, struct dt2_backend_error
     if (live)
         return DT2_GPU_REFUSE(driver, err, DT2_BACKEND_BUSY,
                               "%zu buffers, queues, events or pinned areas of the device are still there", live);
-    dt2_gpu_events_clear(device);
     if (last)
         dt2_gpu_peers_forget(driver, device->index);
     dt2_gpu_context_drop(driver, device->index);

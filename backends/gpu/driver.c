@@ -104,6 +104,7 @@ const struct dt2_backend *dt2_backend_entry(uint32_t abi)
         .event_wait = dt2_gpu_event_wait,
         .queue_wait_event = dt2_gpu_queue_wait_event,
         .event_free = dt2_gpu_event_free,
+        .queue_follow = dt2_gpu_queue_follow,
         .peer_check = dt2_gpu_peer_check,
         .describe = describe,
     };

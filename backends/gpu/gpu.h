@@ -79,8 +79,6 @@ struct dt2_gpu_device {
     /* -- under driver->lock */
     size_t live; /* buffers, queues, events, pinned memory */
     struct dt2_gpu_pinned *pinned;
-    struct dt2_gpu_event *pool; /* events that are nobody's */
-    size_t pool_count;
 };
 
 struct dt2_gpu_buffer {
@@ -94,11 +92,16 @@ struct dt2_gpu_queue {
     struct dt2_gpu_device *device;
     GPU(Stream_t) stream;
     bool adopted;
+    /* -- under driver->lock */
+    struct dt2_gpu_event *pool; /* events that are nobody's */
+    size_t pool_count;
+    size_t events; /* that are somebody's: the last of them frees a queue that is gone */
+    bool gone;
 };
 
 struct dt2_gpu_event {
     struct dt2_gpu_event *next; /* in the pool */
-    struct dt2_gpu_device *device;
+    struct dt2_gpu_queue *queue; /* where it is recorded, and which stays as long as the event, though it may be gone */
     GPU(Event_t) event;
 };
 
@@ -291,9 +294,10 @@ int dt2_gpu_event_record(void *self, dt2_handle queue, dt2_handle *event, struct
 int dt2_gpu_event_query(void *self, dt2_handle event, bool *done, struct dt2_backend_error *err);
 int dt2_gpu_event_wait(void *self, dt2_handle event, struct dt2_backend_error *err);
 int dt2_gpu_queue_wait_event(void *self, dt2_handle queue, dt2_handle event, struct dt2_backend_error *err);
+int dt2_gpu_queue_follow(void *self, dt2_handle queue, dt2_handle event, bool *done, struct dt2_backend_error *err);
 int dt2_gpu_event_free(void *self, dt2_handle event, struct dt2_backend_error *err);
-/* Before a device closes. */
-void dt2_gpu_events_clear(struct dt2_gpu_device *device);
+/* When a queue goes: events that are nobody's go with it. Returns whether none is left that refers to it. */
+bool dt2_gpu_events_clear(struct dt2_gpu_queue *queue, bool entered);
 
 /* -- vendor.c, one in each vendor's folder */
 

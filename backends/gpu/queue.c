@@ -9,7 +9,7 @@ static int publish(struct dt2_gpu_device *device, GPU(Stream_t) stream, bool ado
     struct dt2_gpu_queue *queue = dt2_gpu_alloc(driver, sizeof *queue);
     if (!queue)
         return dt2_gpu_fail_bookkeeping(driver, err);
-    *queue = (struct dt2_gpu_queue){ device, stream, adopted };
+    *queue = (struct dt2_gpu_queue){ .device = device, .stream = stream, .adopted = adopted };
     dt2_handle made = dt2_gpu_new(driver, DT2_HANDLE_QUEUE, queue, err);
     if (!made) {
         dt2_gpu_release(driver, queue);
@@ -59,7 +59,7 @@ static int adopt(struct dt2_gpu_device *device, GPU(Stream_t) stream, dt2_handle
     if (status == DT2_BACKEND_OK)
         status = dt2_gpu_check_stream(device, stream, err);
     if (status == DT2_BACKEND_OK)
-        status = dt2_gpu_check_capture(&(struct dt2_gpu_queue){ device, stream, true }, err);
+        status = dt2_gpu_check_capture(&(struct dt2_gpu_queue){ .device = device, .stream = stream, .adopted = true }, err);
     return status == DT2_BACKEND_OK ? publish(device, stream, true, handle, err) : status;
 }
 
@@ -84,17 +84,18 @@ static int wait(const struct dt2_gpu_queue *queue, struct dt2_backend_error *err
     return code == GPU(Success) ? DT2_BACKEND_OK : dt2_gpu_fail(driver, err, code, "the work of the queue failed");
 }
 
-/* How the work ended is for its events to tell. */
-static void end(const struct dt2_gpu_queue *queue)
+/* How the work ended is for its events to tell. Returns whether nothing refers to the queue any more. */
+static bool end(struct dt2_gpu_queue *queue)
 {
     const struct dt2_gpu_driver *driver = queue->device->driver;
     struct dt2_gpu_scope scope DT2_GPU_SCOPE;
     if (dt2_gpu_enter_to_free(queue->device, &scope, NULL) != DT2_BACKEND_OK)
-        return;
+        return dt2_gpu_events_clear(queue, false);
     if (dt2_gpu_check_capture(queue, NULL) == DT2_BACKEND_OK) /* else none of the work that is captured is ours */
         (void)wait(queue, NULL);
     if (!queue->adopted && driver->runtime.StreamDestroy(queue->stream) != GPU(Success))
         dt2_gpu_forget();
+    return dt2_gpu_events_clear(queue, true);
 }
 
 int dt2_gpu_queue_destroy(void *self, dt2_handle handle, struct dt2_backend_error *err)
@@ -104,9 +105,10 @@ int dt2_gpu_queue_destroy(void *self, dt2_handle handle, struct dt2_backend_erro
     struct dt2_gpu_queue *queue = dt2_gpu_take(driver, DT2_HANDLE_QUEUE, handle, "queue", err);
     if (!queue)
         return DT2_BACKEND_INVALID;
-    end(queue);
-    dt2_gpu_drop(queue->device);
-    dt2_gpu_release(driver, queue);
+    struct dt2_gpu_device *device = queue->device;
+    if (end(queue))
+        dt2_gpu_release(driver, queue);
+    dt2_gpu_drop(device);
     return DT2_BACKEND_OK;
 }
 

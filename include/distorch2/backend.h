@@ -267,6 +267,11 @@ struct dt2_backend {
      * where `size` bytes are too few; a path is as the file system has it.
      */
     int (*describe)(void *driver, char *text, size_t size, struct dt2_backend_error *err);
+    /*
+     * [optional: event_query, then queue_wait_event] Both in one call, and so in one visit to the device: *done says whether the
+     * event had come already. A failure of the work before it is reported here; the queue does not wait then.
+     */
+    int (*queue_follow)(void *driver, dt2_handle queue, dt2_handle event, bool *done, struct dt2_backend_error *err);
 };
 
 /* Whether a table, which may be older than this header, has an entry that its first version did not have. */

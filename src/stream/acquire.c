@@ -31,26 +31,47 @@ static int wait_for(struct dt2_session *session, size_t index, struct dt2_error 
 }
 
 /*
- * Whether a unit's bytes have arrived. When they never will, what was queued behind them failed too: the thread begins
- * anew, and the unit is fetched again unless somebody holds it.
+ * A unit's bytes will never arrive: what was queued behind them failed too. The thread begins anew, and the unit is fetched
+ * again unless somebody holds it.
  */
-static int check_arrival(struct dt2_session *session, size_t index, bool *there, struct dt2_error *err)
+static int lose(struct dt2_session *session, size_t index, const struct dt2_backend_error *failure, struct dt2_error *err)
+{
+    if (session->units.units[index].holders == 0)
+        dt2_prefetch_drop(session, index);
+    session->prefetch.shaken = true;
+    pthread_cond_signal(&session->work);
+    return dt2_fail_driver(err, session->compute->name, failure);
+}
+
+/* Whether a unit's bytes have arrived. */
+static int check_arrival(struct dt2_session *session, size_t index, struct dt2_error *err)
 {
     const struct dt2_opened *o = session->compute;
     struct dt2_unit *unit = &session->units.units[index];
     struct dt2_backend_error failure = { 0 };
-    *there = true;
     if (unit->there || !unit->arrival)
         return 0;
-    if (o->backend->event_query(o->driver, unit->arrival, there, &failure) < 0) {
-        if (unit->holders == 0)
-            dt2_prefetch_drop(session, index);
-        session->prefetch.shaken = true;
-        pthread_cond_signal(&session->work);
-        return dt2_fail_driver(err, o->name, &failure);
-    }
-    unit->there = *there;
-    return 0;
+    return o->backend->event_query(o->driver, unit->arrival, &unit->there, &failure) < 0
+               ? lose(session, index, &failure, err)
+               : 0;
+}
+
+/* Both at one go, where the driver can: a visit to a device costs more than what is done there. */
+static int query_and_wait(struct dt2_session *session, size_t index, struct dt2_error *err)
+{
+    const struct dt2_opened *o = session->compute;
+    struct dt2_unit *unit = &session->units.units[index];
+    struct dt2_backend_error failure = { 0 };
+    dt2_handle queue = dt2_session_queue(session);
+    bool at_one_go = DT2_BACKEND_HAS(o->backend, queue_follow);
+    int status = at_one_go    ? o->backend->queue_follow(o->driver, queue, unit->arrival, &unit->there, &failure)
+                 : !unit->there ? o->backend->event_query(o->driver, unit->arrival, &unit->there, &failure)
+                                : 0;
+    if (status < 0)
+        return status == DT2_BACKEND_CAPTURING ? dt2_fail_driver(err, o->name, &failure) : lose(session, index, &failure, err);
+    if (!at_one_go)
+        status = o->backend->queue_wait_event(o->driver, queue, unit->arrival, &failure);
+    return status < 0 ? dt2_fail_driver(err, o->name, &failure) : 0;
 }
 
 /*
@@ -60,14 +81,13 @@ static int check_arrival(struct dt2_session *session, size_t index, bool *there,
  */
 static int follow_arrival(struct dt2_session *session, size_t index, bool *there, struct dt2_error *err)
 {
-    const struct dt2_opened *o = session->compute;
-    struct dt2_backend_error failure = { 0 };
-    int rc = check_arrival(session, index, there, err);
-    dt2_handle arrival = session->units.units[index].arrival;
-    if (rc < 0 || !arrival)
-        return rc;
-    int status = o->backend->queue_wait_event(o->driver, dt2_session_queue(session), arrival, &failure);
-    return status < 0 ? dt2_fail_driver(err, o->name, &failure) : 0;
+    struct dt2_unit *unit = &session->units.units[index];
+    *there = true;
+    if (!unit->arrival)
+        return 0;
+    int rc = query_and_wait(session, index, err);
+    *there = unit->there;
+    return rc;
 }
 
 static int acquire_unit(struct dt2_session *session, size_t index, struct dt2_error *err)
@@ -111,7 +131,6 @@ static int release_unit(struct dt2_session *session, size_t index, struct dt2_er
     struct dt2_unit *unit = &session->units.units[index];
     struct dt2_backend_error failure = { 0 };
     dt2_handle queue = dt2_session_queue(session), reader;
-    bool there;
     if (unit->holders == 0)
         return dt2_fail(err, DT2_EUSAGE, "block %s is not held", session->model->blocks.blocks[unit->block].name);
     if (unit->holders > 1 || !queue) {
@@ -130,7 +149,7 @@ static int release_unit(struct dt2_session *session, size_t index, struct dt2_er
         unit->reader = reader;
         unit->turn = ++session->turns;
     }
-    return check_arrival(session, index, &there, err);
+    return check_arrival(session, index, err);
 }
 
 void dt2_session_pay(struct dt2_session *session)
@@ -159,7 +178,6 @@ static int wait_for_stream(struct dt2_session *session, size_t block, struct dt2
     const struct dt2_units *units = &session->units;
     struct dt2_backend_error failure = { 0 };
     dt2_handle event;
-    bool there;
     pthread_mutex_lock(&session->lock);
     dt2_handle queue = dt2_session_queue(session);
     int status = queue ? o->backend->event_record(o->driver, queue, &event, &failure) : 0;
@@ -173,7 +191,7 @@ static int wait_for_stream(struct dt2_session *session, size_t block, struct dt2
     int rc = 0;
     pthread_mutex_lock(&session->lock);
     for (size_t i = units->first[block]; rc == 0 && i < units->first[block + 1]; i++)
-        rc = check_arrival(session, units->lists[i], &there, err);
+        rc = check_arrival(session, units->lists[i], err);
     pthread_mutex_unlock(&session->lock);
     return rc;
 }

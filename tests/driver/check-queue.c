@@ -183,6 +183,29 @@ static void check_polling(struct subject *s, dt2_handle buffer, unsigned char *s
     ok(right, "%s: an event that is asked is done when the bytes are there%s", s->name, done ? "" : ", but never was");
 }
 
+/* Makes a queue wait for an event, and asks for it meanwhile where the driver does both at one go. */
+static bool follow(struct subject *s, dt2_handle queue, dt2_handle event)
+{
+    bool done = false;
+    return HAS(s, queue_follow) ? CALL(s, queue_follow, queue, event, &done) == 0
+                                : CALL(s, queue_wait_event, queue, event) == 0;
+}
+
+/* What has run is followed by nothing that waits, and is said to have. */
+static void check_follow(struct subject *s, dt2_handle queue)
+{
+    dt2_handle event;
+    bool done = false;
+    if (!HAS(s, queue_follow))
+        return;
+    bool right = CALL(s, event_record, s->queue, &event) == 0 && CALL(s, event_wait, event) == 0 &&
+                 CALL(s, queue_follow, queue, event, &done) == 0 && done;
+    ok(right, "%s: an event that has come is followed, and said to have come", s->name);
+    refused(s, DT2_BACKEND_INVALID, CALL(s, queue_follow, queue, queue, &done), "an event that is none");
+    refused(s, DT2_BACKEND_INVALID, CALL(s, queue_follow, event, event, &done), "a queue that is none");
+    good(s, CALL(s, event_free, event), "the event is freed");
+}
+
 /* One queue writes, another reads after the event of the first. */
 static void check_across(struct subject *s, dt2_handle buffer, unsigned char *source, unsigned char *back,
                          uint64_t bytes)
@@ -195,14 +218,16 @@ static void check_across(struct subject *s, dt2_handle buffer, unsigned char *so
     for (uint64_t i = 0; right && i < ROUNDS; i++) {
         fill_pattern(source, bytes, 50 + i);
         right = CALL(s, copy_h2d, s->queue, buffer, 0, source, bytes) == 0 &&
-                CALL(s, event_record, s->queue, &written) == 0 && CALL(s, queue_wait_event, other, written) == 0 &&
+                CALL(s, event_record, s->queue, &written) == 0 &&
+                (i % 2 ? follow(s, other, written) : CALL(s, queue_wait_event, other, written) == 0) &&
                 CALL(s, event_free, written) == 0 && /* the wait stands without the handle */
                 CALL(s, copy_d2h, other, buffer, 0, back, bytes) == 0 && CALL(s, event_record, other, &taken) == 0 &&
-                CALL(s, queue_wait_event, s->queue, taken) == 0 && CALL(s, event_wait, taken) == 0 &&
+                follow(s, s->queue, taken) && CALL(s, event_wait, taken) == 0 &&
                 CALL(s, event_free, taken) == 0 && is_pattern(back, bytes, 50 + i);
     }
     ok(right, "%s: a queue waits for another one's event%s%s", s->name, s->err.text[0] ? ": " : "", s->err.text);
     good(s, CALL(s, queue_wait, s->queue), "the first queue is done");
+    check_follow(s, other);
     good(s, CALL(s, queue_destroy, other), "the second queue is destroyed");
 }
 

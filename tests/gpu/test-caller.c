@@ -132,7 +132,7 @@ static void body_memory(void)
 
 static void body_events(void)
 {
-    enum { MANY = 1100, MOST = 1024 };
+    enum { MANY = 600, MOST = 512 };
     static dt2_handle events[MANY];
     dt2_handle device, queue, ours = 0;
     bool done;
