@@ -297,6 +297,23 @@ static void body_pinned(void)
     close_driver();
 }
 
+/* What cannot be pinned is refused with its size, and nothing is left of the attempt. */
+static void body_unpinnable(void)
+{
+    static char memory[3 * 4096] __attribute__((aligned(4096)));
+    void *staging = NULL, *more = NULL;
+    open_driver();
+    dt2_handle device = opened(0);
+    must(CALL(host_register, device, memory, sizeof memory) == DT2_BACKEND_NOMEM && strstr(failure.text, "12288"));
+    must(good(CALL(host_alloc, device, 4096, &staging)) && good(CALL(host_register, device, memory, 4096)));
+    must(CALL(host_alloc, device, 4096, &more) == DT2_BACKEND_NOMEM && strstr(failure.text, "4096") && !more);
+    must(GPU(PeekAtLastError)() == GPU(Success));
+    must(good(CALL(host_unregister, device, memory)) && good(CALL(host_alloc, device, 4096, &more)));
+    must(good(CALL(host_free, device, staging)) && good(CALL(host_free, device, more)));
+    must(good(CALL(device_close, device)));
+    close_driver();
+}
+
 static void write_number(const char *root, const char *name, const char *number)
 {
     char path[PATH_MAX];
@@ -373,6 +390,7 @@ int main(void)
         { "a verdict on copies", PAIR, body_verdict, NULL, 0 },
         { "copies between devices that do not", APART, body_apart, NULL, 0 },
         { "pinned and registered memory is that", PAIR, body_pinned, NULL, 0 },
+        { "memory that cannot be pinned", CARD("1", "pinnable = 8KiB\n"), body_unpinnable, NULL, 0 },
         { "free memory", CARD("1", "others = 60MiB\n"), body_free, NULL, 0 },
         { "several threads", PAIR, body_threads, NULL, 0 },
     };

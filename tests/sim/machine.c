@@ -209,6 +209,7 @@ static void set_device(const struct place *at, struct reader *reader, const char
     } sizes[] = { { "memory", &device->memory_bytes },           { "context", &device->context_bytes },
                   { "granule", &device->granule_bytes },         { "others", &device->others_bytes },
                   { "others_grow", &device->others_grow_bytes }, { "max_alloc", &device->max_alloc_bytes },
+                  { "pinnable", &device->pinnable_bytes },
                   { "carveout", &device->carveout_bytes },       { "page_cache", &device->page_cache_bytes } };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         if (strcmp(key, sizes[i].key) == 0) {

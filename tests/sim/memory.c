@@ -202,9 +202,19 @@ static bool overlaps_region(enum sim_api api, const char *address, uint64_t byte
     return false;
 }
 
+/* Whether so much more can be pinned in the contexts of a device. */
+static bool can_pin(const struct sim_device *device, uint64_t bytes)
+{
+    uint64_t pinned = 0;
+    for (const struct sim_region *region = sim.regions; region; region = region->next)
+        pinned += region->context->device == device ? region->bytes : 0;
+    return device->pinnable_bytes == 0 ||
+           (pinned <= device->pinnable_bytes && bytes <= device->pinnable_bytes - pinned);
+}
+
 static int add_region(const struct sim_region *what)
 {
-    struct sim_region *region = malloc(sizeof *region);
+    struct sim_region *region = can_pin(what->context->device, what->bytes) ? malloc(sizeof *region) : NULL;
     if (!region)
         return SIM_NOMEM;
     *region = *what;

@@ -65,6 +65,7 @@ struct sim_device {
     char name[128], vendor[64];
     bool shown[SIM_API_COUNT]; /* by which faces */
     uint64_t memory_bytes, context_bytes, granule_bytes, others_bytes, others_grow_bytes, max_alloc_bytes;
+    uint64_t pinnable_bytes; /* of the host, in this device's contexts; 0: any */
     struct sim_pci pci;
     bool has_pci;
     unsigned char uuid[16];
