@@ -72,4 +72,18 @@ static void live_all(const struct life *lives, size_t count)
         }
 }
 
+/* A program of lives: one, when it has started itself for that, else all, and `more` (NULL: none). */
+static int lives_main(const struct life *lives, size_t count, void (*more)(void), int argc, char **argv)
+{
+    if (argc == 3)
+        return live(lives, count, argv[1], argv[2]);
+    if (!can_simulate())
+        return skip_all("not all of the CUDA, HIP and OpenCL drivers were built");
+    seed_random(20260705);
+    live_all(lives, count);
+    if (more)
+        more();
+    return done_testing();
+}
+
 #endif

@@ -288,15 +288,13 @@ static const struct life lives[] = {
     { "ending", live_ending, "", "", NULL },
 };
 
-int main(int argc, char **argv)
+static void test_endings(void)
 {
-    if (argc == 3)
-        return live(lives, DT2_COUNT(lives), argv[1], argv[2]);
-    if (!can_simulate())
-        return skip_all("not all of the CUDA, HIP and OpenCL drivers were built");
-    seed_random(20260705);
-    live_all(lives, DT2_COUNT(lives));
     for (const char *place = "0123"; *place; place++)
         test_ending((const char[]){ *place, '\0' });
-    return done_testing();
+}
+
+int main(int argc, char **argv)
+{
+    return lives_main(lives, DT2_COUNT(lives), test_endings, argc, argv);
 }

@@ -380,11 +380,5 @@ static const struct life lives[] = {
 
 int main(int argc, char **argv)
 {
-    if (argc == 3)
-        return live(lives, DT2_COUNT(lives), argv[1], argv[2]);
-    if (!can_simulate())
-        return skip_all("not all of the CUDA, HIP and OpenCL drivers were built");
-    seed_random(20260705);
-    live_all(lives, DT2_COUNT(lives));
-    return done_testing();
+    return lives_main(lives, DT2_COUNT(lives), NULL, argc, argv);
 }
