@@ -235,7 +235,7 @@ static void test_sharing(void)
         PUT(&pickle, "h\1h\0\x85Rs");
     }
     PUT(&pickle, ".");
-    expect_pickle("one list of pairs, many dicts", &pickle, 0, "it holds no tensors");
+    expect_pickle("one list of pairs, many dicts", &pickle, 0, "made of other than one list that is used once");
 }
 
 /* Puts the things that all tensors need into memos 0 to 5: function, storage, size, stride, hooks, and one tensor. */
@@ -272,7 +272,7 @@ static void test_tensors(void)
     put_parts(&pickle);
     REPEAT(&pickle, "X\6\0\0\0weighth\5s");
     PUT(&pickle, ".");
-    expect_pickle("one name", &pickle, 0, "tensor 'weight' is there twice");
+    expect_pickle("one name", &pickle, 0, "key 'weight' is there twice");
 }
 
 static void test_entries(void)
