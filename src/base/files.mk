@@ -20,7 +20,9 @@ libdistorch2_core_la_SOURCES += \
 	src/base/sized.c \
 	src/base/sized.h \
 	src/base/text.c \
-	src/base/text.h
+	src/base/text.h \
+	src/base/thread.c \
+	src/base/thread.h
 
 check_PROGRAMS += tests/unit/test-base
 TESTS += tests/unit/test-base

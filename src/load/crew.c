@@ -3,8 +3,8 @@
 #include "base/alloc.h"
 #include "base/ending.h"
 #include "base/error.h"
+#include "base/thread.h"
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <time.h>
 
@@ -114,18 +114,15 @@ static void tick(struct run *run)
     }
 }
 
-/* Starts up to `wanted` workers with all signals blocked; returns how many there are. */
+/* Starts up to `wanted` workers; returns how many there are. */
 static unsigned hire(struct run *run, pthread_t *threads, unsigned wanted)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     unsigned count = 0;
     while (count < wanted) {
         pthread_mutex_lock(&run->lock);
         run->working++;
         pthread_mutex_unlock(&run->lock);
-        if (pthread_create(&threads[count], NULL, worker_main, run) != 0) {
+        if (dt2_thread_start(&threads[count], worker_main, run) != 0) {
             pthread_mutex_lock(&run->lock);
             run->working--;
             pthread_mutex_unlock(&run->lock);
@@ -133,7 +130,6 @@ static unsigned hire(struct run *run, pthread_t *threads, unsigned wanted)
         }
         count++;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return count;
 }
 

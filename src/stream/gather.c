@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "stream/gather.h"
 #include "base/checked.h"
+#include "base/thread.h"
 #include <sched.h>
-#include <signal.h>
 #include <string.h>
 
 #define PART_BYTES ((uint64_t)512 << 10) /* that one of them copies before it looks for more */
@@ -40,18 +40,14 @@ static void *run(void *data)
 void dt2_gatherers_start(struct dt2_gatherers *gatherers)
 {
     cpu_set_t set;
-    sigset_t all, before;
     int processors = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
     *gatherers = (struct dt2_gatherers){ .ready = true };
     pthread_mutex_init(&gatherers->lock, NULL);
     pthread_cond_init(&gatherers->work, NULL);
     pthread_cond_init(&gatherers->done, NULL);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     while (gatherers->count + 1 < DT2_GATHERERS_MOST && (int)gatherers->count + 1 < processors &&
-           pthread_create(&gatherers->threads[gatherers->count], NULL, run, gatherers) == 0)
+           dt2_thread_start(&gatherers->threads[gatherers->count], run, gatherers) == 0)
         gatherers->count++;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 void dt2_gatherers_stop(struct dt2_gatherers *gatherers)

@@ -7,10 +7,10 @@
 #include "base/checked.h"
 #include "base/ending.h"
 #include "base/error.h"
+#include "base/thread.h"
 #include "model/model.h"
 #include "stream/stream.h"
 #include <inttypes.h>
-#include <signal.h>
 #include <string.h>
 
 /* -- shares */
@@ -144,12 +144,8 @@ static void *pin_on(void *data)
 
 static int start(struct dt2_session *session)
 {
-    sigset_t all, before;
-    sigfillset(&all);
     atomic_store(&session->pins.stop, false);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    session->pins.running = pthread_create(&session->pins.thread, NULL, pin_on, session) == 0; /* else it goes without */
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    session->pins.running = dt2_thread_start(&session->pins.thread, pin_on, session) == 0; /* else it goes without */
     return 0;
 }
 

@@ -3,9 +3,9 @@
 #include "base/alloc.h"
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/thread.h"
 #include "model/model.h"
 #include "stream/prefetch.h"
-#include <signal.h>
 #include <string.h>
 
 #define MIB ((uint64_t)1 << 20)
@@ -60,12 +60,8 @@ static int make_ring(struct dt2_session *session, struct dt2_error *err)
 
 static int start_thread(struct dt2_session *session, struct dt2_error *err)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     session->prefetch.running = true; /* written before the thread is there */
-    int failure = pthread_create(&session->prefetch.thread, NULL, dt2_prefetch_run, session);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int failure = dt2_thread_start(&session->prefetch.thread, dt2_prefetch_run, session);
     if (!failure)
         return 0;
     session->prefetch.running = false;
