@@ -130,14 +130,6 @@ static int collect_views(struct dt2_machine *machine, struct dt2_error *err)
     return 0;
 }
 
-static bool has_driver(const struct dt2_machine *machine, const char *name)
-{
-    for (size_t i = 0; i < machine->modules.count; i++)
-        if (strcmp(machine->modules.drivers[i].name, name) == 0)
-            return true;
-    return false;
-}
-
 /* Whether OpenCL shows a GPU that the maker's own driver may show too, under a name that goes first. */
 static bool opencl_shows(const struct dt2_machine *machine, const char *vendor)
 {
@@ -156,7 +148,7 @@ static bool opencl_shows(const struct dt2_machine *machine, const char *vendor)
  */
 static void widen(const struct dt2_machine *machine, struct dt2_wanted *wanted)
 {
-    if (dt2_wanted_has(wanted, "cuda") && !has_driver(machine, "cuda"))
+    if (dt2_wanted_has(wanted, "cuda") && !dt2_modules_have(&machine->modules, "cuda"))
         dt2_wanted_driver(wanted, "hip");
     if (opencl_shows(machine, "NVIDIA"))
         dt2_wanted_driver(wanted, "cuda");

@@ -326,6 +326,14 @@ int dt2_modules_need(struct dt2_modules *modules, const struct dt2_wanted *wante
     return DT2_OK;
 }
 
+bool dt2_modules_have(const struct dt2_modules *modules, const char *driver)
+{
+    for (size_t i = 0; i < modules->count; i++)
+        if (strcmp(modules->drivers[i].name, driver) == 0)
+            return true;
+    return false;
+}
+
 /* -- finding */
 
 /* Whether a list such as "cuda,opencl" names a driver. */

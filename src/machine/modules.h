@@ -86,6 +86,8 @@ int dt2_modules_need(struct dt2_modules *modules, const struct dt2_wanted *wante
 int dt2_modules_open(const struct dt2_module_options *options, const struct dt2_log *log, struct dt2_modules *modules,
                      struct dt2_error *err);
 void dt2_modules_close(struct dt2_modules *modules);
+/* Whether the driver is open. */
+bool dt2_modules_have(const struct dt2_modules *modules, const char *driver);
 
 /*
  * The services that a driver gets (a log, errors, memory, the handle table), as modules and the core's own host driver use

@@ -140,14 +140,6 @@ static const struct dt2_driver_missing *missing(const struct dt2_modules *module
     return NULL;
 }
 
-static bool is_open(const struct dt2_modules *modules, const char *name)
-{
-    for (size_t i = 0; i < modules->count; i++)
-        if (strcmp(modules->drivers[i].name, name) == 0)
-            return true;
-    return false;
-}
-
 /* Why one driver does not have the GPU, added to the reason. */
 static void explain_driver(struct finding *finding, const char *name)
 {
@@ -158,7 +150,7 @@ static void explain_driver(struct finding *finding, const char *name)
     const char *between = length ? "; " : "";
     if (absent)
         snprintf(at, room, "%s%s: %s", between, name, absent->reason);
-    else if (is_open(finding->modules, name))
+    else if (dt2_modules_have(finding->modules, name))
         snprintf(at, room, "%s%s: works, but shows no device at this address", between, name);
     else
         snprintf(at, room, "%s%s: no driver module dt2-%s.so is installed", between, name, name);
@@ -166,7 +158,7 @@ static void explain_driver(struct finding *finding, const char *name)
 
 static bool has_module(const struct finding *finding, const char *name)
 {
-    return name && (missing(finding->modules, name) || is_open(finding->modules, name));
+    return name && (missing(finding->modules, name) || dt2_modules_have(finding->modules, name));
 }
 
 /* Why neither the maker's own driver nor OpenCL has the GPU, and the way to have one of them. */
