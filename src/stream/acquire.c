@@ -63,7 +63,7 @@ static int query_and_wait(struct dt2_session *session, size_t index, struct dt2_
     struct dt2_unit *unit = &session->units.units[index];
     struct dt2_backend_error failure = { 0 };
     dt2_handle queue = dt2_session_queue(session);
-    bool at_one_go = DT2_BACKEND_HAS(o->backend, queue_follow);
+    bool at_one_go = !unit->there && DT2_BACKEND_HAS(o->backend, queue_follow);
     int status = at_one_go    ? o->backend->queue_follow(o->driver, queue, unit->arrival, &unit->there, &failure)
                  : !unit->there ? o->backend->event_query(o->driver, unit->arrival, &unit->there, &failure)
                                 : 0;
