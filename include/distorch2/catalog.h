@@ -74,13 +74,16 @@ DT2_PUBLIC const struct dt2_catalog_entry *dt2_catalog_get(const struct dt2_cata
 /* The size of an entry's file in bytes, asked of the file system now; DT2_UNKNOWN when it is gone. */
 DT2_PUBLIC uint64_t dt2_catalog_bytes(const struct dt2_catalog_entry *entry);
 
+/* Whether what a user calls a model is written as a path: it begins with "/", "./" or "../". No catalogue is needed for it. */
+DT2_PUBLIC bool dt2_catalog_is_path(const char *model);
+
 /*
  * Resolves what a user calls a model: a catalogue name first; a path when it begins with "/", "./" or "../" or when
  * no name matches; then an id of the Hugging Face hub, "USER/NAME" or "USER/NAME/FILE", which "hf:" before it makes an id
  * whatever else there is. Ids are looked up in the hub's local cache alone ($HF_HUB_CACHE, $HF_HOME/hub, or
  * ~/.cache/huggingface/hub), in the snapshot of refs/main: the file that is named, a folder of the diffusers library, or
  * the only model that there is. A name that would leave its folder by ".." is refused.
- * `path` receives the file or folder to open (free with dt2_text_free()).
+ * `path` receives the file or folder to open (free with dt2_text_free()). `catalog` may be NULL: paths and ids are known then.
  * Errors: DT2_ENOENT; the suggestion lists the nearest names, and of an id that has several models the text does.
  * DT2_EFAILED for a path that cannot be looked at, and for a download that is not complete, naming what is missing.
  */

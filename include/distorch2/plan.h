@@ -33,10 +33,13 @@ struct dt2_blocks; /* opaque: the blocks of one file in execution order, and wha
 /*
  * Groups a file's tensors into blocks (names that agree up to the last dot; what has no bytes goes with the
  * block before it), recognises the network from the names, and orders the blocks as the network uses them; the
- * file's own order where the network is not recognised. The blocks stay valid after the file is freed.
+ * file's own order where the network is not recognised. What a recognised network does not read (a base model beside it,
+ * an optimizer's state, a second copy) is in no block. The blocks stay valid after the file is freed.
  * Errors: DT2_ENOMEM.
  */
 DT2_PUBLIC int dt2_blocks_make(const struct dt2_file *file, struct dt2_blocks **blocks, struct dt2_error *err);
+/* The same of all tensors: what the network does not read stands behind its blocks. */
+DT2_PUBLIC int dt2_blocks_make_all(const struct dt2_file *file, struct dt2_blocks **blocks, struct dt2_error *err);
 
 /*
  * Blocks of the caller's own making: of each of the `count` in `list`, in execution order, `name`, `tensors` and
@@ -57,6 +60,8 @@ DT2_PUBLIC void dt2_blocks_free(struct dt2_blocks *blocks);
 DT2_PUBLIC size_t dt2_blocks_count(const struct dt2_blocks *blocks);
 /* The blocks as an array, in execution order, as dt2_plan_make() takes it. */
 DT2_PUBLIC const struct dt2_block *dt2_blocks_array(const struct dt2_blocks *blocks);
+/* How many tensors of the file are in no block; *bytes, which may be NULL, is how many bytes they have. */
+DT2_PUBLIC size_t dt2_blocks_left_out(const struct dt2_blocks *blocks, uint64_t *bytes);
 /* "sd1", "sd2", "sdxl", ...; NULL when unknown. */
 DT2_PUBLIC const char *dt2_blocks_family(const struct dt2_blocks *blocks);
 /* "cldm", ...; NULL when unknown: the blocks are then in file order. */

@@ -383,6 +383,7 @@ FUNCTIONS = {
     "dt2_catalog_count": (c_size_t, [_handle]),
     "dt2_catalog_get": (POINTER(catalog_entry), [_handle, c_size_t]),
     "dt2_catalog_bytes": (c_uint64, [POINTER(catalog_entry)]),
+    "dt2_catalog_is_path": (c_bool, [c_char_p]),
     "dt2_catalog_resolve": (c_int, [_handle, c_char_p, POINTER(c_void_p), _err]),
     # file.h
     "dt2_file_open": (c_int, [c_char_p, POINTER(_handle), _err]),
@@ -400,6 +401,8 @@ FUNCTIONS = {
     "dt2_file_unchanged": (c_int, [_handle, _err]),
     # plan.h
     "dt2_blocks_make": (c_int, [_handle, POINTER(_handle), _err]),
+    "dt2_blocks_make_all": (c_int, [_handle, POINTER(_handle), _err]),
+    "dt2_blocks_left_out": (c_size_t, [_handle, POINTER(c_uint64)]),
     "dt2_blocks_from": (c_int, [_handle, POINTER(block), c_size_t, POINTER(_handle), _err]),
     "dt2_blocks_cut": (c_int, [_handle, _handle, c_char_p, POINTER(_handle), _err]),
     "dt2_blocks_free": (None, [_handle]),

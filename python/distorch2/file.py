@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from ctypes import byref, c_char, c_char_p, c_size_t
+from ctypes import byref, c_char, c_char_p, c_size_t, c_uint64
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Callable, Optional, Union
@@ -87,10 +87,11 @@ class File(Handle):
 
     _what = "file"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, all_tensors: bool = False) -> None:
         pointer = made(lib.dt2_file_open, encode(path))
         super().__init__(pointer, frees(lib.dt2_file_free))
-        self._blocks = _Blocks(made(lib.dt2_blocks_make, pointer), frees(lib.dt2_blocks_free))
+        make = lib.dt2_blocks_make_all if all_tensors else lib.dt2_blocks_make
+        self._blocks = _Blocks(made(make, pointer), frees(lib.dt2_blocks_free))
 
     def close(self) -> None:
         self._blocks.close()
@@ -137,6 +138,12 @@ class File(Handle):
         """Blocks in execution order; in file order when the network is not recognised."""
         array = lib.dt2_blocks_array(self._blocks._ptr)
         return tuple(block_of(i, array[i]) for i in range(lib.dt2_blocks_count(self._blocks._ptr)))
+
+    @property
+    def left_out(self) -> tuple[int, int]:
+        """How many tensors the network does not read, and their bytes: they are in no block, and not loaded."""
+        bytes = c_uint64()
+        return int(lib.dt2_blocks_left_out(self._blocks._ptr, byref(bytes))), bytes.value
 
     @property
     def family(self) -> Optional[str]:

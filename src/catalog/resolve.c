@@ -13,7 +13,7 @@ static bool begins_with(const char *text, const char *start)
     return strncmp(text, start, strlen(start)) == 0;
 }
 
-static bool is_written_as_path(const char *model)
+bool dt2_catalog_is_path(const char *model)
 {
     return model[0] == '/' || begins_with(model, "./") || begins_with(model, "../") || strcmp(model, ".") == 0 ||
            strcmp(model, "..") == 0;
@@ -26,7 +26,8 @@ static int fail_unknown(const struct dt2_catalog *catalog, const char *model, st
     DT2_AUTO char *cache = dt2_hub_is_id(model) ? dt2_hub_cache() : NULL;
     dt2_fail(err, DT2_ENOENT, "no model called '%s', neither in the catalogue nor as a path%s%s",
              dt2_show(model, shown, sizeof shown), cache ? ", nor in the hub's cache, " : "", cache ? cache : "");
-    const struct dt2_scan *scan = &catalog->scan;
+    static const struct dt2_scan nothing;
+    const struct dt2_scan *scan = catalog ? &catalog->scan : &nothing;
     if (scan->model_count == 0)
         dt2_suggest(err,
                     "the catalogue is empty: name ComfyUI's directory with --comfyui or COMFYUI_PATH, or give a path");
@@ -44,7 +45,7 @@ static int resolve_id(const struct dt2_catalog *catalog, const char *model, char
 {
     bool known;
     struct dt2_error inner;
-    if (is_written_as_path(model) || !dt2_hub_is_id(model))
+    if (!dt2_hub_is_id(model))
         return fail_unknown(catalog, model, err);
     int rc = dt2_hub_resolve(model, path, &known, &inner);
     if (rc == DT2_ENOENT && !known)
@@ -54,13 +55,29 @@ static int resolve_id(const struct dt2_catalog *catalog, const char *model, char
     return rc;
 }
 
+/* A path that does not exist. No catalogue was looked into for one that is written as a path, so none is spoken of. */
+static int resolve_absent(const struct dt2_catalog *catalog, const char *model, char **path, struct dt2_error *err)
+{
+    char shown[DT2_SHOWN];
+    struct stat st;
+    dt2_show(model, shown, sizeof shown);
+    if (lstat(model, &st) == 0 && S_ISLNK(st.st_mode))
+        return dt2_fail(err, DT2_ENOENT, "%s: is a link that leads nowhere", shown);
+    if (!dt2_catalog_is_path(model))
+        return resolve_id(catalog, model, path, err);
+    dt2_fail(err, DT2_ENOENT, "no model at %s: there is no such file or folder", shown);
+    dt2_suggest(err, "a name of the catalogue is written without '%.*s'; 'distorch2 models' lists them",
+                (int)strcspn(model, "/") + 1, model);
+    return DT2_ENOENT;
+}
+
 /* A path that exists, as it was given. */
 static int resolve_path(const struct dt2_catalog *catalog, const char *model, char **path, struct dt2_error *err)
 {
     struct dt2_stamp stamp;
     if (!dt2_stamp_take(model, &stamp)) {
         if (errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG)
-            return resolve_id(catalog, model, path, err);
+            return resolve_absent(catalog, model, path, err);
         char shown[DT2_SHOWN];
         return dt2_fail(err, DT2_EFAILED, "%s: cannot be read: %s", dt2_show(model, shown, sizeof shown),
                         strerror(errno));
@@ -74,7 +91,7 @@ int dt2_catalog_resolve(const struct dt2_catalog *catalog, const char *model, ch
 {
     DT2_KEEP_ERRNO;
     bool known;
-    if (is_written_as_path(model))
+    if (dt2_catalog_is_path(model))
         return resolve_path(catalog, model, path, err);
     if (begins_with(model, DT2_HUB_PREFIX))
         return dt2_hub_resolve(model, path, &known, err);
@@ -88,7 +105,7 @@ int dt2_catalog_resolve(const struct dt2_catalog *catalog, const char *model, ch
         dt2_suggest(err, "a path begins with '/', './' or '../': ./%s", shown);
         return DT2_ENOENT;
     }
-    const struct dt2_catalog_entry *entry = dt2_scan_find(&catalog->scan, name);
+    const struct dt2_catalog_entry *entry = catalog ? dt2_scan_find(&catalog->scan, name) : NULL;
     if (!entry)
         return resolve_path(catalog, model, path, err);
     *path = dt2_strdup(entry->path);

@@ -106,13 +106,13 @@ static void offer_options(const struct place *place, unsigned command)
 static void offer_models(const struct place *place, const struct cli_command *command, int count, char **words)
 {
     struct cli_options options;
-    struct dt2_catalog *catalog = NULL;
+    struct cli_catalog catalog = { .options = &options };
     struct dt2_error err;
     cli_options_parse(command->bit, count - 1, words, &options, &err);
-    if (cli_catalog_open(&options, &catalog, &err) == 0)
-        for (size_t i = 0; i < dt2_catalog_count(catalog); i++)
-            offer(place, dt2_catalog_get(catalog, i)->name, "", NULL);
-    dt2_catalog_free(catalog);
+    if (!dt2_catalog_is_path(place->begun) && cli_catalog_open(&catalog, &err) == 0)
+        for (size_t i = 0; i < dt2_catalog_count(catalog.opened); i++)
+            offer(place, dt2_catalog_get(catalog.opened, i)->name, "", NULL);
+    cli_catalog_close(&catalog);
     cli_options_clear(&options);
     if (command->takes_models)
         puts(":files");

@@ -69,7 +69,8 @@ TESTS += \
 	tests/cli/output.bats \
 	tests/cli/plan.bats \
 	tests/cli/run.bats \
-	tests/cli/usage.bats
+	tests/cli/usage.bats \
+	tests/cli/whole.bats
 EXTRA_DIST += \
 	docs/completion/distorch2.bash \
 	tests/cli/catalogue.bats \
@@ -85,6 +86,8 @@ EXTRA_DIST += \
 	tests/cli/plan.bats \
 	tests/cli/run.bats \
 	tests/cli/usage.bats \
+	tests/cli/whole.bats \
 	tests/data/layouts/tiny-plain.tsv \
 	tests/data/layouts/tiny.tsv \
-	tests/support/cli.bash
+	tests/support/cli.bash \
+	tests/support/safefile.py

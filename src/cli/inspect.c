@@ -12,7 +12,7 @@
 /* The models that are asked for, one at a time: only one is open, however many there are. */
 struct tour {
     const struct cli_options *options;
-    const struct dt2_catalog *catalog;
+    struct cli_catalog *catalog;
     struct cli_table *table; /* a line for each model; NULL: a page, or JSON */
     size_t count, recognised, unreadable;
     int status; /* of the first failure */
@@ -21,7 +21,7 @@ struct tour {
 
 static const char *name_of(const struct tour *tour, size_t index)
 {
-    return tour->options->all ? dt2_catalog_get(tour->catalog, index)->name : tour->options->arguments[index];
+    return tour->options->all ? dt2_catalog_get(tour->catalog->opened, index)->name : tour->options->arguments[index];
 }
 
 /* -- one model of several -- */
@@ -69,8 +69,8 @@ static void add_row(struct cli_table *table, const char *name, const struct cli_
     cli_table_text(table, dt2_file_format(model->file));
     cli_table_text(table, dt2_blocks_family(model->blocks));
     cli_table_text(table, variant ? variant : "unrecognised");
-    cli_table_size(table, dt2_file_total_bytes(model->file));
-    cli_table_add(table, "%zu", dt2_file_tensor_count(model->file));
+    cli_table_size(table, cli_model_bytes(model));
+    cli_table_add(table, "%zu", dt2_file_tensor_count(model->file) - dt2_blocks_left_out(model->blocks, NULL));
     cli_table_add(table, "%zu", dt2_blocks_count(model->blocks));
     add_dtypes(table, model->file);
 }
@@ -126,14 +126,14 @@ static void print_counts(const struct tour *tour)
                tour->count, tour->count == 1 ? "" : "s", tour->recognised, unrecognised, tour->unreadable);
 }
 
-static int inspect_several(const struct cli_options *options, const struct dt2_catalog *catalog, struct dt2_error *err)
+static int inspect_several(const struct cli_options *options, struct cli_catalog *catalog, struct dt2_error *err)
 {
     static const struct cli_column columns[] = {
         { "MODEL", false, 0, 0 },  { "FORMAT", false, 0, 2 }, { "FAMILY", false, 0, 0 }, { "VARIANT", false, 10, 0 },
         { "SIZE", true, 0, 0 },    { "TENSORS", true, 0, 3 }, { "BLOCKS", true, 0, 4 },  { "DTYPES", false, 8, 1 },
     };
     struct tour tour = { .options = options, .catalog = catalog, .err = err };
-    tour.count = options->all ? dt2_catalog_count(catalog) : options->argument_count;
+    tour.count = options->all ? dt2_catalog_count(catalog->opened) : options->argument_count;
     bool pages = options->tensors || options->sha256 || options->checksums;
     if (options->all && !options->json && !pages)
         tour.table = cli_table_create(columns, sizeof columns / sizeof *columns);
@@ -149,7 +149,7 @@ static int inspect_several(const struct cli_options *options, const struct dt2_c
     return tour.status;
 }
 
-static int inspect_one(const struct cli_options *options, const struct dt2_catalog *catalog, struct dt2_error *err)
+static int inspect_one(const struct cli_options *options, struct cli_catalog *catalog, struct dt2_error *err)
 {
     struct cli_model model;
     struct cli_sums sums = { NULL, NULL };
@@ -171,11 +171,11 @@ int cli_inspect(const struct cli_options *options, struct dt2_error *err)
     if (options->all && options->argument_count)
         return cli_fail(err, DT2_EUSAGE, "--all shows every model of the catalogue: '%s' is too much",
                         options->arguments[0]);
-    struct dt2_catalog *catalog = NULL;
-    int rc = cli_catalog_open(options, &catalog, err);
+    struct cli_catalog catalog = { .options = options };
+    int rc = options->all ? cli_catalog_open(&catalog, err) : 0;
     bool one = !options->all && options->argument_count == 1;
     if (rc == 0)
-        rc = one ? inspect_one(options, catalog, err) : inspect_several(options, catalog, err);
-    dt2_catalog_free(catalog);
+        rc = one ? inspect_one(options, &catalog, err) : inspect_several(options, &catalog, err);
+    cli_catalog_close(&catalog);
     return rc;
 }

@@ -99,6 +99,16 @@ static json_t *parts_json(const struct dt2_file *file, const struct cli_sums *su
     return list;
 }
 
+/* What is in the file and no part of the network. */
+static void set_left_out(json_t *object, const struct dt2_blocks *blocks)
+{
+    uint64_t bytes;
+    json_t *left_out = json_object();
+    cli_json_set(left_out, "tensors", json_integer((json_int_t)dt2_blocks_left_out(blocks, &bytes)));
+    cli_json_set(left_out, "bytes", cli_json_bytes(bytes));
+    cli_json_set(object, "left_out", left_out);
+}
+
 static void set_network(json_t *object, const struct dt2_blocks *blocks)
 {
     const struct dt2_traits *traits = dt2_blocks_traits(blocks);
@@ -120,7 +130,8 @@ json_t *cli_model_json(const char *name, const struct cli_model *model, const st
     cli_json_set(object, "format", cli_json_text(dt2_file_format(model->file)));
     cli_json_set(object, "variant", cli_json_text(dt2_blocks_variant(model->blocks)));
     cli_json_set(object, "family", cli_json_text(dt2_blocks_family(model->blocks)));
-    cli_json_set(object, "total_bytes", cli_json_bytes(dt2_file_total_bytes(model->file)));
+    cli_json_set(object, "total_bytes", cli_json_bytes(cli_model_bytes(model)));
+    set_left_out(object, model->blocks);
     set_network(object, model->blocks);
     cli_json_set(object, "fingerprint", cli_json_text(dt2_file_fingerprint(model->file)));
     cli_json_set(object, "parts", parts_json(model->file, sums));

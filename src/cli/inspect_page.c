@@ -79,9 +79,14 @@ static void print_summary(const char *name, const struct cli_model *model, const
     print_field("path", "%s", dt2_file_path(file));
     print_field("format", "%s", dt2_file_format(file));
     print_network(model->blocks);
-    uint64_t total = dt2_file_total_bytes(file);
+    uint64_t total = cli_model_bytes(model);
     print_field("size", "%s (%s bytes)", dt2_size_format(total, size, sizeof size), cli_grouped(total, bytes));
-    print_field("tensors", "%zu in %zu blocks", dt2_file_tensor_count(file), dt2_blocks_count(model->blocks));
+    size_t tensors = dt2_file_tensor_count(file) - dt2_blocks_left_out(model->blocks, NULL);
+    print_field("tensors", "%zu in %zu blocks", tensors, dt2_blocks_count(model->blocks));
+    char *left_out = cli_model_left_out(model);
+    if (left_out)
+        print_field("left out", "%s", left_out);
+    free(left_out);
     struct cli_dtype dtypes[CLI_DTYPES_MAX];
     size_t count = cli_count_dtypes(file, dtypes);
     for (size_t i = 0; i < count; i++)

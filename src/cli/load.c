@@ -14,7 +14,7 @@
 /* One run of the command. */
 struct run {
     const struct cli_options *options;
-    struct dt2_catalog *catalog;
+    struct cli_catalog catalog;
     struct dt2_context *context;
     json_t *loads; /* NULL: for people */
     size_t load_count;
@@ -148,12 +148,13 @@ static int load_one(struct run *run, const char *name, struct dt2_error *err)
     if (cli_interrupted())
         return cli_fail(err, DT2_ECANCELLED, "interrupted before %s was loaded", name);
     struct cli_model source;
-    int rc = cli_model_open(run->catalog, name, &source, err);
+    int rc = cli_model_open(&run->catalog, name, &source, err);
     if (rc == 0)
         rc = cli_model_cut(&source, &run->options->request, err);
     if (rc == 0) {
         if (!run->loads && run->load_count)
             putchar('\n');
+        cli_warn_of_left_out(name, &source);
         rc = load_open(run, name, &source, err);
     }
     cli_model_clear(&source);
@@ -189,10 +190,8 @@ static int print_json(struct run *run, int rc, const struct dt2_error *err)
 
 int cli_load(const struct cli_options *options, struct dt2_error *err)
 {
-    struct run run = { .options = options };
-    int rc = cli_catalog_open(options, &run.catalog, err);
-    if (rc == 0)
-        rc = cli_context_create(&run.context, err);
+    struct run run = { .options = options, .catalog = { .options = options } };
+    int rc = cli_context_create(&run.context, err);
     if (rc == 0) {
         cli_interrupt_start();
         run.loads = options->json ? json_array() : NULL;
@@ -202,6 +201,6 @@ int cli_load(const struct cli_options *options, struct dt2_error *err)
             rc = print_json(&run, rc, err);
     }
     dt2_context_destroy(run.context);
-    dt2_catalog_free(run.catalog);
+    cli_catalog_close(&run.catalog);
     return rc;
 }

@@ -1,15 +1,26 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "cli/model.h"
 #include "cli/report.h"
+#include "cli/text.h"
+#include <stdlib.h>
 
-int cli_catalog_open(const struct cli_options *options, struct dt2_catalog **catalog, struct dt2_error *err)
+int cli_catalog_open(struct cli_catalog *catalog, struct dt2_error *err)
 {
+    const struct cli_options *options = catalog->options;
+    if (catalog->opened)
+        return 0;
     struct dt2_catalog_options where = DT2_CATALOG_OPTIONS_INIT;
     where.comfyui = options->comfyui;
     where.extra_model_paths = options->extra_model_paths.items;
     where.extra_model_path_count = options->extra_model_paths.count;
     where.category = options->category;
-    return dt2_catalog_open(&where, cli_log, NULL, catalog, err);
+    return dt2_catalog_open(&where, cli_log, NULL, &catalog->opened, err);
+}
+
+void cli_catalog_close(struct cli_catalog *catalog)
+{
+    dt2_catalog_free(catalog->opened);
+    catalog->opened = NULL;
 }
 
 int cli_context_create(struct dt2_context **context, struct dt2_error *err)
@@ -20,15 +31,46 @@ int cli_context_create(struct dt2_context **context, struct dt2_error *err)
     return dt2_context_create(&how, context, err);
 }
 
-int cli_model_open(const struct dt2_catalog *catalog, const char *name, struct cli_model *model, struct dt2_error *err)
+int cli_model_open(struct cli_catalog *catalog, const char *name, struct cli_model *model, struct dt2_error *err)
 {
     *model = (struct cli_model){ NULL, NULL, NULL };
-    int rc = dt2_catalog_resolve(catalog, name, &model->path, err);
+    int rc = dt2_catalog_is_path(name) ? 0 : cli_catalog_open(catalog, err);
+    if (rc == 0)
+        rc = dt2_catalog_resolve(catalog->opened, name, &model->path, err);
     if (rc == 0)
         rc = dt2_file_open(model->path, &model->file, err);
-    if (rc == 0)
+    if (rc == 0 && catalog->options->all_tensors)
+        rc = dt2_blocks_make_all(model->file, &model->blocks, err);
+    else if (rc == 0)
         rc = dt2_blocks_make(model->file, &model->blocks, err);
     return rc;
+}
+
+uint64_t cli_model_bytes(const struct cli_model *model)
+{
+    uint64_t left_out;
+    dt2_blocks_left_out(model->blocks, &left_out);
+    return dt2_file_total_bytes(model->file) - left_out;
+}
+
+char *cli_model_left_out(const struct cli_model *model)
+{
+    uint64_t bytes;
+    size_t count = dt2_blocks_left_out(model->blocks, &bytes);
+    char size[CLI_NUMBER_SIZE], number[CLI_NUMBER_SIZE];
+    if (count == 0)
+        return NULL;
+    return cli_format("%s in %s tensor%s belong%s to no ControlNet and %s not loaded",
+                      dt2_size_format(bytes, size, sizeof size), cli_grouped(count, number), count == 1 ? "" : "s",
+                      count == 1 ? "s" : "", count == 1 ? "is" : "are");
+}
+
+void cli_warn_of_left_out(const char *name, const struct cli_model *model)
+{
+    char *what = cli_model_left_out(model);
+    if (what)
+        cli_note("%s: %s; --all-tensors takes them too", name, what);
+    free(what);
 }
 
 int cli_model_cut(struct cli_model *model, const struct dt2_request *request, struct dt2_error *err)

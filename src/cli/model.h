@@ -11,17 +11,32 @@ struct cli_model {
     struct dt2_blocks *blocks;
 };
 
-/* The catalogue as the options say; its warnings are logged. */
-int cli_catalog_open(const struct cli_options *options, struct dt2_catalog **catalog, struct dt2_error *err);
+/*
+ * The catalogue as the options say, which is opened when it is first needed: no folder is looked into for a model that is
+ * given as a path. Starts with the options alone.
+ */
+struct cli_catalog {
+    const struct cli_options *options;
+    struct dt2_catalog *opened;
+};
+/* Opens it; its warnings are logged. */
+int cli_catalog_open(struct cli_catalog *catalog, struct dt2_error *err);
+void cli_catalog_close(struct cli_catalog *catalog);
 /* A context that logs. */
 int cli_context_create(struct dt2_context **context, struct dt2_error *err);
 
 /* On failure model->path is set when the name could be resolved, so clear the model in any case. */
-int cli_model_open(const struct dt2_catalog *catalog, const char *name, struct cli_model *model,
-                   struct dt2_error *err);
+int cli_model_open(struct cli_catalog *catalog, const char *name, struct cli_model *model, struct dt2_error *err);
 /* Cuts its blocks where --place sends tensors of one to different devices. */
 int cli_model_cut(struct cli_model *model, const struct dt2_request *request, struct dt2_error *err);
 void cli_model_clear(struct cli_model *model);
+
+/* The bytes of its blocks: all that is loaded. */
+uint64_t cli_model_bytes(const struct cli_model *model);
+/* "3.88 GiB in 1,131 tensors belong to no ControlNet and are not loaded"; NULL when there are none. To be freed. */
+char *cli_model_left_out(const struct cli_model *model);
+/* Says so. */
+void cli_warn_of_left_out(const char *name, const struct cli_model *model);
 
 /* What a plan has to say; before the table, where it is not overlooked. */
 void cli_warn_of_plan(const struct dt2_plan *plan);

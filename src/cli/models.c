@@ -28,7 +28,7 @@ static bool matches(const char *name, const char *pattern)
     return strcasestr(name, pattern) != NULL;
 }
 
-static void look_up(const struct dt2_catalog *catalog, bool details, struct listed *listed)
+static void look_up(struct cli_catalog *catalog, bool details, struct listed *listed)
 {
     if (details)
         listed->failed = cli_model_open(catalog, listed->entry->name, &listed->model, &listed->err) != 0;
@@ -52,8 +52,9 @@ static json_t *model_json(const struct listed *listed, bool details)
     return object;
 }
 
-static void print_json(const struct dt2_catalog *catalog, const struct cli_options *options)
+static void print_json(struct cli_catalog *shown, const struct cli_options *options)
 {
+    const struct dt2_catalog *catalog = shown->opened;
     json_t *document = json_object(), *folders = json_array(), *models = json_array();
     cli_json_set(document, "folders", folders);
     cli_json_set(document, "models", models);
@@ -63,7 +64,7 @@ static void print_json(const struct dt2_catalog *catalog, const struct cli_optio
         struct listed listed = { .entry = dt2_catalog_get(catalog, i) };
         if (options->argument_count && !matches(listed.entry->name, options->arguments[0]))
             continue;
-        look_up(catalog, options->details, &listed);
+        look_up(shown, options->details, &listed);
         cli_json_append(models, model_json(&listed, options->details));
         cli_model_clear(&listed.model);
     }
@@ -84,7 +85,7 @@ static void add_row(struct cli_table *table, const struct listed *listed, bool d
 }
 
 /* Returns how many models matched. */
-static size_t print_table(const struct dt2_catalog *catalog, const struct cli_options *options)
+static size_t print_table(struct cli_catalog *shown, const struct cli_options *options)
 {
     static const struct cli_column columns[] = {
         { "NAME", false, 0, 0 },   { "SIZE", true, 0, 0 },      { "FORMAT", false, 0, 2 },
@@ -92,12 +93,13 @@ static size_t print_table(const struct dt2_catalog *catalog, const struct cli_op
     };
     const char *pattern = options->argument_count ? options->arguments[0] : NULL;
     struct cli_table *table = cli_table_create(columns, sizeof columns / sizeof *columns);
+    const struct dt2_catalog *catalog = shown->opened;
     size_t found = 0;
     for (size_t i = 0; i < dt2_catalog_count(catalog); i++) {
         struct listed listed = { .entry = dt2_catalog_get(catalog, i) };
         if (!matches(listed.entry->name, pattern))
             continue;
-        look_up(catalog, options->details, &listed);
+        look_up(shown, options->details, &listed);
         add_row(table, &listed, options->details);
         if (listed.failed)
             cli_warn(listed.err.text);
@@ -131,16 +133,16 @@ static void say_nothing_found(const struct dt2_catalog *catalog)
 
 int cli_models(const struct cli_options *options, struct dt2_error *err)
 {
-    struct dt2_catalog *catalog = NULL;
-    int rc = cli_catalog_open(options, &catalog, err);
+    struct cli_catalog catalog = { .options = options };
+    int rc = cli_catalog_open(&catalog, err);
     if (rc)
         return rc;
     if (options->json)
-        print_json(catalog, options);
-    else if (dt2_catalog_count(catalog) == 0)
-        say_nothing_found(catalog);
-    else if (print_table(catalog, options) == 0)
-        say_nothing_matches(catalog, options->arguments[0]);
-    dt2_catalog_free(catalog);
+        print_json(&catalog, options);
+    else if (dt2_catalog_count(catalog.opened) == 0)
+        say_nothing_found(catalog.opened);
+    else if (print_table(&catalog, options) == 0)
+        say_nothing_matches(catalog.opened, options->arguments[0]);
+    cli_catalog_close(&catalog);
     return 0;
 }

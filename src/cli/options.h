@@ -66,6 +66,7 @@ struct cli_options {
     /* of single commands */
     bool free, measure;  /* devices */
     bool details;        /* models */
+    bool all_tensors;    /* inspect, and all that plan */
     bool all, tensors;   /* inspect */
     bool sha256, checksums;
     const char *machine; /* plan */

@@ -60,7 +60,7 @@ static void print_picture(const struct dt2_plan *plan, const struct cli_model *m
     size_t width, rows;
     cli_term_size(STDOUT_FILENO, &width, &rows);
     width = width > PICTURE_MAX_WIDTH ? PICTURE_MAX_WIDTH : width;
-    uint64_t total = dt2_file_total_bytes(model->file);
+    uint64_t total = cli_model_bytes(model);
     size_t count = dt2_blocks_count(model->blocks);
     if (!total || width < 10)
         return;
@@ -110,7 +110,7 @@ static void print_shares(const struct dt2_plan *plan, const struct cli_model *mo
         char part[CLI_NUMBER_SIZE];
         cli_table_text(table, share->device);
         cli_table_size(table, share->bytes);
-        cli_table_text(table, cli_share(share->bytes, dt2_file_total_bytes(model->file), part));
+        cli_table_text(table, cli_share(share->bytes, cli_model_bytes(model), part));
         if (share->quota_bytes == DT2_UNKNOWN)
             cli_table_text(table, "*");
         else
@@ -130,7 +130,7 @@ static void print_plan(const char *name, const struct dt2_plan *plan, const stru
     char size[CLI_NUMBER_SIZE], bytes[CLI_NUMBER_SIZE], window[CLI_NUMBER_SIZE];
     cli_warn_of_plan(plan);
     char *title = cli_printable(name, false);
-    uint64_t total = dt2_file_total_bytes(model->file);
+    uint64_t total = cli_model_bytes(model);
     printf("%s%s%s\n  %s (%s bytes) in %zu blocks\n  computing on %s", cli_bold(), title, cli_normal(),
            dt2_size_format(total, size, sizeof size), cli_grouped(total, bytes), dt2_blocks_count(model->blocks),
            dt2_plan_compute_device(plan));
@@ -148,12 +148,10 @@ static void print_plan(const char *name, const struct dt2_plan *plan, const stru
 int cli_plan(const struct cli_options *options, struct dt2_error *err)
 {
     const char *name = options->arguments[0];
-    struct dt2_catalog *catalog = NULL;
+    struct cli_catalog catalog = { .options = options };
     struct cli_model model = { NULL, NULL, NULL };
     struct dt2_plan *plan = NULL;
-    int rc = cli_catalog_open(options, &catalog, err);
-    if (rc == 0)
-        rc = cli_model_open(catalog, name, &model, err);
+    int rc = cli_model_open(&catalog, name, &model, err);
     if (rc == 0)
         rc = cli_model_cut(&model, &options->request, err);
     if (rc == 0 && options->verbose)
@@ -163,12 +161,14 @@ int cli_plan(const struct cli_options *options, struct dt2_error *err)
                               : plan_for_this(options, model.blocks, &plan, err);
         cli_options_blame(options, rc, err);
     }
+    if (rc == 0)
+        cli_warn_of_left_out(name, &model);
     if (rc == 0 && options->json)
         cli_json_print(cli_json_parsed(dt2_plan_json(plan, model.file)));
     else if (rc == 0)
         print_plan(name, plan, &model);
     dt2_plan_free(plan);
     cli_model_clear(&model);
-    dt2_catalog_free(catalog);
+    cli_catalog_close(&catalog);
     return rc;
 }

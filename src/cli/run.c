@@ -228,20 +228,20 @@ static int run_open(const struct cli_options *options, struct dt2_context *conte
 
 int cli_run(const struct cli_options *options, struct dt2_error *err)
 {
-    struct dt2_catalog *catalog = NULL;
+    struct cli_catalog catalog = { .options = options };
     struct dt2_context *context = NULL;
     struct cli_model source = { NULL, NULL, NULL };
-    int rc = cli_catalog_open(options, &catalog, err);
-    if (rc == 0)
-        rc = cli_model_open(catalog, options->arguments[0], &source, err);
+    int rc = cli_model_open(&catalog, options->arguments[0], &source, err);
     if (rc == 0)
         rc = cli_model_cut(&source, &options->request, err);
+    if (rc == 0)
+        cli_warn_of_left_out(options->arguments[0], &source);
     if (rc == 0)
         rc = cli_context_create(&context, err);
     if (rc == 0)
         rc = run_open(options, context, &source, err);
     dt2_context_destroy(context);
     cli_model_clear(&source);
-    dt2_catalog_free(catalog);
+    cli_catalog_close(&catalog);
     return rc;
 }

@@ -225,7 +225,7 @@ static int read_document(const char *against, json_t **document, struct dt2_erro
 int cli_verify(const struct cli_options *options, struct dt2_error *err)
 {
     const char *name = options->arguments[0];
-    struct dt2_catalog *catalog = NULL;
+    struct cli_catalog catalog = { .options = options };
     struct cli_model model = { NULL, NULL, NULL };
     json_t *document = NULL;
     if (!options->against) {
@@ -234,13 +234,11 @@ int cli_verify(const struct cli_options *options, struct dt2_error *err)
     }
     int rc = read_document(options->against, &document, err);
     if (rc == 0)
-        rc = cli_catalog_open(options, &catalog, err);
-    if (rc == 0)
-        rc = cli_model_open(catalog, name, &model, err);
+        rc = cli_model_open(&catalog, name, &model, err);
     if (rc == 0)
         rc = verify_open(options, name, model.file, document, err);
     cli_model_clear(&model);
-    dt2_catalog_free(catalog);
+    cli_catalog_close(&catalog);
     json_decref(document);
     return rc;
 }

@@ -24,7 +24,9 @@ struct group {
 
 struct maker {
     const struct dt2_file *file;
-    size_t tensor_count;
+    const struct dt2_network *network;
+    bool *taken; /* which tensors are in a block */
+    size_t tensor_count; /* of those */
     struct dt2_name *names; /* of the blocks, one for each tensor, sorted */
     struct group *groups;
     size_t group_count;
@@ -32,12 +34,34 @@ struct maker {
 };
 
 /*
+ * Takes what the network reads, or `all`. What is another name of a tensor before it has no bytes of its own, so that one is
+ * taken too.
+ */
+static int take(struct maker *maker, bool all, struct dt2_blocks *blocks, struct dt2_error *err)
+{
+    const struct dt2_file *file = maker->file;
+    size_t count = dt2_file_tensor_count(file);
+    maker->taken = dt2_alloc(count, sizeof *maker->taken);
+    if (!maker->taken)
+        return dt2_fail_nomem(err);
+    for (size_t i = 0; i < count; i++)
+        if (all || dt2_network_reads(maker->network, dt2_file_tensor(file, i)->name))
+            maker->taken[i] = maker->taken[dt2_file_same_as(file, i)] = true;
+    for (size_t i = 0; i < count; i++) {
+        maker->tensor_count += maker->taken[i];
+        blocks->left_out_count += !maker->taken[i];
+        blocks->left_out_bytes += maker->taken[i] ? 0 : dt2_file_own_bytes(file, i); /* no more than the file's sum */
+    }
+    return 0;
+}
+
+/*
  * The part of a tensor's name that it shares with its block's others: all up to the last dot, the dot included. A name
  * without dot is a block by itself, and by its missing dot is told from the block of the same name.
  */
-static struct dt2_name block_name(const char *tensor, size_t index)
+static struct dt2_name block_name(const struct dt2_network *network, const char *tensor, size_t index)
 {
-    const char *dot = strrchr(tensor, '.');
+    const char *dot = strrchr(dt2_network_inner(network, tensor), '.'); /* what wraps a network divides nothing in it */
     return dt2_name_make(tensor, dot ? (size_t)(dot - tensor) + 1 : strlen(tensor), index);
 }
 
@@ -58,8 +82,9 @@ static int make_groups(struct maker *maker, struct dt2_error *err)
     maker->groups = dt2_alloc(count, sizeof *maker->groups);
     if (!maker->names || !maker->groups)
         return dt2_fail_nomem(err);
-    for (size_t i = 0; i < count; i++)
-        maker->names[i] = block_name(dt2_file_tensor(maker->file, i)->name, i);
+    for (size_t i = 0, at = 0; i < dt2_file_tensor_count(maker->file); i++)
+        if (maker->taken[i])
+            maker->names[at++] = block_name(maker->network, dt2_file_tensor(maker->file, i)->name, i);
     dt2_names_sort(maker->names, count);
     for (size_t begin = 0, end; begin < count; begin = end) {
         for (end = begin + 1; end < count && dt2_name_equal(&maker->names[begin], &maker->names[end]);)
@@ -89,6 +114,17 @@ static int by_key(const void *a, const void *b)
     return order ? order : compare_bytes(x->name, x->members->length, y->name, y->members->length);
 }
 
+/* Appends the key of a group; what the network does not read stands behind it. */
+static void add_key(struct maker *maker, const struct group *group, enum dt2_ordering ordering)
+{
+    const struct dt2_network *network = maker->network;
+    const char *name = dt2_file_tensor(maker->file, group->members->index)->name;
+    bool read = dt2_network_reads(network, name);
+    size_t before = read ? (size_t)(dt2_network_inner(network, name) - name) : 0;
+    before = dt2_min(before, group->length);
+    dt2_order_key(&maker->keys, read ? ordering : DT2_ORDER_BESIDE, group->name + before, group->length - before);
+}
+
 static int order_groups(struct maker *maker, enum dt2_ordering ordering, struct dt2_error *err)
 {
     if (ordering == DT2_ORDER_FILE) {
@@ -97,7 +133,7 @@ static int order_groups(struct maker *maker, enum dt2_ordering ordering, struct 
     }
     for (struct group *group = maker->groups; group < maker->groups + maker->group_count; group++) {
         group->key_at = maker->keys.length;
-        dt2_order_key(&maker->keys, ordering, group->name, group->length);
+        add_key(maker, group, ordering);
         group->key_length = maker->keys.length - group->key_at;
     }
     if (maker->keys.failed)
@@ -187,10 +223,12 @@ void dt2_blocks_describe(struct dt2_blocks *blocks, const struct dt2_file *file,
     }
 }
 
-static int make(struct dt2_blocks *blocks, struct maker *maker, struct dt2_error *err)
+static int make(struct dt2_blocks *blocks, struct maker *maker, bool all, struct dt2_error *err)
 {
     blocks->network = dt2_recognise(maker->file);
-    int rc = make_groups(maker, err);
+    int rc = take(maker, all, blocks, err);
+    if (rc == 0)
+        rc = make_groups(maker, err);
     if (rc == 0)
         rc = order_groups(maker, blocks->network.ordering, err);
     size_t name_bytes = 0;
@@ -206,22 +244,34 @@ static int make(struct dt2_blocks *blocks, struct maker *maker, struct dt2_error
     return 0;
 }
 
-int dt2_blocks_make(const struct dt2_file *file, struct dt2_blocks **out, struct dt2_error *err)
+static int make_blocks(const struct dt2_file *file, bool all, struct dt2_blocks **out, struct dt2_error *err)
 {
-    DT2_KEEP_ERRNO;
     struct dt2_blocks *blocks = dt2_alloc(1, sizeof *blocks);
     if (!blocks)
         return dt2_fail_nomem(err);
-    struct maker maker = { .file = file, .tensor_count = dt2_file_tensor_count(file) };
-    int rc = make(blocks, &maker, err);
+    struct maker maker = { .file = file, .network = &blocks->network };
+    int rc = make(blocks, &maker, all, err);
     dt2_text_clear(&maker.keys);
     dt2_release(maker.groups);
     dt2_release(maker.names);
+    dt2_release(maker.taken);
     if (rc < 0)
         dt2_blocks_free(blocks);
     else
         *out = blocks;
     return rc;
+}
+
+int dt2_blocks_make(const struct dt2_file *file, struct dt2_blocks **out, struct dt2_error *err)
+{
+    DT2_KEEP_ERRNO;
+    return make_blocks(file, false, out, err);
+}
+
+int dt2_blocks_make_all(const struct dt2_file *file, struct dt2_blocks **out, struct dt2_error *err)
+{
+    DT2_KEEP_ERRNO;
+    return make_blocks(file, true, out, err);
 }
 
 void dt2_blocks_free(struct dt2_blocks *blocks)
@@ -261,6 +311,13 @@ size_t dt2_blocks_count(const struct dt2_blocks *blocks)
 const struct dt2_block *dt2_blocks_array(const struct dt2_blocks *blocks)
 {
     return blocks->blocks;
+}
+
+size_t dt2_blocks_left_out(const struct dt2_blocks *blocks, uint64_t *bytes)
+{
+    if (bytes)
+        *bytes = blocks->left_out_bytes;
+    return blocks->left_out_count;
 }
 
 const char *dt2_blocks_family(const struct dt2_blocks *blocks)

@@ -18,6 +18,8 @@ struct dt2_blocks {
     char *path;        /* of the file, for words */
     char fingerprint[33];
     size_t file_tensor_count;
+    size_t left_out_count; /* tensors of the file that are in no block, and their bytes */
+    uint64_t left_out_bytes;
 };
 
 /* Room for `count` blocks with names of `name_bytes` characters, and `tensors` tensors in all; and whose they are. */

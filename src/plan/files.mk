@@ -8,6 +8,8 @@ libdistorch2_core_la_SOURCES += \
 	src/plan/capacity.h \
 	src/plan/claims.c \
 	src/plan/draft.h \
+	src/plan/families.c \
+	src/plan/families.h \
 	src/plan/grammar.c \
 	src/plan/grammar.h \
 	src/plan/hints.c \
@@ -36,7 +38,9 @@ tests_unit_test_plan_LDADD = $(TEST_LIBS) $(JANSSON_LIBS)
 tests_unit_test_plan_properties_SOURCES = tests/unit/test-plan-properties.c tests/support/tap.h
 tests_unit_test_plan_properties_LDADD = $(TEST_LIBS)
 EXTRA_DIST += tests/data/plans/machine.json tests/data/plans/sd15.json
-check_PROGRAMS += tests/unit/test-blocks
-TESTS += tests/unit/test-blocks
+check_PROGRAMS += tests/unit/test-blocks tests/unit/test-whole
+TESTS += tests/unit/test-blocks tests/unit/test-whole
+tests_unit_test_whole_SOURCES = tests/unit/test-whole.c tests/support/layout.h tests/support/scratch.h
+tests_unit_test_whole_LDADD = $(TEST_LIBS)
 tests_unit_test_blocks_SOURCES = tests/unit/test-blocks.c tests/support/layout.h tests/support/scratch.h
 tests_unit_test_blocks_LDADD = $(TEST_LIBS)

@@ -89,6 +89,10 @@ int dt2_blocks_from(const struct dt2_file *file, const struct dt2_block *list, s
         return rc;
     }
     blocks->network = dt2_recognise(file);
+    for (size_t i = 0; i < dt2_file_tensor_count(file); i++) {
+        blocks->left_out_count += !listed[i];
+        blocks->left_out_bytes += listed[i] ? 0 : dt2_file_own_bytes(file, i);
+    }
     *out = blocks;
     return 0;
 }

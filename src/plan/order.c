@@ -9,8 +9,8 @@
 #include <stdint.h>
 #include <string.h>
 
-/* The stages of a ControlNet's run. */
-enum stage { PREAMBLE, LAYERS, SINGLE_LAYERS, MIDDLE, MIDDLE_OUT };
+/* The stages of a ControlNet's run; what is no part of it comes behind. */
+enum stage { PREAMBLE, LAYERS, SINGLE_LAYERS, MIDDLE, MIDDLE_OUT, BESIDE };
 
 #define NUMBERS_MAX 2
 
@@ -82,7 +82,7 @@ static const struct place diffusers_places[] = {
     { "mid_block.attentions.#", MIDDLE, .base = 1, .factors = { 2 } },
     { "controlnet_mid_block", MIDDLE_OUT, .rank = 0 },
 };
-static const struct place elsewhere = { "", PREAMBLE, .rank = 99 };
+static const struct place elsewhere = { "", PREAMBLE, .rank = 99 }, beside = { "", BESIDE, .rank = 0 };
 
 /*
  * Words inside a layer, in the order of their use. Others follow these, by spelling. With "LAYER:" before it a word
@@ -140,13 +140,18 @@ static bool is(const struct component *component, const char *word)
     return strlen(word) == component->length && memcmp(word, component->text, component->length) == 0;
 }
 
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
 /* The number that the component is; false for a word, and for numbers that no network needs. */
 static bool number_of(const struct component *component, uint64_t *number)
 {
     uint64_t value = 0;
     for (size_t i = 0; i < component->length; i++) {
         char c = component->text[i];
-        if (c < '0' || c > '9' || dt2_mul_overflows(value, 10, &value) ||
+        if (!is_digit(c) || dt2_mul_overflows(value, 10, &value) ||
             dt2_add_overflows(value, (uint64_t)(c - '0'), &value))
             return false;
     }
@@ -189,6 +194,33 @@ static unsigned rank_of(const struct component *component, const struct componen
     return general;
 }
 
+/* Digits, however many: how many count, then those. */
+static void put_digits(struct dt2_text *keys, struct component digits)
+{
+    while (digits.length > 1 && digits.text[0] == '0')
+        digits = (struct component){ digits.text + 1, digits.length - 1 };
+    put_number(keys, digits.length);
+    dt2_text_add(keys, digits.text, digits.length);
+}
+
+/* A word in which numbers compare as numbers: "down9" before "down10". */
+static void put_word(struct dt2_text *keys, const struct component *word)
+{
+    for (size_t begin = 0, end; begin < word->length; begin = end) {
+        bool digits = is_digit(word->text[begin]);
+        for (end = begin + 1; end < word->length && is_digit(word->text[end]) == digits;)
+            end++;
+        put_byte(keys, digits ? KEY_NUMBER : KEY_OTHER);
+        if (digits)
+            put_digits(keys, (struct component){ word->text + begin, end - begin });
+        else
+            dt2_text_add(keys, word->text + begin, end - begin);
+        put_byte(keys, 0);
+    }
+    put_byte(keys, 0);
+}
+
+/* `layer`: see rank_of(); NULL: words have no ranks. */
 static void put_component(struct dt2_text *keys, const struct component *component, const struct component *layer)
 {
     uint64_t number;
@@ -196,13 +228,12 @@ static void put_component(struct dt2_text *keys, const struct component *compone
     if (number_of(component, &number)) {
         put_byte(keys, KEY_NUMBER);
         put_number(keys, number);
-    } else if ((rank = rank_of(component, layer)) < DT2_COUNT(words)) {
+    } else if (layer && (rank = rank_of(component, layer)) < DT2_COUNT(words)) {
         put_byte(keys, KEY_RANKED);
         put_byte(keys, rank);
     } else {
         put_byte(keys, KEY_OTHER);
-        dt2_text_add(keys, component->text, component->length);
-        put_byte(keys, 0);
+        put_word(keys, component);
     }
 }
 
@@ -246,38 +277,27 @@ static const struct place *place_of(enum dt2_ordering ordering, struct component
     bool diffusers = ordering == DT2_ORDER_DIFFUSERS;
     const struct place *table = diffusers ? diffusers_places : places;
     size_t count = diffusers ? DT2_COUNT(diffusers_places) : DT2_COUNT(places);
+    count = ordering == DT2_ORDER_BESIDE ? 0 : count;
     for (size_t i = 0; i < count; i++)
         if (fits(&table[i], name, rest, index))
             return &table[i];
     *rest = name;
     *index = 0;
-    return &elsewhere;
-}
-
-/* Takes off what wraps the network in some files. */
-static struct component strip(const char *name, size_t length)
-{
-    static const char *const prefixes[] = { "control_model.", "adapter." };
-    for (size_t i = 0; i < DT2_COUNT(prefixes); i++) {
-        size_t n = strlen(prefixes[i]);
-        if (length >= n && memcmp(name, prefixes[i], n) == 0)
-            return (struct component){ name + n, length - n };
-    }
-    return (struct component){ name, length };
+    return ordering == DT2_ORDER_BESIDE ? &beside : &elsewhere;
 }
 
 void dt2_order_key(struct dt2_text *keys, enum dt2_ordering ordering, const char *name, size_t length)
 {
-    struct component stripped = strip(name, length), rest, layer, component;
+    struct component whole = { name, length }, rest, layer, component;
     uint64_t index;
-    const struct place *place = place_of(ordering, stripped, &rest, &index);
-    take(&stripped, &layer);
+    const struct place *place = place_of(ordering, whole, &rest, &index);
+    take(&whole, &layer);
     put_byte(keys, place->stage);
     put_number(keys, index);
     put_byte(keys, place->rank);
     put_byte(keys, place->part);
     put_byte(keys, place->streams ? phase_of(rest) : 0);
     while (take(&rest, &component))
-        put_component(keys, &component, &layer);
+        put_component(keys, &component, ordering == DT2_ORDER_BESIDE ? NULL : &layer);
     put_byte(keys, 0);
 }

@@ -408,7 +408,7 @@ static void test_rules(void)
         { "adapte.body.0.resnets.0.block1.weight", NULL, NULL },
         { "backbone.0.0.weight", "native", "stable-cascade" },
         { "backbone.10.blocks.0.weight", "native", "stable-cascade" },
-        { "model.zero_convs.0.0.weight", NULL, NULL },
+        { "model.zero_convs.0.0.weight", "cldm", NULL },
     };
     for (size_t i = 0; i < DT2_COUNT(cases); i++) {
         struct dt2_blocks *blocks = blocks_of_words(cases[i].tensors);

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "plan/families.h"
+#include "base/checked.h"
+
+/* -- the parts of each network, as the classes name them whose files these are ----------------------------------- */
+
+#define PARTS(name, ...) static const char *const name[] = { __VA_ARGS__, NULL }
+
+PARTS(cldm_parts, "time_embed", "label_emb", "input_hint_block", "input_cond_block", "input_blocks", "zero_convs",
+      "middle_block", "middle_block_out", "control_add_embedding", "task_embedding", "transformer_layes",
+      "spatial_ch_projs");
+/* Those of union models, of SparseCtrl and of ControlNet-XS too, which begin the same way. */
+PARTS(diffusers_parts, "conv_in", "time_embedding", "class_embedding", "add_embedding", "encoder_hid_proj",
+      "controlnet_cond_embedding", "down_blocks", "controlnet_down_blocks", "mid_block", "controlnet_mid_block",
+      "control_add_embedding", "task_embedding", "transformer_layes", "spatial_ch_projs",
+      "control_to_base_for_conv_in", "up_connections");
+PARTS(flux_parts, "img_in", "time_in", "vector_in", "guidance_in", "txt_in", "input_hint_block", "pos_embed_input",
+      "double_blocks", "single_blocks", "time_text_embed", "context_embedder", "x_embedder", "controlnet_x_embedder",
+      "controlnet_mode_embedder", "transformer_blocks", "single_transformer_blocks", "controlnet_blocks",
+      "controlnet_single_blocks", "single_controlnet_blocks");
+PARTS(sd3_parts, "x_embedder", "pos_embed", "pos_embed_input", "t_embedder", "y_embedder", "orig_y_embedder",
+      "time_text_embed", "context_embedder", "context_processor", "register", "joint_blocks", "transformer_blocks",
+      "controlnet_blocks");
+PARTS(qwen_parts, "time_text_embed", "txt_norm", "txt_in", "img_in", "controlnet_x_embedder", "transformer_blocks",
+      "controlnet_blocks");
+PARTS(qwen_fun_parts, "control_img_in", "control_blocks");
+PARTS(hunyuandit_parts, "text_embedding_padding", "mlp_t5", "pooler", "style_embedder", "x_embedder", "t_embedder",
+      "extra_embedder", "before_proj", "blocks", "after_proj_list");
+PARTS(cascade_parts, "backbone", "projections");
+PARTS(adapter_parts, "conv_in", "body");
+
+/* -- the rules --------------------------------------------------------------------------------------------------- */
+
+const struct dt2_rule dt2_rules[] = {
+    { { "after_proj_list.18.bias" },
+      .variant = "native", .family = "hunyuandit", .ordering = DT2_ORDER_NAMES, .reads = hunyuandit_parts },
+    /* Its loader sets whatever the file holds. */
+    { { "lora_controlnet" },
+      .variant = "control-lora", .family = DT2_BY_WIDTH, .hint = "input_hint_block.0.weight", .needs_base = true,
+      .ordering = DT2_ORDER_NAMES },
+    { { "controlnet_cond_embedding.conv_in.weight", "control_add_embedding.linear_1.bias" },
+      .variant = "diffusers-union", .family = DT2_BY_WIDTH, .hint = "controlnet_cond_embedding.conv_in.weight",
+      .types = "task_embedding", .ordering = DT2_ORDER_DIFFUSERS, .reads = diffusers_parts },
+    { { "controlnet_cond_embedding.conv_in.weight" },
+      .variant = "diffusers", .family = DT2_BY_WIDTH, .hint = "controlnet_cond_embedding.conv_in.weight",
+      .ordering = DT2_ORDER_DIFFUSERS, .reads = diffusers_parts },
+    { { "controlnet_blocks.0.weight", "double_blocks.0.img_attn.norm.key_norm.scale" },
+      .variant = "xlabs", .family = "flux", .hint = "input_hint_block.0.weight", .ordering = DT2_ORDER_NAMES,
+      .reads = flux_parts },
+    { { "controlnet_blocks.0.weight", "pos_embed_input.proj.weight", "transformer_blocks.0.adaLN_modulation.1.bias" },
+      .variant = "native", .family = "sd35", .hint = "pos_embed_input.proj.weight", .ordering = DT2_ORDER_NAMES,
+      .reads = sd3_parts },
+    { { "controlnet_blocks.0.weight", "pos_embed_input.proj.weight" },
+      .variant = "native", .family = "sd3", .hint = "pos_embed_input.proj.weight", .inpaint = 17,
+      .ordering = DT2_ORDER_NAMES, .reads = sd3_parts },
+    { { "controlnet_blocks.0.weight", "transformer_blocks.0.img_mlp.net.0.proj.weight" },
+      .variant = "instantx", .family = "qwen-image", .hint = "controlnet_x_embedder.weight", .inpaint = 68,
+      .ordering = DT2_ORDER_NAMES, .reads = qwen_parts },
+    { { "controlnet_blocks.0.weight", "controlnet_x_embedder.weight", "controlnet_mode_embedder.weight" },
+      .variant = "instantx-union", .family = "flux", .hint = "controlnet_x_embedder.weight", .inpaint = 68,
+      .types = "controlnet_mode_embedder.weight", .ordering = DT2_ORDER_NAMES, .reads = flux_parts },
+    { { "controlnet_blocks.0.weight", "controlnet_x_embedder.weight" },
+      .variant = "instantx", .family = "flux", .hint = "controlnet_x_embedder.weight", .inpaint = 68,
+      .ordering = DT2_ORDER_NAMES, .reads = flux_parts },
+    { { "control_blocks.0.after_proj.weight", "control_img_in.weight" },
+      .variant = "fun", .family = "qwen-image", .hint = "control_img_in.weight", .ordering = DT2_ORDER_NAMES,
+      .reads = qwen_fun_parts },
+    { { "controlnet_blocks.0.linear.weight" },
+      .variant = "mistoline", .family = "flux", .hint = "input_hint_block.0.weight", .ordering = DT2_ORDER_NAMES,
+      .reads = flux_parts },
+    { { "control_model.zero_convs.0.0.weight" },
+      .variant = "cldm", .family = DT2_BY_WIDTH, .under = "control_model.",
+      .hint = "control_model.input_hint_block.0.weight", .differences = "difference", .ordering = DT2_ORDER_NAMES,
+      .reads = cldm_parts },
+    { { "zero_convs.0.0.weight" },
+      .variant = "cldm", .family = DT2_BY_WIDTH, .hint = "input_hint_block.0.weight", .ordering = DT2_ORDER_NAMES,
+      .reads = cldm_parts },
+    { { "body.0.in_conv.weight" },
+      .variant = "t2i-adapter-light", .family = DT2_BY_HINT, .hint = "body.0.in_conv.weight",
+      .ordering = DT2_ORDER_NAMES, .reads = adapter_parts },
+    /* UNets in diffusers' spelling begin so too, and end otherwise. */
+    { { "conv_in.weight" },
+      .absent = "conv_norm_out.weight", .variant = "t2i-adapter-full", .family = DT2_BY_HINT, .hint = "conv_in.weight",
+      .ordering = DT2_ORDER_NAMES, .reads = adapter_parts },
+    { { "adapter.*" },
+      .variant = "t2i-adapter-diffusers", .family = DT2_BY_HINT, .under = "adapter.",
+      .hint = "adapter.conv_in.weight", .ordering = DT2_ORDER_NAMES, .reads = adapter_parts },
+    { { "backbone.0.0.weight" },
+      .variant = "native", .family = "stable-cascade", .hint = "backbone.0.0.weight", .ordering = DT2_ORDER_NAMES,
+      .reads = cascade_parts },
+    { { "backbone.10.blocks.0.weight" },
+      .variant = "native", .family = "stable-cascade", .ordering = DT2_ORDER_NAMES, .reads = cascade_parts },
+};
+const size_t dt2_rule_count = DT2_COUNT(dt2_rules);
