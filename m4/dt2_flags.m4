@@ -24,6 +24,14 @@ AC_DEFUN([DT2_WARNINGS], [
   AC_SUBST([DT2_WARN_CFLAGS])
 ])
 
+dnl DT2_VECTORS: for loops over elements. These hold whatever -O comes after them, and a product and a sum are rounded one by one.
+AC_DEFUN([DT2_VECTORS], [
+  DT2_VECTOR_CFLAGS=
+  m4_foreach_w([flag], [-ftree-vectorize -fvect-cost-model=dynamic -ffp-contract=off],
+    [DT2_CHECK_FLAG(flag, [DT2_VECTOR_CFLAGS])])
+  AC_SUBST([DT2_VECTOR_CFLAGS])
+])
+
 dnl DT2_HARDENING: on by default. A distribution's own flags come after ours and win; where they set _FORTIFY_SOURCE, ours
 dnl stays out of the way. Sanitizers bring their own checks of the same calls.
 AC_DEFUN([DT2_HARDENING], [

@@ -71,5 +71,51 @@ DT2_PUBLIC int dt2_file_read(const struct dt2_file *file, size_t index, void *de
  */
 DT2_PUBLIC int dt2_file_unchanged(const struct dt2_file *file, struct dt2_error *err);
 
+/* -- stored otherwise than in the file ------------------------------------------------------------------------------ */
+
+/*
+ * The dtype in which a tensor is to be stored: "F16", "BF16" or "F32", in any case; "keep": the file's own; NULL: what the
+ * struct's `dtype` says. Called for each tensor, on the caller's thread, in the order of the table.
+ */
+typedef const char *dt2_dtype_fn(void *data, const struct dt2_tensor *tensor);
+
+/*
+ * Tensors that lie side by side wherever they are loaded to: in one block, in this order, without a gap. They become one
+ * tensor more, of all their elements: of the rows of all where their shapes differ in the first dimension at most, else in one dimension.
+ */
+struct dt2_gang {
+    const char *name;      /* of that tensor; NULL: the members' names, joined by '+' */
+    const size_t *tensors; /* of one dtype as stored; each in one gang at most */
+    size_t count;          /* 2 or more */
+};
+
+/* How a file's tensors are to be stored. Start from DT2_STORING_INIT, which leaves all as it is. */
+struct dt2_storing {
+    size_t struct_size;
+    const char *dtype;       /* NULL: "keep" */
+    dt2_dtype_fn *dtype_of;  /* NULL: `dtype` for all */
+    void *dtype_data;        /* its first argument */
+    const struct dt2_gang *gangs;
+    size_t gang_count;
+};
+#define DT2_STORING_INIT { sizeof(struct dt2_storing), NULL, NULL, NULL, NULL, 0 }
+
+/*
+ * The same model as it will be stored, as an open file of its own: tensors keep their indices and have the dtype and the bytes
+ * that they will have on their devices; gangs follow them. Blocks, plans, budgets, loads, sessions and dt2_file_read() speak of
+ * these; what is read is converted on its way. `file` may be freed before *stored, which shares its open files.
+ *
+ * Tensors of F64, F32, F16 and BF16 are converted, rounded to nearest even, with what is too large made infinite and NaNs kept,
+ * as PyTorch's Tensor.to() does; ggml's quantised blocks (Q4_0 to Q8_0, Q2_K to Q6_K) become what the gguf package's dequantize() makes
+ * of them. Integers, booleans, complex numbers and floating-point numbers of 8 bits and fewer stay as they are.
+ * Errors: DT2_EUSAGE for a dtype that is none of these, a quantised tensor that cannot be converted (named), and for a gang
+ * whose tensors do not go together; DT2_ENOMEM.
+ */
+DT2_PUBLIC int dt2_file_stored(const struct dt2_file *file, const struct dt2_storing *how, struct dt2_file **stored,
+                               struct dt2_error *err);
+/* The dtype in which its tensors are stored: "keep" for a file as it was opened, "F16", "BF16", "F32"; "mixed" where a
+ * function chose. */
+DT2_PUBLIC const char *dt2_file_dtype(const struct dt2_file *file);
+
 DT2_END_DECLS
 #endif

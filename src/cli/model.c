@@ -31,6 +31,23 @@ int cli_context_create(struct dt2_context **context, struct dt2_error *err)
     return dt2_context_create(&how, context, err);
 }
 
+/* Makes the file the one that is stored in the dtype with that place in --dtype. */
+static int store(struct cli_model *model, unsigned dtype, struct dt2_error *err)
+{
+    static const char *const dtypes[] = { "keep", "F16", "BF16", "F32" };
+    struct dt2_storing how = DT2_STORING_INIT;
+    struct dt2_file *stored;
+    if (dtype == 0)
+        return 0;
+    how.dtype = dtypes[dtype];
+    int rc = dt2_file_stored(model->file, &how, &stored, err);
+    if (rc < 0)
+        return rc;
+    dt2_file_free(model->file);
+    model->file = stored;
+    return 0;
+}
+
 int cli_model_open(struct cli_catalog *catalog, const char *name, struct cli_model *model, struct dt2_error *err)
 {
     *model = (struct cli_model){ NULL, NULL, NULL };
@@ -39,6 +56,8 @@ int cli_model_open(struct cli_catalog *catalog, const char *name, struct cli_mod
         rc = dt2_catalog_resolve(catalog->opened, name, &model->path, err);
     if (rc == 0)
         rc = dt2_file_open(model->path, &model->file, err);
+    if (rc == 0)
+        rc = store(model, catalog->options->dtype, err);
     if (rc == 0 && catalog->options->all_tensors)
         rc = dt2_blocks_make_all(model->file, &model->blocks, err);
     else if (rc == 0)

@@ -31,6 +31,7 @@ const struct cli_option cli_option_table[] = {
       AT(request.expert_mode_allocations), 0 },
     { "place", 0, "PATTERN=D", NULL, CLI_KIND_TEXTS, CLI_REQUEST,
       AT(places), 0 },
+    { "dtype", 0, "keep|f16|bf16|f32", "store floats so [keep]", CLI_KIND_CHOICE, CLI_REQUEST, AT(dtype), 0 },
     { "eject-models", 0, "true|false", "unload what is on that device first [true]", CLI_KIND_BOOL, CLI_REQUEST,
       AT(request.eject_models), 0 },
     { "reserve", 0, "D=SIZE", "leave SIZE free on D, such as cpu=2gb (repeatable)", CLI_KIND_LIMITS, CLI_REQUEST,
@@ -56,8 +57,8 @@ const struct cli_option cli_option_table[] = {
       0 },
     { "verbose", 0, NULL, "say all of it; --quiet: errors alone, no progress", CLI_KIND_FLAG, ALL, AT(verbose), 0 },
     { "quiet", 'q', NULL, NULL, CLI_KIND_FLAG, ALL, AT(quiet), 0 },
-    { "help", 'h', NULL, "show this help", CLI_KIND_FLAG, ALL, AT(help), 0 },
-    { "version", 'V', NULL, "show the version", CLI_KIND_FLAG, ALL, AT(version), 0 },
+    { "help", 'h', NULL, "show this help; --version: the version", CLI_KIND_FLAG, ALL, AT(help), 0 },
+    { "version", 'V', NULL, NULL, CLI_KIND_FLAG, ALL, AT(version), 0 },
 };
 const size_t cli_option_count = sizeof cli_option_table / sizeof *cli_option_table;
 _Static_assert(sizeof cli_option_table / sizeof *cli_option_table <= CLI_OPTIONS_MAX, "room for all options");

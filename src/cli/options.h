@@ -62,6 +62,7 @@ struct cli_options {
     struct dt2_request request;
     struct cli_limits reserves, budgets;
     struct cli_texts places;
+    unsigned dtype; /* in the order of --dtype; 0: keep */
     char *place; /* all of them, as the request has them */
     /* of single commands */
     bool free, measure;  /* devices */

@@ -122,26 +122,35 @@ static void hash_entry(XXH3_state_t *state, const struct dt2_file *file, const s
         if (piece->file & DT2_IN_VIEW)
             hash_view(state, &file->views[piece->file & ~DT2_IN_VIEW]);
     }
+    uint64_t home[] = { entry->home, entry->home_offset };
+    if (file->base)
+        XXH3_128bits_update(state, home, sizeof home);
 }
 
-/* Sets what a tensor's pieces say of it. */
+/* Sets what a tensor's pieces say of it. In what stands on another file, gangs and their members have their homes already. */
 static void place_entry(struct dt2_file *file, size_t index)
 {
     struct dt2_entry *entry = &file->entries[index];
     const struct dt2_piece *first = &file->pieces[entry->first_piece];
+    while (!(first->file & DT2_IN_VIEW) && first->file & DT2_CONVERTED)
+        first = &file->pieces[file->converted[first->file & ~DT2_CONVERTED].first_piece];
     const struct dt2_view *view = first->file & DT2_IN_VIEW ? &file->views[first->file & ~DT2_IN_VIEW] : NULL;
     entry->tensor.file = file->sources[view ? view->file : first->file].path;
     entry->tensor.offset = view ? view->offset : first->offset;
     bool same = index > 0 && entry[-1].first_piece == entry->first_piece;
-    entry->same_as = same ? entry[-1].same_as : index;
+    if (!file->base) {
+        entry->home = same ? entry[-1].home : index;
+        entry->leader = index;
+    }
 }
 
-/* What follows from the reader's table, whatever the format. */
-static int finish(struct dt2_file *file, struct dt2_error *err)
+int dt2_file_finish(struct dt2_file *file, struct dt2_error *err)
 {
     XXH3_state_t state;
     XXH3_INITSTATE(&state);
     XXH3_128bits_reset(&state);
+    if (file->base)
+        XXH3_128bits_update(&state, file->base->fingerprint, sizeof file->base->fingerprint);
     for (size_t i = 0; i < file->entry_count; i++) {
         place_entry(file, i);
         hash_entry(&state, file, &file->entries[i]);
@@ -169,6 +178,7 @@ int dt2_file_open_as(const char *path, const struct dt2_format *format, struct d
     struct dt2_file *file = dt2_alloc(1, sizeof *file);
     if (!file)
         return dt2_fail_nomem(err);
+    atomic_init(&file->references, 1);
     file->format = format;
     int rc = open_first(file, path, err);
     if (rc == 0 && !format)
@@ -176,7 +186,7 @@ int dt2_file_open_as(const char *path, const struct dt2_format *format, struct d
     if (rc == 0)
         rc = file->format->read(file, err);
     if (rc == 0)
-        rc = finish(file, err);
+        rc = dt2_file_finish(file, err);
     if (rc < 0)
         dt2_file_free(file);
     else
@@ -205,26 +215,36 @@ int dt2_file_open(const char *path, struct dt2_file **out, struct dt2_error *err
     return dt2_folder_is(path) ? open_folder(path, out, err) : dt2_file_open_as(path, NULL, out, err);
 }
 
-void dt2_file_free(struct dt2_file *file)
+/* What a file has that those which stand on it use too. */
+static void free_opened(struct dt2_file *file)
 {
-    DT2_KEEP_ERRNO;
-    if (!file)
-        return;
     for (size_t i = 0; i < file->source_count; i++)
         dt2_source_close(&file->sources[i]);
     dt2_release(file->sources);
-    dt2_release(file->entries);
-    dt2_release(file->pieces);
-    dt2_release(file->shapes);
     dt2_release(file->views);
     dt2_release(file->axes);
     dt2_release(file->metadata);
-    dt2_release(file->text);
-    dt2_release(file->names);
     dt2_release(file->folder);
     for (size_t i = 0; i < file->part_count; i++)
         dt2_file_free(file->parts[i]);
     dt2_release(file->parts);
+}
+
+void dt2_file_free(struct dt2_file *file)
+{
+    DT2_KEEP_ERRNO;
+    if (!file || atomic_fetch_sub(&file->references, 1) != 1)
+        return;
+    if (file->base)
+        dt2_file_free(file->base);
+    else
+        free_opened(file);
+    dt2_release(file->entries);
+    dt2_release(file->pieces);
+    dt2_release(file->converted);
+    dt2_release(file->shapes);
+    dt2_release(file->text);
+    dt2_release(file->names);
     dt2_release(file);
 }
 
@@ -302,14 +322,21 @@ const struct dt2_piece *dt2_file_pieces(const struct dt2_file *file, size_t tens
     return file->pieces + entry->first_piece;
 }
 
-size_t dt2_file_same_as(const struct dt2_file *file, size_t tensor)
+size_t dt2_file_leader(const struct dt2_file *file, size_t tensor)
 {
-    return file->entries[tensor].same_as;
+    return file->entries[tensor].leader;
+}
+
+size_t dt2_file_home(const struct dt2_file *file, size_t tensor, uint64_t *offset)
+{
+    if (offset)
+        *offset = file->entries[tensor].home_offset;
+    return file->entries[tensor].home;
 }
 
 uint64_t dt2_file_own_bytes(const struct dt2_file *file, size_t tensor)
 {
-    return file->entries[tensor].same_as == tensor ? file->entries[tensor].tensor.bytes : 0;
+    return file->entries[tensor].home == tensor ? file->entries[tensor].tensor.bytes : 0;
 }
 
 /* -- reading -- */
@@ -328,15 +355,29 @@ static int pread_view(const struct dt2_file *file, size_t index, const struct io
     return 0;
 }
 
-int dt2_file_pread(const struct dt2_file *file, uint32_t file_index, const struct iovec *iov, int count,
-                   uint64_t offset, struct dt2_error *err)
+static int pread_as(const struct dt2_file *file, uint32_t file_index, const struct iovec *iov, int count, uint64_t offset,
+                    bool check, struct dt2_error *err)
 {
     if (file_index & DT2_IN_VIEW)
         return pread_view(file, file_index & ~DT2_IN_VIEW, iov, count, offset, err);
+    if (file_index & DT2_CONVERTED)
+        return dt2_converted_read(file, file_index & ~DT2_CONVERTED, iov, count, offset, check, err);
     if (file_index >= file->source_count)
         return dt2_fail(err, DT2_EUSAGE, "%s: no file %" PRIu32 " among its %zu", dt2_file_path(file), file_index,
                         file->source_count);
     return dt2_source_preadv(&file->sources[file_index], iov, count, offset, err);
+}
+
+int dt2_file_pread(const struct dt2_file *file, uint32_t file_index, const struct iovec *iov, int count,
+                   uint64_t offset, struct dt2_error *err)
+{
+    return pread_as(file, file_index, iov, count, offset, false, err);
+}
+
+int dt2_file_pread_check(const struct dt2_file *file, uint32_t file_index, const struct iovec *iov, int count,
+                         uint64_t offset, struct dt2_error *err)
+{
+    return pread_as(file, file_index, iov, count, offset, true, err);
 }
 
 int dt2_file_read(const struct dt2_file *file, size_t index, void *destination, uint64_t size, struct dt2_error *err)

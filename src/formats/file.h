@@ -10,7 +10,7 @@
 struct dt2_piece {
     uint64_t offset;
     uint64_t bytes;
-    uint32_t file; /* index of the file: a model may have several; or DT2_IN_VIEW and the index of a view */
+    uint32_t file; /* index of the file: a model may have several; or DT2_IN_VIEW, DT2_CONVERTED and an index there */
 };
 
 /*
@@ -18,22 +18,29 @@ struct dt2_piece {
  * elements of a real file, which do not lie one after the other, or in the other byte order.
  */
 #define DT2_IN_VIEW ((uint32_t)1 << 31)
+/* The same for a tensor that is stored in another dtype than the file has: what is read there is converted. */
+#define DT2_CONVERTED ((uint32_t)1 << 30)
 
 /* The pieces of a tensor, at least one; their bytes sum to the tensor's. */
 const struct dt2_piece *dt2_file_pieces(const struct dt2_file *file, size_t tensor, size_t *count);
 /*
- * The first tensor whose pieces these are. Its bytes are loaded for all tensors of these pieces, which are names of one
- * another. Most often `tensor` itself.
+ * The tensor whose bytes are loaded for this one too, and from which of them on: the first of several names, or the gang that a
+ * tensor is a member of. Most often `tensor` itself, from 0 on. `offset` may be NULL.
  */
-size_t dt2_file_same_as(const struct dt2_file *file, size_t tensor);
-/* The bytes that a tensor adds to what is loaded: none when they are those of a tensor before it. */
+size_t dt2_file_home(const struct dt2_file *file, size_t tensor, uint64_t *offset);
+/* The bytes that a tensor adds to what is loaded: none when they are those of another. */
 uint64_t dt2_file_own_bytes(const struct dt2_file *file, size_t tensor);
+/* The tensor whose name says into which block this one goes: of a gang and its members the first; else `tensor` itself. */
+size_t dt2_file_leader(const struct dt2_file *file, size_t tensor);
 
 /*
  * Fills all `count` parts of `iov` from byte `offset` of file `file_index` on. Safe from several threads.
- * Errors: DT2_EFAILED when the read fails or the file is shorter than it was; DT2_EUSAGE for a wrong index.
+ * Errors: DT2_EFAILED when the read fails or the file is shorter than it was; DT2_EUSAGE for a wrong index; DT2_ENOMEM.
  */
 int dt2_file_pread(const struct dt2_file *file, uint32_t file_index, const struct iovec *iov, int count,
                    uint64_t offset, struct dt2_error *err);
+/* The same bytes for who checks: what is converted goes by another and slow way. */
+int dt2_file_pread_check(const struct dt2_file *file, uint32_t file_index, const struct iovec *iov, int count,
+                         uint64_t offset, struct dt2_error *err);
 
 #endif

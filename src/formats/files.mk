@@ -14,6 +14,7 @@ libdistorch2_core_la_SOURCES += \
 	src/formats/names.h \
 	src/formats/source.c \
 	src/formats/source.h \
+	src/formats/stored.c \
 	src/formats/view.c \
 	src/formats/view.h
 
@@ -60,6 +61,7 @@ EXTRA_DIST += \
 	tests/data/layouts/t2iadapter_canny_sd15v2.tsv \
 	tests/data/layouts/xlabs_flux_canny_v3.tsv
 
+include $(top_srcdir)/src/formats/convert/files.mk
 include $(top_srcdir)/src/formats/gguf/files.mk
 include $(top_srcdir)/src/formats/json/files.mk
 include $(top_srcdir)/src/formats/pytorch/files.mk

@@ -6,10 +6,12 @@
 #ifndef DT2_FORMATS_FORMAT_H
 #define DT2_FORMATS_FORMAT_H
 
+#include "formats/convert/convert.h"
 #include "formats/file.h"
 #include "formats/names.h"
 #include "formats/source.h"
 #include "formats/view.h"
+#include <stdatomic.h>
 
 /*
  * How much memory opening a file takes at most, whatever is in it: this many bytes for each byte of its headers, tables
@@ -37,7 +39,16 @@ struct dt2_entry {
     struct dt2_tensor tensor; /* file and offset: those of the first piece, set by the file */
     size_t first_piece;
     size_t piece_count;
-    size_t same_as; /* set by the file: see dt2_file_same_as() */
+    size_t home; /* set by the file, as the next: see dt2_file_home() */
+    uint64_t home_offset;
+    size_t leader; /* see dt2_file_leader() */
+};
+
+/* A tensor that is converted while it is read. */
+struct dt2_converted {
+    struct dt2_conversion how;
+    size_t first_piece; /* of what the file has */
+    size_t piece_count;
 };
 
 struct dt2_metadata {
@@ -66,6 +77,16 @@ struct dt2_file {
     struct dt2_file **parts; /* of a sharded model: its files as each was read; names and shapes point into them */
     size_t part_count;
 
+    /*
+     * What is stored otherwise than in a file (stored.c) stands on that file, to which all above belongs but entries, pieces,
+     * shapes and text. Its pieces begin with that file's, its entries too; gangs come after these.
+     */
+    struct dt2_file *base;
+    const char *stored_dtype; /* NULL: as the files have them */
+    struct dt2_converted *converted;
+    size_t converted_count;
+
+    _Atomic unsigned references; /* of the program, and of files that stand on this one */
     const struct dt2_format *format; /* the file does the rest */
     char *folder;                    /* the model was given as this folder; NULL: as its first source */
     struct dt2_name *names;          /* sorted; dt2_file_index_names() */
@@ -75,6 +96,11 @@ struct dt2_file {
 
 /* Opens a file that must be of that format, or, with NULL, that its content tells. Errors: as dt2_file_open(). */
 int dt2_file_open_as(const char *path, const struct dt2_format *format, struct dt2_file **out, struct dt2_error *err);
+/* What follows from a table that is complete: where tensors lie, the sum of their bytes, the fingerprint. Errors: DT2_EFAILED. */
+int dt2_file_finish(struct dt2_file *file, struct dt2_error *err);
+/* Reads what is converted, as dt2_file_pread() does, or as dt2_file_pread_check(). */
+int dt2_converted_read(const struct dt2_file *file, size_t index, const struct iovec *iov, int count, uint64_t offset,
+                       bool check, struct dt2_error *err);
 /* Room for `tensors` tensors and `pieces` pieces, zeroed. Errors: DT2_ENOMEM. */
 int dt2_file_reserve(struct dt2_file *file, size_t tensors, size_t pieces, struct dt2_error *err);
 /*

@@ -10,7 +10,7 @@ static int hash_piece(const struct dt2_file *file, const struct dt2_piece *piece
     for (uint64_t done = 0; done < piece->bytes;) {
         uint64_t part = dt2_min(piece->bytes - done, size);
         struct iovec iov = { buffer, part };
-        int rc = dt2_file_pread(file, piece->file, &iov, 1, piece->offset + done, err);
+        int rc = dt2_file_pread_check(file, piece->file, &iov, 1, piece->offset + done, err);
         if (rc < 0)
             return rc;
         XXH3_64bits_update(state, buffer, part);

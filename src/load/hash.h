@@ -6,7 +6,7 @@
 #include "formats/file.h"
 #include "load/ring.h"
 
-/* Of a tensor in its file, read through `buffer` of `size` bytes. Errors: of the file; DT2_ENOMEM. */
+/* Of a tensor in its file, checked where it is converted (dt2_file_pread_check()), read through `buffer` of `size` bytes. Errors: of the file; DT2_ENOMEM. */
 int dt2_hash_file(const struct dt2_file *file, size_t tensor, void *buffer, uint64_t size, uint64_t *hash,
                   struct dt2_error *err);
 /* Of a range of a buffer on the ring's device, fetched through one of its slots. Errors: of the driver; DT2_ENOMEM. */

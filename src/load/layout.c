@@ -97,10 +97,22 @@ int dt2_layout_make(const struct dt2_plan *plan, const struct dt2_block *blocks,
     return 0;
 }
 
+/* Both are in blocks, or neither. */
+static void place_in_home(struct dt2_layout *layout, const struct dt2_file *file, size_t tensor)
+{
+    uint64_t offset;
+    size_t home = dt2_file_home(file, tensor, &offset);
+    if (home == tensor)
+        return;
+    layout->places[tensor] = layout->places[home];
+    layout->places[tensor].offset += offset;
+    layout->places[tensor].bytes = dt2_file_tensor(file, tensor)->bytes;
+}
+
 void dt2_layout_join(struct dt2_layout *layout, const struct dt2_file *file)
 {
     for (size_t i = 0; i < layout->tensor_count; i++)
-        layout->places[i] = layout->places[dt2_file_same_as(file, i)]; /* both are in blocks, or neither */
+        place_in_home(layout, file, i);
 }
 
 void dt2_layout_clear(struct dt2_layout *layout)

@@ -55,7 +55,7 @@ struct dt2_layout {
  */
 int dt2_layout_make(const struct dt2_plan *plan, const struct dt2_block *blocks, size_t tensor_count,
                     const struct dt2_layout_rules *rules, struct dt2_layout *layout, struct dt2_error *err);
-/* Gives tensors that are names of one another (dt2_file_same_as()) the place of the first, which alone has bytes in the plan. */
+/* Gives tensors that have no bytes of their own in the plan a place in their homes (dt2_file_home()). */
 void dt2_layout_join(struct dt2_layout *layout, const struct dt2_file *file);
 void dt2_layout_clear(struct dt2_layout *layout);
 

@@ -31,7 +31,10 @@ struct dt2_table {
     uint64_t *shapes;
     char *text; /* names and paths */
     struct dt2_name *names; /* sorted */
-    size_t *same_as; /* see dt2_file_same_as() */
+    struct dt2_home {
+        size_t tensor;
+        uint64_t offset;
+    } *homes; /* see dt2_file_home() */
 };
 int dt2_table_copy(const struct dt2_file *file, struct dt2_table *table, struct dt2_error *err);
 void dt2_table_clear(struct dt2_table *table);

@@ -30,8 +30,8 @@ int dt2_table_copy(const struct dt2_file *file, struct dt2_table *table, struct 
                                  .shapes = dt2_alloc(dimensions, sizeof *table->shapes),
                                  .text = dt2_alloc(characters, 1),
                                  .names = dt2_alloc(count, sizeof *table->names),
-                                 .same_as = dt2_alloc(count, sizeof *table->same_as) };
-    if (!table->tensors || !table->shapes || !table->text || !table->names || !table->same_as) {
+                                 .homes = dt2_alloc(count, sizeof *table->homes) };
+    if (!table->tensors || !table->shapes || !table->text || !table->names || !table->homes) {
         dt2_table_clear(table);
         return dt2_fail_nomem(err);
     }
@@ -47,7 +47,7 @@ int dt2_table_copy(const struct dt2_file *file, struct dt2_table *table, struct 
         copy->name = keep(&end, copy->name);
         copy->file = keep(&end, copy->file);
         copy->dtype = keep(&end, copy->dtype);
-        table->same_as[i] = dt2_file_same_as(file, i);
+        table->homes[i].tensor = dt2_file_home(file, i, &table->homes[i].offset);
         table->names[i] = dt2_name_make(copy->name, strlen(copy->name), i);
     }
     dt2_names_sort(table->names, count);
@@ -60,7 +60,7 @@ void dt2_table_clear(struct dt2_table *table)
     dt2_release(table->shapes);
     dt2_release(table->text);
     dt2_release(table->names);
-    dt2_release(table->same_as);
+    dt2_release(table->homes);
     *table = (struct dt2_table){ 0 };
 }
 

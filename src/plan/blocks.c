@@ -34,8 +34,8 @@ struct maker {
 };
 
 /*
- * Takes what the network reads, or `all`. What is another name of a tensor before it has no bytes of its own, so that one is
- * taken too.
+ * Takes what the network reads, or `all`. What is another name of a tensor, or in a gang, has no bytes of its own, so that one
+ * is taken too.
  */
 static int take(struct maker *maker, bool all, struct dt2_blocks *blocks, struct dt2_error *err)
 {
@@ -46,7 +46,7 @@ static int take(struct maker *maker, bool all, struct dt2_blocks *blocks, struct
         return dt2_fail_nomem(err);
     for (size_t i = 0; i < count; i++)
         if (all || dt2_network_reads(maker->network, dt2_file_tensor(file, i)->name))
-            maker->taken[i] = maker->taken[dt2_file_same_as(file, i)] = true;
+            maker->taken[i] = maker->taken[dt2_file_home(file, i, NULL)] = true;
     for (size_t i = 0; i < count; i++) {
         maker->tensor_count += maker->taken[i];
         blocks->left_out_count += !maker->taken[i];
@@ -84,7 +84,8 @@ static int make_groups(struct maker *maker, struct dt2_error *err)
         return dt2_fail_nomem(err);
     for (size_t i = 0, at = 0; i < dt2_file_tensor_count(maker->file); i++)
         if (maker->taken[i])
-            maker->names[at++] = block_name(maker->network, dt2_file_tensor(maker->file, i)->name, i);
+            maker->names[at++] = block_name(maker->network, dt2_file_tensor(maker->file, dt2_file_leader(maker->file, i))->name,
+                                             i);
     dt2_names_sort(maker->names, count);
     for (size_t begin = 0, end; begin < count; begin = end) {
         for (end = begin + 1; end < count && dt2_name_equal(&maker->names[begin], &maker->names[end]);)

@@ -33,13 +33,13 @@ static int mark(const struct dt2_file *file, const struct dt2_block *list, size_
     return 0;
 }
 
-/* A tensor that is another name of one before it has no bytes of its own: both are listed, or neither. */
+/* A tensor that is another name of one, or a member of a gang, has no bytes of its own: both are listed, or neither. */
 static int check_names(const struct dt2_file *file, const bool *listed, struct dt2_error *err)
 {
     for (size_t i = 0; i < dt2_file_tensor_count(file); i++) {
-        size_t same = dt2_file_same_as(file, i);
+        size_t same = dt2_file_home(file, i, NULL);
         if (listed[i] && !listed[same])
-            return dt2_fail(err, DT2_EUSAGE, "tensor %s is another name of %s, which is in no block",
+            return dt2_fail(err, DT2_EUSAGE, "the bytes of tensor %s are those of %s, which is in no block",
                             dt2_file_tensor(file, i)->name, dt2_file_tensor(file, same)->name);
     }
     return 0;

@@ -80,9 +80,9 @@ static json_t *share_json(const struct dt2_plan *plan, const struct dt2_share *s
 
 static json_t *model_json(const struct dt2_plan *plan, const struct dt2_file *file)
 {
-    return json_pack("{s:o, s:o, s:o, s:I, s:s}", "path", text_json(dt2_file_path(file)), "total_bytes",
-                     bytes_json(plan->model_bytes), "file_bytes", bytes_json(dt2_file_total_bytes(file)), "blocks", (json_int_t)plan->kept.count, "fingerprint",
-                     dt2_file_fingerprint(file));
+    return json_pack("{s:o, s:o, s:o, s:I, s:s, s:s}", "path", text_json(dt2_file_path(file)), "total_bytes",
+                     bytes_json(plan->model_bytes), "file_bytes", bytes_json(dt2_file_total_bytes(file)), "blocks",
+                     (json_int_t)plan->kept.count, "fingerprint", dt2_file_fingerprint(file), "dtype", dt2_file_dtype(file));
 }
 
 char *dt2_plan_json(const struct dt2_plan *plan, const struct dt2_file *file)

@@ -284,7 +284,7 @@ int dt2_session_hold(struct dt2_session *session, size_t tensor, struct dt2_sess
     int rc = check_tensor(session, tensor, err);
     if (rc < 0)
         return rc;
-    size_t index = session->units.of_tensor[session->model->table.same_as[tensor]];
+    size_t index = session->units.of_tensor[session->model->table.homes[tensor].tensor];
     if (index == DT2_NOWHERE)
         return 0;
     pthread_mutex_lock(&session->lock);
@@ -300,7 +300,7 @@ int dt2_session_hold(struct dt2_session *session, size_t tensor, struct dt2_sess
 
 void dt2_session_let_go(struct dt2_session *session, size_t tensor)
 {
-    size_t index = session->units.of_tensor[session->model->table.same_as[tensor]];
+    size_t index = session->units.of_tensor[session->model->table.homes[tensor].tensor];
     pthread_mutex_lock(&session->lock);
     session->units.units[index].owed++;
     session->owed++;
@@ -317,7 +317,8 @@ int dt2_session_native(struct dt2_session *session, size_t tensor, struct dt2_na
         rc = check_tensor(session, tensor, err);
     if (rc < 0)
         return rc;
-    size_t home = session->model->table.same_as[tensor], index = session->units.of_tensor[home];
+    struct dt2_home home = session->model->table.homes[tensor];
+    size_t index = session->units.of_tensor[home.tensor];
     if (index == DT2_NOWHERE) {
         rc = dt2_model_native(session->model, tensor, native, err);
         if (rc == 0 && !native->handle) /* without bytes it lies nowhere, so not on a donor */
@@ -330,7 +331,7 @@ int dt2_session_native(struct dt2_session *session, size_t tensor, struct dt2_na
         rc = dt2_fail(err, DT2_EUSAGE, "tensor %s has no address on %s: its block is not held",
                       session->model->table.tensors[tensor].name, session->compute->name);
     } else {
-        uint64_t place = unit->offset + session->units.offsets[home], slab = session->places.slab_bytes;
+        uint64_t place = unit->offset + session->units.offsets[home.tensor] + home.offset, slab = session->places.slab_bytes;
         const struct dt2_backend_native *at = &session->prefetch.natives[place / slab];
         native->device = session->compute->name;
         native->handle = at->is_address ? (char *)at->handle + place % slab : at->handle;

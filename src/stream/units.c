@@ -75,7 +75,7 @@ static void list_needs(const struct dt2_model *model, struct dt2_units *made)
         const struct dt2_block *block = &model->blocks.blocks[i];
         made->first[i] = end;
         for (size_t j = 0; j < block->tensor_count; j++) {
-            size_t unit = made->of_tensor[model->table.same_as[block->tensors[j]]], k = made->first[i];
+            size_t unit = made->of_tensor[model->table.homes[block->tensors[j]].tensor], k = made->first[i];
             while (k < end && made->lists[k] != unit)
                 k++;
             if (unit != DT2_NOWHERE && k == end)

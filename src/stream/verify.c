@@ -80,7 +80,7 @@ static int verify_block(struct verification *v, size_t index, struct dt2_error *
     if (rc < 0)
         return rc;
     for (size_t i = 0; rc == 0 && i < block->tensor_count; i++) {
-        if (session->model->table.same_as[block->tensors[i]] == block->tensors[i]) /* each once, by its first name */
+        if (session->model->table.homes[block->tensors[i]].tensor == block->tensors[i]) /* each once, by its first name */
             rc = verify_tensor(v, block->tensors[i], err);
     }
     int released = dt2_session_release(session, index, rc < 0 ? NULL : err);

@@ -13,7 +13,7 @@ setup()
 }
 
 @test "every option of a request has a variable, with the same effect" {
-    # name and value, the value of the option again, and what it makes of the plan's request
+    # name and value, and what it makes of the plan's request or model
     while IFS='|' read -r option value expected; do
         variable=DISTORCH2_$(tr a-z- A-Z_ <<<"$option")
         echo "$variable=$value"
@@ -24,17 +24,18 @@ setup()
         run env "$variable=$value" "$DISTORCH2" plan tiny.safetensors --json
         expect_status 0
         [ "$output" = "$by_option" ]
-        json "doc['request'][$expected"
+        json "doc['${expected%%:*}']['${expected#*:}"
     done <<'END'
-compute-device|cpu|'compute_device'] == 'cpu'
-virtual-vram-gb|0.5|'virtual_vram_gb'] == 0.5
-donor-device|cpu|'donor_device'] == 'cpu'
-expert-mode-allocations|cpu,100%|'expert_mode_allocations'] == 'cpu,100%'
-place|*.bias=cpu|'place'] == '*.bias=cpu'
-eject-models|false|'eject_models'] is False
-reserve|cpu=1gb|'reserve'] == {'cpu': 1 << 30}
-budget|cpu=2gb|'budget'] == {'cpu': 2 << 30}
-pack|true|'pack'] is True
+compute-device|cpu|request:compute_device'] == 'cpu'
+virtual-vram-gb|0.5|request:virtual_vram_gb'] == 0.5
+donor-device|cpu|request:donor_device'] == 'cpu'
+expert-mode-allocations|cpu,100%|request:expert_mode_allocations'] == 'cpu,100%'
+place|*.bias=cpu|request:place'] == '*.bias=cpu'
+eject-models|false|request:eject_models'] is False
+reserve|cpu=1gb|request:reserve'] == {'cpu': 1 << 30}
+budget|cpu=2gb|request:budget'] == {'cpu': 2 << 30}
+dtype|f16|model:dtype'] == 'F16'
+pack|true|request:pack'] is True
 END
 }
 

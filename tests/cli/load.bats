@@ -94,6 +94,23 @@ setup()
     json 'doc["loads"][0]["verified_bytes"] == doc["loads"][0]["bytes"]'
 }
 
+@test "another dtype: planned, loaded and verified as it is stored, in windows too" {
+    need_opencl
+    run_split plan tiny.safetensors --compute-device cpu --dtype f16 --json
+    halves=$(printf '%s' "$output" | "$PYTHON3" -c 'import json, sys; print(json.load(sys.stdin)["model"]["total_bytes"])')
+    run_split plan tiny.safetensors --compute-device cpu --dtype f32 --json
+    expect_status 0
+    json 'doc["model"]["dtype"] == "F32" and doc["model"]["total_bytes"] == 2 * '"$halves"
+    run_split load tiny.safetensors --dtype=bf16 --compute-device opencl:0 \
+        --expert-mode-allocations 'opencl:0,40%;cpu,*;opencl:1,30%' --verify --json
+    expect_status 0
+    json 'doc["loads"][0]["plan"]["model"]["dtype"] == "BF16" and doc["loads"][0]["bytes"] == '"$halves"
+    json 'doc["loads"][0]["verified_bytes"] == doc["loads"][0]["bytes"] and doc["loads"][0]["window_verified_bytes"] > 0'
+    run_split load tiny.safetensors --dtype f64
+    expect_status 2
+    [[ $errors == *bf16* ]]
+}
+
 @test "what does not fit is refused: exit 3, the budget named" {
     need_opencl
     run_split load tiny.safetensors --compute-device opencl:0 --virtual-vram-gb 0 --reserve opencl:0=1tb

@@ -49,6 +49,8 @@ for reader in gguf pytorch safetensors; do
     verdict "src/formats/$reader includes the formats' front, json, base and itself alone" \
         "$(includes src/formats/$reader | grep '	"' | grep -vE "$front|	\"(formats/$reader/|formats/json/|base/)")"
 done
+verdict "src/formats/convert includes base and itself alone" \
+    "$(includes src/formats/convert | grep '	"' | grep -vE '	"(formats/convert/|base/)')"
 verdict "src/formats/json includes base and itself alone" \
     "$(includes src/formats/json | grep '	"' | grep -vE '	"(formats/json/|base/)')"
 verdict "the formats' front includes no reader's header" \

@@ -26,11 +26,17 @@ class Error(c.Structure):
     _fields_ = [("code", c.c_int), ("text", c.c_char * 2048), ("suggestion", c.c_char * 1024)]
 
 
+class Storing(c.Structure):
+    _fields_ = [("struct_size", c.c_size_t), ("dtype", c.c_char_p), ("dtype_of", c.c_void_p), ("dtype_data", c.c_void_p),
+                ("gangs", c.c_void_p), ("gang_count", c.c_size_t)]
+
+
 def declare(library):
     pointer, size = c.c_void_p, c.c_size_t
     for name, result, *arguments in (
             ("file_open", c.c_int, c.c_char_p, c.POINTER(pointer), c.POINTER(Error)),
             ("file_free", None, pointer),
+            ("file_stored", c.c_int, pointer, c.POINTER(Storing), c.POINTER(pointer), c.POINTER(Error)),
             ("file_format", c.c_char_p, pointer),
             ("file_tensor_count", size, pointer),
             ("file_tensor", c.POINTER(Tensor), pointer, size),
@@ -66,7 +72,15 @@ class File:
 
     def __init__(self, path):
         self.handle, error = c.c_void_p(), Error()
-        check(lib.dt2_file_open(os.fsencode(path), c.byref(self.handle), c.byref(error)), error)
+        if path is not None:
+            check(lib.dt2_file_open(os.fsencode(path), c.byref(self.handle), c.byref(error)), error)
+
+    def stored(self, dtype):
+        """The same file as it is stored in that dtype."""
+        stored, error = File(None), Error()
+        how = Storing(struct_size=c.sizeof(Storing), dtype=dtype.encode())
+        check(lib.dt2_file_stored(self.handle, c.byref(how), c.byref(stored.handle), c.byref(error)), error)
+        return stored
 
     def __enter__(self):
         return self

@@ -35,7 +35,7 @@ if ! has diffusers gguf numpy safetensors torch; then
         skip "pip could not install the libraries, perhaps for want of a network; see $log"
 fi
 
-set -- safetensors torch pickle gguf diffusers
+set -- safetensors torch pickle gguf cast diffusers
 echo "1..$#"
 status=0 number=0
 for library in "$@"; do
