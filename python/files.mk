@@ -9,7 +9,8 @@ python_tests = \
 	tests/python/test_process.py \
 	tests/python/test_runtimes.py \
 	tests/python/test_session.py \
-	tests/python/test_simulated.py
+	tests/python/test_simulated.py \
+	tests/python/test_stored.py
 python_torch_tests = \
 	tests/python/torch/test_attach.py \
 	tests/python/torch/test_arrays.py \

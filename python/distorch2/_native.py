@@ -171,6 +171,24 @@ class tensor(Structure):
     ]
 
 
+dtype_fn = CFUNCTYPE(c_void_p, c_void_p, POINTER(tensor))  # text that outlives the call: ctypes keeps none that it makes
+
+
+class gang(Structure):
+    _fields_ = [("name", c_char_p), ("tensors", POINTER(c_size_t)), ("count", c_size_t)]
+
+
+class storing(Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("dtype", c_char_p),
+        ("dtype_of", dtype_fn),
+        ("dtype_data", c_void_p),
+        ("gangs", POINTER(gang)),
+        ("gang_count", c_size_t),
+    ]
+
+
 class block(Structure):
     _fields_ = [
         ("name", c_char_p),
@@ -399,6 +417,8 @@ FUNCTIONS = {
     "dt2_file_metadata": (None, [_handle, c_size_t, POINTER(c_char_p), POINTER(c_char_p)]),
     "dt2_file_read": (c_int, [_handle, c_size_t, c_void_p, c_uint64, _err]),
     "dt2_file_unchanged": (c_int, [_handle, _err]),
+    "dt2_file_stored": (c_int, [_handle, POINTER(storing), POINTER(_handle), _err]),
+    "dt2_file_dtype": (c_char_p, [_handle]),
     # plan.h
     "dt2_blocks_make": (c_int, [_handle, POINTER(_handle), _err]),
     "dt2_blocks_make_all": (c_int, [_handle, POINTER(_handle), _err]),

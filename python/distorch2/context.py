@@ -16,7 +16,7 @@ from ._native import lib
 from ._watch import ProgressFunction, Watch
 from .devices import Devices
 from .errors import BusyError, DistorchError
-from .file import File, Path
+from .file import File, Path, opened
 from .model import Model
 from .plan import NativeRequest, Plan, Request, plan_made, requested
 from .sizes import Size, in_bytes
@@ -125,13 +125,10 @@ class Context(Handle):
 
     def plan(self, file: Union[File, Path], request: Optional[Request] = None, **options: Any) -> Plan:
         """The plan that :meth:`load` would apply now. Options of a :class:`Request` may be given as keywords."""
-        native = NativeRequest(requested(request, options))
-        opened = file if isinstance(file, File) else File(file)
-        try:
-            return plan_made(opened, lib.dt2_model_plan, self._ptr, opened._blocks._ptr, byref(native.raw))
-        finally:
-            if opened is not file:
-                opened.close()
+        wanted = requested(request, options)
+        native = NativeRequest(wanted)
+        with opened(file, wanted.dtype) as source:
+            return plan_made(source, lib.dt2_model_plan, self._ptr, source._blocks._ptr, byref(native.raw))
 
     def load(
         self,
@@ -151,7 +148,8 @@ class Context(Handle):
         given back. ``verify`` reads every tensor back from its device and compares it with the file. ``name`` is how
         the model is registered, its path unless given; ``staging_bytes`` and ``threads`` are 0 for the defaults.
         """
-        native = NativeRequest(requested(request, options))
+        wanted = requested(request, options)
+        native = NativeRequest(wanted)
         watch = Watch(progress)
         how = _native.load_options(
             ctypes.sizeof(_native.load_options),
@@ -162,18 +160,15 @@ class Context(Handle):
             watch.callback,
             watch.data,
         )
-        opened = file if isinstance(file, File) else File(file)
         try:
-            arguments = (self._ptr, opened._ptr, opened._blocks._ptr, byref(native.raw), byref(how))
-            model = Model(made(lib.dt2_model_load, *arguments), self)
+            with opened(file, wanted.dtype) as source:
+                arguments = (self._ptr, source._ptr, source._blocks._ptr, byref(native.raw), byref(how))
+                model = Model(made(lib.dt2_model_load, *arguments), self)
         except DistorchError:
             raised = watch.raised or native.raised
             if raised is None:
                 raise
             raise raised from None
-        finally:
-            if opened is not file:
-                opened.close()
         if native.raised is not None:
             model.unload()
             raise native.raised

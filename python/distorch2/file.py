@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import os
-from ctypes import byref, c_char, c_char_p, c_size_t, c_uint64
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from ctypes import POINTER, addressof, byref, c_char, c_char_p, c_size_t, c_uint64, create_string_buffer, sizeof
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Callable, Optional, Union
@@ -78,6 +80,50 @@ def read_tensor(function: Callable[..., int], pointer: int, index: int, size: in
     return target
 
 
+Dtype = Union[str, Mapping[str, str], Callable[[TensorInfo], Optional[str]]]
+Gangs = Union[Iterable[Sequence[Union[int, str]]], Mapping[str, Sequence[Union[int, str]]]]
+
+
+class _Storing:
+    """A ``struct dt2_storing`` for one call, with all that it points to."""
+
+    def __init__(self, file: File, dtype: Dtype, gangs: Gangs) -> None:
+        self._answers: dict[bytes, Any] = {}
+        if isinstance(dtype, str):
+            every, callback = encode(dtype), _native.dtype_fn()
+        else:
+            every, callback = None, _native.dtype_fn(self._on_tensor)
+            answer = dtype if callable(dtype) else lambda info: dtype.get(info.name)
+            for info in file.tensors:
+                wish = answer(info)
+                self._answers[encode(info.name) or b""] = None if wish is None else create_string_buffer(encode(wish))
+        named = list(gangs.items()) if isinstance(gangs, Mapping) else [(None, members) for members in gangs]
+        self._lists = [self._indices(file, members) for _, members in named]
+        structs = [
+            _native.gang(encode(name), members, len(members)) for (name, _), members in zip(named, self._lists)
+        ]
+        array = (_native.gang * len(structs))(*structs) if structs else POINTER(_native.gang)()
+        self.raw = _native.storing(sizeof(_native.storing), every, callback, None, array, len(structs))
+
+    @staticmethod
+    def _indices(file: File, members: Sequence[Union[int, str]]) -> Any:
+        indices = [file.find(each) if isinstance(each, str) else range(len(file.tensors))[each] for each in members]
+        return (c_size_t * len(indices))(*indices)
+
+    def _on_tensor(self, _data: Any, tensor: Any) -> Optional[int]:
+        answer = self._answers.get(tensor[0].name)
+        return None if answer is None else addressof(answer)
+
+
+@contextmanager
+def opened(file: Union[File, Path], dtype: Dtype) -> Iterator[File]:
+    """The file as it is stored in that dtype; what had to be opened or made for that is closed at the end."""
+    with ExitStack() as ends:
+        if not isinstance(file, File):
+            file = ends.enter_context(File(file))
+        yield file if dtype == "keep" else ends.enter_context(file.stored(dtype))
+
+
 class _Blocks(Handle):
     _what = "list of blocks"
 
@@ -88,8 +134,17 @@ class File(Handle):
     _what = "file"
 
     def __init__(self, path: Path, *, all_tensors: bool = False) -> None:
-        pointer = made(lib.dt2_file_open, encode(path))
+        self._opened(made(lib.dt2_file_open, encode(path)), all_tensors)
+
+    @classmethod
+    def _of(cls, pointer: int, all_tensors: bool) -> File:
+        file = cls.__new__(cls)
+        file._opened(pointer, all_tensors)
+        return file
+
+    def _opened(self, pointer: int, all_tensors: bool) -> None:
         super().__init__(pointer, frees(lib.dt2_file_free))
+        self._all_tensors = all_tensors
         make = lib.dt2_blocks_make_all if all_tensors else lib.dt2_blocks_make
         self._blocks = _Blocks(made(make, pointer), frees(lib.dt2_blocks_free))
 
@@ -171,6 +226,22 @@ class File(Handle):
         """One tensor's bytes: a new bytearray, or ``into``, writable memory of exactly its size."""
         index = self.find(tensor) if isinstance(tensor, str) else range(len(self.tensors))[tensor]
         return read_tensor(lib.dt2_file_read, self._ptr, index, self.tensors[index].bytes, into)
+
+    @property
+    def dtype(self) -> str:
+        """In which dtype its tensors are stored: "keep" for a file as it was opened, "F16", "BF16", "F32", "mixed"."""
+        return lib.dt2_file_dtype(self._ptr).decode()  # type: ignore[no-any-return]
+
+    def stored(self, dtype: Dtype = "keep", gangs: Gangs = ()) -> File:
+        """The same model as it will be stored; this file may be closed before it.
+
+        ``dtype``: "keep", "f16", "bf16" or "f32" for all floating-point tensors of 16 bits and more and quantised ones;
+        or for each by itself, a mapping from names (others are kept) or a function of a :class:`TensorInfo`. ``gangs``:
+        lists of tensors, by name or index, that lie side by side wherever they are loaded to, and are one tensor more; as
+        a mapping, under the names that it gives, else under theirs joined by "+".
+        """
+        how = _Storing(self, dtype, gangs)
+        return File._of(made(lib.dt2_file_stored, self._ptr, byref(how.raw)), self._all_tensors)
 
     def check_unchanged(self) -> None:
         """Raises when the file on disk is no longer the one that was opened, and says what changed."""

@@ -14,7 +14,7 @@ from ._core import encode, known, made, taken_text, text
 from ._native import lib
 from .devices import Devices
 from .errors import UsageError
-from .file import File
+from .file import Dtype, File, opened
 from .sizes import Size, in_bytes, parse_gib
 
 ReleaseFunction = Callable[[str, int], int]
@@ -55,6 +55,8 @@ class Request:
     """Behind each tensor: they belong to no other one."""
     resident: bool = False
     """Blocks are used where they lie: no window, and no sessions."""
+    dtype: Dtype = "keep"
+    """How tensors are stored: as :meth:`File.stored` has it. For what is planned or loaded from a path or an opened file."""
     release: Optional[ReleaseFunction] = None
     """Called at most once in a load that does not fit."""
 
@@ -184,13 +186,15 @@ def make_plan(devices: Devices, file: File, request: Optional[Request] = None, *
 
     ``Context.plan()`` plans for this machine as it is now.
     """
-    native = NativeRequest(requested(request, options))
-    blocks = file._blocks._ptr
-    return plan_made(
-        file,
-        lib.dt2_plan_make,
-        devices._ptr,
-        lib.dt2_blocks_array(blocks),
-        lib.dt2_blocks_count(blocks),
-        ctypes.byref(native.raw),
-    )
+    wanted = requested(request, options)
+    native = NativeRequest(wanted)
+    with opened(file, wanted.dtype) as source:
+        blocks = source._blocks._ptr
+        return plan_made(
+            source,
+            lib.dt2_plan_make,
+            devices._ptr,
+            lib.dt2_blocks_array(blocks),
+            lib.dt2_blocks_count(blocks),
+            ctypes.byref(native.raw),
+        )
