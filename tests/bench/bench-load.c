@@ -6,30 +6,16 @@
  *
  *   bench-load [-r ROUNDS] MODEL [SAME-MODEL]...
  */
+#include "bench/limit.h"
 #include <distorch2.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <pthread.h>
-#include <sched.h>
-#include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/utsname.h>
-#include <time.h>
-#include <unistd.h>
 #ifdef DT2_BENCH_OPENCL
 #define CL_TARGET_OPENCL_VERSION 120
 #include <CL/cl.h>
 #endif
 
-#define ROUNDS_MOST 99
 #define MODELS_MOST 8
-#define PIECE ((size_t)8 << 20)
-#define HUGE_PAGE ((size_t)2 << 20)
 
 enum target { HOST, OPENCL, TARGETS };
 
@@ -44,95 +30,6 @@ struct subject {
 static struct dt2_context *context;
 static struct subject subjects[MODELS_MOST];
 static size_t subject_count;
-static unsigned rounds = 7;
-static unsigned threads;
-
-static void die(const char *what, const char *why)
-{
-    fprintf(stderr, "bench-load: %s: %s\n", what, why);
-    exit(1);
-}
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-/* -- the limit: plain preads by as many threads into fresh huge pages -------------------------------------- */
-
-struct limit {
-    int fd;
-    char *memory;
-    size_t size;
-    _Atomic size_t next;
-};
-
-static void *read_pieces(void *data)
-{
-    struct limit *limit = data;
-    for (;;) {
-        size_t at = atomic_fetch_add(&limit->next, PIECE);
-        if (at >= limit->size)
-            return NULL;
-        size_t end = at + PIECE < limit->size ? at + PIECE : limit->size;
-        while (at < end) {
-            ssize_t n = pread(limit->fd, limit->memory + at, end - at, (off_t)at);
-            if (n <= 0)
-                die("pread", n ? strerror(errno) : "end of file");
-            at += (size_t)n;
-        }
-    }
-}
-
-/* Fresh huge pages for the whole file; munmap with the same size. */
-static char *map_fresh(size_t size, char **map)
-{
-    *map = mmap(NULL, size + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (*map == MAP_FAILED)
-        die("mmap", strerror(errno));
-    char *memory = *map + (HUGE_PAGE - (uintptr_t)*map % HUGE_PAGE) % HUGE_PAGE;
-    madvise(memory, size, MADV_HUGEPAGE);
-    return memory;
-}
-
-/*
- * Takes and frees as much memory as a load does. Virtual machines give idle memory back to their host, and getting it again is
- * slow: without this, whoever comes after a pause pays for it.
- */
-static void back_memory(void)
-{
-    size_t size = dt2_file_total_bytes(subjects->file);
-    char *map, *memory = map_fresh(size, &map);
-    for (size_t at = 0; at < size; at += HUGE_PAGE)
-        memory[at] = 1;
-    munmap(map, size + HUGE_PAGE);
-}
-
-static double measure_limit(void)
-{
-    struct stat st;
-    const char *path = dt2_file_path(subjects->file);
-    struct limit limit = { .fd = open(path, O_RDONLY | O_CLOEXEC) };
-    if (limit.fd < 0 || fstat(limit.fd, &st) < 0)
-        die(path, strerror(errno));
-    limit.size = (size_t)st.st_size;
-    double begin = now();
-    char *map;
-    limit.memory = map_fresh(limit.size, &map);
-    pthread_t crew[64];
-    for (unsigned i = 0; i < threads; i++)
-        if (pthread_create(&crew[i], NULL, read_pieces, &limit) != 0)
-            die("pthread_create", "failed");
-    for (unsigned i = 0; i < threads; i++)
-        pthread_join(crew[i], NULL);
-    double seconds = now() - begin;
-    munmap(map, limit.size + HUGE_PAGE);
-    close(limit.fd);
-    return (double)limit.size * 1e-9 / seconds;
-}
-
 /* -- a load ----------------------------------------------------------------------------------------------- */
 
 static uint64_t rss_anon(void)
@@ -264,18 +161,6 @@ static double measure_plan_ms(void)
 
 /* -- the table -------------------------------------------------------------------------------------------- */
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *figures)
-{
-    qsort(figures, rounds, sizeof *figures, ascending);
-    return figures[rounds / 2];
-}
-
 static void print_ratio(const char *what, double *of, const char *limit_name, double *limit)
 {
     double a = median(of), b = median(limit);
@@ -335,10 +220,7 @@ static void open_all(char **paths, int count)
     struct dt2_error err;
     if (dt2_context_create(NULL, &context, &err) < 0)
         die("context", err.text);
-    cpu_set_t set;
-    sched_getaffinity(0, sizeof set, &set);
-    threads = (unsigned)CPU_COUNT(&set);
-    threads = threads > 16 ? 16 : threads;
+    count_threads();
     struct utsname system;
     double load = 0;
     uname(&system);
@@ -361,7 +243,7 @@ static void load_all(const char *device, enum target target, unsigned round, int
 {
     for (size_t i = 0; i < subject_count; i++) {
         struct subject *subject = &subjects[(i + round) % subject_count];
-        back_memory();
+        back_memory(dt2_file_total_bytes(subjects->file));
         subject->rates[target][round] = measure_load(subject, device, beyond);
     }
     for (size_t i = 0; i < subject_count; i++)
@@ -388,12 +270,12 @@ int main(int argc, char **argv)
 #ifdef DT2_BENCH_OPENCL
     static double written[ROUNDS_MOST];
 #endif
-    measure_limit(); /* warms the first file, and a load of each the others */
+    measure_limit(dt2_file_path(subjects->file)); /* warms the first file, and a load of each the others */
     for (size_t i = 1; i < subject_count; i++)
         measure_load(&subjects[i], "cpu", &beyond_host);
     for (unsigned i = 0; i < rounds; i++) {
-        back_memory();
-        limit[i] = measure_limit();
+        back_memory(dt2_file_total_bytes(subjects->file));
+        limit[i] = measure_limit(dt2_file_path(subjects->file));
         load_all("cpu", HOST, i, &beyond_host);
 #ifdef DT2_BENCH_OPENCL
         if (has_opencl) {

@@ -24,6 +24,9 @@ for path in "$@"; do
     "$top_builddir/distorch2" load "$path" --compute-device cpu --verify >/dev/null && echo "$path: every byte verified"
 done
 "$top_builddir/tests/bench/bench-load" -r "$BENCH_ROUNDS" "$@"
+"$top_builddir/tests/support/mkmodel" "$top_srcdir/tests/data/layouts/diffusers_sd15_canny.tsv" "$stem.floats"
+"$top_builddir/tests/bench/bench-cast" "$stem.floats" "$BENCH_ROUNDS"
+rm -f "$stem.floats"
 "$top_builddir/tests/bench/bench-header" "$(dirname "$model")"
 python=$DISTORCH2_ORACLE_VENV/bin/python3
 if [ -x "$python" ]; then

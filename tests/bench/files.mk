@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # `make bench`: ratios on this machine, never part of the tests. The models are made once: 2.5 GB each in bench/, as
 # safetensors, and with Python as .pth and GGUF too. DISTORCH2_ORACLE_VENV, or what check-oracle left, has the reference.
-EXTRA_PROGRAMS = tests/bench/bench-calls tests/bench/bench-header tests/bench/bench-load tests/bench/bench-stream
+EXTRA_PROGRAMS = tests/bench/bench-calls tests/bench/bench-cast tests/bench/bench-header tests/bench/bench-load tests/bench/bench-stream
 tests_bench_bench_calls_SOURCES = tests/bench/bench-calls.c tests/mixed/runtime.h tests/support/layout.h
 tests_bench_bench_calls_LDADD = libdistorch2.la $(LIBADD_DLOPEN)
+tests_bench_bench_cast_SOURCES = tests/bench/bench-cast.c tests/bench/limit.h
+tests_bench_bench_cast_LDADD = libdistorch2.la
 tests_bench_bench_header_SOURCES = tests/bench/bench-header.c tests/support/layout.h tests/support/model.h
 tests_bench_bench_header_LDADD = libdistorch2.la
-tests_bench_bench_load_SOURCES = tests/bench/bench-load.c
+tests_bench_bench_load_SOURCES = tests/bench/bench-load.c tests/bench/limit.h
 tests_bench_bench_load_CPPFLAGS = $(AM_CPPFLAGS)
 tests_bench_bench_load_CFLAGS = $(AM_CFLAGS)
 tests_bench_bench_load_LDADD = libdistorch2.la
