@@ -24,11 +24,13 @@ struct dt2_tensor {
 };
 
 /*
- * Opens a model file and reads its table; the data stay where they are, and the file open until
+ * Opens a model and reads its table: of a file; of a folder of the diffusers library; of an index of several files; and of
+ * all parts of a model when `path` is one of them and the others lie beside it. The data stay where they are, and the file open until
  * dt2_file_free(). What the file is, its content decides, never its name. Every number in it is checked against
  * the size of the open file before it is used.
- * Errors: DT2_ENOENT when there is no such file; DT2_EFAILED when it is no regular file, cannot be read, or
- * breaks a rule of its format: the text names the file, the tensor and the rule.
+ * Errors: DT2_ENOENT when there is no such file; DT2_EFAILED when it is no regular file, cannot be read, breaks a
+ * rule of its format, is a part of a model whose others are not there, or of a download that is not finished: the text
+ * names the file, the tensor and the rule.
  */
 DT2_PUBLIC int dt2_file_open(const char *path, struct dt2_file **file, struct dt2_error *err);
 /* Closes the file; what was asked of it, tensors and names, is gone. NULL is fine. */
@@ -36,7 +38,10 @@ DT2_PUBLIC void dt2_file_free(struct dt2_file *file);
 
 /* The path as it was given. */
 DT2_PUBLIC const char *dt2_file_path(const struct dt2_file *file);
-/* "safetensors", "safetensors-sharded", "gguf", "pytorch-zip", "pytorch-legacy"; further formats get further names. */
+/* What is to be said of how it was opened: that the path was one of a model's files, say; NULL: nothing. */
+DT2_PUBLIC const char *dt2_file_note(const struct dt2_file *file);
+/* "safetensors", "safetensors-sharded", "diffusers-folder", "gguf", "gguf-split", "pytorch-zip", "pytorch-legacy",
+ * "pytorch-sharded"; further formats get further names. */
 DT2_PUBLIC const char *dt2_file_format(const struct dt2_file *file);
 /* The sum of all tensors' bytes; those that are one tensor under several names count once, and are loaded once. */
 DT2_PUBLIC uint64_t dt2_file_total_bytes(const struct dt2_file *file);

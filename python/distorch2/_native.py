@@ -407,6 +407,7 @@ FUNCTIONS = {
     "dt2_file_open": (c_int, [c_char_p, POINTER(_handle), _err]),
     "dt2_file_free": (None, [_handle]),
     "dt2_file_path": (c_char_p, [_handle]),
+    "dt2_file_note": (c_char_p, [_handle]),
     "dt2_file_format": (c_char_p, [_handle]),
     "dt2_file_total_bytes": (c_uint64, [_handle]),
     "dt2_file_fingerprint": (c_char_p, [_handle]),

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "base/error.h"
 #include "base/alloc.h"
+#include "base/checked.h"
+#include "base/shown.h"
+#include "base/text.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -22,13 +25,21 @@ static void trim_partial_character(char *text)
         text[start - 1] = '\0';
 }
 
+#define TEXT_MOST sizeof((struct dt2_error *)0)->text
+
 void dt2_format_into(char *out, size_t size, const char *format, va_list args)
 {
+    char raw[TEXT_MOST];
     int n = vsnprintf(out, size, format, args);
     if (n < 0)
         out[0] = '\0';
     else if ((size_t)n >= size)
         trim_partial_character(out);
+    size_t length = dt2_min(strlen(out), sizeof raw);
+    if (dt2_is_showable(out, length))
+        return;
+    memcpy(raw, out, length);
+    dt2_show_into(out, size, raw, length);
 }
 
 int dt2_failv(struct dt2_error *err, int code, const char *format, va_list args)
@@ -62,6 +73,9 @@ void dt2_suggest(struct dt2_error *err, const char *format, ...)
     va_end(args);
 }
 
+/* A prefix is cut before the words that it stands before, down to so many bytes; the lines of a caret never are. */
+#define PREFIX_LEAST 512
+
 int dt2_fail_prefix(struct dt2_error *err, int code, const char *format, ...)
 {
     DT2_KEEP_ERRNO;
@@ -69,13 +83,15 @@ int dt2_fail_prefix(struct dt2_error *err, int code, const char *format, ...)
         return code;
     char rest[sizeof err->text];
     memcpy(rest, err->text, sizeof rest);
+    size_t words = strcspn(rest, "\n"), caret = strlen(rest + words);
+    size_t kept = dt2_min(words, sizeof err->text - caret - PREFIX_LEAST);
     va_list args;
     va_start(args, format);
-    dt2_format_into(err->text, sizeof err->text, format, args);
+    dt2_format_into(err->text, sizeof err->text - caret - kept, format, args);
     va_end(args);
     size_t used = strlen(err->text);
-    snprintf(err->text + used, sizeof err->text - used, "%s", rest);
-    trim_partial_character(err->text);
+    dt2_show_into(err->text + used, sizeof err->text - caret - used, rest, words);
+    strcat(err->text, rest + words);
     return err->code;
 }
 
@@ -100,6 +116,35 @@ static size_t columns(const char *text, size_t length)
     return n;
 }
 
+/* What would not be shown as it is becomes '?', a column a character, so that the caret stays under its own. */
+static void make_plain(char *line)
+{
+    char *end = line;
+    for (size_t n; *line; line += n) {
+        n = dt2_utf8_character(line, strlen(line));
+        bool good = n && dt2_is_showable(line, n);
+        n = n ? n : 1;
+        if (good)
+            end = (char *)memmove(end, line, n) + n;
+        else if (((unsigned char)*line & 0xC0) != 0x80)
+            *end++ = (unsigned char)*line < ' ' ? ' ' : '?';
+    }
+    *end = '\0';
+}
+
+/* Appends the lines of the caret. What stands before them is cut where both are too long. */
+static void add_caret(struct dt2_error *err, const char *line, bool cut, size_t column)
+{
+    char lines[2 * CARET_WIDTH * 4], shorter[sizeof err->text];
+    int n = snprintf(lines, sizeof lines, "\n  %s%s\n  %*s^", cut ? "..." : "", line, (int)column + (cut ? 3 : 0), "");
+    size_t room = sizeof err->text - dt2_min((size_t)n, sizeof lines - 1);
+    if (strlen(err->text) >= room) {
+        memcpy(shorter, err->text, sizeof shorter);
+        dt2_show_into(err->text, room, shorter, strlen(shorter));
+    }
+    strcat(err->text, lines);
+}
+
 int dt2_fail_caret(struct dt2_error *err, int code, const char *string, size_t offset, const char *format, ...)
 {
     DT2_KEEP_ERRNO;
@@ -109,7 +154,6 @@ int dt2_fail_caret(struct dt2_error *err, int code, const char *string, size_t o
     va_end(args);
     if (!err)
         return code;
-
     size_t length = strlen(string);
     size_t begin = offset > CARET_WIDTH / 2 && length > CARET_WIDTH ? offset - CARET_WIDTH / 2 : 0;
     while (begin > 0 && ((unsigned char)string[begin] & 0xC0) == 0x80)
@@ -119,13 +163,8 @@ int dt2_fail_caret(struct dt2_error *err, int code, const char *string, size_t o
     memcpy(line, string + begin, shown);
     line[shown] = '\0';
     trim_partial_character(line);
-    for (char *c = line; *c; c++)
-        if ((unsigned char)*c < ' ')
-            *c = ' '; /* one column each, so that the caret stays under its character */
-
-    size_t used = strlen(err->text);
-    snprintf(err->text + used, sizeof err->text - used, "\n  %s%s\n  %*s^", begin ? "..." : "", line,
-             (int)(columns(string + begin, offset - begin) + (begin ? 3 : 0)), "");
+    make_plain(line);
+    add_caret(err, line, begin > 0, columns(string + begin, offset - begin));
     return code;
 }
 

@@ -15,6 +15,8 @@ libdistorch2_core_la_SOURCES += \
 	src/base/log.h \
 	src/base/notes.c \
 	src/base/notes.h \
+	src/base/shown.c \
+	src/base/shown.h \
 	src/base/size.c \
 	src/base/size.h \
 	src/base/sized.c \
@@ -24,8 +26,10 @@ libdistorch2_core_la_SOURCES += \
 	src/base/thread.c \
 	src/base/thread.h
 
-check_PROGRAMS += tests/unit/test-base
-TESTS += tests/unit/test-base
+check_PROGRAMS += tests/unit/test-base tests/unit/test-shown
+TESTS += tests/unit/test-base tests/unit/test-shown
+tests_unit_test_shown_SOURCES = tests/unit/test-shown.c tests/support/tap.h
+tests_unit_test_shown_LDADD = $(TEST_LIBS)
 tests_unit_test_base_SOURCES = tests/unit/test-base.c tests/support/tap.h
 tests_unit_test_base_LDADD = $(TEST_LIBS)
 

@@ -11,7 +11,7 @@ void dt2_log_line(const struct dt2_log *log, enum dt2_log_level level, const cha
     char line[2048];
     va_list args;
     va_start(args, format);
-    vsnprintf(line, sizeof line, format, args);
+    dt2_format_into(line, sizeof line, format, args);
     va_end(args);
     log->function(log->data, level, line);
 }

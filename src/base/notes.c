@@ -11,7 +11,7 @@ int dt2_notes_add(struct dt2_notes *notes, struct dt2_error *err, const char *fo
     char words[1024];
     va_list args;
     va_start(args, format);
-    vsnprintf(words, sizeof words, format, args);
+    dt2_format_into(words, sizeof words, format, args);
     va_end(args);
     for (size_t i = 0; i < notes->count; i++)
         if (strcmp(notes->items[i], words) == 0)

@@ -124,9 +124,10 @@ int dt2_read_file(const char *path, size_t limit, char **data, size_t *length, s
     return 0;
 }
 
-/* The number of bytes of the well-formed UTF-8 character at `s`, 0 when there is none (Unicode table 3-7). */
-static size_t utf8_character(const unsigned char *s, size_t length)
+/* Unicode's table 3-7. */
+size_t dt2_utf8_character(const char *text, size_t length)
 {
+    const unsigned char *s = (const unsigned char *)text;
     if (s[0] < 0x80)
         return 1;
     unsigned char low = 0x80, high = 0xBF;
@@ -164,7 +165,7 @@ bool dt2_utf8_valid(const char *text, size_t length)
             i += sizeof eight;
             continue;
         }
-        size_t n = utf8_character(s + i, length - i);
+        size_t n = dt2_utf8_character(text + i, length - i);
         if (n == 0)
             return false;
         i += n;
@@ -176,7 +177,7 @@ char *dt2_utf8_clean(const char *text)
 {
     struct dt2_text clean = { 0 };
     for (size_t left = strlen(text); left > 0;) {
-        size_t n = utf8_character((const unsigned char *)text, left);
+        size_t n = dt2_utf8_character(text, left);
         if (n)
             dt2_text_add(&clean, text, n);
         else

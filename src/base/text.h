@@ -25,6 +25,8 @@ char *dt2_read_line(const char *path);
 /* A whole file of at most `limit` bytes, NUL-terminated; *length without the NUL. Errors: DT2_ENOENT, DT2_EFAILED. */
 int dt2_read_file(const char *path, size_t limit, char **data, size_t *length, struct dt2_error *err);
 
+/* The number of bytes of the well-formed UTF-8 character at the beginning of `text`; 0 when there is none. */
+size_t dt2_utf8_character(const char *text, size_t length);
 /* Whether `text` of `length` bytes is well-formed UTF-8 (no surrogates, no overlong forms). */
 bool dt2_utf8_valid(const char *text, size_t length);
 /* A copy of `text` in which every byte that is not part of UTF-8 became U+FFFD, for JSON; NULL without memory. */

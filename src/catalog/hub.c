@@ -275,7 +275,7 @@ int dt2_hub_resolve(const char *text, char **path, bool *known, struct dt2_error
     struct id id;
     *known = false;
     if (!id_parse(text, &id)) {
-        char shown[DT2_SHOWN];
+        char shown[DT2_SHOWN_PATH];
         return dt2_fail(err, DT2_ENOENT, "'%s' is no id of the hub: USER/NAME, or USER/NAME/FILE",
                         dt2_show(text, shown, sizeof shown));
     }

@@ -61,7 +61,7 @@ int dt2_path_absolute(const char *path, char **absolute, struct dt2_error *err)
     if (path[0] == '/') {
         joined = dt2_strdup(path);
     } else {
-        char here[PATH_MAX], shown[DT2_SHOWN];
+        char here[PATH_MAX], shown[DT2_SHOWN_PATH];
         if (!getcwd(here, sizeof here))
             return dt2_fail(err, DT2_EFAILED, "%s: relative to a working directory that cannot be told: %s",
                             dt2_show(path, shown, sizeof shown), strerror(errno));
@@ -168,30 +168,4 @@ char *dt2_path_expand_variables(const char *path)
         path += length ? length : 1;
     }
     return dt2_text_take(&out);
-}
-
-const char *dt2_show(const char *text, char *out, size_t size)
-{
-    size_t used = 0;
-    while (*text) {
-        size_t left = strlen(text), n = 1;
-        while (n <= 4 && n <= left && !dt2_utf8_valid(text, n))
-            n++;
-        bool whole = n <= 4 && n <= left && (unsigned char)text[0] >= ' ' && text[0] != 0x7F;
-        char piece[5] = "";
-        if (whole) {
-            memcpy(piece, text, n);
-        } else {
-            n = 1;
-            snprintf(piece, sizeof piece, "\\x%02X", (unsigned char)text[0]);
-        }
-        size_t length = strlen(piece);
-        if (used + length + 1 > size)
-            break;
-        memcpy(out + used, piece, length);
-        used += length;
-        text += n;
-    }
-    out[used] = '\0';
-    return out;
 }

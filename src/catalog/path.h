@@ -6,6 +6,7 @@
 #ifndef DT2_CATALOG_PATH_H
 #define DT2_CATALOG_PATH_H
 
+#include "base/shown.h"
 #include <distorch2/error.h>
 
 /* `b` when it is absolute, else `a`/`b`. */
@@ -20,12 +21,5 @@ char *dt2_path_folder(const char *path);
 char *dt2_path_expand_home(const char *path);
 /* `$NAME` and `${NAME}` become the environment's values; what is not set stays as written. */
 char *dt2_path_expand_variables(const char *path);
-
-/*
- * A text for messages: one line of valid UTF-8, other bytes as \xNN, cut at the end of `out`. Returns `out`.
- * Messages show up to three texts of DT2_SHOWN bytes within one line of log.
- */
-#define DT2_SHOWN 512
-const char *dt2_show(const char *text, char *out, size_t size);
 
 #endif

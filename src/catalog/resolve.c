@@ -22,7 +22,7 @@ bool dt2_catalog_is_path(const char *model)
 /* The names that are near, and what else the user can do. */
 static int fail_unknown(const struct dt2_catalog *catalog, const char *model, struct dt2_error *err)
 {
-    char shown[DT2_SHOWN];
+    char shown[DT2_SHOWN_PATH];
     DT2_AUTO char *cache = dt2_hub_is_id(model) ? dt2_hub_cache() : NULL;
     dt2_fail(err, DT2_ENOENT, "no model called '%s', neither in the catalogue nor as a path%s%s",
              dt2_show(model, shown, sizeof shown), cache ? ", nor in the hub's cache, " : "", cache ? cache : "");
@@ -58,7 +58,7 @@ static int resolve_id(const struct dt2_catalog *catalog, const char *model, char
 /* A path that does not exist. No catalogue was looked into for one that is written as a path, so none is spoken of. */
 static int resolve_absent(const struct dt2_catalog *catalog, const char *model, char **path, struct dt2_error *err)
 {
-    char shown[DT2_SHOWN];
+    char shown[DT2_SHOWN_PATH];
     struct stat st;
     dt2_show(model, shown, sizeof shown);
     if (lstat(model, &st) == 0 && S_ISLNK(st.st_mode))
@@ -78,7 +78,7 @@ static int resolve_path(const struct dt2_catalog *catalog, const char *model, ch
     if (!dt2_stamp_take(model, &stamp)) {
         if (errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG)
             return resolve_absent(catalog, model, path, err);
-        char shown[DT2_SHOWN];
+        char shown[DT2_SHOWN_PATH];
         return dt2_fail(err, DT2_EFAILED, "%s: cannot be read: %s", dt2_show(model, shown, sizeof shown),
                         strerror(errno));
     }
@@ -99,7 +99,7 @@ int dt2_catalog_resolve(const struct dt2_catalog *catalog, const char *model, ch
     if (!name)
         return dt2_fail_nomem(err);
     if (strcmp(name, "..") == 0 || begins_with(name, "../")) {
-        char shown[DT2_SHOWN];
+        char shown[DT2_SHOWN_PATH];
         dt2_fail(err, DT2_ENOENT, "'%s' would leave the catalogue's folders by '..'",
                  dt2_show(model, shown, sizeof shown));
         dt2_suggest(err, "a path begins with '/', './' or '../': ./%s", shown);

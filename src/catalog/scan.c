@@ -53,7 +53,7 @@ static void release_listing(struct dt2_listing *listing)
 
 static void warn_of(const struct dt2_log *log, const char *folder, const char *name, const char *what)
 {
-    char shown[DT2_SHOWN], shown_name[DT2_SHOWN];
+    char shown[DT2_SHOWN_PATH], shown_name[DT2_SHOWN_PATH];
     dt2_log_line(log, DT2_LOG_WARNING, "%s%s%s: %s", dt2_show(folder, shown, sizeof shown), name[0] ? "/" : "",
                  dt2_show(name, shown_name, sizeof shown_name), what);
 }

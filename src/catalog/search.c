@@ -24,7 +24,7 @@ static int add_folder(struct dt2_search *search, char *folder, bool in_front, co
     if (!added)
         return dt2_fail_nomem(err);
     if (!dt2_utf8_valid(added, strlen(added))) {
-        char shown[DT2_SHOWN];
+        char shown[DT2_SHOWN_PATH];
         dt2_log_line(log, DT2_LOG_WARNING, "%s: the path of a folder is not UTF-8, skipped",
                      dt2_show(added, shown, sizeof shown));
         return 0;
@@ -89,7 +89,7 @@ struct reader {
     const char *shown;  /* the file's path, for messages */
     const struct dt2_log *log;
     struct dt2_error *err;
-    char section[DT2_SHOWN]; /* the name of the one being read, for messages */
+    char section[DT2_SHOWN_PATH]; /* the name of the one being read, for messages */
 };
 
 #define WARN(reader, key, format, ...)                                                                                 \
@@ -160,7 +160,7 @@ static int read_categories(struct reader *reader, const struct dt2_yaml_node *se
         if (dt2_yaml_is(key, "base_path") || dt2_yaml_is(key, "is_default"))
             continue;
         if (!is_path(value)) {
-            char shown[DT2_SHOWN];
+            char shown[DT2_SHOWN_PATH];
             WARN(reader, key, "%s is %s; expected a string with one path a line",
                  dt2_show(key->text, shown, sizeof shown), found(value));
             continue;
@@ -209,7 +209,7 @@ static int read_sections(struct reader *reader, const struct dt2_yaml *yaml)
 int dt2_search_read(struct dt2_search *search, const char *category, const char *path, const char *data, size_t length,
                     const struct dt2_log *log, struct dt2_error *err)
 {
-    char shown[DT2_SHOWN];
+    char shown[DT2_SHOWN_PATH];
     dt2_show(path, shown, sizeof shown);
     DT2_AUTO char *folder = dt2_path_folder(path);
     if (!folder)

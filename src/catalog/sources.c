@@ -33,7 +33,7 @@ static int find_base(const char *named, const struct dt2_log *log, char **base, 
 {
     if (named) {
         int rc = dt2_path_absolute(named, base, err);
-        char shown[DT2_SHOWN];
+        char shown[DT2_SHOWN_PATH];
         if (rc == 0 && !is_folder(*base))
             dt2_log_line(log, DT2_LOG_WARNING, "%s: no such folder; expected ComfyUI's directory",
                          dt2_show(*base, shown, sizeof shown));
@@ -52,7 +52,7 @@ static int take_category(const char *category, char **taken, struct dt2_error *e
     if (!category)
         category = "controlnet";
     if (category[0] == '\0' || category[0] == '.' || strchr(category, '/')) {
-        char shown[DT2_SHOWN];
+        char shown[DT2_SHOWN_PATH];
         return dt2_fail(err, DT2_EUSAGE, "category '%s': expected the name of one of ComfyUI's folder categories",
                         dt2_show(category, shown, sizeof shown));
     }

@@ -230,7 +230,7 @@ static int on_alias(struct composer *c, const yaml_event_t *event)
     for (size_t i = c->anchor_count; i > 0; i--)
         if (strcmp(c->anchors[i - 1].name, name) == 0)
             return place(c, c->anchors[i - 1].node);
-    char shown[DT2_SHOWN];
+    char shown[DT2_SHOWN_PATH];
     WARN(c, event->start_mark.line + 1, "*%s names nothing; expected an anchor &%s before it",
          dt2_show(name, shown, sizeof shown), shown);
     const struct dt2_yaml_node *node = add_node(c, DT2_YAML_OTHER, &event->start_mark);

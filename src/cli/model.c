@@ -56,6 +56,8 @@ int cli_model_open(struct cli_catalog *catalog, const char *name, struct cli_mod
         rc = dt2_catalog_resolve(catalog->opened, name, &model->path, err);
     if (rc == 0)
         rc = dt2_file_open(model->path, &model->file, err);
+    if (rc == 0 && dt2_file_note(model->file))
+        cli_note("%s: %s", name, dt2_file_note(model->file));
     if (rc == 0)
         rc = store(model, catalog->options->dtype, err);
     if (rc == 0 && catalog->options->all_tensors)

@@ -7,6 +7,8 @@
 #include "base/text.h"
 #include "formats/folder.h"
 #include "formats/format.h"
+#include "formats/merge.h"
+#include "formats/parts.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -173,7 +175,18 @@ static int open_first(struct dt2_file *file, const char *path, struct dt2_error 
     return rc;
 }
 
-int dt2_file_open_as(const char *path, const struct dt2_format *format, struct dt2_file **out, struct dt2_error *err)
+/* Before a file is read: an index that names itself would be read for ever. */
+static int check_part(const struct dt2_file *file, struct dt2_error *err)
+{
+    if (file->format->in_parts)
+        return 0;
+    return dt2_fail(err, DT2_EFAILED, "%s: is no part of a model: its format is %s", file->sources[0].path,
+                    file->format->name);
+}
+
+/* `part`: the file must be one that can be a model's part. */
+static int open_file(const char *path, const struct dt2_format *format, bool part, struct dt2_file **out,
+                     struct dt2_error *err)
 {
     struct dt2_file *file = dt2_alloc(1, sizeof *file);
     if (!file)
@@ -183,10 +196,102 @@ int dt2_file_open_as(const char *path, const struct dt2_format *format, struct d
     int rc = open_first(file, path, err);
     if (rc == 0 && !format)
         rc = recognise(file, err);
+    if (rc == 0 && part)
+        rc = check_part(file, err);
     if (rc == 0)
         rc = file->format->read(file, err);
     if (rc == 0)
         rc = dt2_file_finish(file, err);
+    if (rc < 0)
+        dt2_file_free(file);
+    else
+        *out = file;
+    return rc;
+}
+
+int dt2_file_open_as(const char *path, const struct dt2_format *format, struct dt2_file **out, struct dt2_error *err)
+{
+    return open_file(path, format, false, out, err);
+}
+
+int dt2_file_open_part(const char *path, struct dt2_file **out, struct dt2_error *err)
+{
+    return open_file(path, NULL, true, out, err);
+}
+
+static int read_parts(struct dt2_file *file, char *const *paths, size_t count, struct dt2_error *err)
+{
+    int rc = 0;
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        rc = dt2_file_open_part(paths[i], &file->parts[i], err);
+        file->part_count += rc == 0;
+        if (rc == 0)
+            rc = dt2_whole_check_part(file->parts[i], i, count, err);
+    }
+    if (rc == 0)
+        rc = dt2_file_merge(file, err);
+    return rc == 0 ? dt2_file_finish(file, err) : rc;
+}
+
+int dt2_file_open_parts(char *const *paths, size_t count, struct dt2_file **out, struct dt2_error *err)
+{
+    struct dt2_file *file = dt2_alloc(1, sizeof *file);
+    if (file) {
+        file->references = 1;
+        file->parts = dt2_alloc(count, sizeof *file->parts);
+    }
+    int rc = file && file->parts ? read_parts(file, paths, count, err) : dt2_fail_nomem(err);
+    if (rc < 0)
+        dt2_file_free(file);
+    else
+        *out = file;
+    return rc;
+}
+
+/* The path is one of a model's files: says so, and remains the model's path. */
+static int keep_given(struct dt2_file *file, const char *path, struct dt2_error *err)
+{
+    const char *slash = strrchr(path, '/');
+    char shown[DT2_SHOWN];
+    file->given = dt2_strdup(path);
+    file->note = dt2_printf("%s is one of a model's %zu files: all of them are read",
+                            dt2_show(slash ? slash + 1 : path, shown, sizeof shown), file->part_count);
+    return file->given && file->note ? 0 : dt2_fail_nomem(err);
+}
+
+static int open_whole(const struct dt2_whole *whole, const char *path, struct dt2_file **out, struct dt2_error *err)
+{
+    struct dt2_file *file;
+    int rc = whole->index ? dt2_file_open_as(whole->index, NULL, &file, err)
+                          : dt2_file_open_parts(whole->paths, whole->count, &file, err);
+    if (rc < 0) {
+        char shown[DT2_SHOWN];
+        if (err && !err->suggestion[0])
+            dt2_suggest(err, "%s is one of that model's files, which is loaded whole", dt2_show(path, shown, sizeof shown));
+        return rc == DT2_ENOENT ? DT2_EFAILED : rc;
+    }
+    rc = file->part_count > 1 ? keep_given(file, path, err) : 0;
+    if (rc < 0)
+        dt2_file_free(file);
+    else
+        *out = file;
+    return rc;
+}
+
+/* The model at a path: the file itself, or the whole that it is a part of. */
+static int open_model(const char *path, struct dt2_file **out, struct dt2_error *err)
+{
+    struct dt2_whole whole = { 0 };
+    struct dt2_file *file = NULL;
+    int rc = dt2_part_check_name(path, err);
+    if (rc == 0)
+        rc = dt2_whole_find(path, &whole, err);
+    if (rc == 0)
+        rc = whole.index || whole.paths ? open_whole(&whole, path, &file, err)
+                                        : dt2_file_open_as(path, NULL, &file, err);
+    dt2_whole_clear(&whole);
+    if (rc == 0)
+        rc = dt2_whole_check(file, err);
     if (rc < 0)
         dt2_file_free(file);
     else
@@ -201,18 +306,22 @@ static int open_folder(const char *folder, struct dt2_file **out, struct dt2_err
         return dt2_fail_nomem(err);
     int rc = dt2_folder_model(folder, &path, err);
     if (rc == 0)
-        rc = dt2_file_open_as(path, NULL, out, err);
+        rc = open_model(path, out, err);
     if (rc == DT2_ENOENT)
         return dt2_fail(err, DT2_EFAILED, "%s: is a link that leads nowhere", path);
-    if (rc == 0)
-        (*out)->folder = DT2_TAKE(kept);
-    return rc;
+    if (rc < 0)
+        return rc;
+    dt2_release((*out)->given);
+    (*out)->given = DT2_TAKE(kept);
+    dt2_release(DT2_TAKE((*out)->note)); /* a folder is the whole */
+    (*out)->is_folder = true;
+    return 0;
 }
 
 int dt2_file_open(const char *path, struct dt2_file **out, struct dt2_error *err)
 {
     DT2_KEEP_ERRNO;
-    return dt2_folder_is(path) ? open_folder(path, out, err) : dt2_file_open_as(path, NULL, out, err);
+    return dt2_folder_is(path) ? open_folder(path, out, err) : open_model(path, out, err);
 }
 
 /* What a file has that those which stand on it use too. */
@@ -224,7 +333,8 @@ static void free_opened(struct dt2_file *file)
     dt2_release(file->views);
     dt2_release(file->axes);
     dt2_release(file->metadata);
-    dt2_release(file->folder);
+    dt2_release(file->given);
+    dt2_release(file->note);
     for (size_t i = 0; i < file->part_count; i++)
         dt2_file_free(file->parts[i]);
     dt2_release(file->parts);
@@ -252,12 +362,17 @@ void dt2_file_free(struct dt2_file *file)
 
 const char *dt2_file_path(const struct dt2_file *file)
 {
-    return file->folder ? file->folder : file->sources[0].path;
+    return file->given ? file->given : file->sources[0].path;
+}
+
+const char *dt2_file_note(const struct dt2_file *file)
+{
+    return file->note;
 }
 
 const char *dt2_file_format(const struct dt2_file *file)
 {
-    return file->folder ? DT2_FOLDER_FORMAT : file->format->name;
+    return file->is_folder ? DT2_FOLDER_FORMAT : file->format->name;
 }
 
 uint64_t dt2_file_total_bytes(const struct dt2_file *file)

@@ -10,8 +10,12 @@ libdistorch2_core_la_SOURCES += \
 	src/formats/format.c \
 	src/formats/format.h \
 	src/formats/index.c \
+	src/formats/merge.c \
+	src/formats/merge.h \
 	src/formats/names.c \
 	src/formats/names.h \
+	src/formats/parts.c \
+	src/formats/parts.h \
 	src/formats/source.c \
 	src/formats/source.h \
 	src/formats/stored.c \
@@ -23,7 +27,9 @@ noinst_PROGRAMS += tests/support/mkmodel
 tests_support_mkmodel_SOURCES = tests/support/mkmodel.c tests/support/layout.h
 
 formats_tests = tests/unit/test-changing tests/unit/test-file tests/unit/test-formats-memory tests/unit/test-hostile \
-	tests/unit/test-large tests/unit/test-shards tests/unit/test-view
+	tests/unit/test-large tests/unit/test-parts tests/unit/test-shards tests/unit/test-view
+tests_unit_test_parts_SOURCES = tests/unit/test-parts.c tests/support/scratch.h
+tests_unit_test_parts_LDADD = $(TEST_LIBS)
 check_PROGRAMS += $(formats_tests)
 TESTS += $(formats_tests)
 tests_unit_test_changing_SOURCES = tests/unit/test-changing.c tests/support/scratch.h

@@ -11,7 +11,8 @@
 
 bool dt2_folder_is(const char *path);
 /*
- * Sets *model to the path, to be released, of the folder's index; else of its only file of weights.
+ * Sets *model to the path, to be released, of the folder's index; else of the file with the plain name; else of its only
+ * index of a variant; else of its only file of weights: of safetensors, and where there are none of PyTorch.
  * Errors: DT2_EFAILED with the names that are there, when it has none, or several of which none has the plain name.
  */
 int dt2_folder_model(const char *folder, char **model, struct dt2_error *err);

@@ -3,7 +3,6 @@
 #include "formats/format.h"
 #include "base/alloc.h"
 #include "base/error.h"
-#include <stdio.h>
 #include <string.h>
 
 int dt2_file_reserve(struct dt2_file *file, size_t tensors, size_t pieces, struct dt2_error *err)
@@ -28,27 +27,4 @@ int dt2_file_index_names(struct dt2_file *file, const struct dt2_name **twice, s
     dt2_names_sort(file->names, count);
     *twice = dt2_names_twice(file->names, count);
     return 0;
-}
-
-char *dt2_shown(const char *name, size_t length, char out[DT2_SHOWN])
-{
-    static const char more[] = "...";
-    size_t used = 0, whole = 0; /* whole: up to the last character that leaves room for `more` */
-    for (size_t i = 0; i < length; i++) {
-        unsigned char c = (unsigned char)name[i];
-        bool control = c < ' ' || c == 0x7F;
-        bool starts = (c & 0xC0) != 0x80;
-        if (starts && used + sizeof more <= DT2_SHOWN)
-            whole = used;
-        if (used + (control ? 4 : 1) >= DT2_SHOWN) {
-            memcpy(out + whole, more, sizeof more);
-            return out;
-        }
-        if (control)
-            used += (size_t)snprintf(out + used, DT2_SHOWN - used, "\\x%02x", c);
-        else
-            out[used++] = (char)c;
-    }
-    out[used] = '\0';
-    return out;
 }

@@ -6,6 +6,7 @@
 #ifndef DT2_FORMATS_FORMAT_H
 #define DT2_FORMATS_FORMAT_H
 
+#include "base/shown.h"
 #include "formats/convert/convert.h"
 #include "formats/file.h"
 #include "formats/names.h"
@@ -32,6 +33,7 @@ struct dt2_format {
     bool (*probe)(const struct dt2_head *head);
     /* Fills `file`, whose first source is open. Errors name path, tensor and rule. What was added stays the file's. */
     int (*read)(struct dt2_file *file, struct dt2_error *err);
+    bool in_parts; /* files of it may be one model together */
 };
 
 /* A tensor and where its bytes are. Neighbours of one first piece are one tensor of several names. */
@@ -88,7 +90,9 @@ struct dt2_file {
 
     _Atomic unsigned references; /* of the program, and of files that stand on this one */
     const struct dt2_format *format; /* the file does the rest */
-    char *folder;                    /* the model was given as this folder; NULL: as its first source */
+    char *given;                     /* the model was given by this path; NULL: by that of its first source */
+    bool is_folder;                  /* which is a folder's */
+    char *note;                      /* what dt2_file_note() says */
     struct dt2_name *names;          /* sorted; dt2_file_index_names() */
     uint64_t total_bytes;
     char fingerprint[33];
@@ -101,6 +105,10 @@ int dt2_file_finish(struct dt2_file *file, struct dt2_error *err);
 /* Reads what is converted, as dt2_file_pread() does, or as dt2_file_pread_check(). */
 int dt2_converted_read(const struct dt2_file *file, size_t index, const struct iovec *iov, int count, uint64_t offset,
                        bool check, struct dt2_error *err);
+/* Opens a file that is one of a model's several, as dt2_file_open_as() with NULL. Errors: also for what no model is made of. */
+int dt2_file_open_part(const char *path, struct dt2_file **out, struct dt2_error *err);
+/* Makes one model of the files at these paths, in this order. Errors: as dt2_file_open(). */
+int dt2_file_open_parts(char *const *paths, size_t count, struct dt2_file **out, struct dt2_error *err);
 /* Room for `tensors` tensors and `pieces` pieces, zeroed. Errors: DT2_ENOMEM. */
 int dt2_file_reserve(struct dt2_file *file, size_t tensors, size_t pieces, struct dt2_error *err);
 /*
@@ -108,9 +116,5 @@ int dt2_file_reserve(struct dt2_file *file, size_t tensors, size_t pieces, struc
  * NULL; what that means is the reader's to say. Errors: DT2_ENOMEM.
  */
 int dt2_file_index_names(struct dt2_file *file, const struct dt2_name **twice, struct dt2_error *err);
-
-/* A name from a file made fit to be shown: control characters escaped, cut when long. Returns `out`. */
-#define DT2_SHOWN 160
-char *dt2_shown(const char *name, size_t length, char out[DT2_SHOWN]);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The index of a sharded model, MODEL.safetensors.index.json: a JSON object whose `weight_map` tells which file of the
- * index's directory holds each tensor. Every file is read as safetensors, by all of its rules, then their tables become
- * one. As in the reference (diffusers), a file's tensors belong to the model although the map may miss some; stricter:
+ * The index of a sharded model, MODEL.safetensors.index.json or MODEL.bin.index.json: a JSON object whose `weight_map`
+ * tells which file of the index's directory holds each tensor. Every file is read as what it is, safetensors or
+ * PyTorch's, by all rules of that, then their tables become one. As in the reference (diffusers), a file's tensors belong to the model although the map may miss some; stricter:
  * what the map says must be so, no tensor is in two files, and names of files lead nowhere else.
  */
 #include "base/alloc.h"
@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "formats/format.h"
 #include "formats/json/scan.h"
+#include "formats/merge.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -195,8 +196,6 @@ static int number_shards(struct reader *reader, size_t *count)
     return 0;
 }
 
-extern const struct dt2_format dt2_format_safetensors;
-
 /* The path of a file beside the index; to be released. */
 static char *beside(const char *path, const char *name)
 {
@@ -211,13 +210,14 @@ static int open_shard(struct reader *reader, const char *name, uint64_t *header_
     DT2_AUTO char *path = beside(reader->path, name);
     if (!path)
         return dt2_fail_nomem(reader->err);
-    int rc = dt2_file_open_as(path, &dt2_format_safetensors, part, reader->err);
+    int rc = dt2_file_open_part(path, part, reader->err);
     if (rc == DT2_ENOENT)
-        return refuse(reader, "the file '%s', which the index names, is not there", SHOW(name));
+        return refuse(reader, "the file '%s', which the index names, is not there%s", SHOW(name),
+                      dt2_link_is_dangling(path) ? ": it is a link that leads nowhere" : "");
     if (rc < 0)
         return rc;
     file->part_count++;
-    *header_bytes += (*part)->sources[0].size - (*part)->total_bytes; /* safetensors has no bytes besides these two */
+    *header_bytes += dt2_file_header_bytes(*part);
     if (*header_bytes > TEXT_MAX)
         return refuse(reader, "the headers of its files have more than %d bytes together", TEXT_MAX);
     return 0;
@@ -236,61 +236,6 @@ static int open_shards(struct reader *reader, size_t count)
     return rc;
 }
 
-/* -- one table of all -- */
-
-/* The parts' files become the model's own, behind the index. */
-static int take_sources(struct reader *reader)
-{
-    struct dt2_file *file = reader->file;
-    struct dt2_source *sources = dt2_realloc(file->sources, file->part_count + 1, sizeof *sources);
-    if (!sources)
-        return dt2_fail_nomem(reader->err);
-    file->sources = sources;
-    for (size_t i = 0; i < file->part_count; i++) {
-        sources[file->source_count++] = file->parts[i]->sources[0];
-        file->parts[i]->source_count = 0;
-    }
-    return 0;
-}
-
-static int merge(struct reader *reader)
-{
-    struct dt2_file *file = reader->file;
-    size_t count = 0, at = 0;
-    for (size_t i = 0; i < file->part_count; i++)
-        count += file->parts[i]->entry_count;
-    int rc = dt2_file_reserve(file, count, count, reader->err); /* each tensor of safetensors is one piece */
-    if (rc < 0)
-        return rc;
-    for (size_t i = 0; i < file->part_count; i++) {
-        const struct dt2_file *part = file->parts[i];
-        for (size_t j = 0; j < part->entry_count; j++, at++) {
-            file->pieces[at] = part->pieces[j];
-            file->pieces[at].file = (uint32_t)i + 1;
-            file->entries[at] = part->entries[j];
-            file->entries[at].first_piece = at;
-        }
-    }
-    return take_sources(reader);
-}
-
-static const char *shard_of(const struct dt2_file *file, size_t entry)
-{
-    const char *path = file->sources[file->pieces[entry].file].path, *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
-static int index_names(struct reader *reader)
-{
-    struct dt2_file *file = reader->file;
-    const struct dt2_name *twice;
-    int rc = dt2_file_index_names(file, &twice, reader->err);
-    if (rc < 0 || !twice)
-        return rc;
-    return refuse(reader, "DuplicateName: tensor '%s' is in '%s' and in '%s'", SHOW(twice->text),
-                  SHOW(shard_of(file, twice[0].index)), SHOW(shard_of(file, twice[1].index)));
-}
-
 static int check_map(struct reader *reader)
 {
     const struct dt2_file *file = reader->file;
@@ -305,9 +250,9 @@ static int check_map(struct reader *reader)
         if (!found)
             return refuse(reader, "tensor '%s' is not in '%s', where weight_map has it", SHOW(mapping->tensor),
                           SHOW(mapping->shard));
-        if (file->pieces[found->index].file != mapping->shard_index + 1)
+        if (dt2_file_source_of(file, found->index) != mapping->shard_index + 1)
             return refuse(reader, "tensor '%s' is in '%s', and weight_map has it in '%s'", SHOW(mapping->tensor),
-                          SHOW(shard_of(file, found->index)), SHOW(mapping->shard));
+                          SHOW(dt2_file_name_of(file, found->index)), SHOW(mapping->shard));
     }
     dt2_names_sort(names, reader->mapping_count);
     const struct dt2_name *twice = dt2_names_twice(names, reader->mapping_count);
@@ -325,9 +270,7 @@ static int read_all(struct reader *reader)
     if (rc == 0)
         rc = open_shards(reader, shards);
     if (rc == 0)
-        rc = merge(reader);
-    if (rc == 0)
-        rc = index_names(reader);
+        rc = dt2_file_merge(reader->file, reader->err);
     return rc == 0 ? check_map(reader) : rc;
 }
 
@@ -339,4 +282,4 @@ static int read_file(struct dt2_file *file, struct dt2_error *err)
     return rc;
 }
 
-const struct dt2_format dt2_format_index = { "safetensors-sharded", probe, read_file };
+const struct dt2_format dt2_format_index = { "safetensors-sharded", probe, read_file, false };

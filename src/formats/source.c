@@ -22,12 +22,20 @@ static const char *kind_of(mode_t mode)
     return "no regular file";
 }
 
+bool dt2_link_is_dangling(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) == 0 && S_ISLNK(st.st_mode) && stat(path, &st) < 0 && errno == ENOENT;
+}
+
 static int fail_open(const char *path, struct dt2_error *err)
 {
     struct stat st;
     int cause = errno;
     if (cause == ENXIO && stat(path, &st) == 0) /* what sockets and some devices answer */
         return dt2_fail(err, DT2_EFAILED, "%s: is %s; a model is a regular file", path, kind_of(st.st_mode));
+    if (dt2_link_is_dangling(path))
+        return dt2_fail(err, DT2_ENOENT, "%s: is a link that leads nowhere", path);
     bool absent = cause == ENOENT || cause == ENOTDIR;
     return dt2_fail(err, absent ? DT2_ENOENT : DT2_EFAILED, "%s: cannot open: %s", path, strerror(cause));
 }

@@ -4,6 +4,7 @@
 #define DT2_FORMATS_SOURCE_H
 
 #include <distorch2/error.h>
+#include <stdbool.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -17,6 +18,7 @@ struct dt2_source {
     ino_t inode;
 };
 
+bool dt2_link_is_dangling(const char *path);
 /* Opens a regular file; anything else is refused in words, and never waited for. Errors: DT2_ENOENT, DT2_EFAILED. */
 int dt2_source_open(struct dt2_source *source, const char *path, struct dt2_error *err);
 void dt2_source_close(struct dt2_source *source);

@@ -396,7 +396,7 @@ int dt2_file_stored(const struct dt2_file *given, const struct dt2_storing *stor
     *file = (struct dt2_file){ .sources = base->sources, .source_count = base->source_count, .views = base->views,
                                .view_count = base->view_count, .axes = base->axes, .metadata = base->metadata,
                                .metadata_count = base->metadata_count, .base = base, .format = base->format,
-                               .folder = base->folder };
+                               .given = base->given, .is_folder = base->is_folder, .note = base->note };
     atomic_init(&file->references, 1);
     atomic_fetch_add(&base->references, 1);
     if (how.dtype)

@@ -41,9 +41,9 @@ static void service_log(void *core, int level, const char *format, ...)
     char line[1024];
     va_list args;
     va_start(args, format);
-    dt2_format_into(line, sizeof line, format, args);
+    vsnprintf(line, sizeof line, format, args);
     va_end(args);
-    line[strcspn(line, "\n")] = '\0';
+    line[strcspn(line, "\n")] = '\0'; /* what is passed on is made fit to be shown there */
     if (level < DT2_LOG_ERROR || level > DT2_LOG_DEBUG)
         level = DT2_LOG_DEBUG;
     dt2_log_line(&services->log, (enum dt2_log_level)level, "%s", line);

@@ -49,3 +49,43 @@ write()
     DISTORCH2_ALL_TENSORS=true run_split plan ./whole.safetensors --compute-device cpu --json
     json 'doc["model"]["total_bytes"] == doc["model"]["file_bytes"]'
 }
+
+@test "a shard that is given by its path loads the whole, and that is said" {
+    write 'write_shards(".", SMALL); write("alone.safetensors", SMALL)'
+    total=$(distorch2 inspect ./alone.safetensors --json | "$PYTHON3" -c 'import json, sys; print(json.load(sys.stdin)["total_bytes"])')
+    for part in model-00001-of-00002.safetensors model-00002-of-00002.safetensors; do
+        run_split load "./$part" --compute-device cpu --virtual-vram-gb 0 --verify --json
+        expect_status 0
+        json "doc['loads'][0]['bytes'] == $total"
+        [[ $errors == *"$part is one of a model's 2 files: all of them are read"* ]]
+    done
+    rm model.safetensors.index.json model-00002-of-00002.safetensors
+    run_split load ./model-00001-of-00002.safetensors --compute-device cpu
+    expect_status 1
+    [[ $errors == *"is part 1 of 2 of a model; missing beside it: model-00002-of-00002.safetensors"* ]]
+}
+
+@test "sharded PyTorch files: by their index, by a part, by their folder" {
+    write 'write("a.safetensors", SMALL[:3]); write("b.safetensors", SMALL[3:])'
+    mkdir folder
+    stem=folder/diffusion_pytorch_model
+    "$PYTHON3" "$top_srcdir/tests/support/torchfile.py" a.safetensors $stem-00001-of-00002.bin
+    "$PYTHON3" "$top_srcdir/tests/support/torchfile.py" b.safetensors $stem-00002-of-00002.bin --legacy
+    write 'import json; files = ["diffusion_pytorch_model-0000%d-of-00002.bin" % i for i in (1, 2)]
+json.dump({"weight_map": {t[0]: files[i // 3] for i, t in enumerate(SMALL)}}, open("folder/diffusion_pytorch_model.bin.index.json", "w"))'
+    for model in folder $stem.bin.index.json $stem-00001-of-00002.bin $stem-00002-of-00002.bin; do
+        run_split load "./$model" --compute-device cpu --virtual-vram-gb 0 --verify --json
+        expect_status 0
+        json 'doc["loads"][0]["bytes"] == doc["loads"][0]["verified_bytes"] > 16000'
+        run_split inspect "./$model" --json
+        json 'len(doc["parts"]) == 2 and doc["variant"] == "cldm"'
+        json 'doc["format"] == ("diffusers-folder" if doc["name"] == "./folder" else "pytorch-sharded")'
+    done
+    rm $stem.bin.index.json
+    run_split load ./$stem-00002-of-00002.bin --compute-device cpu --verify
+    expect_status 0
+    mkdir alone
+    mv $stem-00001-of-00002.bin alone/diffusion_pytorch_model.bin
+    run_split inspect ./alone --json
+    expect_status 0
+}

@@ -206,30 +206,6 @@ static void test_absolute(void)
     dt2_release(got);
 }
 
-static void test_show(void)
-{
-    static const char *const cases[][2] = {
-        { "plain", "plain" },         { "a\nb", "a\\x0Ab" },           { "\xFF", "\\xFF" },
-        { "\xC3\xA4", "\xC3\xA4" },   { "\xC3", "\\xC3" },             { "\xE2\x82\xAC", "\xE2\x82\xAC" },
-        { "\xE2\x82", "\\xE2\\x82" }, { "\xF0\x9F\x98\x80!", "\xF0\x9F\x98\x80!" }, { "", "" },
-    };
-    char out[64];
-    for (size_t i = 0; i < DT2_COUNT(cases); i++)
-        is_str(dt2_show(cases[i][0], out, sizeof out), cases[i][1], "show case %zu", i);
-    char small[6];
-    is_str(dt2_show("abcd\xC3\xA4", small, sizeof small), "abcd", "a text is cut at a character");
-    seed_random(20261124);
-    bool valid = true;
-    for (int i = 0; i < 2000; i++) {
-        char bytes[40] = "", shown[32];
-        for (size_t j = 0; j + 1 < sizeof bytes; j++)
-            bytes[j] = (char)(1 + random_below(255));
-        dt2_show(bytes, shown, sizeof shown);
-        valid &= dt2_utf8_valid(shown, strlen(shown)) && !strchr(shown, '\n');
-    }
-    ok(valid, "2000 random texts are shown as one line of UTF-8");
-}
-
 int main(void)
 {
     test_normal();
@@ -239,6 +215,5 @@ int main(void)
     test_home();
     test_variables();
     test_absolute();
-    test_show();
     return done_testing();
 }

@@ -156,7 +156,7 @@ static void test_documents(void)
         { "NUL character", "a:\n  controlnet: \"x\\0y\"\n", "",
           "x.yaml:2: section 'a': controlnet is a string with a NUL" },
         { "NUL in a name", "a: {\"controlnet\\0\": x}", "", NULL },
-        { "control character in a name", "\"a\\n\\x07\": 5", "", "x.yaml:1: section 'a\\x0A\\x07': is a number" },
+        { "control character in a name", "\"a\\n\\x07\": 5", "", "x.yaml:1: section 'a\\x0a\\x07': is a number" },
     };
     for (size_t i = 0; i < DT2_COUNT(cases); i++)
         check(cases[i].text, strlen(cases[i].text), cases[i].folders, cases[i].log, cases[i].name);

@@ -263,4 +263,4 @@ static int read_file(struct dt2_file *file, struct dt2_error *err)
     return rc;
 }
 
-const struct dt2_format dt2_format_gguf = { "gguf", probe, read_file };
+const struct dt2_format dt2_format_gguf = { "gguf", probe, read_file, true };

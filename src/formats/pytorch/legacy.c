@@ -264,4 +264,4 @@ static int read_file(struct dt2_file *file, struct dt2_error *err)
     return rc;
 }
 
-const struct dt2_format dt2_format_pytorch_legacy = { "pytorch-legacy", probe, read_file };
+const struct dt2_format dt2_format_pytorch_legacy = { "pytorch-legacy", probe, read_file, true };

@@ -391,4 +391,4 @@ static int read_file(struct dt2_file *file, struct dt2_error *err)
     return rc;
 }
 
-const struct dt2_format dt2_format_safetensors = { "safetensors", probe, read_file };
+const struct dt2_format dt2_format_safetensors = { "safetensors", probe, read_file, true };

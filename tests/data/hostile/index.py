@@ -64,19 +64,19 @@ CASES = {
     "file_itself": (mapped(a="."), "'.' is no file"),
     "file_empty": (mapped(a=""), "'' is no file"),
     "file_nul": (mapped(a="1.safetensors\0x"), "is no file"),
-    "file_is_index": (mapped(a=INDEX), "HeaderTooLarge"),
+    "file_is_index": (mapped(a=INDEX), "is no part of a model"),
     "file_missing": (indexed(index(GOOD), _2=None), "'2.safetensors', which the index names, is not there"),
     "files_too_many": (indexed(index({f"t{i}": f"{i}.safetensors" for i in range(600)})), "600 files"),
     # what the files hold
     "shard_empty": (indexed(index(GOOD), _2=b""), "HeaderTooSmall"),
     "shard_cut": (indexed(index(GOOD), _2=shard("b")[:-1]), "MetadataIncompleteBuffer"),
-    "shard_is_gguf": (indexed(index(GOOD), _2=b"GGUF" + b"\3" + b"\0" * 40), "HeaderTooLarge"),
+    "shard_is_gguf": (indexed(index(GOOD), _2=b"GGUF" + b"\3" + b"\0" * 40), "2.safetensors: is gguf, and"),
     "tensor_missing": (mapped(c="2.safetensors"), "tensor 'c' is not in '2.safetensors'"),
     "tensor_elsewhere": (mapped(a="2.safetensors", b="1.safetensors"), "weight_map has it in"),
     "tensor_in_both": (indexed(index(GOOD), _2=shard("a", "b")), "DuplicateName: tensor 'a' is in '1.safetensors' and in"),
     # folders without index
     "folder_empty": ({"README": "nothing"}, "no model in the folder"),
-    "folder_pickle": ({"diffusion_pytorch_model.bin": b"x"}, "no model in the folder"),
+    "folder_pickle": ({"diffusion_pytorch_model.bin": b"x"}, "not a model file"),
     "folder_several": (
         {"diffusion_pytorch_model.16.safetensors": shard("a"), "diffusion_pytorch_model.32.safetensors": shard("a")},
         "2 files of weights"),
