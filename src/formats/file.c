@@ -237,7 +237,7 @@ int dt2_file_open_parts(char *const *paths, size_t count, struct dt2_file **out,
 {
     struct dt2_file *file = dt2_alloc(1, sizeof *file);
     if (file) {
-        file->references = 1;
+        atomic_init(&file->references, 1);
         file->parts = dt2_alloc(count, sizeof *file->parts);
     }
     int rc = file && file->parts ? read_parts(file, paths, count, err) : dt2_fail_nomem(err);
