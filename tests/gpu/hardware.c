@@ -222,15 +222,15 @@ int main(int argc, char **argv)
     }
     struct dt2_devices *devices = list(DT2_DEVICES_FREE);
     size_t count = find_gpus(devices, gpus);
-    if (count == 0)
-        return skip_all("no GPU that a driver can use");
     for (size_t i = 0; i < count; i++)
         try_compute(gpus[i]->name, gpus, count);
-    try_compute("cpu", gpus, count);
-    compare_free(gpus, count);
+    if (count > 0) {
+        try_compute("cpu", gpus, count);
+        compare_free(gpus, count);
+    }
     dt2_devices_free(devices);
     dt2_blocks_free(blocks);
     dt2_file_free(file);
     dt2_context_destroy(context);
-    return done_testing();
+    return count > 0 ? done_testing() : skip_all("no GPU that a driver can use");
 }
