@@ -13,12 +13,22 @@
 
 /* -- slots */
 
-/* Memory of no driver's, which the ring's has registered. */
+/* Whole pages of no driver's, near the device where the machine has several nodes; NULL without memory. */
+static void *map_slot(const struct dt2_ring *ring)
+{
+    void *memory = mmap(NULL, ring->slot_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        return NULL;
+    dt2_opened_place_near(ring->opened, memory, ring->slot_bytes);
+    return memory;
+}
+
+/* Such memory, which the ring's driver has registered. */
 static int register_slot(const struct dt2_ring *ring, struct dt2_slot *slot, struct dt2_backend_error *failure)
 {
     const struct dt2_opened *o = ring->opened;
-    void *memory = mmap(NULL, ring->slot_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED)
+    void *memory = map_slot(ring);
+    if (!memory)
         return DT2_BACKEND_NOMEM;
     int status = o->backend->host_register(o->driver, o->device, memory, ring->slot_bytes, failure);
     if (status < 0) {
@@ -53,8 +63,8 @@ static void free_slot(const struct dt2_ring *ring, struct dt2_slot *slot)
     } else if (slot->kind == DT2_SLOT_REGISTERED) {
         o->backend->host_unregister(o->driver, o->device, slot->memory, NULL);
         munmap(slot->memory, ring->slot_bytes);
-    } else {
-        dt2_release(slot->memory);
+    } else if (slot->memory) {
+        munmap(slot->memory, ring->slot_bytes);
     }
 }
 
@@ -122,7 +132,7 @@ static int add_ordinary(struct dt2_ring *ring, size_t slots, struct dt2_error *e
 {
     for (; ring->count < slots; ring->count++) {
         struct dt2_slot *slot = &ring->slots[ring->count];
-        *slot = (struct dt2_slot){ .memory = dt2_alloc(ring->slot_bytes, 1) };
+        *slot = (struct dt2_slot){ .memory = map_slot(ring) };
         if (!slot->memory)
             return dt2_fail(err, DT2_ENOFIT, "%s: no host memory for a staging slot of %" PRIu64 " bytes",
                             ring->opened->name, ring->slot_bytes);

@@ -329,8 +329,10 @@ static int resolve(const struct dt2_parts *parts, const char *name, struct openi
         node = host > 0 ? topology->nodes[host - 1].number : topology->node_count == 1 ? topology->nodes[0].number : -1;
     }
     snprintf(opening->name, sizeof opening->name, "%s", name);
-    opening->opened = (struct dt2_opened){ opening->name, driver->backend,      driver->self,         0,
-                                           info.flags,    info.alignment_bytes, info.max_alloc_bytes, node };
+    opening->opened = (struct dt2_opened){ .name = opening->name, .backend = driver->backend, .driver = driver->self,
+                                           .flags = info.flags, .alignment_bytes = info.alignment_bytes,
+                                           .max_alloc_bytes = info.max_alloc_bytes, .numa_node = node,
+                                           .topology = topology };
     return 0;
 }
 
@@ -448,6 +450,11 @@ void dt2_machine_close(struct dt2_machine *machine, struct dt2_opened *opened)
     if (opening && opening->users > 0 && --opening->users == 0)
         close_last(machine, opening);
     pthread_mutex_unlock(&machine->lock);
+}
+
+void dt2_opened_place_near(const struct dt2_opened *opened, void *memory, uint64_t bytes)
+{
+    dt2_topology_prefer(opened->topology, opened->numa_node, memory, bytes);
 }
 
 void dt2_machine_destroy(struct dt2_machine *machine)

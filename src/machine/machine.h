@@ -36,6 +36,7 @@ struct dt2_opened {
     uint64_t alignment_bytes;
     uint64_t max_alloc_bytes; /* DT2_UNKNOWN: no limit */
     int numa_node;            /* nearest to the device, or where it lies; -1: unknown */
+    const struct dt2_topology *topology; /* the machine's */
 };
 
 /*
@@ -44,5 +45,8 @@ struct dt2_opened {
  */
 int dt2_machine_open(struct dt2_machine *machine, const char *name, struct dt2_opened **opened, struct dt2_error *err);
 void dt2_machine_close(struct dt2_machine *machine, struct dt2_opened *opened); /* NULL is fine */
+
+/* Wishes that fresh host memory, whole pages, lies on the device's NUMA node; the kernel does as it can. */
+void dt2_opened_place_near(const struct dt2_opened *opened, void *memory, uint64_t bytes);
 
 #endif

@@ -279,16 +279,28 @@ struct dt2_locality dt2_topology_locality(const struct dt2_topology *topology, c
     return locality;
 }
 
-int dt2_topology_bind(const struct dt2_topology *topology, size_t index, void *memory, size_t bytes)
+/* Strictly, or as a wish. Returns 0, or a positive errno. */
+static int bind_area(const struct dt2_topology *topology, int number, void *memory, size_t bytes, int strict)
 {
     hwloc_bitmap_t node = hwloc_bitmap_alloc();
-    if (!node || hwloc_bitmap_set(node, (unsigned)topology->nodes[index].number) < 0) {
+    if (!node || hwloc_bitmap_set(node, (unsigned)number) < 0) {
         hwloc_bitmap_free(node);
         return ENOMEM;
     }
     int rc = hwloc_set_area_membind(topology->hwloc, memory, bytes, node, HWLOC_MEMBIND_BIND,
-                                    HWLOC_MEMBIND_STRICT | HWLOC_MEMBIND_BYNODESET);
+                                    strict | HWLOC_MEMBIND_BYNODESET);
     int failure = rc < 0 ? errno : 0;
     hwloc_bitmap_free(node);
     return failure;
+}
+
+int dt2_topology_bind(const struct dt2_topology *topology, size_t index, void *memory, size_t bytes)
+{
+    return bind_area(topology, topology->nodes[index].number, memory, bytes, HWLOC_MEMBIND_STRICT);
+}
+
+void dt2_topology_prefer(const struct dt2_topology *topology, int node, void *memory, size_t bytes)
+{
+    if (node >= 0 && topology->node_count > 1 && topology->this_system)
+        bind_area(topology, node, memory, bytes, 0);
 }

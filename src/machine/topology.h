@@ -57,6 +57,8 @@ void dt2_topology_free(struct dt2_topology *topology); /* NULL is fine */
 /* `pci` may be NULL or empty: unknown. A machine of one host node has that node near everything. */
 struct dt2_locality dt2_topology_locality(const struct dt2_topology *topology, const char *pci);
 
+/* Wishes that fresh memory lies on the node of that number, where there are several; elsewhere is as good as nothing. */
+void dt2_topology_prefer(const struct dt2_topology *topology, int node, void *memory, size_t bytes);
 /* Binds fresh memory strictly to the node nodes[index]. Returns 0, or a positive errno. */
 int dt2_topology_bind(const struct dt2_topology *topology, size_t index, void *memory, size_t bytes);
 

@@ -8,6 +8,9 @@
 #include "machine/machine.h"
 #include "machine/topology.h"
 #include "support/tap.h"
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 static const struct dt2_module_options no_modules = { .path = "" };
 
@@ -310,6 +313,51 @@ static void test_open(void)
     dt2_machine_destroy(NULL);
 }
 
+/* What the kernel has been told of a page: the node that is preferred; -1: nothing; -2: it does not say. */
+static int preferred_node(void *page)
+{
+    int mode = 0;
+    unsigned long nodes[16] = { 0 };
+    if (syscall(SYS_get_mempolicy, &mode, nodes, sizeof nodes * 8, page, 2 /* MPOL_F_ADDR */) < 0)
+        return -2;
+    for (int i = 0; (mode == 1 || mode == 5) && i < (int)sizeof nodes * 8; i++) /* MPOL_PREFERRED, MPOL_PREFERRED_MANY */
+        if (nodes[i / 64] >> i % 64 & 1)
+            return i;
+    return -1;
+}
+
+/* Staging memory lies near its device: a wish, of a machine with several nodes, that is this one. */
+static void test_prefer(void)
+{
+    struct dt2_topology *topology;
+    struct dt2_error err;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    char *pages = mmap(NULL, 4 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    use_this_machine();
+    if (pages == MAP_FAILED || dt2_topology_load(false, &topology, &err) < 0)
+        exit(1);
+    size_t nodes = topology->node_count;
+    int node = topology->nodes[0].number;
+    topology->node_count = nodes > 1 ? nodes : 2; /* as if there were another */
+    dt2_topology_prefer(topology, node, pages, page);
+    if (preferred_node(pages) == -2) {
+        skip(2, "the kernel does not tell where memory is to lie");
+    } else {
+        is_int(preferred_node(pages), node, "a node is preferred");
+        is_int(preferred_node(pages + 2 * page), -1, "for these pages alone");
+    }
+    dt2_topology_prefer(topology, -1, pages + 2 * page, page);
+    topology->this_system = false;
+    dt2_topology_prefer(topology, node, pages + 2 * page, page);
+    topology->this_system = true;
+    topology->node_count = 1;
+    dt2_topology_prefer(topology, node, pages + 2 * page, page);
+    ok(preferred_node(pages + 2 * page) < 0, "nothing is wished for an unknown node, another machine, the only node");
+    topology->node_count = nodes;
+    dt2_topology_free(topology);
+    munmap(pages, 4 * page);
+}
+
 int main(void)
 {
     test_nodes();
@@ -320,5 +368,6 @@ int main(void)
     test_unusable();
     test_this_machine();
     test_open();
+    test_prefer();
     return done_testing();
 }
