@@ -170,6 +170,25 @@ int dt2_gpu_device_open(void *self, uint32_t index, void *native_context, dt2_ha
     return status;
 }
 
+int dt2_gpu_device_native(void *self, uint32_t index, dt2_handle handle, struct dt2_backend_device_native *native,
+                          struct dt2_backend_error *err)
+{
+    DT2_GPU_ENTRY(self);
+    const struct dt2_gpu_driver *driver = self;
+    const struct dt2_gpu_device *device = NULL;
+    int status = dt2_gpu_check_index(driver, index, err);
+    if (status != DT2_BACKEND_OK)
+        return status;
+    if (handle && !(device = dt2_gpu_get(driver, DT2_HANDLE_DEVICE, handle, "device", err)))
+        return DT2_BACKEND_INVALID;
+    if (device && device->index != index)
+        return DT2_GPU_INVALID(driver, err, "the handle is of device %u, not %u", device->index, index);
+    native->id = NULL;
+    native->context = device ? device->context : NULL;
+    native->ordinal = index;
+    return DT2_BACKEND_OK;
+}
+
 int dt2_gpu_device_close(void *self, dt2_handle handle, struct dt2_backend_error *err)
 {
     DT2_GPU_ENTRY(self);

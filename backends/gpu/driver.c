@@ -107,6 +107,7 @@ const struct dt2_backend *dt2_backend_entry(uint32_t abi)
         .queue_follow = dt2_gpu_queue_follow,
         .peer_check = dt2_gpu_peer_check,
         .describe = describe,
+        .device_native = dt2_gpu_device_native,
     };
     return abi == DT2_BACKEND_ABI ? &backend : NULL;
 }

@@ -240,6 +240,8 @@ int dt2_gpu_device_free_bytes(void *self, uint32_t index, bool may_open, uint64_
                               struct dt2_backend_error *err);
 int dt2_gpu_device_open(void *self, uint32_t index, void *native_context, dt2_handle *device,
                         struct dt2_backend_error *err);
+int dt2_gpu_device_native(void *self, uint32_t index, dt2_handle device, struct dt2_backend_device_native *native,
+                          struct dt2_backend_error *err);
 int dt2_gpu_device_close(void *self, dt2_handle device, struct dt2_backend_error *err);
 
 /* -- memory.c */

@@ -243,6 +243,24 @@ static int device_open(void *self, uint32_t index, void *native_context, dt2_han
     return DT2_BACKEND_OK;
 }
 
+static int device_native(void *self, uint32_t index, dt2_handle handle, struct dt2_backend_device_native *native,
+                         struct dt2_backend_error *err)
+{
+    DT2_CL_KEEP_ERRNO;
+    const struct dt2_cl_driver *driver = self;
+    const struct dt2_cl_device *device = NULL;
+    if (index >= driver->seen_count)
+        return DT2_CL_INVALID(driver, err, "no device %u: there are %u", index, driver->seen_count);
+    if (handle && !(device = dt2_cl_get(driver, DT2_HANDLE_DEVICE, handle, "device", err)))
+        return DT2_BACKEND_INVALID;
+    if (device && device->id != driver->seen[index].id)
+        return DT2_CL_INVALID(driver, err, "the handle is of another device than %u", index);
+    native->id = driver->seen[index].id;
+    native->context = device ? device->context : NULL;
+    native->ordinal = -1;
+    return DT2_BACKEND_OK;
+}
+
 static int device_close(void *self, dt2_handle handle, struct dt2_backend_error *err)
 {
     DT2_CL_KEEP_ERRNO;
@@ -298,6 +316,7 @@ const struct dt2_backend *dt2_backend_entry(uint32_t abi)
         .event_wait = dt2_cl_event_wait,
         .queue_wait_event = dt2_cl_queue_wait_event,
         .event_free = dt2_cl_event_free,
+        .device_native = device_native,
     };
     return abi == DT2_BACKEND_ABI ? &backend : NULL;
 }

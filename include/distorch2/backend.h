@@ -152,6 +152,14 @@ struct dt2_backend_native {
     bool is_address; /* handle + offset is the address of a byte; false: the offset is passed beside the handle */
 };
 
+/* What a device is in the vendor's own terms. */
+struct dt2_backend_device_native {
+    size_t struct_size;
+    void *id;        /* cl_device_id; NULL where the runtime counts devices instead */
+    void *context;   /* of an open device: cl_context, CUcontext; NULL where there is none, and while none was asked for */
+    int64_t ordinal; /* by which the runtime counts it (CUDA, HIP); -1: it does not */
+};
+
 /* A driver. `driver` is what open() returned. Unless marked [optional], all entries are there. */
 struct dt2_backend {
     size_t struct_size;
@@ -272,6 +280,12 @@ struct dt2_backend {
      * event had come already. A failure of the work before it is reported here; the queue does not wait then.
      */
     int (*queue_follow)(void *driver, dt2_handle queue, dt2_handle event, bool *done, struct dt2_backend_error *err);
+    /*
+     * [optional: nobody is told] What device `index` is in the vendor's own terms. `device` is 0, and no context is made or
+     * told; or a handle of that device, whose context is told: it stays as long as the handle. All of it remains the driver's.
+     */
+    int (*device_native)(void *driver, uint32_t index, dt2_handle device, struct dt2_backend_device_native *native,
+                         struct dt2_backend_error *err);
 };
 
 /* Whether a table, which may be older than this header, has an entry that its first version did not have. */

@@ -18,7 +18,7 @@ typedef void dt2_log_fn(void *data, enum dt2_log_level level, const char *line);
 
 struct dt2_context; /* opaque */
 
-/* A context of a device's own runtime (cl_context), under the name under which the device is listed. */
+/* A context of a device's own runtime (cl_context). */
 struct dt2_native_context {
     const char *device;
     void *context;
@@ -60,8 +60,9 @@ struct dt2_context_options {
     bool probe_isolated;
     /*
      * The caller's own contexts, in which devices are opened instead of ones of the library's: buffers of models lie in them,
-     * and streams of sessions may be queues of them. They must live as long as the context. A driver that knows no such thing
-     * (CUDA, HIP), or whose device is not in it, refuses when the device is opened.
+     * and streams of sessions may be queues of them. They must live as long as the context. Devices are named in any spelling
+     * that dt2_devices_find() knows. Their drivers are opened when the context is made, which fails with DT2_ENOENT for a name
+     * that is no device, and with DT2_EUSAGE for a driver that knows no such thing (CUDA, HIP), and a device that is not in it.
      */
     const struct dt2_native_context *native_contexts;
     size_t native_context_count;
@@ -72,11 +73,12 @@ struct dt2_context_options {
     }
 
 /*
- * Makes a context. `options` may be NULL. Nothing is probed yet: the topology is read, and a driver opened, when a
+ * Makes a context. `options` may be NULL. Nothing is probed yet, unless native_contexts name a device: the topology is read, and a driver opened, when a
  * function first needs it. dt2_devices_list() needs all drivers; a plan or a load those of the devices that its request
  * names, and all where it leaves the compute device open. A process may have several contexts; each knows only of
  * its own models. Free it with dt2_context_destroy().
- * Errors: DT2_EUSAGE for a struct_size below that of the first version, which ended with backend_path; DT2_ENOMEM.
+ * Errors: DT2_EUSAGE for a struct_size below that of the first version, which ended with backend_path; those that
+ * native_contexts bring; DT2_ENOMEM.
  */
 DT2_PUBLIC int dt2_context_create(const struct dt2_context_options *options, struct dt2_context **context,
                                   struct dt2_error *err);

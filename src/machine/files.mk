@@ -25,6 +25,8 @@ libdistorch2_core_la_SOURCES += \
 	src/machine/module.h \
 	src/machine/modules.c \
 	src/machine/modules.h \
+	src/machine/native.c \
+	src/machine/native.h \
 	src/machine/pcilink.c \
 	src/machine/pcilink.h \
 	src/machine/peers.c \

@@ -141,6 +141,24 @@ static int host_device_open(void *driver, uint32_t index, void *native_context, 
     return DT2_BACKEND_OK;
 }
 
+/* A NUMA node has the kernel's number; all of host memory has none. */
+static int host_device_native(void *driver, uint32_t index, dt2_handle device, struct dt2_backend_device_native *native,
+                              struct dt2_backend_error *err)
+{
+    const struct dt2_host *host = driver;
+    int rc = check_index(driver, index, err);
+    if (rc < 0)
+        return rc;
+    const struct dt2_host_device *open = device ? host_get_device(driver, device, err) : NULL;
+    if (device && !open)
+        return DT2_BACKEND_INVALID;
+    if (open && open->index != index)
+        return FAIL(DT2_BACKEND_INVALID, "the handle is of device %u, not %u", (unsigned)open->index, (unsigned)index);
+    native->id = native->context = NULL;
+    native->ordinal = index ? host->topology->nodes[index - 1].number : -1;
+    return DT2_BACKEND_OK;
+}
+
 static int host_device_close(void *driver, dt2_handle device, struct dt2_backend_error *err)
 {
     struct dt2_host_device *closed = host_get(driver, DT2_HANDLE_DEVICE, device);
@@ -329,6 +347,7 @@ const struct dt2_backend *dt2_host_backend(void)
         .event_wait = dt2_host_event_wait,
         .queue_wait_event = dt2_host_queue_wait_event,
         .event_free = dt2_host_event_free,
+        .device_native = host_device_native,
     };
     return &backend;
 }

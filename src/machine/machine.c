@@ -17,6 +17,7 @@ struct opening {
     struct dt2_opened opened; /* first: what callers hold */
     char name[64];
     size_t users;
+    bool kept; /* one of the users is the machine */
     bool busy; /* being opened or closed, by one thread and without the lock; others wait for `settled` */
     struct opening *next;
 };
@@ -25,7 +26,7 @@ struct dt2_machine {
     const struct dt2_log *log;
     struct dt2_module_options *options; /* a copy of the caller's */
     struct dt2_native_context *contexts; /* of the caller's, with names of our own */
-    size_t context_count;
+    size_t context_count, context_capacity;
     /* held while a part is made, and over `openings`; the parts are only read once they are there */
     pthread_mutex_t lock;
     pthread_cond_t settled; /* an opening is no longer busy, or gone */
@@ -59,20 +60,25 @@ int dt2_machine_create(const struct dt2_log *log, const struct dt2_module_option
     return 0;
 }
 
-int dt2_machine_give_contexts(struct dt2_machine *machine, const struct dt2_native_context *contexts, size_t count,
-                              struct dt2_error *err)
+/* The caller's context for a device; NULL: the driver makes one. */
+static void *context_for(const struct dt2_machine *machine, const char *name)
 {
-    machine->contexts = dt2_alloc(count, sizeof *machine->contexts);
-    if (!machine->contexts)
+    for (size_t i = 0; i < machine->context_count; i++)
+        if (strcmp(machine->contexts[i].device, name) == 0)
+            return machine->contexts[i].context;
+    return NULL;
+}
+
+int dt2_machine_give_context(struct dt2_machine *machine, const char *name, void *context, struct dt2_error *err)
+{
+    if (context_for(machine, name))
+        return dt2_fail(err, DT2_EUSAGE, "%s is given two native contexts", name);
+    char *copy = dt2_strdup(name);
+    if (!copy || !DT2_GROW(machine->contexts, machine->context_count, machine->context_capacity)) {
+        dt2_release(copy);
         return dt2_fail_nomem(err);
-    for (size_t i = 0; i < count; i++) {
-        if (!contexts[i].device || !contexts[i].context)
-            return dt2_fail(err, DT2_EUSAGE, "native context %zu has no device, or no context", i);
-        machine->contexts[i] = (struct dt2_native_context){ dt2_strdup(contexts[i].device), contexts[i].context };
-        machine->context_count++;
-        if (!machine->contexts[i].device)
-            return dt2_fail_nomem(err);
     }
+    machine->contexts[machine->context_count++] = (struct dt2_native_context){ copy, context };
     return 0;
 }
 
@@ -306,33 +312,38 @@ static const struct dt2_view *view_named(const struct dt2_parts *parts, const ch
     return NULL;
 }
 
-/* Fills everything of an opening but the device's handle. */
-static int resolve(const struct dt2_parts *parts, const char *name, struct opening *opening, uint32_t *index,
-                   struct dt2_error *err)
+/* Fills everything but the name and the device's handle. */
+static int resolve(const struct dt2_parts *parts, const char *name, struct dt2_opened *opened, struct dt2_error *err)
 {
     const struct dt2_topology *topology = parts->topology;
     const struct dt2_view *view = view_named(parts, name);
     struct dt2_backend_device_info info = { .struct_size = sizeof info };
     struct dt2_backend_error failure = { 0 };
     int host = host_index(topology, name), node;
+    uint32_t index;
     if (!view && host < 0)
         return dt2_fail(err, DT2_ENOENT, "no device '%s' to open", name);
     const struct dt2_driver *driver = view ? view->driver : parts->host;
     if (view) {
         info = view->info;
-        *index = view->index;
+        index = view->index;
         node = dt2_topology_locality(topology, info.pci).numa_node;
     } else {
-        *index = (uint32_t)host;
-        if (driver->backend->device_info(driver->self, *index, &info, &failure) < 0)
+        index = (uint32_t)host;
+        if (driver->backend->device_info(driver->self, index, &info, &failure) < 0)
             return dt2_fail_driver(err, name, &failure);
         node = host > 0 ? topology->nodes[host - 1].number : topology->node_count == 1 ? topology->nodes[0].number : -1;
     }
-    snprintf(opening->name, sizeof opening->name, "%s", name);
-    opening->opened = (struct dt2_opened){ .name = opening->name, .backend = driver->backend, .driver = driver->self,
-                                           .flags = info.flags, .alignment_bytes = info.alignment_bytes,
-                                           .max_alloc_bytes = info.max_alloc_bytes, .numa_node = node,
-                                           .topology = topology };
+    *opened = (struct dt2_opened){
+        .backend = driver->backend,
+        .driver = driver->self,
+        .index = index,
+        .flags = info.flags,
+        .alignment_bytes = info.alignment_bytes,
+        .max_alloc_bytes = info.max_alloc_bytes,
+        .numa_node = node,
+        .topology = topology,
+    };
     return 0;
 }
 
@@ -362,41 +373,35 @@ static void remove_opening(struct dt2_machine *machine, struct opening *opening)
     dt2_release(opening);
 }
 
-/* The caller's context for a device; NULL: the driver makes one. */
-static void *context_for(const struct dt2_machine *machine, const char *name)
-{
-    for (size_t i = 0; i < machine->context_count; i++)
-        if (strcmp(machine->contexts[i].device, name) == 0)
-            return machine->contexts[i].context;
-    return NULL;
-}
-
 /* Opens a device that nobody has open. Under the lock, but not while the driver is at it: devices open side by side. */
 static int open_first(struct dt2_machine *machine, const struct dt2_parts *parts, const char *name,
                       struct opening **opening, struct dt2_error *err)
 {
     struct opening *made = dt2_alloc(1, sizeof *made);
     struct dt2_backend_error failure = { 0 };
-    uint32_t index = 0;
     if (!made)
         return dt2_fail_nomem(err);
-    int rc = resolve(parts, name, made, &index, err);
+    struct dt2_opened *opened = &made->opened;
+    int rc = resolve(parts, name, opened, err);
     if (rc < 0) {
         dt2_release(made);
         return rc;
     }
-    struct dt2_opened *opened = &made->opened;
+    snprintf(made->name, sizeof made->name, "%s", name);
+    opened->name = made->name;
     made->busy = true;
     made->next = machine->openings;
     machine->openings = made;
     pthread_mutex_unlock(&machine->lock);
-    int status = opened->backend->device_open(opened->driver, index, context_for(machine, name), &opened->device, &failure);
+    int status = opened->backend->device_open(opened->driver, opened->index, context_for(machine, name), &opened->device,
+                                              &failure);
     pthread_mutex_lock(&machine->lock);
     made->busy = false;
     pthread_cond_broadcast(&machine->settled);
     if (status < 0) {
         remove_opening(machine, made);
-        return dt2_fail_driver(err, name, &failure);
+        rc = dt2_fail_driver(err, name, &failure);
+        return status == DT2_BACKEND_INVALID ? dt2_fail_as(err, DT2_EUSAGE) : rc; /* a context of the caller's */
     }
     dt2_ending_watch(opened->backend->name);
     *opening = made;
@@ -455,6 +460,28 @@ void dt2_machine_close(struct dt2_machine *machine, struct dt2_opened *opened)
 void dt2_opened_place_near(const struct dt2_opened *opened, void *memory, uint64_t bytes)
 {
     dt2_topology_prefer(opened->topology, opened->numa_node, memory, bytes);
+}
+
+int dt2_machine_look(struct dt2_machine *machine, const char *name, struct dt2_opened *opened, struct dt2_error *err)
+{
+    struct dt2_wanted wanted = { .all = false };
+    dt2_wanted_device(&wanted, name);
+    pthread_mutex_lock(&machine->lock);
+    int rc = need_parts(machine, 0, &wanted, err);
+    const struct dt2_parts parts = parts_of(machine);
+    if (rc == 0)
+        rc = resolve(&parts, name, opened, err);
+    pthread_mutex_unlock(&machine->lock);
+    return rc;
+}
+
+void dt2_machine_keep(struct dt2_machine *machine, struct dt2_opened *opened)
+{
+    struct opening *opening = (struct opening *)opened;
+    pthread_mutex_lock(&machine->lock);
+    opening->users += !opening->kept;
+    opening->kept = true;
+    pthread_mutex_unlock(&machine->lock);
 }
 
 void dt2_machine_destroy(struct dt2_machine *machine)

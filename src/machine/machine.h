@@ -12,9 +12,8 @@ struct dt2_machine; /* thread-safe; reads topology and drivers when first needed
 /* The options are copied (NULL: the defaults). The log must outlive the machine. */
 int dt2_machine_create(const struct dt2_log *log, const struct dt2_module_options *options,
                        struct dt2_machine **machine, struct dt2_error *err);
-/* Contexts of the caller's, by the listed names of devices; names are copied. Before any device is opened. */
-int dt2_machine_give_contexts(struct dt2_machine *machine, const struct dt2_native_context *contexts, size_t count,
-                              struct dt2_error *err);
+/* A context of the caller's for a device that is not open yet, by its listed name, which is copied. Errors: one twice. */
+int dt2_machine_give_context(struct dt2_machine *machine, const char *name, void *context, struct dt2_error *err);
 void dt2_machine_destroy(struct dt2_machine *machine);
 
 /*
@@ -31,6 +30,7 @@ struct dt2_opened {
     const char *name; /* the device's listed name, not an alias */
     const struct dt2_backend *backend;
     void *driver;
+    uint32_t index; /* by which the driver counts it */
     dt2_handle device;
     unsigned flags; /* enum dt2_device_flag */
     uint64_t alignment_bytes;
@@ -48,5 +48,10 @@ void dt2_machine_close(struct dt2_machine *machine, struct dt2_opened *opened); 
 
 /* Wishes that fresh host memory, whole pages, lies on the device's NUMA node; the kernel does as it can. */
 void dt2_opened_place_near(const struct dt2_opened *opened, void *memory, uint64_t bytes);
+
+/* What of a device does not need it to be open; `opened` has no handle. Errors: DT2_ENOENT; what the driver says. */
+int dt2_machine_look(struct dt2_machine *machine, const char *name, struct dt2_opened *opened, struct dt2_error *err);
+/* The device stays open until the machine goes. */
+void dt2_machine_keep(struct dt2_machine *machine, struct dt2_opened *opened);
 
 #endif

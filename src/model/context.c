@@ -4,6 +4,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "base/sized.h"
+#include "machine/native.h"
 #include "model/model.h"
 #include <string.h>
 
@@ -25,7 +26,7 @@ int dt2_context_create(const struct dt2_context_options *options, struct dt2_con
                                                 how.drivers,      how.probe_isolated };
     int rc = dt2_machine_create(&made->log, &modules, &made->machine, err);
     if (rc == 0) {
-        rc = dt2_machine_give_contexts(made->machine, how.native_contexts, how.native_context_count, err);
+        rc = dt2_native_give(made->machine, how.native_contexts, how.native_context_count, err);
         if (rc < 0)
             dt2_machine_destroy(made->machine);
     }
@@ -170,4 +171,19 @@ int dt2_devices_list(struct dt2_context *context, unsigned flags, struct dt2_dev
     if (flags & ~known)
         return dt2_fail(err, DT2_EUSAGE, "flags %#x: %#x is no enum dt2_devices_flag", flags, flags & ~known);
     return dt2_context_devices(context, flags, NULL, devices, err);
+}
+
+int dt2_device_native(struct dt2_context *context, const char *device, bool open, struct dt2_device_native *native,
+                      struct dt2_error *err)
+{
+    static const struct dt2_sized sized =
+        DT2_SIZED(struct dt2_device_native, ordinal, "the native device's", "DT2_DEVICE_NATIVE_INIT");
+    DT2_KEEP_ERRNO;
+    struct dt2_device_native found = DT2_DEVICE_NATIVE_INIT;
+    if (dt2_fork_check(context->generation, "context", err) < 0 || dt2_result_check(&sized, native, err) < 0)
+        return DT2_EUSAGE;
+    int rc = dt2_native_tell(context->machine, device, open, &found, err);
+    if (rc == 0)
+        dt2_result_write(&sized, &found, native);
+    return rc;
 }

@@ -127,6 +127,46 @@ void check_busy(struct subject *s)
     good(s, CALL(s, device_close, device), "and then it closes");
 }
 
+static bool same_native(const struct dt2_backend_device_native *a, const struct dt2_backend_device_native *b)
+{
+    return a->struct_size == b->struct_size && a->id == b->id && a->ordinal == b->ordinal;
+}
+
+/* The caller's own device, in the vendor's terms: told before it is open, and the same of it open, with its context. */
+void check_device_native(struct subject *s)
+{
+    struct dt2_backend_device_native closed, open, again, untouched;
+    dt2_handle other;
+    if (!HAS(s, device_native))
+        return;
+    memset(&closed, 0xAA, sizeof closed);
+    memset(&untouched, 0x55, sizeof untouched);
+    untouched.struct_size = closed.struct_size = sizeof closed;
+    again = open = untouched;
+    if (!good(s, CALL(s, device_native, s->index, 0, &closed), "it says what it is to its vendor"))
+        return;
+    ok(closed.id || closed.ordinal >= 0 || strcmp(s->backend->name, "host") == 0, "%s: an object %p, or a number %lld", s->name,
+       closed.id, (long long)closed.ordinal);
+    ok(!closed.context && closed.ordinal >= -1, "%s: no context of what is not named as open", s->name);
+    if (good(s, CALL(s, device_native, s->index, s->device, &open), "it says so open"))
+        ok(same_native(&open, &closed), "%s: the same, in context %p", s->name, open.context);
+    ok(CALL(s, device_native, s->index, s->device, &again) == 0 && same_native(&again, &open) && again.context == open.context,
+       "%s: and always the same", s->name);
+    again = untouched;
+    refused(s, DT2_BACKEND_INVALID, CALL(s, device_native, s->device_count, 0, &again), "a device that is none");
+    refused(s, DT2_BACKEND_INVALID, CALL(s, device_native, s->index, s->queue, &again), "a handle that is no device's");
+    if (s->device_count > 1) {
+        uint32_t beside = s->index ? 0 : 1;
+        refused(s, DT2_BACKEND_INVALID, CALL(s, device_native, beside, s->device, &again), "the handle of another device");
+        good(s, CALL(s, device_native, beside, 0, &open), "the other device");
+        ok(!same_native(&open, &closed), "%s: no two devices are the same", s->name);
+    }
+    if (good(s, CALL(s, device_open, s->index, NULL, &other), "opened beside itself") &&
+        good(s, CALL(s, device_close, other), "and closed"))
+        refused(s, DT2_BACKEND_INVALID, CALL(s, device_native, s->index, other, &again), "a closed device");
+    ok(memcmp(&again, &untouched, sizeof again) == 0, "%s: refusals write nothing", s->name);
+}
+
 /* -- every entry, with a handle that is none of its kind */
 
 struct world { /* what is good beside the one handle that is not */

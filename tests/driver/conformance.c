@@ -22,7 +22,7 @@ static const char *const entry_names[ENTRY_MAX] = {
     NAMED(copy_h2d),      NAMED(copy_d2h),      NAMED(copy_d2d),          NAMED(copy_peer),
     NAMED(peer_query),    NAMED(event_record),  NAMED(event_query),       NAMED(event_wait),
     NAMED(queue_wait_event), NAMED(event_free), NAMED(peer_check),
-    NAMED(describe),      NAMED(queue_follow),
+    NAMED(describe),      NAMED(queue_follow),  NAMED(device_native),
 #undef NAMED
 };
 
@@ -51,9 +51,10 @@ static unsigned check_coverage(const struct subject *s)
 static unsigned check_device(struct subject *s)
 {
     static void (*const checks[])(struct subject *) = {
-        check_busy,  check_wrong_handles, check_sizes,        check_native,        check_adopt, check_map,
-        check_wrap,  check_staging,       check_registration, check_ranges,        check_random_copies,
-        check_order, check_events,        check_peers,        check_threads,
+        check_busy,     check_wrong_handles, check_device_native, check_sizes,  check_native,
+        check_adopt,    check_map,           check_wrap,          check_staging, check_registration,
+        check_ranges,   check_random_copies, check_order,         check_events, check_peers,
+        check_threads,
     };
     for (size_t i = 0; i < ENTRY_MAX; i++)
         called[i] = false;

@@ -72,6 +72,7 @@ void check_identity(struct subject *s);
 void check_open(struct subject *s); /* the device is not open yet */
 void check_busy(struct subject *s);
 void check_wrong_handles(struct subject *s);
+void check_device_native(struct subject *s);
 
 void check_sizes(struct subject *s);
 void check_native(struct subject *s);

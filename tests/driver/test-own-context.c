@@ -68,6 +68,71 @@ static bool right(const struct own *own, const struct dt2_file *file, size_t ten
            dt2_file_read(file, tensor, here, BYTES, NULL) == 0 && memcmp(there, here, BYTES) == 0;
 }
 
+/* What a device is in OpenCL's terms, without and with a context. */
+static void test_native(struct dt2_context *context, const struct own *own)
+{
+    struct dt2_device_native closed = DT2_DEVICE_NATIVE_INIT, open = DT2_DEVICE_NATIVE_INIT;
+    struct dt2_error err = { 0 };
+    is_int(dt2_device_native(context, "opencl:0", false, &closed, &err), 0, "opencl:0 is told%s", err.text);
+    ok(closed.id == own->ids[0] && closed.ordinal == -1 && !closed.context, "by its cl_device_id, without a context");
+    is_str(closed.driver, "opencl", "in the terms of OpenCL");
+    is_int(dt2_device_native(context, "opencl:0", true, &open, &err), 0, "and open");
+    ok(open.id == own->ids[0] && open.context == own->contexts[0], "in the context that is ours");
+    is_int(dt2_device_native(context, "cpu", true, &open, &err), 0, "host memory");
+    ok(!open.id && !open.context && open.ordinal == -1, "has neither");
+    is_int(dt2_device_native(context, "opencl:9", false, &open, &err), DT2_ENOENT, "no such device");
+    ok(strstr(err.text, "opencl:9") && strstr(err.text, "opencl:0"), "is named: %s", err.text);
+    open.struct_size = 0;
+    is_int(dt2_device_native(context, "cpu", false, &open, &err), DT2_EUSAGE, "a struct_size that was not set");
+}
+
+/* The library's own context is known, and stays, before anything lies on the device. */
+static void test_native_first(const struct own *own)
+{
+    struct dt2_device_native native = DT2_DEVICE_NATIVE_INIT, again = DT2_DEVICE_NATIVE_INIT;
+    struct dt2_context *context;
+    struct dt2_error err = { 0 };
+    cl_int code = CL_INVALID_CONTEXT;
+    is_int(dt2_context_create(NULL, &context, &err), 0, "a context without ours");
+    is_int(dt2_device_native(context, "opencl:1", true, &native, &err), 0, "it tells its own%s", err.text);
+    ok(native.id == own->ids[1] && native.context && native.context != own->contexts[1], "which is not ours");
+    cl_command_queue queue = clCreateCommandQueue(native.context, native.id, 0, &code);
+    is_int(code, CL_SUCCESS, "and takes a queue of ours");
+    dt2_device_native(context, "opencl:1", true, &again, &err);
+    ok(again.context == native.context, "it stays the same one");
+    cl_uint references = 0;
+    clGetContextInfo(native.context, CL_CONTEXT_REFERENCE_COUNT, sizeof references, &references, NULL);
+    clRetainContext(native.context);
+    clReleaseCommandQueue(queue);
+    dt2_context_destroy(context);
+    clGetContextInfo(native.context, CL_CONTEXT_REFERENCE_COUNT, sizeof references, &references, NULL);
+    is_u64(references, 1, "and goes with the library's");
+    clReleaseContext(native.context);
+}
+
+static void refuse(const struct dt2_native_context *given, size_t count, int code, const char *word, const char *what)
+{
+    struct dt2_context_options options = DT2_CONTEXT_OPTIONS_INIT;
+    struct dt2_context *context = NULL;
+    struct dt2_error err = { 0 };
+    options.native_contexts = given;
+    options.native_context_count = count;
+    is_int(dt2_context_create(&options, &context, &err), code, "%s is refused", what);
+    ok(!context && strstr(err.text, word), "by its name: %s", err.text);
+}
+
+static void test_refusals(const struct own *own)
+{
+    const struct dt2_native_context twice[] = { { "opencl:0", own->contexts[0] }, { "opencl:0", own->contexts[0] } };
+    refuse(&(struct dt2_native_context){ "opencl:7", own->contexts[0] }, 1, DT2_ENOENT, "opencl:7", "a device that is none");
+    refuse(&(struct dt2_native_context){ "opncl:0", own->contexts[0] }, 1, DT2_ENOENT, "opncl:0", "a driver that is none");
+    refuse(&(struct dt2_native_context){ "opencl:1", own->contexts[0] }, 1, DT2_EUSAGE, "opencl:1", "another device's context");
+    refuse(&(struct dt2_native_context){ "cpu", own->contexts[0] }, 1, DT2_EUSAGE, "cpu", "a context for host memory");
+    refuse(twice, 2, DT2_EUSAGE, "native context 1", "one device named twice");
+    refuse(&(struct dt2_native_context){ "opencl:0", NULL }, 1, DT2_EUSAGE, "native context 0", "a context that is NULL");
+    refuse(&(struct dt2_native_context){ NULL, own->contexts[0] }, 1, DT2_EUSAGE, "native context 0", "a name that is NULL");
+}
+
 static void test_session(struct dt2_model *model, const struct own *own, const struct dt2_file *file)
 {
     struct dt2_session_options options = DT2_SESSION_OPTIONS_INIT;
@@ -110,7 +175,8 @@ int main(void)
     struct dt2_context_options options = DT2_CONTEXT_OPTIONS_INIT;
     options.native_contexts = &native;
     options.native_context_count = 1;
-    is_int(dt2_context_create(&options, &context, &err), 0, "a context that is given ours");
+    is_int(dt2_context_create(&options, &context, &err), 0, "a context that is given ours%s", err.text);
+    test_native(context, &own);
     struct dt2_request request = DT2_REQUEST_INIT;
     request.compute_device = "opencl:0";
     request.expert_mode_allocations = "opencl:0,20000b;cpu,*";
@@ -133,6 +199,8 @@ int main(void)
     clGetMemObjectInfo(own.memory, CL_MEM_REFERENCE_COUNT, sizeof references, &references, NULL);
     is_u64(references, 1, "our buffer is ours alone at the end");
     clReleaseMemObject(own.memory);
+    test_refusals(&own);
+    test_native_first(&own);
     for (int i = 0; i < 2; i++) {
         clReleaseCommandQueue(own.queues[i]);
         clReleaseContext(own.contexts[i]);
