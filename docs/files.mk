@@ -17,6 +17,7 @@ dist_drivers_DATA = docs/drivers/README.md
 examplesdir = $(docdir)/examples
 dist_examples_DATA = \
 	docs/examples/diffusers_controlnet.py \
+	docs/examples/engine.c \
 	docs/examples/load.c \
 	docs/examples/plan.c \
 	docs/examples/read.c \
@@ -41,6 +42,14 @@ docs_examples_stream_SOURCES = docs/examples/stream.c
 docs_examples_stream_CPPFLAGS = $(EXAMPLE_CPPFLAGS)
 docs_examples_stream_CFLAGS = $(EXAMPLE_CFLAGS)
 docs_examples_stream_LDADD = libdistorch2.la
+
+if WITH_OPENCL
+check_PROGRAMS += docs/examples/engine
+docs_examples_engine_SOURCES = docs/examples/engine.c
+docs_examples_engine_CPPFLAGS = $(EXAMPLE_CPPFLAGS)
+docs_examples_engine_CFLAGS = $(EXAMPLE_CFLAGS) $(OPENCL_CFLAGS)
+docs_examples_engine_LDADD = libdistorch2.la $(OPENCL_LIBS)
+endif
 
 docs_tests = tests/docs/blocks.py tests/docs/examples.sh tests/docs/keys.py
 TESTS += $(docs_tests)

@@ -142,7 +142,7 @@ DT2_PUBLIC const struct dt2_unusable *dt2_devices_unusable(const struct dt2_devi
 DT2_PUBLIC const uint64_t *dt2_devices_distances(const struct dt2_devices *devices, size_t *order);
 
 /* What a device is in its own runtime. All of it belongs to the library, or to whoever gave it. */
-struct dt2_device_native {
+struct dt2_native_device {
     size_t struct_size;
     const char *driver; /* whose terms these are, as of dt2_device; static storage */
     void *id;           /* OpenCL: the cl_device_id; else NULL */
@@ -151,7 +151,7 @@ struct dt2_device_native {
     void *context;
     int ordinal; /* CUDA, HIP: by which the runtime counts it; "cpu:N": N; else -1 */
 };
-#define DT2_DEVICE_NATIVE_INIT { sizeof(struct dt2_device_native), NULL, NULL, NULL, -1 }
+#define DT2_NATIVE_DEVICE_INIT { sizeof(struct dt2_native_device), NULL, NULL, NULL, -1 }
 
 /*
  * Tells what a device is in its own runtime; `device` is its name in any spelling that dt2_devices_find() knows. With `open`
@@ -160,7 +160,7 @@ struct dt2_device_native {
  * Errors: DT2_ENOENT; DT2_EUSAGE for a struct_size that was not set; DT2_EFAILED from the driver, and from one that does not tell.
  */
 DT2_PUBLIC int dt2_device_native(struct dt2_context *context, const char *device, bool open,
-                                 struct dt2_device_native *native, struct dt2_error *err);
+                                 struct dt2_native_device *native, struct dt2_error *err);
 
 DT2_END_DECLS
 #endif

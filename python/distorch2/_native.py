@@ -155,7 +155,7 @@ class catalog_entry(Structure):
     _fields_ = [("name", c_char_p), ("path", c_char_p), ("folder", c_char_p)]
 
 
-class device_native(_Result):
+class native_device(_Result):
     _fields_ = [
         ("struct_size", c_size_t),
         ("driver", c_char_p),
@@ -402,7 +402,7 @@ FUNCTIONS = {
     "dt2_devices_unusable_count": (c_size_t, [_handle]),
     "dt2_devices_unusable": (POINTER(unusable), [_handle, c_size_t]),
     "dt2_devices_distances": (POINTER(c_uint64), [_handle, POINTER(c_size_t)]),
-    "dt2_device_native": (c_int, [_handle, c_char_p, c_bool, POINTER(device_native), _err]),
+    "dt2_device_native": (c_int, [_handle, c_char_p, c_bool, POINTER(native_device), _err]),
     # catalog.h
     "dt2_catalog_open": (c_int, [POINTER(catalog_options), log_fn, c_void_p, POINTER(_handle), _err]),
     "dt2_catalog_free": (None, [_handle]),

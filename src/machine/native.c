@@ -62,7 +62,7 @@ int dt2_native_give(struct dt2_machine *machine, const struct dt2_native_context
 
 /* -- what a device is */
 
-static int ask(const struct dt2_opened *device, const char *name, struct dt2_device_native *native, struct dt2_error *err)
+static int ask(const struct dt2_opened *device, const char *name, struct dt2_native_device *native, struct dt2_error *err)
 {
     struct dt2_backend_device_native told = { .struct_size = sizeof told, .ordinal = -1 };
     struct dt2_backend_error failure = { 0 };
@@ -78,7 +78,7 @@ static int ask(const struct dt2_opened *device, const char *name, struct dt2_dev
     return 0;
 }
 
-static int ask_open(struct dt2_machine *machine, const char *name, struct dt2_device_native *native, struct dt2_error *err)
+static int ask_open(struct dt2_machine *machine, const char *name, struct dt2_native_device *native, struct dt2_error *err)
 {
     struct dt2_opened *opened;
     int rc = dt2_machine_open(machine, name, &opened, err);
@@ -91,7 +91,7 @@ static int ask_open(struct dt2_machine *machine, const char *name, struct dt2_de
     return rc;
 }
 
-int dt2_native_tell(struct dt2_machine *machine, const char *name, bool open, struct dt2_device_native *native,
+int dt2_native_tell(struct dt2_machine *machine, const char *name, bool open, struct dt2_native_device *native,
                     struct dt2_error *err)
 {
     struct dt2_devices *devices;

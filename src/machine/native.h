@@ -14,7 +14,7 @@ int dt2_native_give(struct dt2_machine *machine, const struct dt2_native_context
                     struct dt2_error *err);
 
 /* As dt2_device_native(), whose out-parameter this fills. */
-int dt2_native_tell(struct dt2_machine *machine, const char *name, bool open, struct dt2_device_native *native,
+int dt2_native_tell(struct dt2_machine *machine, const char *name, bool open, struct dt2_native_device *native,
                     struct dt2_error *err);
 
 #endif

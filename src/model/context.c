@@ -173,13 +173,13 @@ int dt2_devices_list(struct dt2_context *context, unsigned flags, struct dt2_dev
     return dt2_context_devices(context, flags, NULL, devices, err);
 }
 
-int dt2_device_native(struct dt2_context *context, const char *device, bool open, struct dt2_device_native *native,
+int dt2_device_native(struct dt2_context *context, const char *device, bool open, struct dt2_native_device *native,
                       struct dt2_error *err)
 {
     static const struct dt2_sized sized =
-        DT2_SIZED(struct dt2_device_native, ordinal, "the native device's", "DT2_DEVICE_NATIVE_INIT");
+        DT2_SIZED(struct dt2_native_device, ordinal, "the native device's", "DT2_NATIVE_DEVICE_INIT");
     DT2_KEEP_ERRNO;
-    struct dt2_device_native found = DT2_DEVICE_NATIVE_INIT;
+    struct dt2_native_device found = DT2_NATIVE_DEVICE_INIT;
     if (dt2_fork_check(context->generation, "context", err) < 0 || dt2_result_check(&sized, native, err) < 0)
         return DT2_EUSAGE;
     int rc = dt2_native_tell(context->machine, device, open, &found, err);

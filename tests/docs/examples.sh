@@ -46,16 +46,19 @@ sum_of() { # TENSOR: as read.c printed it
 }
 
 # The command that the first comment of each gives, on headers that are not installed yet.
-for example in load plan read; do
+for example in engine load plan read stream; do
     what="$example.c compiles as it says"
     : >"$work/out"
+    packages=distorch2
+    [ $example != engine ] || packages="distorch2 OpenCL"
+    # shellcheck disable=SC2086 # packages are words
     if ! flags=$(PKG_CONFIG_PATH="$build:${PKG_CONFIG_PATH-}" \
-        pkg-config --define-variable=includedir="$src/include" --cflags distorch2 2>"$work/err"); then
-        skip "$what" "pkg-config does not find all that distorch2.pc names"
+        pkg-config --define-variable=includedir="$src/include" --cflags $packages 2>"$work/err"); then
+        skip "$what" "pkg-config does not find all that $packages name"
         continue
     fi
     # shellcheck disable=SC2086 # flags are words, and a compiler may have arguments
-    grep -q "cc $example.c \$(pkg-config --cflags --libs distorch2) -o $example" "$src/docs/examples/$example.c" &&
+    grep -q "cc $example.c \$(pkg-config --cflags --libs $packages) -o $example" "$src/docs/examples/$example.c" &&
         ${CC:-cc} -std=c11 -Wall -Wextra -Werror -pedantic -fsyntax-only $flags "$src/docs/examples/$example.c" \
             2>"$work/err"
     verdict "$what" $?
@@ -118,6 +121,24 @@ if "$DISTORCH2" devices 2>/dev/null | grep -q '^opencl:0 '; then
     verdict "stream reads the same from an OpenCL device, three times" $?
 else
     skip "stream from an OpenCL device" "there is no OpenCL device"
+fi
+
+other=$work/plain.safetensors
+"$build/tests/support/mkmodel" "$src/tests/data/layouts/tiny-plain.tsv" "$other" || exit 1
+what="engine runs two models on OpenCL, and one takes the place of the other"
+if ! [ -x "$build/docs/examples/engine" ]; then
+    skip "$what" "configure found no OpenCL"
+elif ! "$DISTORCH2" devices 2>/dev/null | grep -q '^opencl:0 '; then
+    skip "$what" "there is no OpenCL device"
+else
+    run 0 engine "$model" "$other" opencl:0 && [ "$(grep -c 'as in the file$' "$work/out")" -eq 4 ] &&
+        prints '^  a pass: [1-9][0-9]* of 10 layers had to be streamed' && prints '^  ejected: first$' &&
+        prints '^first: DT2_EGONE: ' && prints '^again: DT2_ECANCELLED: ' && prints '^1 model is loaded$'
+    verdict "$what" $?
+    run 4 engine "$model" "$other" opencl:77 && grep -q 'opencl:77' "$work/err"
+    verdict "engine names a device that is not there" $?
+    run 1 engine "$model" "$other" cpu && grep -q "none of OpenCL's" "$work/err"
+    verdict "engine wants an OpenCL device" $?
 fi
 
 echo "1..$count"

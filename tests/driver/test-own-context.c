@@ -71,7 +71,7 @@ static bool right(const struct own *own, const struct dt2_file *file, size_t ten
 /* What a device is in OpenCL's terms, without and with a context. */
 static void test_native(struct dt2_context *context, const struct own *own)
 {
-    struct dt2_device_native closed = DT2_DEVICE_NATIVE_INIT, open = DT2_DEVICE_NATIVE_INIT;
+    struct dt2_native_device closed = DT2_NATIVE_DEVICE_INIT, open = DT2_NATIVE_DEVICE_INIT;
     struct dt2_error err = { 0 };
     is_int(dt2_device_native(context, "opencl:0", false, &closed, &err), 0, "opencl:0 is told%s", err.text);
     ok(closed.id == own->ids[0] && closed.ordinal == -1 && !closed.context, "by its cl_device_id, without a context");
@@ -89,7 +89,7 @@ static void test_native(struct dt2_context *context, const struct own *own)
 /* The library's own context is known, and stays, before anything lies on the device. */
 static void test_native_first(const struct own *own)
 {
-    struct dt2_device_native native = DT2_DEVICE_NATIVE_INIT, again = DT2_DEVICE_NATIVE_INIT;
+    struct dt2_native_device native = DT2_NATIVE_DEVICE_INIT, again = DT2_NATIVE_DEVICE_INIT;
     struct dt2_context *context;
     struct dt2_error err = { 0 };
     cl_int code = CL_INVALID_CONTEXT;
