@@ -7,6 +7,7 @@ dist_doc_DATA = \
 	README \
 	docs/architecture.md \
 	docs/commands.md \
+	docs/embedding.md \
 	docs/formats.md \
 	docs/hardware.md \
 	docs/python.md

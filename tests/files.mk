@@ -65,9 +65,9 @@ clean-intel:
 .PHONY: check-intel clean-intel
 
 # The house: arrows between rooms, what configure refuses, what is exported, what is public, what is installed.
-house_tests = tests/house/arrows.sh tests/house/configure.sh tests/house/install.sh tests/house/symbols.sh
+house_tests = tests/house/arrows.sh tests/house/configure.sh tests/house/install.sh tests/house/symbols.sh tests/house/wrapper.sh
 TESTS += $(house_tests)
-EXTRA_DIST += $(house_tests)
+EXTRA_DIST += $(house_tests) tests/house/wrapper.cc
 
 # All tests once more, with a line for each file instead of one for each check.
 prove:

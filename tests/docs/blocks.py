@@ -4,6 +4,7 @@ cannot be run here. A block that is new is run, or is to be listed."""
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -40,16 +41,10 @@ def python_source(block):
 
 def own_program(block):
     """The compiler and pkg-config, on headers and a library that are not installed yet."""
-    folder, model = workplace("tiny")
-    shutil.copy(f"{tap.SOURCE}/docs/examples/stream.c", folder)
-    tell = f'pkg-config() {{ command pkg-config --define-variable=includedir="{tap.SOURCE}/include"'
-    tell += f' --define-variable=libdir="{tap.BUILD}/.libs" "$@"; }}\nset -e\n'
-    where = {"PKG_CONFIG_PATH": tap.BUILD, "LD_LIBRARY_PATH": f"{tap.BUILD}/.libs"}
-    if subprocess.run(["pkg-config", "--cflags", "distorch2"], env={**os.environ, **where}, capture_output=True).returncode:
-        raise tap.Skip("pkg-config does not find all that distorch2.pc names")
+    folder = embedding_place()
+    need_programs(block)
     need_devices(block)
-    program = tell + re.sub(r"^cc ", f"{os.environ.get('CC', 'cc')} ", block)
-    done = subprocess.run(["bash", "-c", program], cwd=folder, env={**os.environ, **where}, capture_output=True, text=True)
+    done = run(f"set -e\n{block}", folder)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -104,6 +99,55 @@ def blocks(page):
         yield text.count("\n", 0, found.start()) + 1, parts.get("language"), body.replace("\\-", "-")
 
 
+# -- programs of the reader's own --
+
+
+def script(path, text):
+    with open(path, "w", encoding="utf-8") as out:
+        out.write(f"#!/bin/sh\n{text}\n")
+    os.chmod(path, 0o755)
+
+
+def embedding_place():
+    """A workplace with the example programs, whose cc and c++ are the build's, and whose distorch2.pc leads to the build."""
+    folder = workplace("tiny")[0]
+    if os.path.exists(f"{folder}/distorch2.pc"):
+        return folder
+    for name in os.listdir(f"{tap.SOURCE}/docs/examples"):
+        shutil.copy(f"{tap.SOURCE}/docs/examples/{name}", folder)
+    for name, variable in (("cc", "CC"), ("c++", "CXX")):
+        if os.environ.get(variable):
+            script(f"{folder}/{name}", f'PATH={shlex.quote(os.environ["PATH"])} exec {os.environ[variable]} "$@"')
+    with open(f"{tap.BUILD}/distorch2.pc", encoding="utf-8") as file:
+        text = file.read()
+    text = re.sub(r"(?m)^includedir=.*", f"includedir={tap.SOURCE}/include", text)
+    text = re.sub(r"(?m)^libdir=.*", f"libdir={tap.BUILD}/.libs", text)
+    with open(f"{folder}/distorch2.pc", "w", encoding="utf-8") as out:
+        out.write(text)
+    return folder
+
+
+def need_programs(text):
+    """Compilers, CMake, and packages that a block calls for."""
+    folder = embedding_place()
+    for program in ("cc", "c++", "cmake"):
+        if re.search(rf"(?m)^(?:\$ )?{re.escape(program)} ", text) and not shutil.which(program, path=path_of(folder)):
+            raise tap.Skip(f"there is no {program}")
+    for package in {"distorch2", *re.findall(r"\bOpenCL\b", text)}:
+        if run(f"pkg-config --cflags {package}", folder).returncode:
+            raise tap.Skip(f"pkg-config does not find all that {package} names")
+
+
+def saved(language, block):
+    """A file that the reader is to save under the name that its first line tells; whether it was one."""
+    named = re.match(r"(?:/\*|//|#) ([\w.]+)", block)
+    if language not in ("c", "cpp", "cmake") or not named:
+        return False
+    with open(f"{embedding_place()}/{named[1]}", "w", encoding="utf-8") as out:
+        out.write(block)
+    return True
+
+
 # -- running them --
 
 
@@ -118,8 +162,15 @@ def workplace(layout):
     return folder, f"{folder}/control.safetensors"
 
 
+def path_of(folder):
+    return f"{folder}:{os.environ['PATH']}"
+
+
 def run(command, folder):
-    environment = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8", "COLUMNS": "200"}
+    environment = {**os.environ, "PATH": path_of(folder), "LC_ALL": "C.UTF-8", "COLUMNS": "200"}
+    if os.path.exists(f"{folder}/distorch2.pc"):
+        environment["PKG_CONFIG_PATH"] = f"{folder}:{os.environ.get('PKG_CONFIG_PATH', '')}"
+        environment["LD_LIBRARY_PATH"] = f"{tap.BUILD}/.libs:{os.environ.get('LD_LIBRARY_PATH', '')}"
     return subprocess.run(["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True)
 
 
@@ -143,7 +194,10 @@ def shows(page, shown, command, done):
 
 def session(page, block):
     """Lines "$ COMMAND", each with what it prints below it. README's model is the real one; what a machine is, differs."""
-    need_devices("".join(line for line in block.splitlines(keepends=True) if line.startswith("$")))
+    commands = "".join(line for line in block.splitlines(keepends=True) if line.startswith("$"))
+    need_devices(commands)
+    if page == "docs/embedding.md":
+        need_programs(commands)
     folder = workplace("control_v11p_sd15_canny_fp16" if page == "README" else "tiny")[0]
     for command, shown in re.findall(r"^\$ ((?:[^\n]*\\\n)*[^\n]*)\n((?:(?!\$ )[^\n]*\n)*)", block, re.M):
         done = run(command, folder)
@@ -169,6 +223,8 @@ def look_at(page, language, block):
             return what(block)
     if block.startswith("$ "):
         return session(page, block)
+    if page == "docs/embedding.md" and saved(language, block):
+        return None
     if language == "python":
         return python(page, block)
     raise AssertionError("nothing here knows how to run this; add it to LISTED, with the reason why it cannot be run:\n" + block)

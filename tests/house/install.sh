@@ -92,7 +92,7 @@ check "and for compilers" test -f "$lib/libdistorch2.so"
 check "its SONAME is libdistorch2.so.0" soname "$lib/libdistorch2.so.0"
 check "pkg-config finds distorch2.pc" test -f "$lib/pkgconfig/distorch2.pc"
 check "distorch2.h is there" test -f "$stage$(value includedir)/distorch2.h"
-for header in "$src"/include/distorch2/*.h; do
+for header in "$src"/include/distorch2/*.h "$src"/include/distorch2/*.hpp; do
     name=${header##*/}
     check "distorch2/$name is there" test -f "$stage$(value pkgincludedir)/$name"
 done

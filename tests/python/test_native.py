@@ -14,8 +14,8 @@ import tap
 from distorch2 import _native
 
 HEADERS = f"{tap.SOURCE}/include/distorch2"
-# distorch2/backend.h is the contract with driver modules, which are not written in Python.
-NAMES = [name for name in sorted(os.listdir(HEADERS)) if name != "backend.h"]
+# distorch2/backend.h is the contract with driver modules, which are not written in Python; distorch2.hpp adds nothing to C.
+NAMES = [name for name in sorted(os.listdir(HEADERS)) if name.endswith(".h") and name != "backend.h"]
 
 SCALARS = {
     "void": None,
