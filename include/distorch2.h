@@ -12,8 +12,9 @@
  *
  * with the catalogue of model folders (distorch2/catalog.h), the context that holds drivers and
  * loaded models together (distorch2/context.h), and the errors that all of them speak
- * (distorch2/error.h). distorch2/backend.h is the contract with driver modules: programs that
- * only load models never need it, and this header leaves it out.
+ * (distorch2/error.h). <distorch2/distorch2.hpp> is all of it for C++. distorch2/backend.h is the
+ * contract with driver modules: programs that only load models never need it, and this header
+ * leaves it out.
  *
  * Conventions, which hold for every function here:
  *
@@ -31,8 +32,8 @@
  *   at the end; programs that were built before go on as they are. Options of a newer program that ask
  *   for what this library does not know are DT2_EUSAGE.
  * - Structs that the library owns may grow at their end too, so arrays of them are arrays of pointers.
- *   Those of which programs pass arrays (dt2_block, dt2_limit, dt2_memory,
- *   dt2_native_context), and dt2_error, never change.
+ *   Those of which programs pass arrays (dt2_block, dt2_gang, dt2_limit,
+ *   dt2_memory, dt2_native_context), and dt2_error, never change.
  * - Sizes are bytes in uint64_t; a number that nobody can tell is DT2_UNKNOWN. Speeds are in 10^9
  *   bytes a second ("gbps"), negative when unknown. Times are nanoseconds.
  * - The library never aborts, exits or prints, and leaves errno as it was.

@@ -64,10 +64,34 @@ clean-intel:
 	rm -rf intel-venv intel-venv.log
 .PHONY: check-intel clean-intel
 
-# The house: arrows between rooms, what configure refuses, what is exported, what is public, what is installed.
-house_tests = tests/house/arrows.sh tests/house/configure.sh tests/house/install.sh tests/house/symbols.sh tests/house/wrapper.sh
+# The house: the ABI, arrows between rooms, what configure refuses, what is exported, public and installed, the wrapper for C++.
+house_tests = \
+	tests/house/abi.py \
+	tests/house/arrows.sh \
+	tests/house/configure.sh \
+	tests/house/install.sh \
+	tests/house/symbols.sh \
+	tests/house/wrapper.sh
 TESTS += $(house_tests)
 EXTRA_DIST += $(house_tests) tests/house/wrapper.cc
+
+# The public headers of the ABI's first number, and a program of that time.
+EXTRA_DIST += \
+	tests/data/abi/README \
+	tests/data/abi/1/distorch2.h \
+	tests/data/abi/1/distorch2/backend.h \
+	tests/data/abi/1/distorch2/catalog.h \
+	tests/data/abi/1/distorch2/common.h \
+	tests/data/abi/1/distorch2/context.h \
+	tests/data/abi/1/distorch2/device.h \
+	tests/data/abi/1/distorch2/dlpack.h \
+	tests/data/abi/1/distorch2/error.h \
+	tests/data/abi/1/distorch2/file.h \
+	tests/data/abi/1/distorch2/model.h \
+	tests/data/abi/1/distorch2/plan.h \
+	tests/data/abi/1/distorch2/session.h \
+	tests/data/abi/1/distorch2/size.h \
+	tests/data/abi/1/program.c
 
 # All tests once more, with a line for each file instead of one for each check.
 prove:
