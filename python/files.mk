@@ -28,6 +28,7 @@ EXTRA_DIST += $(python_tests) $(python_torch_tests) \
 	python/build_backend.py \
 	python/distorch2/__init__.py \
 	python/distorch2/_core.py \
+	python/distorch2/_handle.py \
 	python/distorch2/_log.py \
 	python/distorch2/_native.py \
 	python/distorch2/_runtimes.py \

@@ -22,19 +22,21 @@ class Watch:
     callback is ``GeneratorType.send``, a function of C's, and what C gives it as the caller's data is the generator.
     """
 
-    def __init__(self, progress: Optional[ProgressFunction]) -> None:
+    def __init__(self, progress: Optional[ProgressFunction], stop: Callable[[], bool] = lambda: False) -> None:
+        """``stop`` is asked each time whether the call is to end."""
         self.raised: Optional[BaseException] = None
         self.callback = _native.progress_fn(GeneratorType.send)
-        self._generator = self._watch(progress)
+        self._generator = self._watch(progress, stop)
         self.data = id(self._generator)
         next(self._generator)
 
-    def _watch(self, progress: Optional[ProgressFunction]) -> Generator[int, Any, None]:
+    def _watch(self, progress: Optional[ProgressFunction], stop: Callable[[], bool]) -> Generator[int, Any, None]:
         answer = 0
         try:
             while True:
                 raw = yield answer
-                answer = int(progress is not None and progress(progress_of(raw[0])) is False)
+                refused = progress is not None and progress(progress_of(raw[0])) is False
+                answer = int(refused or stop())
         except GeneratorExit:
             return
         except BaseException as raised:  # carried over the C frames, and raised by the load

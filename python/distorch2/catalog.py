@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from ctypes import byref, c_void_p
 from dataclasses import dataclass
 from typing import Any, Optional, Union
 
 from . import _native
-from ._core import Handle, call, encode, frees, known, made, string_array, taken_text, text
+from ._core import call, encode, known, made, string_array, taken_text, text
+from ._handle import Handle, frees
 from ._log import Log, log_callback
 from ._native import lib
 
@@ -32,7 +34,7 @@ class Entry:
 
 
 class Catalog(Handle, Sequence):  # type: ignore[type-arg]
-    """A scanned catalogue: a sequence of :class:`Entry`, sorted by name. One thread at a time may use it."""
+    """A scanned catalogue: a sequence of :class:`Entry`, sorted by name. Threads that use it at once take turns."""
 
     _what = "catalogue"
 
@@ -52,35 +54,37 @@ class Catalog(Handle, Sequence):  # type: ignore[type-arg]
         )
         callback = log_callback(log)
         pointer = made(lib.dt2_catalog_open, byref(options), callback, None)
+        self._turn = threading.RLock()  # refresh() replaces what the others read
         super().__init__(pointer, frees(lib.dt2_catalog_free), callback)
 
     def _entry(self, index: int) -> Entry:
-        raw = lib.dt2_catalog_get(self._ptr, index)
-        if not raw:
-            raise IndexError(f"the catalogue has {len(self)} models")
-        entry = raw[0]
-        return Entry(
-            entry.name.decode(), os.fsdecode(entry.path), os.fsdecode(entry.folder), known(lib.dt2_catalog_bytes(raw))
-        )
+        with self._call() as catalog, self._turn:
+            raw = lib.dt2_catalog_get(catalog, index)
+            if not raw:
+                raise IndexError(f"the catalogue has {len(self)} models")
+            name, path, folder = raw[0].name.decode(), os.fsdecode(raw[0].path), os.fsdecode(raw[0].folder)
+            return Entry(name, path, folder, known(lib.dt2_catalog_bytes(raw)))
 
     def refresh(self) -> tuple[int, int]:
         """Looks again, and tells how many models came and how many went."""
         changes = _native.catalog_changes()
-        call(lib.dt2_catalog_refresh, self._ptr, byref(changes))
+        with self._call() as catalog, self._turn:
+            call(lib.dt2_catalog_refresh, catalog, byref(changes))
         return changes.added, changes.removed
 
     def resolve(self, model: Path) -> str:
         """The path of what a user calls a model: a catalogue name first, else a path."""
         path = c_void_p()
-        call(lib.dt2_catalog_resolve, self._ptr, encode(model), byref(path))
+        with self._call() as catalog, self._turn:
+            call(lib.dt2_catalog_resolve, catalog, encode(model), byref(path))
         return taken_text(path.value)
 
     @property
     def folders(self) -> tuple[str, ...]:
         """The folders that are searched, in order, whether they exist or not."""
-        return tuple(
-            text(lib.dt2_catalog_folder(self._ptr, i)) or "" for i in range(lib.dt2_catalog_folder_count(self._ptr))
-        )
+        with self._call() as catalog, self._turn:
+            count = lib.dt2_catalog_folder_count(catalog)
+            return tuple(text(lib.dt2_catalog_folder(catalog, i)) or "" for i in range(count))
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
@@ -88,7 +92,8 @@ class Catalog(Handle, Sequence):  # type: ignore[type-arg]
         return self._entry(index + len(self) if index < 0 else index)
 
     def __len__(self) -> int:
-        return int(lib.dt2_catalog_count(self._ptr))
+        with self._call() as catalog, self._turn:
+            return int(lib.dt2_catalog_count(catalog))
 
     def __iter__(self) -> Iterator[Entry]:
         return (self._entry(i) for i in range(len(self)))

@@ -10,12 +10,13 @@ from ctypes import byref, c_void_p
 from typing import Any, Callable, Optional, Union
 
 from . import _native, _runtimes
-from ._core import Handle, encode, failure, made
+from ._core import encode, failure, made
+from ._handle import Handle
 from ._log import Log, log_callback
 from ._native import lib
 from ._watch import ProgressFunction, Watch
 from .devices import Devices
-from .errors import BusyError, DistorchError
+from .errors import BusyError, CancelledError, DistorchError, UsageError
 from .file import File, Path, opened
 from .model import Model
 from .plan import NativeRequest, Plan, Request, plan_made, requested
@@ -106,12 +107,22 @@ class Context(Handle):
 
     def close(self) -> None:
         """Unloads every model and driver. Raises :class:`BusyError`, changing nothing more, while one is borrowed: by a
-        session that is open, or an array that is a view of one of its tensors."""
+        session that is open, or an array that is a view of one of its tensors; and within a call of this thread, such
+        as the ``progress`` of a load. Loads of other threads are cancelled, and the last call in flight frees it all."""
         if not self.closed:
-            refused = _unload_all(self._ptr)
+            self._check_process()
+            self._use.refuse_within()
+            refused = self._unload_all()
             if refused is not None:
                 raise failure(refused, BusyError)
         super().close()
+
+    def _unload_all(self) -> Optional[_native.error]:
+        try:
+            with self._call() as context:
+                return _unload_all(context)
+        except UsageError:  # another thread has closed it meanwhile
+            return None
 
     def devices(self, free: bool = False, measure: bool = False, unusable: bool = False) -> Devices:
         """A snapshot of the devices. ``free``: free bytes also where only a context on the GPU can tell; ``measure``:
@@ -121,14 +132,16 @@ class Context(Handle):
             | _native.ENUMS["DT2_DEVICES_MEASURE"] * measure
             | _native.ENUMS["DT2_DEVICES_UNUSABLE"] * unusable
         )
-        return Devices(made(lib.dt2_devices_list, self._ptr, flags))
+        with self._call() as context:
+            return Devices(made(lib.dt2_devices_list, context, flags))
 
     def plan(self, file: Union[File, Path], request: Optional[Request] = None, **options: Any) -> Plan:
         """The plan that :meth:`load` would apply now. Options of a :class:`Request` may be given as keywords."""
         wanted = requested(request, options)
         native = NativeRequest(wanted)
         with opened(file, wanted.dtype) as source:
-            return plan_made(source, lib.dt2_model_plan, self._ptr, source._blocks._ptr, byref(native.raw))
+            with self._call() as context, source._call() as pointer, source._blocks._call() as blocks:
+                return plan_made(pointer, lib.dt2_model_plan, context, blocks, byref(native.raw))
 
     def load(
         self,
@@ -150,7 +163,7 @@ class Context(Handle):
         """
         wanted = requested(request, options)
         native = NativeRequest(wanted)
-        watch = Watch(progress)
+        watch = Watch(progress, stop=lambda: self.closed)
         how = _native.load_options(
             ctypes.sizeof(_native.load_options),
             encode(name),
@@ -162,8 +175,7 @@ class Context(Handle):
         )
         try:
             with opened(file, wanted.dtype) as source:
-                arguments = (self._ptr, source._ptr, source._blocks._ptr, byref(native.raw), byref(how))
-                model = Model(made(lib.dt2_model_load, *arguments), self)
+                model = self._loaded(source, native, how)
         except DistorchError:
             raised = watch.raised or native.raised
             if raised is None:
@@ -174,10 +186,22 @@ class Context(Handle):
             raise native.raised
         return model
 
+    def _loaded(self, file: File, native: NativeRequest, how: _native.load_options) -> Model:
+        with self._call() as context, file._call() as source, file._blocks._call() as blocks:
+            try:
+                model = Model(made(lib.dt2_model_load, context, source, blocks, byref(native.raw), byref(how)), self)
+            except CancelledError:
+                if not self.closed:
+                    raise
+            if self.closed:
+                raise UsageError(f"this context was closed while it loaded {file.path}")
+            return model
+
     @property
     def models(self) -> list[Model]:
         """The models loaded now, in the order in which they were admitted."""
-        return [Model(pointer, self) for pointer in _handles(self._ptr)]
+        with self._call() as context:
+            return [Model(pointer, self) for pointer in _handles(context)]
 
     def __repr__(self) -> str:
         return "<Context, closed>" if self.closed else "<Context>"

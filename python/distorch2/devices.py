@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Optional, Union, overload
 
 from . import _native
-from ._core import Handle, call, encode, frees, known, made, taken_text, text, texts
+from ._core import call, encode, known, made, taken_text, text, texts
+from ._handle import Handle, frees
 from ._native import lib
 
 
@@ -130,38 +131,44 @@ class Devices(Handle, Sequence):  # type: ignore[type-arg]
 
     def json(self) -> str:
         """The snapshot as a JSON document."""
-        return taken_text(lib.dt2_devices_json(self._ptr))
+        with self._call() as devices:
+            return taken_text(lib.dt2_devices_json(devices))
 
     def index_of(self, name: str) -> int:
         """The index of the device that ``name`` means: a name, an alias, ``pci:...``, ``uuid:...``, ``numa:N``."""
         index = c_size_t()
-        call(lib.dt2_devices_find, self._ptr, encode(name), byref(index))
+        with self._call() as devices:
+            call(lib.dt2_devices_find, devices, encode(name), byref(index))
         return index.value
 
     @property
     def default(self) -> Device:
         """Where a model computes unless it is asked otherwise."""
-        return self._list[int(lib.dt2_devices_default(self._ptr))]
+        with self._call() as devices:
+            return self._list[int(lib.dt2_devices_default(devices))]
 
     @property
     def budgets(self) -> tuple[Budget, ...]:
         """The budgets that devices name."""
-        raw = (lib.dt2_devices_budget(self._ptr, i)[0] for i in range(lib.dt2_devices_budget_count(self._ptr)))
-        return tuple(Budget(each.name.decode(), known(each.total_bytes), known(each.free_bytes)) for each in raw)
+        with self._call() as devices:
+            raw = (lib.dt2_devices_budget(devices, i)[0] for i in range(lib.dt2_devices_budget_count(devices)))
+            return tuple(Budget(each.name.decode(), known(each.total_bytes), known(each.free_bytes)) for each in raw)
 
     @property
     def unusable(self) -> tuple[Unusable, ...]:
         """GPUs that no driver claims; none unless they were asked for."""
-        raw = (lib.dt2_devices_unusable(self._ptr, i)[0] for i in range(lib.dt2_devices_unusable_count(self._ptr)))
-        return tuple(Unusable(text(each.pci), text(each.model), text(each.reason), text(each.help)) for each in raw)
+        with self._call() as devices:
+            raw = (lib.dt2_devices_unusable(devices, i)[0] for i in range(lib.dt2_devices_unusable_count(devices)))
+            return tuple(Unusable(text(each.pci), text(each.model), text(each.reason), text(each.help)) for each in raw)
 
     @property
     def numa_distances(self) -> Optional[tuple[tuple[int, ...], ...]]:
         """Distances between the host's NUMA nodes in the order of ``cpu:N`` devices; None when unknown."""
         order = c_size_t()
-        matrix = lib.dt2_devices_distances(self._ptr, byref(order))
-        n = order.value
-        return tuple(tuple(matrix[row * n : row * n + n]) for row in range(n)) if matrix and n else None
+        with self._call() as devices:
+            matrix = lib.dt2_devices_distances(devices, byref(order))
+            n = order.value
+            return tuple(tuple(matrix[row * n : row * n + n]) for row in range(n)) if matrix and n else None
 
     @overload
     def __getitem__(self, key: Union[int, str]) -> Device: ...

@@ -12,7 +12,8 @@ from functools import cached_property
 from typing import Any, Callable, Optional, Union
 
 from . import _native
-from ._core import Handle, call, encode, frees, made, text
+from ._core import call, encode, made, text
+from ._handle import Handle, frees
 from ._native import lib
 from .errors import UsageError
 
@@ -146,91 +147,107 @@ class File(Handle):
         super().__init__(pointer, frees(lib.dt2_file_free))
         self._all_tensors = all_tensors
         make = lib.dt2_blocks_make_all if all_tensors else lib.dt2_blocks_make
-        self._blocks = _Blocks(made(make, pointer), frees(lib.dt2_blocks_free))
+        self._blocks = _Blocks(made(make, pointer), frees(lib.dt2_blocks_free), within=self)
 
     def close(self) -> None:
+        self._use.refuse_within()
         self._blocks.close()
         super().close()
 
     @property
     def path(self) -> str:
         """The path as it was given."""
-        return os.fsdecode(lib.dt2_file_path(self._ptr))
+        with self._call() as file:
+            return os.fsdecode(lib.dt2_file_path(file))
 
     @property
     def format(self) -> str:
         """ "safetensors", "pytorch-zip", "gguf", ..."""
-        return lib.dt2_file_format(self._ptr).decode()  # type: ignore[no-any-return]
+        with self._call() as file:
+            return lib.dt2_file_format(file).decode()  # type: ignore[no-any-return]
 
     @property
     def total_bytes(self) -> int:
         """Of all tensors; those that are one tensor under several names count once."""
-        return int(lib.dt2_file_total_bytes(self._ptr))
+        with self._call() as file:
+            return int(lib.dt2_file_total_bytes(file))
 
     @property
     def fingerprint(self) -> str:
         """32 hexadecimal digits that change when the table of tensors does."""
-        return lib.dt2_file_fingerprint(self._ptr).decode()  # type: ignore[no-any-return]
+        with self._call() as file:
+            return lib.dt2_file_fingerprint(file).decode()  # type: ignore[no-any-return]
 
     @cached_property
     def tensors(self) -> tuple[TensorInfo, ...]:
         """Tensors in the order of their data in the file."""
-        count = lib.dt2_file_tensor_count(self._ptr)
-        return tuple(tensor_info(lib.dt2_file_tensor(self._ptr, i)[0]) for i in range(count))
+        with self._call() as file:
+            count = lib.dt2_file_tensor_count(file)
+            return tuple(tensor_info(lib.dt2_file_tensor(file, i)[0]) for i in range(count))
 
     @cached_property
     def metadata(self) -> dict[str, str]:
         """The format's free-form metadata."""
         pairs = {}
         key, value = c_char_p(), c_char_p()
-        for i in range(lib.dt2_file_metadata_count(self._ptr)):
-            lib.dt2_file_metadata(self._ptr, i, byref(key), byref(value))
-            pairs[text(key.value) or ""] = text(value.value) or ""
+        with self._call() as file:
+            for i in range(lib.dt2_file_metadata_count(file)):
+                lib.dt2_file_metadata(file, i, byref(key), byref(value))
+                pairs[text(key.value) or ""] = text(value.value) or ""
         return pairs
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
         """Blocks in execution order; in file order when the network is not recognised."""
-        array = lib.dt2_blocks_array(self._blocks._ptr)
-        return tuple(block_of(i, array[i]) for i in range(lib.dt2_blocks_count(self._blocks._ptr)))
+        with self._blocks._call() as blocks:
+            array = lib.dt2_blocks_array(blocks)
+            return tuple(block_of(i, array[i]) for i in range(lib.dt2_blocks_count(blocks)))
 
     @property
     def left_out(self) -> tuple[int, int]:
         """How many tensors the network does not read, and their bytes: they are in no block, and not loaded."""
         bytes = c_uint64()
-        return int(lib.dt2_blocks_left_out(self._blocks._ptr, byref(bytes))), bytes.value
+        with self._blocks._call() as blocks:
+            return int(lib.dt2_blocks_left_out(blocks, byref(bytes))), bytes.value
 
     @property
     def family(self) -> Optional[str]:
         """ "sd1", "sdxl", ...; None when unknown."""
-        return text(lib.dt2_blocks_family(self._blocks._ptr))
+        with self._blocks._call() as blocks:
+            return text(lib.dt2_blocks_family(blocks))
 
     @property
     def variant(self) -> Optional[str]:
         """ "cldm", "diffusers", ...; None when unknown: blocks are then in file order."""
-        return text(lib.dt2_blocks_variant(self._blocks._ptr))
+        with self._blocks._call() as blocks:
+            return text(lib.dt2_blocks_variant(blocks))
 
     @property
     def traits(self) -> Traits:
         """What else names and shapes tell of the network."""
-        raw = lib.dt2_blocks_traits(self._blocks._ptr)[0]
-        return Traits(raw.needs_base, raw.differences, raw.inpaint, raw.hint_channels or None, raw.union_types or None)
+        with self._blocks._call() as blocks:
+            raw = lib.dt2_blocks_traits(blocks)[0]
+            hint_channels, union_types = raw.hint_channels or None, raw.union_types or None
+            return Traits(raw.needs_base, raw.differences, raw.inpaint, hint_channels, union_types)
 
     def find(self, name: str) -> int:
         """The index of a tensor; the error names the nearest when there is none."""
         index = c_size_t()
-        call(lib.dt2_file_find, self._ptr, encode(name), byref(index))
+        with self._call() as file:
+            call(lib.dt2_file_find, file, encode(name), byref(index))
         return index.value
 
     def read(self, tensor: Union[int, str], into: Any = None) -> Any:
         """One tensor's bytes: a new bytearray, or ``into``, writable memory of exactly its size."""
         index = self.find(tensor) if isinstance(tensor, str) else range(len(self.tensors))[tensor]
-        return read_tensor(lib.dt2_file_read, self._ptr, index, self.tensors[index].bytes, into)
+        with self._call() as file:
+            return read_tensor(lib.dt2_file_read, file, index, self.tensors[index].bytes, into)
 
     @property
     def dtype(self) -> str:
         """In which dtype its tensors are stored: "keep" for a file as it was opened, "F16", "BF16", "F32", "mixed"."""
-        return lib.dt2_file_dtype(self._ptr).decode()  # type: ignore[no-any-return]
+        with self._call() as file:
+            return lib.dt2_file_dtype(file).decode()  # type: ignore[no-any-return]
 
     def stored(self, dtype: Dtype = "keep", gangs: Gangs = ()) -> File:
         """The same model as it will be stored; this file may be closed before it.
@@ -241,11 +258,13 @@ class File(Handle):
         a mapping, under the names that it gives, else under theirs joined by "+".
         """
         how = _Storing(self, dtype, gangs)
-        return File._of(made(lib.dt2_file_stored, self._ptr, byref(how.raw)), self._all_tensors)
+        with self._call() as file:
+            return File._of(made(lib.dt2_file_stored, file, byref(how.raw)), self._all_tensors)
 
     def check_unchanged(self) -> None:
         """Raises when the file on disk is no longer the one that was opened, and says what changed."""
-        call(lib.dt2_file_unchanged, self._ptr)
+        with self._call() as file:
+            call(lib.dt2_file_unchanged, file)
 
     def __repr__(self) -> str:
         return "<File, closed>" if self.closed else f"<File {self.path}>"

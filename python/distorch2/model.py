@@ -13,7 +13,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 from . import _native
-from ._core import Handle, call, encode, failure, frees, known, texts
+from ._core import call, encode, failure, known, texts
+from ._handle import Handle, frees
 from ._native import lib
 from .errors import BusyError
 from .file import Block, TensorInfo, block_of, tensor_info
@@ -112,8 +113,9 @@ class Model(Handle):
 
     _what = "model"
 
-    def __init__(self, pointer: int, context: Any) -> None:
-        super().__init__(pointer, frees(lib.dt2_model_unref), context)
+    def __init__(self, pointer: int, context: Handle) -> None:
+        super().__init__(pointer, frees(lib.dt2_model_unref), context, within=context)
+        self._context = context
 
     def __exit__(self, *_: object) -> None:
         if not self.closed:
@@ -123,41 +125,47 @@ class Model(Handle):
     @property
     def name(self) -> str:
         """Under which it is registered."""
-        return os.fsdecode(lib.dt2_model_name(self._ptr))
+        with self._call() as model:
+            return os.fsdecode(lib.dt2_model_name(model))
 
     @property
     def path(self) -> str:
         """Of its file."""
-        return os.fsdecode(lib.dt2_model_path(self._ptr))
+        with self._call() as model:
+            return os.fsdecode(lib.dt2_model_path(model))
 
     @property
     def loaded(self) -> bool:
         """Whether its bytes are on the devices; a hint unless it is borrowed."""
-        return bool(lib.dt2_model_loaded(self._ptr))
+        with self._call() as model:
+            return bool(lib.dt2_model_loaded(model))
 
     @cached_property
     def plan(self) -> Plan:
         """The plan that was applied."""
-        return plan_of(lib.dt2_model_applied_plan(self._ptr))
+        with self._call() as model:
+            return plan_of(lib.dt2_model_applied_plan(model))
 
     @cached_property
     def statistics(self) -> Statistics:
         """What the load did."""
-        raw = lib.dt2_model_statistics(self._ptr)[0]
-        devices = (raw.devices[i][0] for i in range(raw.device_count))
-        return Statistics(
-            bytes=raw.bytes,
-            seconds=raw.ns / 1e9,
-            staging_bytes=raw.staging_bytes,
-            verified_bytes=known(raw.verified_bytes),
-            devices=tuple(DeviceStatistics(each.device.decode(), each.bytes, each.ns / 1e9) for each in devices),
-            ejected=texts(raw.ejected, raw.ejected_count),
-        )
+        with self._call() as model:
+            raw = lib.dt2_model_statistics(model)[0]
+            devices = (raw.devices[i][0] for i in range(raw.device_count))
+            return Statistics(
+                bytes=raw.bytes,
+                seconds=raw.ns / 1e9,
+                staging_bytes=raw.staging_bytes,
+                verified_bytes=known(raw.verified_bytes),
+                devices=tuple(DeviceStatistics(each.device.decode(), each.bytes, each.ns / 1e9) for each in devices),
+                ejected=texts(raw.ejected, raw.ejected_count),
+            )
 
     @cached_property
     def _infos(self) -> tuple[TensorInfo, ...]:
-        count = lib.dt2_model_tensor_count(self._ptr)
-        return tuple(tensor_info(lib.dt2_model_tensor(self._ptr, i)[0]) for i in range(count))
+        with self._call() as model:
+            count = lib.dt2_model_tensor_count(model)
+            return tuple(tensor_info(lib.dt2_model_tensor(model, i)[0]) for i in range(count))
 
     @cached_property
     def _indices(self) -> dict[str, int]:
@@ -171,27 +179,32 @@ class Model(Handle):
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
         """Its blocks in execution order; their ``tensors`` are indices for ``tensors.at()``."""
-        count = lib.dt2_model_block_count(self._ptr)
-        return tuple(block_of(i, lib.dt2_model_block(self._ptr, i)[0]) for i in range(count))
+        with self._call() as model:
+            count = lib.dt2_model_block_count(model)
+            return tuple(block_of(i, lib.dt2_model_block(model, i)[0]) for i in range(count))
 
     def tensor(self, name: Union[str, int]) -> Tensor:
         """A tensor by name or index; the error names the nearest when there is none."""
         if isinstance(name, int):
             return self.tensors.at(name)
         if name not in self._indices:
-            call(lib.dt2_model_find, self._ptr, encode(name), byref(c_size_t()))
+            with self._call() as model:
+                call(lib.dt2_model_find, model, encode(name), byref(c_size_t()))
         return self.tensors[name]
 
     @contextmanager
     def borrow(self) -> Iterator[Model]:
         """``with model.borrow():`` it is not ejected and not unloaded, and native addresses stay valid."""
-        pointer = self._ptr
-        call(lib.dt2_model_borrow, pointer)
+        with self._call() as model:
+            call(lib.dt2_model_borrow, model)
+            lib.dt2_model_ref(model)  # this handle may be closed meanwhile
+        pid = os.getpid()
         try:
             yield self
         finally:
-            if self._pid == os.getpid():
-                lib.dt2_model_return(pointer)
+            if pid == os.getpid():
+                lib.dt2_model_return(model)
+                lib.dt2_model_unref(model)
 
     def unload(self, wait: bool = False, timeout: Optional[float] = None) -> None:
         """Gives all of its memory back, on every device; what is unloaded already stays so.
@@ -202,8 +215,9 @@ class Model(Handle):
         end = None if timeout is None else time.monotonic() + timeout
         while True:
             error = _native.error()
-            if lib.dt2_model_unload(self._ptr, _native.ENUMS["DT2_UNLOAD_REFUSE"], byref(error)) >= 0:
-                return
+            with self._call() as model:
+                if lib.dt2_model_unload(model, _native.ENUMS["DT2_UNLOAD_REFUSE"], byref(error)) >= 0:
+                    return
             if not wait or (end is not None and time.monotonic() >= end):
                 raise BusyError(
                     failure(error).text, "close its sessions, and let go of the arrays that are views of its tensors"

@@ -159,8 +159,8 @@ def _share(raw: _native.share) -> Share:
     )
 
 
-def plan_of(pointer: int, file: Optional[File] = None) -> Plan:
-    """Copies a ``struct dt2_plan``."""
+def plan_of(pointer: int, file: Optional[int] = None) -> Plan:
+    """Copies a ``struct dt2_plan``; ``file`` is the pointer of the file that it is about."""
     return Plan(
         compute_device=lib.dt2_plan_compute_device(pointer).decode(),
         window_bytes=lib.dt2_plan_window_bytes(pointer),
@@ -168,12 +168,12 @@ def plan_of(pointer: int, file: Optional[File] = None) -> Plan:
         warnings=tuple(
             text(lib.dt2_plan_warning(pointer, i)) or "" for i in range(lib.dt2_plan_warning_count(pointer))
         ),
-        document=taken_text(lib.dt2_plan_json(pointer, file._ptr if file else None)),
+        document=taken_text(lib.dt2_plan_json(pointer, file)),
     )
 
 
-def plan_made(file: File, function: Callable[..., int], *arguments: Any) -> Plan:
-    """Copies the plan that a function makes, and frees it."""
+def plan_made(file: int, function: Callable[..., int], *arguments: Any) -> Plan:
+    """Copies the plan that a function makes for a file, by its pointer, and frees it."""
     pointer = made(function, *arguments)
     try:
         return plan_of(pointer, file)
@@ -189,12 +189,6 @@ def make_plan(devices: Devices, file: File, request: Optional[Request] = None, *
     wanted = requested(request, options)
     native = NativeRequest(wanted)
     with opened(file, wanted.dtype) as source:
-        blocks = source._blocks._ptr
-        return plan_made(
-            source,
-            lib.dt2_plan_make,
-            devices._ptr,
-            lib.dt2_blocks_array(blocks),
-            lib.dt2_blocks_count(blocks),
-            ctypes.byref(native.raw),
-        )
+        with source._call() as pointer, source._blocks._call() as blocks, devices._call() as memories:
+            array, count = lib.dt2_blocks_array(blocks), lib.dt2_blocks_count(blocks)
+            return plan_made(pointer, lib.dt2_plan_make, memories, array, count, ctypes.byref(native.raw))

@@ -8,10 +8,12 @@ import enum
 from collections.abc import Iterator, Mapping
 from ctypes import byref
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Optional, Union
 
 from . import _native
-from ._core import Handle, call, made, text
+from ._core import call, made, text
+from ._handle import Call, Handle
 from ._native import lib
 from ._watch import ProgressFunction, Watch
 from .errors import DistorchError, ExportError, UsageError
@@ -68,7 +70,8 @@ class Held(Mapping):  # type: ignore[type-arg]
     def release(self) -> None:
         """Gives the block back, once. Arrays that are views of its tensors hold it on by themselves."""
         if not self._released:
-            call(lib.dt2_session_release, self._session._ptr, self.block.index)
+            with Call(self._session._use, even_ended=True) as session:
+                call(lib.dt2_session_release, session, self.block.index)
             self._released = True
 
     @property
@@ -145,7 +148,9 @@ class Session(Handle):
             stream is not None,
             None if stream is None else stream_number(stream),
         )
-        super().__init__(made(lib.dt2_session_open, model._ptr, byref(options)), _end, model)
+        with model._call() as pointer:
+            opened = made(lib.dt2_session_open, pointer, byref(options))
+        super().__init__(opened, _end, model, within=model._context)
         self.model = model
         self._stream = None if stream is None else stream_number(stream)
         self.compute_device = self.info.compute_device
@@ -153,11 +158,11 @@ class Session(Handle):
 
     def close(self) -> None:
         """Waits for copies under way, and gives everything back. Raises :class:`BusyError` while a streamed block is
-        held."""
+        held. Where calls of other threads are in flight it does not wait: no more begin, and all is given back with the last
+        of them, and of what is held."""
         if not self.closed:
-            call(lib.dt2_session_close, self._ptr)
-            self._finalizer.detach()
-        super().close()
+            self._check_process()
+            self._use.end(partial(call, lib.dt2_session_close))
 
     def block(self, which: Union[int, str, Block, Tensor]) -> Block:
         """A block by index or name, or the block of a tensor, by itself or its name."""
@@ -176,18 +181,26 @@ class Session(Handle):
         ``host``: return only when its bytes are there for the host too, whatever the stream.
         """
         block = self.block(which)
-        call(lib.dt2_session_acquire, self._ptr, block.index, _native.ENUMS["DT2_ACQUIRE_HOST"] * host)
-        return Held(self, block)
+        with self._call() as session:
+            call(lib.dt2_session_acquire, session, block.index, _native.ENUMS["DT2_ACQUIRE_HOST"] * host)
+            held = Held(self, block)
+            if self.closed:  # by another thread, meanwhile
+                held.release()
+                raise UsageError("this session is closed")
+            return held
 
     def streams(self, which: Union[int, str, Block, Tensor]) -> bool:
         """Whether acquiring the block may copy."""
-        return bool(lib.dt2_session_streams(self._ptr, self.block(which).index))
+        index = self.block(which).index
+        with self._call() as session:
+            return bool(lib.dt2_session_streams(session, index))
 
     def use_stream(self, stream: Any) -> None:
         """Goes on with another stream; only for a session that was opened with one."""
         number = stream_number(stream)
-        call(lib.dt2_session_use_stream, self._ptr, number)
-        self._stream = number
+        with self._call() as session:
+            call(lib.dt2_session_use_stream, session, number)
+            self._stream = number
 
     def _check_stream(self, stream: Any) -> None:
         """Whether a DLPack consumer on ``stream`` reads in the session's order: -1 says that it sees to that itself.
@@ -203,12 +216,14 @@ class Session(Handle):
 
     def next_pass(self) -> None:
         """Says that a pass through the network ends here; else a pass ends when its first block is acquired again."""
-        lib.dt2_session_next_pass(self._ptr)
+        with self._call() as session:
+            lib.dt2_session_next_pass(session)
 
     def statistics(self, span: Span = Span.TOTAL) -> SessionStatistics:
         """What it did in all, in this pass, or in the last one."""
         raw = _native.session_stats()
-        call(lib.dt2_session_statistics, self._ptr, int(span), byref(raw))
+        with self._call() as session:
+            call(lib.dt2_session_statistics, session, int(span), byref(raw))
         return SessionStatistics(
             raw.passes, raw.bytes, raw.acquires, raw.hits, raw.stalls, raw.stall_ns / 1e9, raw.window_bytes
         )
@@ -217,9 +232,11 @@ class Session(Handle):
     def info(self) -> SessionInfo:
         """What it has, and will do."""
         raw = _native.session_info()
-        call(lib.dt2_session_info, self._ptr, byref(raw))
+        with self._call() as session:
+            call(lib.dt2_session_info, session, byref(raw))
+            compute_device = raw.compute_device.decode()
         return SessionInfo(
-            raw.compute_device.decode(),
+            compute_device,
             raw.pass_bytes,
             raw.largest_bytes,
             raw.window_bytes,
@@ -232,8 +249,9 @@ class Session(Handle):
     @property
     def notes(self) -> tuple[str, ...]:
         """What it has to say, a sentence each: a memory that could not be pinned."""
-        count = lib.dt2_session_note_count(self._ptr)
-        return tuple(text(lib.dt2_session_note(self._ptr, i)) or "" for i in range(count))
+        with self._call() as session:
+            count = lib.dt2_session_note_count(session)
+            return tuple(text(lib.dt2_session_note(session, i)) or "" for i in range(count))
 
     def verify(self, file: File, progress: Optional[ProgressFunction] = None) -> int:
         """One pass in which every tensor that streams is compared, where it arrives on the compute device, with that of
@@ -242,7 +260,8 @@ class Session(Handle):
         watch = Watch(progress)
         verified = ctypes.c_uint64()
         try:
-            call(lib.dt2_session_verify, self._ptr, file._ptr, watch.callback, watch.data, byref(verified))
+            with self._call() as session, file._call() as compared:
+                call(lib.dt2_session_verify, session, compared, watch.callback, watch.data, byref(verified))
         except DistorchError:
             if watch.raised is None:
                 raise
@@ -251,11 +270,13 @@ class Session(Handle):
 
     def park(self) -> None:
         """Gives window and staging memory back while the network is not needed; what is pinned stays so."""
-        call(lib.dt2_session_park, self._ptr)
+        with self._call() as session:
+            call(lib.dt2_session_park, session)
 
     def unpark(self) -> None:
         """Takes all of it back, and begins to fetch."""
-        call(lib.dt2_session_unpark, self._ptr)
+        with self._call() as session:
+            call(lib.dt2_session_unpark, session)
 
     def __repr__(self) -> str:
         return "<Session, closed>" if self.closed else f"<Session of {self.model.name} on {self.compute_device}>"

@@ -6,12 +6,13 @@ from __future__ import annotations
 import ctypes
 import enum
 import threading
+from contextlib import nullcontext
 from ctypes import byref, c_int, c_void_p
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Optional
 
 from . import _native
-from ._core import failure
+from ._core import call, failure
 from ._native import lib
 from .errors import ExportError
 from .file import TensorInfo, read_tensor
@@ -123,28 +124,28 @@ class Tensor:
         """The device where it lies; of a window's tensor the compute device."""
         if self._session is not None:
             return self._session.compute_device
-        return lib.dt2_model_device(self._model._ptr, self.index).decode()  # type: ignore[no-any-return]
+        with self._model._call() as model:
+            return lib.dt2_model_device(model, self.index).decode()  # type: ignore[no-any-return]
 
     @property
     def block(self) -> int:
         """The index of its block."""
-        return int(lib.dt2_model_tensor_block(self._model._ptr, self.index))
+        with self._model._call() as model:
+            return int(lib.dt2_model_tensor_block(model, self.index))
 
     def native(self) -> Native:
         """Its address, good while the model is borrowed, or while its block is held."""
         raw = _native.native()
-        error = _native.error()
-        if self._session is not None:
-            rc = lib.dt2_session_native(self._session._ptr, self.index, byref(raw), byref(error))
-        else:
-            rc = lib.dt2_model_native(self._model._ptr, self.index, byref(raw), byref(error))
-        if rc < 0:
-            raise failure(error)
-        return Native(raw.device.decode(), raw.handle, raw.offset)
+        handle: Any = self._model if self._session is None else self._session
+        function = lib.dt2_model_native if self._session is None else lib.dt2_session_native
+        with handle._call() as pointer:
+            call(function, pointer, self.index, byref(raw))
+            return Native(raw.device.decode(), raw.handle, raw.offset)
 
     def read(self, into: Any = None) -> Any:
         """A copy of its bytes from whatever device it lies on: a new bytearray, or ``into``, of exactly its size."""
-        return read_tensor(lib.dt2_model_read, self._model._ptr, self.index, self.info.bytes, into)
+        with self._model._call() as model:
+            return read_tensor(lib.dt2_model_read, model, self.index, self.info.bytes, into)
 
     def numpy(self) -> Any:
         """A read-only numpy array without a copy. Refused for dtypes that numpy does not have, and off the host."""
@@ -161,9 +162,9 @@ class Tensor:
         """Where it is, in DLPack's numbers."""
         raw = _native.dlpack_device()
         error = _native.error()
-        session = self._session._ptr if self._session is not None else None
-        if lib.dt2_tensor_dlpack_device(self._model._ptr, session, self.index, byref(raw), byref(error)) < 0:
-            raise failure(error, ExportError if error.code == _native.ENUMS["DT2_EUSAGE"] else None)
+        with self._model._call() as model, self._session_call() as session:
+            if lib.dt2_tensor_dlpack_device(model, session, self.index, byref(raw), byref(error)) < 0:
+                raise failure(error, ExportError if error.code == _native.ENUMS["DT2_EUSAGE"] else None)
         return raw.type, raw.id
 
     def __dlpack__(
@@ -183,8 +184,12 @@ class Tensor:
         if self._session is not None:
             self._session._check_stream(stream)
         versioned = max_version is not None and max_version[0] >= 1
-        session = self._session._ptr if self._session is not None else None
-        return capsule(self._model._ptr, session, self.index, VERSIONED if versioned else UNVERSIONED)
+        with self._model._call() as model, self._session_call() as session:
+            return capsule(model, session, self.index, VERSIONED if versioned else UNVERSIONED)
+
+    def _session_call(self) -> Any:
+        """A call in flight with the session, if there is one."""
+        return nullcontext() if self._session is None else self._session._call()
 
     def __reduce__(self) -> Any:
         raise TypeError("a tensor of a loaded model cannot be pickled: it belongs to this process")

@@ -26,6 +26,7 @@ from typing import Any, Callable, Optional, Union
 import torch
 
 from ._core import failure
+from ._handle import Call
 from ._native import lib
 from ._standin import Absent
 from .errors import UsageError
@@ -180,9 +181,9 @@ class _Unit:
         error = scratch.error_ref
         while self.held:
             self.held -= 1
-            if attachment.session._raw and _release(attachment._session_arg, self.blocks[self.held], error) < 0:
+            if _release(attachment._session_arg, self.blocks[self.held], error) < 0:
                 refused = failure(scratch.error)
-        attachment._active.remove(self)
+        attachment._end(self)
         if refused is not None:
             raise refused
 
@@ -200,7 +201,8 @@ class _Root(_Unit):
 
     def release(self, failed: bool) -> None:
         super().release(failed)
-        self.attachment.session.next_pass()
+        if not self.attachment.session.closed:
+            self.attachment.session.next_pass()
 
 
 class Attachment:
@@ -231,6 +233,7 @@ class Attachment:
         self._lock = threading.Lock()
         self._thread = 0
         self._active: list[_Unit] = []
+        self._in_flight: Optional[Call] = None
         self._undo: list[Callable[[], Any]] = []
         self._attached = False
         if getattr(module, "_distorch2_attachment", None) is not None:
@@ -345,8 +348,8 @@ class Attachment:
                 "would read them",
                 "use torch.no_grad() or torch.inference_mode()",
             )
-        if self._pid != os.getpid() or not self.session._raw or not self.model._raw:
-            _ = self.session._ptr, self.model._ptr  # one of which says what is wrong
+        if self._pid != os.getpid():
+            self.session._check_process()
         thread = threading.get_ident()
         with self._lock:
             if self._active and thread != self._thread:
@@ -354,6 +357,8 @@ class Attachment:
                     f"a forward of {self._called(unit)} while another thread runs one",
                     "one thread at a time; a module of its own with an attachment of its own runs beside it",
                 )
+            if not self._active:
+                self._in_flight = self._enter()
             self._thread = thread
             unit.depth += 1
             if unit.depth == 1:
@@ -362,6 +367,21 @@ class Attachment:
             stream = torch.cuda.current_stream(self.device).cuda_stream
             if stream != self.session._stream:
                 self.session.use_stream(stream)
+
+    def _enter(self) -> Call:
+        """A forward is a call in flight with the session: who closes that meanwhile does not take the weights away."""
+        with self.model._call():
+            call = self.session._call()
+            call.__enter__()
+            return call
+
+    def _end(self, unit: _Unit) -> None:
+        with self._lock:
+            self._active.remove(unit)
+            over = None if self._active else self._in_flight
+        if over is not None:
+            self._in_flight = None
+            over.__exit__()
 
     def _called(self, unit: _Unit) -> str:
         return unit.name or type(self.module).__name__

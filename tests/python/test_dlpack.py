@@ -130,12 +130,12 @@ def test_an_array_outlives_model_and_context():
     del model, context
     gc.collect()
     assert ctypes.string_at(Unversioned.from_address(address).tensor.data, len(expected)) == expected
-    from distorch2._core import _lingering
+    from distorch2._handle import lingering
 
-    assert len(_lingering._ends) == 1
+    assert len(lingering._uses) == 1
     delete(address)
     Context().close()
-    assert not _lingering._ends
+    assert not lingering._uses
 
 
 def test_what_nobody_can_take_is_refused_in_words():
