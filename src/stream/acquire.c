@@ -90,13 +90,13 @@ static int follow_arrival(struct dt2_session *session, size_t index, bool *there
     return rc;
 }
 
-static int acquire_unit(struct dt2_session *session, size_t index, struct dt2_error *err)
+static int acquire_unit(struct dt2_session *session, size_t index, size_t block, struct dt2_error *err)
 {
     struct dt2_unit *unit = &session->units.units[index];
     if (session->parked)
         return dt2_fail(err, DT2_EPARKED, "the session is parked: dt2_session_unpark() comes before block %s",
-                        session->model->blocks.blocks[unit->block].name);
-    dt2_session_reach(session, index);
+                        session->model->blocks.blocks[block].name);
+    dt2_session_reach(session, index, block);
     session->prefetch.halted = false;
     session->total.acquires++;
     bool here = unit->state == DT2_UNIT_HERE, there = true;
@@ -108,7 +108,8 @@ static int acquire_unit(struct dt2_session *session, size_t index, struct dt2_er
     if (rc < 0)
         return rc;
     unit->holders++;
-    unit->wanted = false;
+    unit->visited = (unit->visited + 1) % unit->blocks; /* 0: all of them */
+    unit->wanted = unit->visited > 0;
     session->latest = index;
     return 0;
 }
@@ -210,12 +211,17 @@ int dt2_session_release(struct dt2_session *session, size_t block, struct dt2_er
     int rc = 0;
     pthread_mutex_lock(&session->lock);
     dt2_session_pay(session);
+    if (session->held[block] == 0) {
+        pthread_mutex_unlock(&session->lock);
+        return dt2_fail(err, DT2_EUSAGE, "block %s is not held", session->model->blocks.blocks[block].name);
+    }
     for (size_t i = first; i < end && rc != DT2_EBUSY; i++) {
         int failed = release_unit(session, units->lists[i], rc < 0 ? NULL : err);
         rc = rc < 0 && failed != DT2_EBUSY ? rc : failed;
         for (size_t j = first; failed == DT2_EBUSY && j < i; j++) /* a stream that captures: all or none */
             session->units.units[units->lists[j]].holders++;
     }
+    session->held[block] -= rc != DT2_EBUSY;
     dt2_prefetch_wake(session);
     pthread_mutex_unlock(&session->lock);
     return rc;
@@ -238,9 +244,10 @@ int dt2_session_acquire(struct dt2_session *session, size_t block, unsigned flag
     pthread_mutex_lock(&session->lock);
     dt2_session_pay(session);
     while (rc == 0 && i < end) {
-        rc = acquire_unit(session, units->lists[i], err);
+        rc = acquire_unit(session, units->lists[i], block, err);
         i += rc == 0;
     }
+    session->held[block] += rc == 0;
     dt2_prefetch_wake(session);
     pthread_mutex_unlock(&session->lock);
     if (rc == 0 && (flags & DT2_ACQUIRE_HOST))
@@ -248,6 +255,7 @@ int dt2_session_acquire(struct dt2_session *session, size_t block, unsigned flag
     if (rc == 0)
         return 0;
     pthread_mutex_lock(&session->lock);
+    session->held[block] -= i == end;
     while (i > first)
         unhold(session, units->lists[--i]);
     dt2_prefetch_wake(session);

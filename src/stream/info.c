@@ -52,7 +52,7 @@ int dt2_session_info(struct dt2_session *session, struct dt2_session_info *info,
         .window_bytes = session->parked || !session->units.count ? 0 : dt2_window_bytes(&session->places),
         .staging_bytes = session->staging_bytes,
         .pinned_bytes = dt2_session_pinned(session),
-        .streamed_blocks = session->units.count,
+        .streamed_blocks = session->units.blocks,
         .parked = session->parked,
     };
     pthread_mutex_unlock(&session->lock);

@@ -21,8 +21,15 @@ void dt2_session_next_pass(struct dt2_session *session)
     pthread_mutex_unlock(&session->lock);
 }
 
-void dt2_session_reach(struct dt2_session *session, size_t index)
+void dt2_session_reach(struct dt2_session *session, size_t index, size_t block)
 {
+    if (index == session->reached && block != session->entered)
+        return; /* another block of the unit where the network is */
+    if (session->reached != DT2_NOWHERE && session->units.units[session->reached].visited)
+        session->units.units[session->reached].wanted = false; /* the network left out some of its blocks */
+    session->units.units[index].visited = 0;
+    session->reached = index;
+    session->entered = block;
     size_t from = 0, skipped = 0;
     unsigned step = dt2_order_reach(&session->order, index, &from, &skipped);
     if (step & DT2_STEP_PASSED)

@@ -209,7 +209,7 @@ static void send_piece(struct dt2_session *session)
     if (find_piece(session, &piece))
         return;
     prefetch->current = DT2_NOWHERE;
-    session->total.bytes += session->model->blocks.blocks[session->units.units[index].block].bytes;
+    session->total.bytes += session->units.units[index].payload;
     /* for those who come to the rest of their places */
     rc = dt2_prefetch_wait_for_readers(session, prefetch->part_count, &failure);
     if (rc == 0)

@@ -35,7 +35,9 @@ static int choose_window(struct dt2_session *session, struct dt2_error *err)
     dt2_window_cut(&session->places, wanted, session->compute->max_alloc_bytes);
     session->places.tenants = dt2_alloc(units->count, sizeof *session->places.tenants);
     session->asked = dt2_alloc(units->count, sizeof *session->asked);
-    if (!session->places.tenants || !session->asked || !dt2_order_make(&session->order, units->count))
+    session->held = dt2_alloc(session->model->blocks.count, sizeof *session->held);
+    session->reached = DT2_NOWHERE;
+    if (!session->places.tenants || !session->asked || !session->held || !dt2_order_make(&session->order, units->count))
         return dt2_fail_nomem(err);
     return 0;
 }
@@ -94,6 +96,7 @@ static void destroy(struct dt2_session *session)
     dt2_order_clear(&session->order);
     dt2_release(session->places.tenants);
     dt2_release(session->asked);
+    dt2_release(session->held);
     dt2_units_clear(&session->units);
     dt2_notes_clear(&session->notes);
     dt2_machine_close(session->model->context->machine, session->compute);

@@ -40,9 +40,12 @@ enum dt2_unit_state {
     DT2_UNIT_HERE,   /* all copies are queued; `arrival` says when they are done */
 };
 
-/* A block that streams. */
+/* A block that streams, or several small ones, one after the other, that stream as one. */
 struct dt2_unit {
-    size_t block;
+    size_t block; /* the first */
+    uint64_t payload; /* bytes of its blocks */
+    unsigned blocks;
+    unsigned visited; /* blocks that were acquired since the network came to it */
     uint32_t share;
     uint64_t bytes; /* in the window, a multiple of the alignment */
     size_t first_stretch;
@@ -57,7 +60,7 @@ struct dt2_unit {
     size_t holders;
     size_t waiters;
     size_t owed; /* of the holders, those that were let go while the stream captured a graph */
-    bool wanted; /* fetched ahead, and not acquired since */
+    bool wanted; /* fetched ahead, and not acquired since; or not for all its blocks */
     bool asked;  /* somebody waits for it, and it is in the list of those asked for */
     unsigned failures;
 };
@@ -72,6 +75,7 @@ struct dt2_units {
     size_t *lists;      /* a block whose tensors are names of another block's needs that one too */
     size_t *of_tensor;  /* the unit that holds a tensor's bytes; DT2_NOWHERE: it does not stream */
     uint64_t *offsets;  /* of each tensor in its unit */
+    size_t blocks;      /* of all units */
     uint64_t largest;   /* of the units */
     uint64_t pass_bytes;
 };
@@ -184,6 +188,9 @@ struct dt2_session {
     struct dt2_order order;
     struct dt2_window places;
     size_t latest; /* unit that was acquired */
+    size_t reached; /* unit where the network is; DT2_NOWHERE: not begun */
+    size_t entered; /* the block for which it came there */
+    unsigned *held; /* how often each block is */
     size_t *asked; /* units, in the order in which somebody began to wait */
     size_t asked_count;
     bool parked;
@@ -219,8 +226,8 @@ struct dt2_session_stats dt2_session_since(const struct dt2_session_stats *now, 
 int dt2_session_hold(struct dt2_session *session, size_t tensor, struct dt2_session **held, struct dt2_error *err);
 void dt2_session_let_go(struct dt2_session *session, size_t tensor);
 
-/* The network has come to a unit: what was expected in between is not any more. The lock is held. */
-void dt2_session_reach(struct dt2_session *session, size_t index);
+/* The network has come to a unit for a block: what was expected in between is not any more. The lock is held. */
+void dt2_session_reach(struct dt2_session *session, size_t index, size_t block);
 
 /* Lets go again what could not be released, or held off, while a stream captured. The lock is held. */
 void dt2_session_pay(struct dt2_session *session);

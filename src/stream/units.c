@@ -7,6 +7,10 @@
 #include <inttypes.h>
 #include <string.h>
 
+/* A small block is one of so many bytes at most, and at most that part of the largest, so that windows are not crowded. */
+#define SMALL_MOST ((uint64_t)64 * 1024)
+#define SMALL_PART 16
+
 /* Whether the blocks of a share come through the window: not what the compute device has, nor what "cpu" can read in place. */
 static bool share_streams(const struct dt2_model *model, size_t share)
 {
@@ -38,32 +42,81 @@ static int add_tensor(struct dt2_units *made, struct dt2_unit *unit, const struc
     return 0;
 }
 
-static int add_block(const struct dt2_model *model, size_t index, uint64_t alignment, uint64_t most,
-                     struct dt2_units *made, struct dt2_error *err)
+/* How blocks are laid out in the window, and which of them go together. */
+struct laying {
+    const struct dt2_model *model;
+    uint64_t alignment;
+    uint64_t most;    /* the largest allocation of the compute device */
+    uint64_t largest; /* that a block takes in the window */
+};
+
+/* What a block takes in the window by itself; UINT64_MAX: more than can be said. */
+static uint64_t room_of(const struct laying *laying, const struct dt2_block *block)
 {
+    uint64_t room = 0;
+    for (size_t i = 0; i < block->tensor_count; i++) {
+        uint64_t end;
+        if (block->tensor_bytes[i] > 0 && (dt2_add_overflows(room, block->tensor_bytes[i], &end) ||
+                                           dt2_add_overflows(end, laying->model->plan->padding_bytes, &end) ||
+                                           dt2_round_up_overflows(end, laying->alignment, &room)))
+            return UINT64_MAX;
+    }
+    return room;
+}
+
+static void measure(struct laying *laying)
+{
+    const struct dt2_model *model = laying->model;
+    for (size_t i = 0; i < model->blocks.count; i++)
+        if (share_streams(model, dt2_plan_block_share(model->plan, i)))
+            laying->largest = dt2_max(laying->largest, room_of(laying, &model->blocks.blocks[i]));
+}
+
+/*
+ * The unit of a block: a new one, or, of a small block, that of the block before it on the same share: what costs more to order
+ * than to move is ordered together. Not that of the block behind it, which it would have to wait for. No unit becomes larger
+ * than the largest block.
+ */
+static struct dt2_unit *unit_for(const struct laying *laying, const struct dt2_block *block, size_t index, size_t share,
+                                 struct dt2_units *made)
+{
+    struct dt2_unit *last = made->count ? &made->units[made->count - 1] : NULL;
+    uint64_t room = room_of(laying, block), both;
+    bool small = room <= dt2_min(laying->largest / SMALL_PART, SMALL_MOST);
+    if (last && small && last->share == share && !dt2_add_overflows(last->bytes, room, &both) && both <= laying->largest)
+        return last;
+    struct dt2_unit *unit = &made->units[made->count++];
+    *unit = (struct dt2_unit){ .block = index, .share = (uint32_t)share, .first_stretch = made->stretch_count };
+    return unit;
+}
+
+static int add_block(const struct laying *laying, size_t index, struct dt2_units *made, struct dt2_error *err)
+{
+    const struct dt2_model *model = laying->model;
     const struct dt2_block *block = &model->blocks.blocks[index];
     size_t share = dt2_plan_block_share(model->plan, index);
     if (block->bytes == 0 || !share_streams(model, share))
         return 0;
-    struct dt2_unit *unit = &made->units[made->count];
-    *unit = (struct dt2_unit){ .block = index, .share = (uint32_t)share, .first_stretch = made->stretch_count };
+    struct dt2_unit *unit = unit_for(laying, block, index, share, made);
+    unit->payload += block->bytes;
+    unit->blocks++;
+    made->blocks++;
     for (size_t i = 0; i < block->tensor_count; i++) {
         size_t tensor = block->tensors[i];
         if (block->tensor_bytes[i] == 0)
             continue;
-        made->of_tensor[tensor] = made->count;
-        if (add_tensor(made, unit, &model->layout.places[tensor], alignment, model->plan->padding_bytes,
+        made->of_tensor[tensor] = made->count - 1;
+        if (add_tensor(made, unit, &model->layout.places[tensor], laying->alignment, model->plan->padding_bytes,
                        &made->offsets[tensor]) < 0)
             unit->bytes = UINT64_MAX;
     }
     made->pass_bytes += block->bytes;
-    if (dt2_round_up_overflows(unit->bytes, alignment, &unit->bytes) || unit->bytes > most)
+    if (dt2_round_up_overflows(unit->bytes, laying->alignment, &unit->bytes) || unit->bytes > laying->most)
         return dt2_fail(err, DT2_ENOFIT,
                         "block %s of %" PRIu64 " bytes is above the largest allocation of %s, %" PRIu64
                         ", and cannot be streamed there as one",
-                        block->name, block->bytes, dt2_plan_compute_device(model->plan), most);
+                        block->name, block->bytes, dt2_plan_compute_device(model->plan), laying->most);
     made->largest = dt2_max(made->largest, unit->bytes);
-    made->count++;
     return 0;
 }
 
@@ -100,8 +153,10 @@ int dt2_units_make(const struct dt2_model *model, uint64_t alignment, uint64_t m
                  : dt2_fail_nomem(err);
     for (size_t i = 0; rc == 0 && i < tensors; i++)
         made.of_tensor[i] = DT2_NOWHERE;
+    struct laying laying = { .model = model, .alignment = alignment, .most = most };
+    measure(&laying);
     for (size_t i = 0; rc == 0 && i < blocks; i++)
-        rc = add_block(model, i, alignment, most, &made, err);
+        rc = add_block(&laying, i, &made, err);
     if (rc < 0) {
         dt2_units_clear(&made);
         return rc;

@@ -505,6 +505,54 @@ static bool two_opencl_devices(void)
     return two;
 }
 
+/*
+ * Small blocks stream with the one before them: fewer copies, the same bytes, nothing fetched twice, and each block is acquired
+ * and released by itself.
+ */
+static void test_together(const struct source *source)
+{
+    struct dt2_model *model = load(source, "opencl:0", "opencl:1,*");
+    struct dt2_session *session = begin(model, 0);
+    struct dt2_session_info info = DT2_SESSION_INFO_INIT;
+    struct dt2_session_stats total = DT2_SESSION_STATS_INIT;
+    struct dt2_error err;
+    const struct dt2_units *units = &session->units;
+    size_t blocks = dt2_model_block_count(model), pair = SIZE_MAX;
+    dt2_session_info(session, &info, NULL);
+    ok(units->count < units->blocks && info.streamed_blocks == units->blocks, "%zu blocks stream as %zu units", units->blocks,
+       units->count);
+    for (size_t i = 0; i + 1 < blocks && pair == SIZE_MAX; i++)
+        if (dt2_session_streams(session, i) && dt2_session_streams(session, i + 1) &&
+            units->lists[units->first[i]] == units->lists[units->first[i + 1]])
+            pair = i;
+    ok(info.window_bytes == dt2_plan_window_bytes(dt2_model_applied_plan(model)) && info.largest_bytes * 2 <= info.window_bytes,
+       "in the window of the plan");
+    ok(run_pass(source, session) && run_pass(source, session) && run_pass(source, session), "three passes read the file's bytes");
+    dt2_session_statistics(session, DT2_SESSION_TOTAL, &total, NULL);
+    is_u64(total.passes, 2, "passes are told apart");
+    ok(total.bytes <= 3 * info.pass_bytes + info.window_bytes, "nothing is fetched twice: %" PRIu64 " bytes of %" PRIu64,
+       total.bytes, 3 * info.pass_bytes);
+    if (pair != SIZE_MAX) {
+        is_int(dt2_session_acquire(session, pair, 0, &err), 0, "the first of two is held");
+        is_int(dt2_session_release(session, pair + 1, &err), DT2_EUSAGE, "the second is not");
+        is_int(dt2_session_acquire(session, pair + 1, 0, &err), 0, "until it is");
+        is_int(dt2_session_release(session, pair, &err), 0, "the first is let go");
+        ok(block_is(source, session, pair + 1), "the second stays");
+        is_int(dt2_session_park(session, &err), DT2_EBUSY, "and keeps the session");
+        is_int(dt2_session_release(session, pair + 1, &err), 0, "until it goes too");
+    }
+    bool right = true;
+    for (int pass = 0; pass < 20; pass++) /* some are left out, some come twice */
+        for (size_t i = 0; i < blocks; i++)
+            for (uint64_t times = random_below(3); times > 0; times--) {
+                right &= dt2_session_acquire(session, i, 0, NULL) == 0 && block_is(source, session, i);
+                right &= dt2_session_release(session, i, NULL) == 0;
+            }
+    ok(right, "in any order, some left out, some twice");
+    finish(session);
+    unload(model);
+}
+
 int main(void)
 {
     setenv("POCL_DEVICES", "pthread basic", 0);
@@ -526,6 +574,7 @@ int main(void)
         test_refusals(&source);
         test_threads(&source);
         test_export_streamed(&source);
+        test_together(&source);
     }
     source_free(&source);
     source_free(&other);
