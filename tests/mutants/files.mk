@@ -56,5 +56,5 @@ tests/mutants/build.env: Makefile
 	@$(file >>$@,compile_opencl() { $(mutant_cc) $(MUTANT_OPENCL) $(mutant_cflags); })
 	@$(file >>$@,compile_core() { $(mutant_cc) $(AM_CPPFLAGS) $(libdistorch2_core_la_CFLAGS) $(mutant_cflags); })
 	@$(file >>$@,link_module() { $(CC) $(CFLAGS) -shared $(LDFLAGS) "$$@" $(OPENCL_LIBS) $(LIBS); })
-	@$(file >>$@,link_subject() { $(CC) $(CFLAGS) $(AM_LDFLAGS) $(LDFLAGS) "$$@" $(libdistorch2_core_la_LIBADD) $(LIBS); })
+	@$(file >>$@,link_subject() { $(CC) $(CFLAGS) $(AM_LDFLAGS) $(LDFLAGS) "$$@" $(filter-out %.la,$(libdistorch2_core_la_LIBADD)) $(LIBS); })
 	@touch $@
