@@ -16,7 +16,10 @@ python_torch_tests = \
 	tests/python/torch/test_arrays.py \
 	tests/python/torch/test_diffusers.py \
 	tests/python/torch/test_example.py \
+	tests/python/torch/test_life.py \
 	tests/python/torch/test_runtimes.py \
+	tests/python/torch/test_trace.py \
+	tests/python/torch/test_weights.py \
 	tests/python/torch/test_wheel.py
 TESTS += $(python_tests)
 TEST_EXTENSIONS += .py
@@ -32,7 +35,6 @@ EXTRA_DIST += $(python_tests) $(python_torch_tests) \
 	python/distorch2/_log.py \
 	python/distorch2/_native.py \
 	python/distorch2/_runtimes.py \
-	python/distorch2/_standin.py \
 	python/distorch2/_watch.py \
 	python/distorch2/catalog.py \
 	python/distorch2/context.py \
@@ -45,7 +47,20 @@ EXTRA_DIST += $(python_tests) $(python_torch_tests) \
 	python/distorch2/session.py \
 	python/distorch2/sizes.py \
 	python/distorch2/tensor.py \
-	python/distorch2/torch.py \
+	python/distorch2/torch/__init__.py \
+	python/distorch2/torch/attachment.py \
+	python/distorch2/torch/buffers.py \
+	python/distorch2/torch/devices.py \
+	python/distorch2/torch/dtypes.py \
+	python/distorch2/torch/ledger.py \
+	python/distorch2/torch/owned.py \
+	python/distorch2/torch/passes.py \
+	python/distorch2/torch/places.py \
+	python/distorch2/torch/ranges.py \
+	python/distorch2/torch/record.py \
+	python/distorch2/torch/relay.py \
+	python/distorch2/torch/standin.py \
+	python/distorch2/torch/weights.py \
 	python/pyproject.toml \
 	tests/python/torch/requirements.txt \
 	tests/python/torch/support.py \
@@ -60,9 +75,10 @@ check-python: all
 	sed -n 's/^# //p' tests/python/torch/test_diffusers.log tests/python/torch/test_example.log; exit $$status
 
 bench-python: all
-	@test='$(srcdir)/tests/bench/python-overhead.py'; $(AM_TESTS_ENVIRONMENT) \
-	$(SHELL) $(top_srcdir)/tests/support/python.sh "$$test" | sed 's/^1..0 # SKIP/skipped:/'
-EXTRA_DIST += tests/bench/python-overhead.py
+	@for test in overhead pass; do $(AM_TESTS_ENVIRONMENT) \
+	$(SHELL) $(top_srcdir)/tests/support/python.sh "$(srcdir)/tests/bench/python-$$test.py" | \
+	sed 's/^1..0 # SKIP/skipped:/'; done
+EXTRA_DIST += tests/bench/python-overhead.py tests/bench/python-pass.py
 
 clean-local: clean-python
 clean-python:

@@ -41,16 +41,17 @@ class Native:
     offset: int
 
 
-_new_capsule = ctypes.pythonapi.PyCapsule_New
-_new_capsule.restype = ctypes.py_object
-_new_capsule.argtypes = [c_void_p, c_void_p, c_void_p]
+new_capsule = ctypes.pythonapi.PyCapsule_New
+new_capsule.restype = ctypes.py_object
+new_capsule.argtypes = [c_void_p, c_void_p, c_void_p]
 
 # A capsule does not copy its name, and may outlive this module: the names are never freed.
 _NAMES = tuple(ctypes.create_string_buffer(name) for name in (b"dltensor", b"dltensor_versioned"))
 for _name in _NAMES:
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(_name))
 _NAME_ADDRESSES = tuple(c_void_p(ctypes.addressof(name)) for name in _NAMES)
-_DESTRUCTOR = ctypes.cast(lib.dt2_dlpack_capsule_free, c_void_p)
+CAPSULE_NAME = _NAME_ADDRESSES[0]  # of one without a version
+CAPSULE_DESTRUCTOR = ctypes.cast(lib.dt2_dlpack_capsule_free, c_void_p)
 
 _dlpack = lib.dt2_tensor_dlpack
 UNVERSIONED = _native.ENUMS["DT2_DLPACK_UNVERSIONED"]
@@ -80,7 +81,7 @@ def capsule(model: Any, session: Any, index: Any, kind: int = UNVERSIONED) -> An
     if _dlpack(model, session, index, _KINDS[kind], answer["managed_ref"], answer["error_ref"]) < 0:
         error = answer["error"]
         raise failure(error, ExportError if error.code == _native.ENUMS["DT2_EUSAGE"] else None)
-    return _new_capsule(answer["managed"], _NAME_ADDRESSES[kind], _DESTRUCTOR)
+    return new_capsule(answer["managed"], _NAME_ADDRESSES[kind], CAPSULE_DESTRUCTOR)
 
 
 _NO_NUMPY = {"BF16": "bfloat16", "F8_E4M3": "float8", "F8_E5M2": "float8", "F8_E8M0": "float8", "F4": "float4"}

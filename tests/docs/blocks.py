@@ -35,7 +35,7 @@ def names_of_files(block):
 
 
 def python_source(block):
-    """It compiles; tests/python/torch/test_example.py runs the same, where torch and diffusers are."""
+    """It compiles; tests in tests/python/torch run the same, where torch and diffusers are."""
     compile(block, "block", "exec")
 
 
@@ -63,6 +63,7 @@ LISTED = [
     ("docs/formats.md", "", STEP),
     ("docs/hardware.md", "./quickstart check", BUILDS),
     ("docs/drivers/README.md", "", FOREIGN),
+    ("docs/python.md", "module, record", python_source),
     ("python/README.md", "pip install", "tests/python/test_package.py installs it, from a copy"),
     ("python/README.md", "import distorch2", python_source),
 ]
