@@ -28,7 +28,7 @@ check-ubsan: sanitize-source
 # PoCL is not instrumented, but its locks are those of pthreads, which are watched: no race of its own was reported so far.
 check-tsan: sanitize-source
 	@$(call sanitize,tsan,-g -O1 -fsanitize=thread)
-	@TSAN_OPTIONS=allocator_may_return_null=1:second_deadlock_stack=1 \
+	@DT2_TEST_SLOW=10 TSAN_OPTIONS=allocator_may_return_null=1:second_deadlock_stack=1 \
 	$(MAKE) $(AM_MAKEFLAGS) -C sanitize/tsan check
 
 # All programs among the tests, and the commands of the tool; scripts would only watch the shell.

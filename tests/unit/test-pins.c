@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -119,20 +120,45 @@ static uint64_t add(struct dt2_pinning *pinning, uint64_t most)
     return dt2_pinning_add(pinning, 0, most, &added, &err) ? UINT64_MAX : added;
 }
 
-/* Whether a child process has a byte of the slab: the kernel tells, which reads it for the child or does not. */
-static bool child_has(uint64_t at)
+/* Whether a child process has a byte: the kernel tells, which reads it for the child or does not. */
+static bool child_reads(const char *byte)
 {
     int status = -1, ends[2];
     if (pipe(ends))
         die("no pipe");
     pid_t child = fork();
     if (child == 0)
-        _exit(write(ends[1], (char *)slab.address + at, 1) == 1 ? 0 : 1);
+        _exit(syscall(SYS_write, ends[1], byte, 1) == 1 ? 0 : 1); /* past sanitizers, which look first */
     if (child < 0 || waitpid(child, &status, 0) < 0)
         die("no child");
     close(ends[0]);
     close(ends[1]);
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static bool child_has(uint64_t at)
+{
+    return child_reads((char *)slab.address + at);
+}
+
+/* Whether what is to be kept from children is: the thread sanitizer passes the advice over. */
+static bool advice_counts(void)
+{
+    char *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED || (*page = 1, madvise(page, PAGE, MADV_DONTFORK) < 0))
+        die("no page");
+    bool counts = !child_reads(page);
+    munmap(page, PAGE);
+    return counts;
+}
+
+/* A check of what children have not. */
+static void kept(bool good, const char *what)
+{
+    if (advice_counts())
+        ok(good, "%s", what);
+    else
+        skip(1, "advice about children does not count here");
 }
 
 /* -- tests */
@@ -159,7 +185,7 @@ static void test_refused(void)
     struct dt2_pinning *pinning = take(0);
     ok(add(pinning, UINT64_MAX) == PIECE && add(pinning, UINT64_MAX) == UINT64_MAX, "the second piece is refused");
     ok(dt2_pinning_bytes(pinning, 0) == PIECE && all == PIECE, "the first is pinned still");
-    ok(!child_has(PIECE - 1) && child_has(PIECE), "a child has what was refused");
+    kept(!child_has(PIECE - 1) && child_has(PIECE), "a child has what was refused");
     ok(add(pinning, UINT64_MAX) == PIECE, "another try goes on from there");
     dt2_pinning_drop(&pins, pinning);
     end("refused");
@@ -184,10 +210,10 @@ static void test_children(void)
     ok(child_has(0), "a child has what is not pinned");
     while (add(one, UINT64_MAX) > 0)
         ;
-    ok(!child_has(0) && !child_has(SLAB_BYTES - 1), "not what is, up to the last byte");
+    kept(!child_has(0) && !child_has(SLAB_BYTES - 1), "not what is, up to the last byte");
     ok(add(two, UINT64_MAX) == PIECE && all == SLAB_BYTES + PIECE, "another driver pins a part");
     dt2_pinning_drop(&pins, one);
-    ok(!child_has(PIECE - 1) && child_has(PIECE), "what it does not need is let in again");
+    kept(!child_has(PIECE - 1) && child_has(PIECE), "what it does not need is let in again");
     dt2_pinning_drop(&pins, two);
     ok(child_has(0), "and the rest in the end");
     end("children");
