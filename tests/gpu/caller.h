@@ -33,12 +33,16 @@ static struct dt2_services *services;
 static void *driver;
 static struct dt2_backend_error failure;
 
+/* DT2_TEST_MODULE: another module than the one that was built, with a mistake in it. */
 static void open_driver_with(const struct dt2_log *log)
 {
-    const char *build = getenv("top_builddir");
+    const char *build = getenv("top_builddir"), *other = getenv("DT2_TEST_MODULE");
     char path[PATH_MAX];
     struct dt2_error err;
-    snprintf(path, sizeof path, "%s/.libs/dt2-" GPU_DRIVER_NAME ".so", build ? build : ".");
+    if (other)
+        snprintf(path, sizeof path, "%s", other);
+    else
+        snprintf(path, sizeof path, "%s/.libs/dt2-" GPU_DRIVER_NAME ".so", build ? build : ".");
     void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     void *symbol = module ? dlsym(module, "dt2_backend_entry") : NULL;
     backend = symbol ? (__extension__(dt2_backend_entry_fn *)symbol)(DT2_BACKEND_ABI) : NULL;

@@ -2,6 +2,8 @@
 # Mutants of the drivers, of the loader and of sessions: each patch is one mistake, made in a copy of one source file
 # when the test runs, and must be caught by the report that it names.
 mutants = \
+	tests/mutants/capture-mode-kept.patch \
+	tests/mutants/capture-not-asked.patch \
 	tests/mutants/cl-buffer-kept-on-failure.patch \
 	tests/mutants/cl-event-kept.patch \
 	tests/mutants/cl-marker-not-awaited.patch \
@@ -10,6 +12,7 @@ mutants = \
 	tests/mutants/event-kept.patch \
 	tests/mutants/event-kept-on-failure.patch \
 	tests/mutants/event-not-recorded.patch \
+	tests/mutants/last-error-eaten.patch \
 	tests/mutants/memory-kept-on-failure.patch \
 	tests/mutants/peer-verdict-guessed.patch \
 	tests/mutants/queue-kept.patch \

@@ -80,6 +80,12 @@ delay() { # MICROSECONDS
     sed "s/^delay_us = .*/delay_us = $1/" "$src/tests/data/machines/$machine.sim" >"$work/slow.sim"
 }
 
+# Whether the test program that a patch names fails with the mutant. Without it, it runs as a test of its own.
+is_judged() {
+    DT2_TEST_MODULE=$work/mutant/dt2-$module.so top_builddir=$PWD "$judge" >>"$work/log" 2>&1
+    grep -q '^not ok' "$work/log"
+}
+
 # Whether the mutant is caught: later and later, since on a slow machine too early may be late enough.
 is_caught() {
     for us in 5000 50000 200000; do
@@ -104,9 +110,13 @@ for patch in "$src"/tests/mutants/*.patch; do
     machine=$(field Machine)
     machine=${machine:-small}
     key=$(field Caught)
+    judge=$(field Judge)
     : >"$work/log"
     if ! make_mutant >>"$work/log" 2>&1; then
         result "$mutant: it can be made" 1
+    elif [ -n "$judge" ]; then
+        is_judged
+        result "$mutant: $judge fails" $?
     else
         mutated=$work/mutant/subject
         [ -f "$mutated" ] || mutated=tests/mutants/$subject
