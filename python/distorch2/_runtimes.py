@@ -74,6 +74,12 @@ def _library(folders: Iterable[str], base: str, major: str) -> Optional[str]:
     return None
 
 
+def _conda(torch: str) -> list[str]:
+    """The folder of a conda environment's libraries, to which its torch's lead (``$ORIGIN/../../../..``)."""
+    prefix = os.path.normpath(os.path.join(torch, "..", "..", "..", ".."))
+    return [os.path.join(prefix, "lib")] if os.path.isdir(os.path.join(prefix, "conda-meta")) else []
+
+
 def _cuda(torch: str) -> Optional[str]:
     built, major = _built_for(torch, "cuda", "libc10_cuda.so", "libtorch_cuda.so")
     if not built:
@@ -82,7 +88,7 @@ def _cuda(torch: str) -> Optional[str]:
     folders = [os.path.join(torch, "lib")]
     for root in (os.path.dirname(torch), *sys.path):
         folders += [os.path.join(root, "nvidia", name, "lib") for name in (f"cu{major}", "cuda_runtime")]
-    return _library(folders, "libcudart", major)
+    return _library(folders + _conda(torch), "libcudart", major)
 
 
 def _hip(torch: str) -> Optional[str]:
@@ -92,7 +98,7 @@ def _hip(torch: str) -> Optional[str]:
     # Beside torch's own libraries, or in AMD's package, which has the whole of ROCm's core.
     folders = [os.path.join(torch, "lib")]
     folders += [os.path.join(core, "lib") for core in _package("_rocm_sdk_core")]
-    return _library(folders, "libamdhip64", "")
+    return _library(folders + _conda(torch), "libamdhip64", "")
 
 
 def of_torch() -> tuple[Optional[str], Optional[str]]:

@@ -45,6 +45,14 @@ CASES = (
     ("AMD's package beside torch for CUDA", {**CUDA_12, **SDK}, None, None),
 )
 
+CONDA = "env/lib/python3.12/site-packages"
+CONDA_CASES = (
+    ("an environment of conda", {"env/conda-meta/history": "", "env/lib/libcudart.so.12": "",
+                                 "env/lib/libamdhip64.so.6": ""}, "env/lib/libcudart.so.12"),
+    ("of another version", {"env/conda-meta/history": "", "env/lib/libcudart.so.11.8.89": ""}, None),
+    ("a prefix that is none of conda's", {"env/lib/libcudart.so.12": ""}, None),
+)
+
 
 def make(name, files):
     root = tap.scratch(name)
@@ -70,6 +78,20 @@ def test_runtimes_of_torch():
         assert found == wanted, f"{what}: {found}, not {wanted}"
         assert "torch" not in sys.modules and "_rocm_sdk_core" not in sys.modules, f"{what}: it was imported"
     tap.count(len(CASES), "installations of torch looked at")
+
+
+def test_runtimes_of_an_environment_of_conda():
+    path = list(sys.path)
+    for number, (what, files, cuda) in enumerate(CONDA_CASES):
+        torch = {f"{CONDA}/{name}": text for name, text in CUDA_12.items()}
+        root = make(f"conda{number}", {**files, **torch})
+        sys.path[:] = [os.path.join(root, CONDA)]
+        importlib.invalidate_caches()
+        try:
+            found = _runtimes.of_torch()
+        finally:
+            sys.path[:] = path
+        assert found == (cuda and os.path.join(root, cuda), None), f"{what}: {found}"
 
 
 PROGRAM = r"""
