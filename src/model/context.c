@@ -76,6 +76,8 @@ size_t dt2_context_models(struct dt2_context *context, struct dt2_model **models
 {
     DT2_KEEP_ERRNO;
     size_t count = 0;
+    if (dt2_fork_check(context->generation, "context", NULL) < 0)
+        return 0;
     pthread_mutex_lock(&context->lock);
     for (size_t i = 0; i < context->count; i++) {
         if (!is_loaded(context->models[i]))

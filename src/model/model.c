@@ -43,7 +43,7 @@ struct dt2_model *dt2_model_ref(struct dt2_model *model)
 void dt2_model_unref(struct dt2_model *model)
 {
     DT2_KEEP_ERRNO;
-    if (!model || atomic_fetch_sub(&model->references, 1) > 1)
+    if (!model || dt2_fork_check(model->generation, "model", NULL) < 0 || atomic_fetch_sub(&model->references, 1) > 1)
         return;
     for (size_t i = 0; model->stats.ejected && i < model->stats.ejected_count; i++)
         dt2_release((void *)(uintptr_t)model->stats.ejected[i]);
@@ -90,6 +90,8 @@ int dt2_model_borrow_again(struct dt2_model *model, struct dt2_error *err)
 void dt2_model_return(struct dt2_model *model)
 {
     DT2_KEEP_ERRNO;
+    if (dt2_fork_check(model->generation, "model", NULL) < 0)
+        return;
     pthread_mutex_lock(&model->lock);
     if (model->borrowers > 0 && --model->borrowers == 0)
         pthread_cond_broadcast(&model->changed);
@@ -203,6 +205,8 @@ const char *dt2_model_path(const struct dt2_model *model)
 bool dt2_model_loaded(const struct dt2_model *model)
 {
     struct dt2_model *m = (struct dt2_model *)(uintptr_t)model; /* the lock is not part of what const promises */
+    if (dt2_fork_check(m->generation, "model", NULL) < 0)
+        return false;
     pthread_mutex_lock(&m->lock);
     bool loaded = m->state == DT2_MODEL_LOADED;
     pthread_mutex_unlock(&m->lock);

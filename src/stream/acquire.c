@@ -289,7 +289,9 @@ int dt2_session_release_tensor(struct dt2_session *session, size_t tensor, struc
 
 int dt2_session_hold(struct dt2_session *session, size_t tensor, struct dt2_session **held, struct dt2_error *err)
 {
-    int rc = check_tensor(session, tensor, err);
+    int rc = dt2_fork_check(session->model->generation, "session", err);
+    if (rc == 0)
+        rc = check_tensor(session, tensor, err);
     if (rc < 0)
         return rc;
     size_t index = session->units.of_tensor[session->model->table.homes[tensor].tensor];
@@ -309,6 +311,8 @@ int dt2_session_hold(struct dt2_session *session, size_t tensor, struct dt2_sess
 void dt2_session_let_go(struct dt2_session *session, size_t tensor)
 {
     size_t index = session->units.of_tensor[session->model->table.homes[tensor].tensor];
+    if (dt2_fork_check(session->model->generation, "session", NULL) < 0)
+        return;
     pthread_mutex_lock(&session->lock);
     session->units.units[index].owed++;
     session->owed++;
@@ -320,7 +324,9 @@ void dt2_session_let_go(struct dt2_session *session, size_t tensor)
 int dt2_session_native(struct dt2_session *session, size_t tensor, struct dt2_native *native, struct dt2_error *err)
 {
     DT2_KEEP_ERRNO;
-    int rc = dt2_result_check(&dt2_sized_native, native, err);
+    int rc = dt2_fork_check(session->model->generation, "session", err);
+    if (rc == 0)
+        rc = dt2_result_check(&dt2_sized_native, native, err);
     if (rc == 0)
         rc = check_tensor(session, tensor, err);
     if (rc < 0)
@@ -341,9 +347,10 @@ int dt2_session_native(struct dt2_session *session, size_t tensor, struct dt2_na
     } else {
         uint64_t place = unit->offset + session->units.offsets[home.tensor] + home.offset, slab = session->places.slab_bytes;
         const struct dt2_backend_native *at = &session->prefetch.natives[place / slab];
-        native->device = session->compute->name;
-        native->handle = at->is_address ? (char *)at->handle + place % slab : at->handle;
-        native->offset = at->is_address ? 0 : place % slab;
+        const struct dt2_native found = { .device = session->compute->name,
+                                          .handle = at->is_address ? (char *)at->handle + place % slab : at->handle,
+                                          .offset = at->is_address ? 0 : place % slab };
+        dt2_result_write(&dt2_sized_native, &found, native);
     }
     pthread_mutex_unlock(&session->lock);
     return rc;

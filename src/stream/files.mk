@@ -28,6 +28,16 @@ tests_unit_test_session_LDADD = $(TEST_LIBS)
 tests_unit_test_stream_SOURCES = tests/unit/test-stream.c tests/support/tap.h
 tests_unit_test_stream_LDADD = $(TEST_LIBS)
 
+check_PROGRAMS += tests/unit/test-fork
+TESTS += tests/unit/test-fork
+tests_unit_test_fork_SOURCES = \
+	tests/support/layout.h \
+	tests/support/model.h \
+	tests/support/scratch.h \
+	tests/support/tap.h \
+	tests/unit/test-fork.c
+tests_unit_test_fork_LDADD = $(TEST_LIBS)
+
 check_PROGRAMS += tests/unit/test-window
 TESTS += tests/unit/test-window
 tests_unit_test_window_SOURCES = \

@@ -26,7 +26,7 @@ int dt2_session_statistics(struct dt2_session *session, enum dt2_session_span sp
 {
     DT2_KEEP_ERRNO;
     struct dt2_session_stats found;
-    if (dt2_result_check(&sized_stats, stats, err) < 0)
+    if (dt2_fork_check(session->model->generation, "session", err) < 0 || dt2_result_check(&sized_stats, stats, err) < 0)
         return DT2_EUSAGE;
     if (span != DT2_SESSION_TOTAL && span != DT2_SESSION_THIS_PASS && span != DT2_SESSION_LAST_PASS)
         return dt2_fail(err, DT2_EUSAGE, "%d is no span of a session: it is no enum dt2_session_span", (int)span);
@@ -42,7 +42,7 @@ int dt2_session_statistics(struct dt2_session *session, enum dt2_session_span sp
 int dt2_session_info(struct dt2_session *session, struct dt2_session_info *info, struct dt2_error *err)
 {
     DT2_KEEP_ERRNO;
-    if (dt2_result_check(&sized_info, info, err) < 0)
+    if (dt2_fork_check(session->model->generation, "session", err) < 0 || dt2_result_check(&sized_info, info, err) < 0)
         return DT2_EUSAGE;
     pthread_mutex_lock(&session->lock);
     const struct dt2_session_info found = {
@@ -68,6 +68,8 @@ static pthread_mutex_t *lock_of(const struct dt2_session *session)
 
 size_t dt2_session_note_count(const struct dt2_session *session)
 {
+    if (dt2_fork_check(session->model->generation, "session", NULL) < 0)
+        return 0;
     pthread_mutex_lock(lock_of(session));
     size_t count = session->notes.count;
     pthread_mutex_unlock(lock_of(session));
@@ -76,6 +78,8 @@ size_t dt2_session_note_count(const struct dt2_session *session)
 
 const char *dt2_session_note(const struct dt2_session *session, size_t index)
 {
+    if (dt2_fork_check(session->model->generation, "session", NULL) < 0)
+        return NULL;
     pthread_mutex_lock(lock_of(session));
     const char *note = index < session->notes.count ? session->notes.items[index] : NULL;
     pthread_mutex_unlock(lock_of(session));

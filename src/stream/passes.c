@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Passes of the network, and what is counted in them. */
+#include "model/model.h"
 #include "stream/stream.h"
 
 /* The counts of a pass begin again. The lock is held. */
@@ -12,6 +13,8 @@ static void turn_page(struct dt2_session *session)
 
 void dt2_session_next_pass(struct dt2_session *session)
 {
+    if (dt2_fork_check(session->model->generation, "session", NULL) < 0)
+        return;
     pthread_mutex_lock(&session->lock);
     session->order.guided = true;
     if (session->units.count && dt2_order_pass(&session->order))

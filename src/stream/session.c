@@ -190,6 +190,8 @@ int dt2_session_use_stream(struct dt2_session *session, void *stream, struct dt2
     const struct dt2_opened *o = session->compute;
     struct dt2_backend_error failure = { 0 };
     dt2_handle event = 0;
+    if (dt2_fork_check(session->model->generation, "session", err) < 0)
+        return DT2_EUSAGE;
     if (!session->options.has_stream)
         return dt2_fail(err, DT2_EUSAGE, "the session was opened without a stream");
     pthread_mutex_lock(&session->lock);

@@ -140,7 +140,9 @@ int dt2_session_verify(struct dt2_session *session, const struct dt2_file *file,
     const struct dt2_opened *o = session->compute;
     struct verification v = { .session = session, .file = file, .progress = progress, .progress_data = data,
                               .done = { o->name, 0, streamed_bytes(session) }, .begin_ns = dt2_now_ns() };
-    int rc = check_file(session, file, err);
+    int rc = dt2_fork_check(session->model->generation, "session", err);
+    if (rc == 0)
+        rc = check_file(session, file, err);
     if (rc < 0)
         return rc;
     v.buffer = dt2_alloc(BUFFER_BYTES, 1);
