@@ -205,6 +205,17 @@ static void test_checked(void)
     ok(dt2_alloc(SIZE_MAX / 2, 4) == NULL, "a product that overflows allocates nothing");
 }
 
+/* What a program is compiled for is what configure.ac says. */
+static void test_version(void)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%d.%d.%d", DT2_VERSION_MAJOR, DT2_VERSION_MINOR, DT2_VERSION_PATCH);
+    is_str(text, PACKAGE_VERSION, "the version of the headers is configure's");
+    is_str(dt2_version(), PACKAGE_VERSION, "so is the library's");
+    ok(DT2_VERSION_NUMBER == DT2_VERSION_MAJOR * 1000000 + DT2_VERSION_MINOR * 1000 + DT2_VERSION_PATCH && DT2_VERSION_NUMBER > 0,
+       "as a number it is %d", DT2_VERSION_NUMBER);
+}
+
 int main(void)
 {
     test_sizes();
@@ -215,5 +226,6 @@ int main(void)
     test_nearest();
     test_utf8();
     test_checked();
+    test_version();
     return done_testing();
 }
