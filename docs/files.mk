@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-dist_man_MANS += docs/man/distorch2-driver.7
+dist_man_MANS += docs/man/distorch2-driver.7 docs/man/distorch2-driver-conformance.1
 
 # What people read, and the example programs, which the tests build with the public headers alone, as users do, and run.
 # The tool's pages and its completion are in src/cli/files.mk.

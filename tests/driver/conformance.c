@@ -161,6 +161,11 @@ int main(int argc, char **argv)
 {
     struct dt2_log log = { print_line, NULL };
     struct total total = { 0, 0 };
+    for (int i = 1; i < argc; i++)
+        if (argv[i][0] == '-') {
+            fprintf(stderr, "usage: %s [DRIVER | DRIVER:INDEX]...\n", argv[0]);
+            return 2;
+        }
     setenv("POCL_DEVICES", "pthread basic", 0); /* two devices from one CPU, where the driver is PoCL */
     seed_random(20261126);
     bool host = argc < 2;

@@ -45,6 +45,12 @@ installed() {
     env -u DISTORCH2_BACKEND_PATH LD_LIBRARY_PATH="$lib" POCL_DEVICES='pthread basic' "$bin/distorch2" "$@"
 }
 
+# It stands alone: no library is needed for it.
+conformance() {
+    env -u LD_LIBRARY_PATH DISTORCH2_BACKEND_PATH= "$stage$(value pkglibexecdir)/driver-conformance" host:0 >"$work/tap" || return
+    grep '^# host:0: [0-9]* entries called' "$work/tap"
+}
+
 same_devices() {
     POCL_DEVICES='pthread basic' "$DISTORCH2" devices --json | grep '"name"' >"$work/expected"
     installed devices --json | grep '"name"' >"$work/got"
@@ -112,6 +118,7 @@ check "the tool carries no rpath" no_rpath "$bin/distorch2"
 check "nor does the library" no_rpath "$lib/libdistorch2.so.0"
 
 check "the installed tool runs" installed --version
+check "authors of drivers have the conformance program" conformance
 check "and sees the same devices as the one that was built" same_devices
 write_program
 check "a program builds with pkg-config" build_program

@@ -115,7 +115,10 @@ enum dt2_device_flag {
     DT2_DEVICE_HOST_ADDRESSABLE = 2,
 };
 
-/* What a device is. Empty text and DT2_UNKNOWN: not known. Filled without making a context. */
+/*
+ * What a device is, always the same but for fixed_bytes, and filled without making a context; struct_size stays the caller's.
+ * Text is UTF-8 and ends within its array; empty text and DT2_UNKNOWN: not known.
+ */
 struct dt2_backend_device_info {
     size_t struct_size;
     char kind[16];     /* "cpu", "gpu", "accelerator" */
@@ -124,11 +127,11 @@ struct dt2_backend_device_info {
     char platform[128]; /* what groups devices that are never views of one another: the OpenCL platform; else empty */
     bool native_platform; /* the platform is the device maker's own: preferred among several views of one device */
     char pci[16];       /* "dddd:bb:dd.f", lower-case hexadecimal */
-    char uuid[64];      /* lower-case */
+    char uuid[64];      /* lower-case, with hyphens and without a prefix */
     unsigned flags;     /* enum dt2_device_flag */
-    uint64_t total_bytes;
+    uint64_t total_bytes;     /* more than 0 */
     uint64_t alignment_bytes; /* of a tensor inside a buffer; a power of two, at least 1 */
-    uint64_t max_alloc_bytes; /* of one buffer */
+    uint64_t max_alloc_bytes; /* of one buffer: 1 .. total_bytes, or DT2_UNKNOWN: no limit but memory */
     uint64_t fixed_bytes;     /* what opening the device takes of its memory, 0 when nothing is known */
 };
 
@@ -174,10 +177,11 @@ struct dt2_backend {
     int (*open)(const struct dt2_backend_services *services, void **driver, struct dt2_backend_error *err);
     void (*close)(void *driver);
 
+    /* How many there are; the number stays. An index is 0 .. count - 1, else INVALID. */
     int (*device_count)(void *driver, uint32_t *count, struct dt2_backend_error *err);
     int (*device_info)(void *driver, uint32_t index, struct dt2_backend_device_info *info,
                        struct dt2_backend_error *err);
-    /* Free bytes now. may_open: a context may be made for it. *free_bytes is DT2_UNKNOWN when nobody can tell. */
+    /* Free bytes now, not above total_bytes. may_open: a context may be made for it. DT2_UNKNOWN when nobody can tell. */
     int (*device_free_bytes)(void *driver, uint32_t index, bool may_open, uint64_t *free_bytes,
                              struct dt2_backend_error *err);
     /* native_context: NULL for the driver's own; else the caller's (cl_context), which is adopted, never destroyed. */
@@ -239,7 +243,10 @@ struct dt2_backend {
                     uint64_t bytes, struct dt2_backend_error *err);
     int (*copy_d2h)(void *driver, dt2_handle queue, dt2_handle buffer, uint64_t offset, void *destination,
                     uint64_t bytes, struct dt2_backend_error *err);
-    /* Between buffers of one device; ranges of one buffer must not overlap. */
+    /*
+     * Between buffers of one device, which may be one buffer. INVALID: ranges of it that overlap (they may touch), and a buffer
+     * of another device than the queue's.
+     */
     int (*copy_d2d)(void *driver, dt2_handle queue, dt2_handle destination, uint64_t destination_offset,
                     dt2_handle source, uint64_t source_offset, uint64_t bytes, struct dt2_backend_error *err);
     /*
