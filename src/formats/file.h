@@ -43,4 +43,7 @@ int dt2_file_pread(const struct dt2_file *file, uint32_t file_index, const struc
 int dt2_file_pread_check(const struct dt2_file *file, uint32_t file_index, const struct iovec *iov, int count,
                          uint64_t offset, struct dt2_error *err);
 
+/* The part of the model's files that is in the page cache, 0 to 1; below 0: unknown. Nothing is read for it. */
+double dt2_file_cached(const struct dt2_file *file);
+
 #endif

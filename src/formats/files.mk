@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # The front: opening, telling the format, folders and indices. The readers are rooms of their own.
 libdistorch2_core_la_SOURCES += \
+	src/formats/cached.c \
 	src/formats/dtype.c \
 	src/formats/dtype.h \
 	src/formats/file.c \

@@ -175,7 +175,7 @@ int dt2_load_fill(struct dt2_load *load, struct dt2_error *err)
     if (rc == 0)
         rc = fill_prepare(&fill, err);
     if (rc == 0) {
-        const struct dt2_crew crew = { .threads = load->threads,
+        const struct dt2_crew crew = { .threads = load->readers,
                                        .items = fill.items,
                                        .lanes = load->storage->count,
                                        .work = fill_one,

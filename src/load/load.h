@@ -21,7 +21,8 @@ struct dt2_load {
     const struct dt2_file *file;
     const struct dt2_layout *layout;
     struct dt2_storage *storage; /* allocated */
-    unsigned threads;
+    unsigned threads; /* that compute and copy */
+    unsigned readers; /* that fill: more than these where they wait for a disk */
     uint64_t staging_bytes;          /* over all devices, at most */
     struct dt2_lane_progress *lanes; /* by share */
     int (*tick)(void *data);         /* see dt2_crew; NULL: none */

@@ -10,6 +10,7 @@
 
 #define STAGING_BYTES ((uint64_t)64 << 20)
 #define THREADS_MOST 16
+#define MOSTLY_CACHED 0.9
 
 static const struct dt2_sized sized_options =
     DT2_SIZED(struct dt2_load_options, progress_data, "the load options'", "DT2_LOAD_OPTIONS_INIT");
@@ -22,6 +23,16 @@ static unsigned default_threads(void)
         return THREADS_MOST; /* more processors than the set has room for */
     int count = CPU_COUNT(&set);
     return count < THREADS_MOST ? (unsigned)count : THREADS_MOST;
+}
+
+/*
+ * How many read at once. A reader of what is in the page cache copies, and one for each processor is enough; one of what is not
+ * waits, and a disk is as fast as its queue is deep.
+ */
+static unsigned default_readers(const struct dt2_file *file)
+{
+    double cached = dt2_file_cached(file);
+    return cached >= 0 && cached < MOSTLY_CACHED ? THREADS_MOST : default_threads();
 }
 
 /* -- progress --------------------------------------------------------------------------------------------- */
@@ -216,6 +227,7 @@ static int transfer(struct dt2_model *model, const struct dt2_file *file, const 
                              .layout = &model->layout,
                              .storage = &model->storage,
                              .threads = options->threads ? options->threads : default_threads(),
+                             .readers = options->threads ? options->threads : default_readers(file),
                              .staging_bytes = options->staging_bytes ? options->staging_bytes : STAGING_BYTES,
                              .lanes = model->lanes,
                              .tick = options->progress ? report_tick : NULL,

@@ -4,6 +4,7 @@
 #include "support/scratch.h"
 #include "support/tap.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -259,6 +260,36 @@ static void test_descriptors(void)
     is_int(after, before, "no descriptor is left open");
 }
 
+/* What the page cache has of a file, and that asking reads nothing. */
+static void test_cached(void)
+{
+    struct dt2_file *file;
+    struct dt2_error err;
+    const uint64_t bytes = (uint64_t)8 << 20;
+    const char *big = "{\"a\":{\"dtype\":\"U8\",\"shape\":[8388608],\"data_offsets\":[0,8388608]}}";
+    const char *path = scratch_safetensors("cached", big, strlen(big), bytes);
+    char *content = malloc(bytes);
+    memset(content, 7, bytes);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0 || pwrite(fd, content, bytes, (off_t)(lseek(fd, 0, SEEK_END) - (off_t)bytes)) != (ssize_t)bytes ||
+        dt2_file_open(path, &file, &err) < 0)
+        exit(1);
+    ok(dt2_file_cached(file) > 0.9, "what was just written is in the page cache: %.2f", dt2_file_cached(file));
+    fsync(fd);
+    posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    double evicted = dt2_file_cached(file);
+    if (evicted > 0.5) {
+        skip(2, "nothing is evicted here: a file system in memory, or not enough rights to be told");
+    } else {
+        ok(dt2_file_cached(file) == evicted, "asking reads nothing: %.2f", evicted);
+        dt2_file_read(file, 0, content, bytes, NULL);
+        ok(dt2_file_cached(file) > 0.9, "reading does: %.2f", dt2_file_cached(file));
+    }
+    close(fd);
+    free(content);
+    dt2_file_free(file);
+}
+
 int main(void)
 {
     test_table();
@@ -268,5 +299,6 @@ int main(void)
     test_refusals();
     test_permission();
     test_descriptors();
+    test_cached();
     return done_testing();
 }

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * How much of a model's files is in the page cache. Linux 6.5 counts pages by cachestat(2); before that mincore(2) tells of
+ * a mapping, which is asked about a sample. Neither reads anything.
+ */
+#include "base/checked.h"
+#include "formats/format.h"
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define SAMPLES 64
+#define SAMPLE_PAGES 64
+
+/* include/uapi/linux/mman.h has these since Linux 6.5; the number is the same on all architectures. */
+#define CACHESTAT 451
+struct range {
+    uint64_t offset, bytes; /* 0 bytes: to the end */
+};
+struct counts {
+    uint64_t cached, dirty, writeback, evicted, recently_evicted; /* pages */
+};
+
+/* Pages of the file that are cached; -1: the kernel does not count. */
+static int64_t count_pages(const struct dt2_source *source)
+{
+    struct range whole = { 0, source->size };
+    struct counts counts = { 0 };
+    if (syscall(CACHESTAT, source->fd, &whole, &counts, 0) < 0)
+        return -1;
+    return (int64_t)counts.cached;
+}
+
+/* The same, counted in a sample; -1: nobody tells. */
+static int64_t sample_pages(const struct dt2_source *source, uint64_t page)
+{
+    unsigned char present[SAMPLE_PAGES];
+    uint64_t pages = (source->size + page - 1) / page, asked = 0, found = 0;
+    char *map = mmap(NULL, source->size, PROT_READ, MAP_SHARED, source->fd, 0);
+    if (map == MAP_FAILED)
+        return -1;
+    for (uint64_t i = 0; i < SAMPLES; i++) {
+        uint64_t first = pages * i / SAMPLES, count = dt2_min(pages - first, SAMPLE_PAGES);
+        if (mincore(map + first * page, count * page, present) < 0)
+            continue;
+        asked += count;
+        for (uint64_t j = 0; j < count; j++)
+            found += present[j] & 1;
+    }
+    munmap(map, source->size);
+    return asked ? (int64_t)((double)found / (double)asked * (double)pages) : -1;
+}
+
+double dt2_file_cached(const struct dt2_file *file)
+{
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    double cached = 0, all = 0;
+    for (size_t i = 0; i < file->source_count; i++) {
+        const struct dt2_source *source = &file->sources[i];
+        if (source->size == 0)
+            continue;
+        int64_t pages = count_pages(source);
+        if (pages < 0)
+            pages = sample_pages(source, page);
+        if (pages < 0)
+            return -1;
+        cached += dt2_min((uint64_t)pages * page, source->size);
+        all += (double)source->size;
+    }
+    return all > 0 ? cached / all : 1;
+}
