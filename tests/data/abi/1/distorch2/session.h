@@ -101,9 +101,10 @@ enum dt2_acquire_flag {
  * With a stream: what is queued on it from now on runs after the bytes have arrived; the host waits at most until the
  * copies are queued. Without one: the bytes are there on return. `flags` are enum dt2_acquire_flag, or 0.
  *
- * Errors: DT2_EUSAGE for a wrong index or other flags; DT2_EFULL when the blocks that are held leave no room in the window for this one (a
- * window of twice the largest block always has room for one beside the one that is held), when the session is parked, and
- * when the stream captures a graph: its kernels would read the window again when something else lies there;
+ * Errors: DT2_EUSAGE for a wrong index or other flags; DT2_EFULL when the blocks that are held leave no room in the window
+ * for this one (a window of twice the largest block always has room for one beside the one that is held); DT2_EPARKED when
+ * the session is parked; DT2_EBUSY when the stream captures a graph: its kernels would read the window again when something
+ * else lies there;
  * DT2_EFAILED from a driver: the session stays usable, and a later acquire tries again. With a stream a copy may also fail
  * after this has returned: the readers have read nothing of worth then, which the next release or acquire of the block says.
  */
