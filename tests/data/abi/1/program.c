@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A program of the ABI's first number: program MODEL. It begins every struct as such a program would, with this size, and looks
+ * A program of the ABI's first number: program MODEL. It begins every struct as such a program would, and looks
  * at what a library that knows more does with it; then as a program would that is newer than the library. Prints TAP.
  */
 #include <distorch2.h>
@@ -54,7 +54,8 @@ static int with_catalog_options(void *options)
 static int with_request(void *request)
 {
     struct dt2_plan *made;
-    int rc = dt2_plan_make(the.devices, dt2_blocks_array(the.blocks), dt2_blocks_count(the.blocks), request, &made, NULL);
+    const struct dt2_block *blocks = dt2_blocks_array(the.blocks);
+    int rc = dt2_plan_make(the.devices, blocks, dt2_blocks_count(the.blocks), request, &made, NULL);
     if (rc == 0)
         dt2_plan_free(made);
     return rc;
@@ -215,15 +216,16 @@ static void check_arrays(void)
     request.reserve_count = 1;
     options.progress = count_progress;
     options.progress_data = &seen;
-    ok(dt2_blocks_from(the.file, list, 2, &blocks, NULL) == 0 && dt2_blocks_count(blocks) == 2, "dt2_block", "an array of two");
+    ok(dt2_blocks_from(the.file, list, 2, &blocks, NULL) == 0 && dt2_blocks_count(blocks) == 2, "dt2_block",
+       "an array of two");
     ok(blocks && strcmp(dt2_blocks_array(blocks)[1].name, "two") == 0, "dt2_block", "and one that is the library's");
     int rc = dt2_model_load(the.context, the.file, blocks, &request, &options, &model, NULL);
     const uint64_t bytes = dt2_file_tensor(the.file, 0)->bytes + dt2_file_tensor(the.file, 1)->bytes;
     ok(rc == 0 && seen == bytes, "dt2_progress", "counts to the end");
     ok(rc == 0 && dt2_model_statistics(model)->devices[0]->bytes == bytes, "dt2_model_stats", "has what was loaded");
     ok(rc == 0 && dt2_plan_share(dt2_model_applied_plan(model), 0)->block_count == 2, "dt2_share", "has both blocks");
-    ok(strcmp(dt2_devices_get(the.devices, 0)->name, "cpu") == 0 && dt2_devices_budget(the.devices, 0)->total_bytes == 1000000000,
-       "dt2_device", "is the one that was parsed");
+    ok(strcmp(dt2_devices_get(the.devices, 0)->name, "cpu") == 0, "dt2_device", "is the one that was parsed");
+    ok(dt2_devices_budget(the.devices, 0)->total_bytes == 1000000000, "dt2_budget", "has its bytes");
     if (model)
         dt2_model_unload(model, DT2_UNLOAD_WAIT, NULL);
     dt2_model_unref(model);

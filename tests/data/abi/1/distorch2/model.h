@@ -54,7 +54,8 @@ struct dt2_load_options {
     const char *name; /* under which the model is registered, need not be unique; NULL: its path */
     bool verify;      /* read every tensor back from its device and compare its XXH3 with the file's */
     uint64_t staging_bytes; /* host memory for staging, over all devices; 0: 64 MiB. A device gets 256 KiB at least */
-    unsigned threads; /* that read, but one for each device at least; 0: one for each processor we may use, up to 16 */
+    unsigned threads; /* that read, but one for each device at least; 0: one for each processor we may use, up to 16, and 16 where
+                       * a tenth of the file or more is not in the page cache: who reads that waits, and does not compute */
     dt2_progress_fn *progress; /* may be NULL */
     void *progress_data;
     /*
