@@ -242,7 +242,8 @@ static void begin(void)
     request.expert_mode_allocations = "cpu,*";
     const char *path = scratch("fork.safetensors");
     sparse_model("tiny", path);
-    if (dt2_file_open(path, &the.file, &err) < 0 || dt2_context_create(&options, &the.context, &err) < 0 || dt2_blocks_make(the.file, &the.blocks, &err) < 0 ||
+    if (dt2_file_open(path, &the.file, &err) < 0 || dt2_blocks_make(the.file, &the.blocks, &err) < 0 ||
+        dt2_context_create(&options, &the.context, &err) < 0 ||
         dt2_model_plan(the.context, the.blocks, &request, &the.plan, &err) < 0 ||
         dt2_model_load(the.context, the.file, the.blocks, &request, NULL, &the.model, &err) < 0 ||
         dt2_session_open(the.model, NULL, &the.session, &err) < 0 ||
