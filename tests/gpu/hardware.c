@@ -196,6 +196,8 @@ static void compare_free(const struct dt2_device *const *gpus, size_t count)
     struct dt2_devices *devices = list(DT2_DEVICES_FREE);
     for (size_t i = 0; i < count; i++) {
         size_t index;
+        if (strcmp(gpus[i]->kind, "gpu") != 0) /* its memory is the host's, which all programs take and give back */
+            continue;
         if (gpus[i]->free_bytes == DT2_UNKNOWN || dt2_devices_find(devices, gpus[i]->name, &index, NULL) < 0)
             continue;
         uint64_t before = gpus[i]->free_bytes, after = dt2_devices_get(devices, index)->free_bytes;

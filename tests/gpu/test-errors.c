@@ -74,12 +74,16 @@ static void body_lost(void)
     device = opened(0);
     must(good(CALL(buffer_alloc, device, 4096, &buffer)) && good(CALL(queue_create, device, &queue)));
     sim_fail("execute", 1, false, GPU(ErrorLaunchFailure));
-    must(good(CALL(copy_h2d, queue, buffer, 0, memory, 4096)) && good(CALL(event_record, queue, &event)));
-    must(CALL(event_wait, event) == DT2_BACKEND_LOST && strstr(failure.vendor_name, "LaunchFailure"));
+    must(good(CALL(copy_h2d, queue, buffer, 0, memory, 4096)));
+    int status = CALL(event_record, queue, &event); /* on a slow machine it is lost by then */
+    if (status == 0)
+        status = CALL(event_wait, event);
+    must(status == DT2_BACKEND_LOST && strstr(failure.vendor_name, "LaunchFailure"));
     must(CALL(buffer_alloc, device, 4096, &more) == DT2_BACKEND_LOST);
     must(CALL(queue_create, device, &more) == DT2_BACKEND_LOST);
     must(CALL(queue_wait, queue) == DT2_BACKEND_LOST);
-    CALL(event_free, event);
+    if (event)
+        CALL(event_free, event);
     CALL(queue_destroy, queue);
     CALL(buffer_free, buffer);
     must(good(CALL(device_close, device)));
