@@ -102,6 +102,8 @@ public:
         detail::check(dt2_file_open(path.c_str(), &made, &err), err);
         reset(made);
     }
+    /* One of C's, which becomes its own. */
+    explicit file(dt2_file *object) noexcept : handle(object) {}
     std::size_t size() const { return dt2_file_tensor_count(get()); }
     std::uint64_t total_bytes() const { return dt2_file_total_bytes(get()); }
     /* nullptr for a wrong index. */
@@ -113,6 +115,15 @@ public:
         detail::check(dt2_file_find(get(), name.c_str(), &index, &err), err);
         return index;
     }
+    /* The same model as it will be stored, which stands on its own: dt2_file_stored(). */
+    file stored(const dt2_storing &how) const
+    {
+        dt2_file *made = nullptr;
+        dt2_error err;
+        detail::check(dt2_file_stored(get(), &how, &made, &err), err);
+        return file(made);
+    }
+    const char *dtype() const { return dt2_file_dtype(get()); }
     std::vector<unsigned char> read(std::size_t index) const
     {
         const dt2_tensor *found = tensor(index);

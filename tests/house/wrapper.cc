@@ -69,6 +69,13 @@ static void test_files(const char *path)
     }
     other = file(path);
     ok(other.size() == 18, "it is assigned to");
+    dt2_storing how = DT2_STORING_INIT;
+    how.dtype = "f32";
+    file floats = file(path).stored(how);
+    ok(floats.total_bytes() == 2 * other.total_bytes() && std::strcmp(floats.dtype(), "F32") == 0,
+       "what is stored otherwise stands on its own");
+    how.dtype = "f33";
+    ok(throws(DT2_EUSAGE, [&] { other.stored(how); }), "a dtype that is none is thrown");
 }
 
 static void test_blocks(const distorch2::file &opened)
