@@ -33,6 +33,20 @@ struct dt2_tensor {
  * names the file, the tensor and the rule.
  */
 DT2_PUBLIC int dt2_file_open(const char *path, struct dt2_file **file, struct dt2_error *err);
+
+/* How a file is opened; zero or NULL means the default. */
+struct dt2_file_options {
+    size_t struct_size;
+    /*
+     * Of a PyTorch file with several dicts of tensors ("model", "ema", "optimizer") the key of the one that is meant. NULL: the
+     * only one that has tensors, or whose network is known.
+     */
+    const char *key;
+};
+#define DT2_FILE_OPTIONS_INIT { sizeof(struct dt2_file_options), NULL }
+/* As dt2_file_open(). Errors: also DT2_EUSAGE for a key of a file that can have none, or a struct_size below the first. */
+DT2_PUBLIC int dt2_file_open_with(const char *path, const struct dt2_file_options *options, struct dt2_file **file,
+                                  struct dt2_error *err);
 /* Closes the file; what was asked of it, tensors and names, is gone. NULL is fine. */
 DT2_PUBLIC void dt2_file_free(struct dt2_file *file);
 

@@ -188,6 +188,10 @@ class gang(Structure):
     _fields_ = [("name", c_char_p), ("tensors", POINTER(c_size_t)), ("count", c_size_t)]
 
 
+class file_options(Structure):
+    _fields_ = [("struct_size", c_size_t), ("key", c_char_p)]
+
+
 class storing(Structure):
     _fields_ = [
         ("struct_size", c_size_t),
@@ -416,6 +420,7 @@ FUNCTIONS = {
     "dt2_catalog_resolve": (c_int, [_handle, c_char_p, POINTER(c_void_p), _err]),
     # file.h
     "dt2_file_open": (c_int, [c_char_p, POINTER(_handle), _err]),
+    "dt2_file_open_with": (c_int, [c_char_p, POINTER(file_options), POINTER(_handle), _err]),
     "dt2_file_free": (None, [_handle]),
     "dt2_file_path": (c_char_p, [_handle]),
     "dt2_file_note": (c_char_p, [_handle]),

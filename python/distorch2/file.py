@@ -134,8 +134,9 @@ class File(Handle):
 
     _what = "file"
 
-    def __init__(self, path: Path, *, all_tensors: bool = False) -> None:
-        self._opened(made(lib.dt2_file_open, encode(path)), all_tensors)
+    def __init__(self, path: Path, *, key: Optional[str] = None, all_tensors: bool = False) -> None:
+        how = _native.file_options(sizeof(_native.file_options), encode(key))
+        self._opened(made(lib.dt2_file_open_with, encode(path), byref(how)), all_tensors)
 
     @classmethod
     def _of(cls, pointer: int, all_tensors: bool) -> File:

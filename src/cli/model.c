@@ -50,12 +50,14 @@ static int store(struct cli_model *model, unsigned dtype, struct dt2_error *err)
 
 int cli_model_open(struct cli_catalog *catalog, const char *name, struct cli_model *model, struct dt2_error *err)
 {
+    struct dt2_file_options how = DT2_FILE_OPTIONS_INIT;
+    how.key = catalog->options->key;
     *model = (struct cli_model){ NULL, NULL, NULL };
     int rc = dt2_catalog_is_path(name) ? 0 : cli_catalog_open(catalog, err);
     if (rc == 0)
         rc = dt2_catalog_resolve(catalog->opened, name, &model->path, err);
     if (rc == 0)
-        rc = dt2_file_open(model->path, &model->file, err);
+        rc = dt2_file_open_with(model->path, &how, &model->file, err);
     if (rc == 0 && dt2_file_note(model->file))
         cli_note("%s: %s", name, dt2_file_note(model->file));
     if (rc == 0)

@@ -67,6 +67,7 @@ struct cli_options {
     /* of single commands */
     bool free, measure;  /* devices */
     bool details;        /* models */
+    const char *key;     /* inspect, verify, and all that plan */
     bool all_tensors;    /* inspect, and all that plan */
     bool all, tensors;   /* inspect */
     bool sha256, checksums;

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/sized.h"
 #include "base/text.h"
 #include "formats/folder.h"
 #include "formats/format.h"
@@ -184,22 +185,35 @@ static int check_part(const struct dt2_file *file, struct dt2_error *err)
                     file->format->name);
 }
 
-/* `part`: the file must be one that can be a model's part. */
-static int open_file(const char *path, const struct dt2_format *format, bool part, struct dt2_file **out,
-                     struct dt2_error *err)
+static int check_key(const struct dt2_file *file, struct dt2_error *err)
+{
+    char shown[DT2_SHOWN];
+    if (!file->key || strncmp(file->format->name, "pytorch", 7) == 0)
+        return 0;
+    return dt2_fail(err, DT2_EUSAGE, "%s: its format is %s, which has no dicts of which one could be '%s'",
+                    file->sources[0].path, file->format->name, dt2_show(file->key, shown, sizeof shown));
+}
+
+/* `part`: the file must be one that can be a model's part. `key`: see struct dt2_file. */
+static int open_file(const char *path, const struct dt2_format *format, bool part, const char *key,
+                     struct dt2_file **out, struct dt2_error *err)
 {
     struct dt2_file *file = dt2_alloc(1, sizeof *file);
     if (!file)
         return dt2_fail_nomem(err);
     atomic_init(&file->references, 1);
     file->format = format;
+    file->key = key;
     int rc = open_first(file, path, err);
     if (rc == 0 && !format)
         rc = recognise(file, err);
     if (rc == 0 && part)
         rc = check_part(file, err);
     if (rc == 0)
+        rc = check_key(file, err);
+    if (rc == 0)
         rc = file->format->read(file, err);
+    file->key = NULL; /* which is the caller's */
     if (rc == 0)
         rc = dt2_file_finish(file, err);
     if (rc < 0)
@@ -211,12 +225,12 @@ static int open_file(const char *path, const struct dt2_format *format, bool par
 
 int dt2_file_open_as(const char *path, const struct dt2_format *format, struct dt2_file **out, struct dt2_error *err)
 {
-    return open_file(path, format, false, out, err);
+    return open_file(path, format, false, NULL, out, err);
 }
 
 int dt2_file_open_part(const char *path, struct dt2_file **out, struct dt2_error *err)
 {
-    return open_file(path, NULL, true, out, err);
+    return open_file(path, NULL, true, NULL, out, err);
 }
 
 static int read_parts(struct dt2_file *file, char *const *paths, size_t count, struct dt2_error *err)
@@ -279,7 +293,7 @@ static int open_whole(const struct dt2_whole *whole, const char *path, struct dt
 }
 
 /* The model at a path: the file itself, or the whole that it is a part of. */
-static int open_model(const char *path, struct dt2_file **out, struct dt2_error *err)
+static int open_model(const char *path, const char *key, struct dt2_file **out, struct dt2_error *err)
 {
     struct dt2_whole whole = { 0 };
     struct dt2_file *file = NULL;
@@ -287,8 +301,8 @@ static int open_model(const char *path, struct dt2_file **out, struct dt2_error 
     if (rc == 0)
         rc = dt2_whole_find(path, &whole, err);
     if (rc == 0)
-        rc = whole.index || whole.paths ? open_whole(&whole, path, &file, err)
-                                        : dt2_file_open_as(path, NULL, &file, err);
+        rc = !key && (whole.index || whole.paths) ? open_whole(&whole, path, &file, err)
+                                                  : open_file(path, NULL, false, key, &file, err);
     dt2_whole_clear(&whole);
     if (rc == 0)
         rc = dt2_whole_check(file, err);
@@ -299,14 +313,14 @@ static int open_model(const char *path, struct dt2_file **out, struct dt2_error 
     return rc;
 }
 
-static int open_folder(const char *folder, struct dt2_file **out, struct dt2_error *err)
+static int open_folder(const char *folder, const char *key, struct dt2_file **out, struct dt2_error *err)
 {
     DT2_AUTO char *path = NULL, *kept = dt2_strdup(folder);
     if (!kept)
         return dt2_fail_nomem(err);
     int rc = dt2_folder_model(folder, &path, err);
     if (rc == 0)
-        rc = open_model(path, out, err);
+        rc = open_model(path, key, out, err);
     if (rc == DT2_ENOENT)
         return dt2_fail(err, DT2_EFAILED, "%s: is a link that leads nowhere", path);
     if (rc < 0)
@@ -321,7 +335,21 @@ static int open_folder(const char *folder, struct dt2_file **out, struct dt2_err
 int dt2_file_open(const char *path, struct dt2_file **out, struct dt2_error *err)
 {
     DT2_KEEP_ERRNO;
-    return dt2_folder_is(path) ? open_folder(path, out, err) : open_model(path, out, err);
+    return dt2_file_open_with(path, NULL, out, err);
+}
+
+static const struct dt2_sized sized_options =
+    DT2_SIZED(struct dt2_file_options, key, "the file options'", "DT2_FILE_OPTIONS_INIT");
+
+int dt2_file_open_with(const char *path, const struct dt2_file_options *options, struct dt2_file **out,
+                       struct dt2_error *err)
+{
+    DT2_KEEP_ERRNO;
+    struct dt2_file_options known = DT2_FILE_OPTIONS_INIT;
+    if (dt2_options_read(&sized_options, options, &known, err) < 0)
+        return DT2_EUSAGE;
+    const char *key = known.key && *known.key ? known.key : NULL;
+    return dt2_folder_is(path) ? open_folder(path, key, out, err) : open_model(path, key, out, err);
 }
 
 /* What a file has that those which stand on it use too. */

@@ -89,6 +89,7 @@ struct dt2_file {
     size_t converted_count;
 
     _Atomic unsigned references; /* of the program, and of files that stand on this one */
+    const char *key;                 /* while it is read: the dict of tensors that the caller means; NULL: the only one */
     const struct dt2_format *format; /* the file does the rest */
     char *given;                     /* the model was given by this path; NULL: by that of its first source */
     bool is_folder;                  /* which is a folder's */
@@ -105,6 +106,8 @@ int dt2_file_finish(struct dt2_file *file, struct dt2_error *err);
 /* Reads what is converted, as dt2_file_pread() does, or as dt2_file_pread_check(). */
 int dt2_converted_read(const struct dt2_file *file, size_t index, const struct iovec *iov, int count, uint64_t offset,
                        bool check, struct dt2_error *err);
+/* Whether the names are those of a network that is known: plan/recognise.c, above this room, knows. Entries and names are set. */
+bool dt2_file_is_network(const struct dt2_file *file);
 /* Opens a file that is one of a model's several, as dt2_file_open_as() with NULL. Errors: also for what no model is made of. */
 int dt2_file_open_part(const char *path, struct dt2_file **out, struct dt2_error *err);
 /* Makes one model of the files at these paths, in this order. Errors: as dt2_file_open(). */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "plan/recognise.h"
 #include "base/checked.h"
+#include "formats/format.h"
 #include "plan/families.h"
 #include <stdio.h>
 #include <string.h>
@@ -203,6 +204,11 @@ struct dt2_network dt2_recognise(const struct dt2_file *file)
                 return describe(&search, &dt2_rules[j]);
     }
     return (struct dt2_network){ .ordering = DT2_ORDER_FILE };
+}
+
+bool dt2_file_is_network(const struct dt2_file *file)
+{
+    return dt2_recognise(file).variant != NULL;
 }
 
 /* -- what a network reads ---------------------------------------------------------------------------------------- */

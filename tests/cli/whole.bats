@@ -89,3 +89,56 @@ json.dump({"weight_map": {t[0]: files[i // 3] for i, t in enumerate(SMALL)}}, op
     run_split inspect ./alone --json
     expect_status 0
 }
+
+# A PyTorch file: NAME=TENSORS of each dict, where TENSORS is a list in safefile.py.
+write_dicts()
+{
+    "$PYTHON3" - "$@" <<'PY'
+import sys
+import safefile
+from torchfile import dict_of, model, number, pickle, storage, tensor, text
+storages, dicts = {}, []
+for word in sys.argv[2:]:
+    name, which = word.split("=")
+    items = []
+    for key, dtype, shape in eval(which, vars(safefile)):
+        raw = bytes([len(storages) % 251]) * safefile.size(dtype, shape)
+        items.append((key, tensor(storage(str(len(storages)), len(raw) // safefile.SIZES[dtype], dtype), shape)))
+        storages[str(len(storages))] = raw
+    dicts.append((name, dict_of(items)))
+dicts.append(("epoch", number(7)))
+open(sys.argv[1], "wb").write(model(pickle(dict_of(dicts, ordered=False)), storages))
+PY
+}
+
+@test "several dicts of tensors: the one that is known, else --key, with their sizes" {
+    write_dicts one.pth 'optimizer=[("a.w", "F32", (3,))]' model=SMALL
+    run_split inspect ./one.pth --json
+    expect_status 0
+    json 'doc["variant"] == "cldm" and len(doc["tensors"]) == 6 and doc["metadata"]["epoch"] == "7"'
+    write_dicts two.pth model=SMALL ema=SMALL
+    run_split load ./two.pth --compute-device cpu
+    expect_status 1
+    [[ $errors == *"several dicts of tensors, of which more than one is a network that is known: model (6 tensors, 17"*"KiB), ema (6 tensors, "* ]]
+    [[ $errors == *"--key NAME"* && $errors != *"no tensors"* ]]
+    for key in model ema; do
+        run_split load ./two.pth --key $key --compute-device cpu --virtual-vram-gb 0 --verify
+        expect_status 0
+    done
+    [ "$(distorch2 inspect ./two.pth --key model --checksums --json)" != "$(distorch2 inspect ./two.pth --key ema --checksums --json)" ]
+    run_split inspect ./two.pth --key nothing
+    expect_status 1
+    [[ $errors == *"no dict of tensors called 'nothing'"*"model (6 tensors"* ]]
+    run_split inspect ./two.pth --key epoch
+    expect_status 1
+    write_dicts none.pth 'a=[("x.w", "F32", (3,))]' 'b=[("y.w", "F32", (4,))]'
+    run_split inspect ./none.pth
+    expect_status 1
+    [[ $errors == *"of which none is a network that is known: a (1 tensor, 12 B), b (1 tensor, 16 B)"* ]]
+    run_split inspect ./none.pth --key b --json
+    expect_status 0
+    json '[t["name"] for t in doc["tensors"]] == ["y.w"]'
+    write 'write("st.safetensors", SMALL)'
+    run_split inspect ./st.safetensors --key model
+    expect_status 2
+}

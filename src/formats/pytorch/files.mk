@@ -15,6 +15,7 @@ libdistorch2_core_la_SOURCES += \
 	src/formats/pytorch/pytorch.c \
 	src/formats/pytorch/pytorch.h \
 	src/formats/pytorch/reader.h \
+	src/formats/pytorch/several.c \
 	src/formats/pytorch/state_dict.c \
 	src/formats/pytorch/zip.c \
 	src/formats/pytorch/zip.h

@@ -49,6 +49,14 @@ int dt2_pytorch_refuse(struct dt2_pytorch_reader *reader, const char *format, ..
 /* Adds the record of one tensor. */
 int dt2_pytorch_add_tensor(struct dt2_pytorch_reader *reader, const struct dt2_pickle_value *key,
                            const struct dt2_pickle_value *tensor);
+/*
+ * Of the dicts in `dict` that have tensors, the one that is a network which is known. Errors: DT2_EFAILED with a list of
+ * them, when none is, or several are.
+ */
+int dt2_pytorch_choose_dict(struct dt2_pytorch_reader *reader, const struct dt2_pickle_value *dict,
+                            struct dt2_pickle_value *chosen);
+/* Suggests the dicts in `dict` that have tensors, for an error that was filled before; returns DT2_EFAILED. */
+int dt2_pytorch_suggest_dicts(struct dt2_pytorch_reader *reader, const struct dt2_pickle_value *dict);
 /* Finds the dict of tensors and adds what is in it. */
 int dt2_pytorch_read_state_dict(struct dt2_pytorch_reader *reader);
 

@@ -92,10 +92,12 @@ static int check_keys(struct dt2_pytorch_reader *reader, const struct dt2_pickle
 /*
  * The dict in `dict` that holds the tensors: "state_dict"; or, when there are
  * no tensors beside it, the only dict, or the only one that has tensors.
- * NOTHING: `dict` itself is it.
+ * NOTHING: `dict` itself is it, or, with *several, one of those that have tensors.
  */
-static struct dt2_pickle_value find_inner(const struct dt2_pickle *pickle, const struct dt2_pickle_value *dict)
+static struct dt2_pickle_value find_inner(const struct dt2_pickle *pickle, const struct dt2_pickle_value *dict,
+                                          bool *several)
 {
+    *several = false;
     struct dt2_pickle_value key, value, any = { 0 }, full = { 0 };
     struct dt2_pickle_walk walk = dt2_pickle_walk(pickle, dict);
     size_t tensors = 0, dicts = 0, full_dicts = 0;
@@ -114,6 +116,7 @@ static struct dt2_pickle_value find_inner(const struct dt2_pickle *pickle, const
     }
     if (tensors > 0)
         return (struct dt2_pickle_value){ 0 };
+    *several = full_dicts > 1;
     return full_dicts == 1 ? full : dicts == 1 ? any : (struct dt2_pickle_value){ 0 };
 }
 
@@ -130,6 +133,46 @@ static int note_others(struct dt2_pytorch_reader *reader, const struct dt2_pickl
     return rc;
 }
 
+/* The value of a key; NOTHING: it is not there. */
+static struct dt2_pickle_value value_of(const struct dt2_pickle *pickle, const struct dt2_pickle_value *dict,
+                                        const char *name)
+{
+    struct dt2_pickle_value key, value;
+    struct dt2_pickle_walk walk = dt2_pickle_walk(pickle, dict);
+    while (dt2_pickle_next_entry(pickle, &walk, &key, &value))
+        if (dt2_pickle_is(pickle, &key, name))
+            return value;
+    return (struct dt2_pickle_value){ 0 };
+}
+
+/* The dict that the caller names, however deep it is. */
+static int find_named(struct dt2_pytorch_reader *reader, struct dt2_pickle_value *dict)
+{
+    const char *name = reader->file->key;
+    *dict = reader->pickle->root;
+    for (size_t i = 0; i < WRAPPERS_MOST && dict->kind == DT2_PICKLE_DICT; i++) {
+        int rc = check_keys(reader, dict);
+        if (rc < 0)
+            return rc;
+        bool several;
+        struct dt2_pickle_value found = value_of(reader->pickle, dict, name);
+        struct dt2_pickle_value inner = found.kind ? found : find_inner(reader->pickle, dict, &several);
+        if (inner.kind != DT2_PICKLE_NOTHING)
+            rc = note_others(reader, dict, &inner);
+        if (rc < 0)
+            return rc;
+        *dict = inner;
+        if (found.kind == DT2_PICKLE_DICT)
+            return check_keys(reader, dict);
+        if (found.kind)
+            return dt2_pytorch_refuse(reader, "'%s' is %s, not a dict of tensors",
+                                      dt2_show(name, reader->shown, sizeof reader->shown), dt2_pickle_kind_name(&found));
+    }
+    dt2_pytorch_refuse(reader, "it has no dict of tensors called '%s'",
+                       dt2_show(name, reader->shown, sizeof reader->shown));
+    return dt2_pytorch_suggest_dicts(reader, &reader->pickle->root);
+}
+
 static int find_state_dict(struct dt2_pytorch_reader *reader, struct dt2_pickle_value *dict)
 {
     *dict = reader->pickle->root;
@@ -139,9 +182,12 @@ static int find_state_dict(struct dt2_pytorch_reader *reader, struct dt2_pickle_
         int rc = check_keys(reader, dict);
         if (rc < 0)
             return rc;
-        struct dt2_pickle_value inner = find_inner(reader->pickle, dict);
-        if (inner.kind == DT2_PICKLE_NOTHING)
-            return 0;
+        bool several;
+        struct dt2_pickle_value inner = find_inner(reader->pickle, dict, &several);
+        if (several)
+            rc = dt2_pytorch_choose_dict(reader, dict, &inner);
+        if (rc < 0 || inner.kind == DT2_PICKLE_NOTHING)
+            return rc;
         if (inner.kind != DT2_PICKLE_DICT)
             return dt2_pytorch_refuse(reader, "its state_dict is %s, not a dict of tensors",
                                       dt2_pickle_kind_name(&inner));
@@ -162,6 +208,9 @@ static int refuse_empty(struct dt2_pytorch_reader *reader)
         dt2_text_addf(&keys, "%s%s", i ? ", " : "", dt2_shown(key, strlen(key), reader->shown));
     }
     DT2_AUTO char *list = dt2_text_take(&keys);
+    if (reader->pickle->call_count > 0)
+        return dt2_pytorch_refuse(reader, "what it holds of tensors has no names: it is in no dict of them%s%s",
+                                  list && *list ? "; its keys: " : "", list ? list : "");
     return dt2_pytorch_refuse(reader, "it holds no tensors%s%s%s", list && *list ? ", but " : "", list ? list : "",
                               reader->note_count > 8 ? ", ..." : "");
 }
@@ -169,7 +218,7 @@ static int refuse_empty(struct dt2_pytorch_reader *reader)
 int dt2_pytorch_read_state_dict(struct dt2_pytorch_reader *reader)
 {
     struct dt2_pickle_value dict, key, value;
-    int rc = find_state_dict(reader, &dict);
+    int rc = reader->file->key ? find_named(reader, &dict) : find_state_dict(reader, &dict);
     if (rc < 0)
         return rc;
     if (!DT2_GROW(reader->file->shapes, reader->shape_count, reader->shape_capacity))

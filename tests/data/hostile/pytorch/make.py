@@ -139,7 +139,7 @@ def broken():
     value("empty-dict", b"}", "it holds no tensors")
     value("no-tensors", dict_of([("epoch", number(3)), ("x", text("y"))]), "it holds no tensors, but epoch, x")
     value("two-dicts", dict_of([("unet", dict_of([("w", GOOD)])), ("vae", dict_of([("w", GOOD)]))]),
-          "it holds no tensors, but unet, vae")
+          "several dicts of tensors, of which none is a network that is known: unet")
 
 
 # -- storages and tensors -----------------------------------------------------------------------------------------
