@@ -12,6 +12,12 @@ DT2_BEGIN_DECLS
 
 struct dt2_catalog; /* opaque */
 
+/*
+ * Told at each folder that a scan comes to how many folders and models it has found. What is not 0 ends the scan: it then
+ * fails with DT2_ECANCELLED.
+ */
+typedef int dt2_scan_fn(void *data, size_t folders, size_t models);
+
 /* Where to look; zero or NULL means the default. Nothing of it is kept but copies. */
 struct dt2_catalog_options {
     size_t struct_size;
@@ -23,8 +29,10 @@ struct dt2_catalog_options {
     size_t extra_model_path_count;
     /* ComfyUI's folder category; NULL: "controlnet" (folders models/controlnet and models/t2i_adapter). */
     const char *category;
+    dt2_scan_fn *progress; /* during scans, on the thread that calls; kept for refreshes */
+    void *progress_data;
 };
-#define DT2_CATALOG_OPTIONS_INIT { sizeof(struct dt2_catalog_options), NULL, NULL, 0, NULL }
+#define DT2_CATALOG_OPTIONS_INIT { sizeof(struct dt2_catalog_options), NULL, NULL, 0, NULL, NULL, NULL }
 
 /*
  * One model file. `name` is relative to `folder`, '/'-separated; `path` is absolute. It belongs to the
@@ -41,7 +49,9 @@ struct dt2_catalog_entry {
  * (with file, line and what was expected; the other sections stand), dangling links. `log` and `options` may be NULL.
  * Errors: DT2_EFAILED when a file of extra_model_paths cannot be read, or a path is relative and there is no working
  * directory; DT2_EUSAGE for a category that is no name, or a struct_size below that of the first version; DT2_ENOMEM. A folder that does not
- * exist gives nothing. An empty catalogue is no error. Names that are not UTF-8 are skipped with a warning.
+ * exist gives nothing. An empty catalogue is no error. Links are followed; however many lead to a folder, it is listed once, where
+ * it lies, or else by the first of them by name. File systems of the kernel are not looked into; what is beyond 32,768
+ * folders or 262,144 models is cut, with a warning. Names that are not UTF-8 are skipped with a warning.
  */
 DT2_PUBLIC int dt2_catalog_open(const struct dt2_catalog_options *options, dt2_log_fn *log, void *log_data,
                                 struct dt2_catalog **catalog, struct dt2_error *err);

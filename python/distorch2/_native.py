@@ -141,6 +141,9 @@ class unusable(Structure):
     _fields_ = [("pci", c_char_p), ("model", c_char_p), ("reason", c_char_p), ("help", c_char_p)]
 
 
+scan_fn = CFUNCTYPE(c_int, c_void_p, c_size_t, c_size_t)
+
+
 class catalog_options(Structure):
     _fields_ = [
         ("struct_size", c_size_t),
@@ -148,6 +151,8 @@ class catalog_options(Structure):
         ("extra_model_paths", POINTER(c_char_p)),
         ("extra_model_path_count", c_size_t),
         ("category", c_char_p),
+        ("progress", scan_fn),
+        ("progress_data", c_void_p),
     ]
 
 

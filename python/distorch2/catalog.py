@@ -50,7 +50,11 @@ class Catalog(Handle, Sequence):  # type: ignore[type-arg]
         warnings, as of :class:`Context`."""
         paths = [path for path in map(encode, extra_model_paths) if path is not None]
         options = _native.catalog_options(
-            ctypes.sizeof(_native.catalog_options), encode(comfyui), string_array(paths), len(paths), encode(category)
+            struct_size=ctypes.sizeof(_native.catalog_options),
+            comfyui=encode(comfyui),
+            extra_model_paths=string_array(paths),
+            extra_model_path_count=len(paths),
+            category=encode(category),
         )
         callback = log_callback(log)
         pointer = made(lib.dt2_catalog_open, byref(options), callback, None)

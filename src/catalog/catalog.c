@@ -13,7 +13,7 @@ static int make(struct dt2_catalog *catalog, const struct dt2_catalog_options *o
         rc = dt2_search_make(&catalog->sources, &catalog->log, &catalog->search, err);
     if (rc == 0)
         rc = dt2_scan_make(catalog->search.folders, catalog->search.count, &catalog->scan, &catalog->log,
-                           &catalog->scan, err);
+                           &catalog->watch, &catalog->scan, err);
     return rc;
 }
 
@@ -33,6 +33,7 @@ int dt2_catalog_open(const struct dt2_catalog_options *options, dt2_log_fn *log,
     if (!made)
         return dt2_fail_nomem(err);
     made->log = (struct dt2_log){ log, log_data };
+    made->watch = (struct dt2_watch){ known.progress, known.progress_data };
     int rc = make(made, &known, err);
     if (rc < 0)
         dt2_catalog_free(made);
@@ -57,7 +58,7 @@ static int replace(struct dt2_catalog *catalog, struct dt2_search *search, struc
                    struct dt2_error *err)
 {
     struct dt2_scan scan;
-    int rc = dt2_scan_make(search->folders, search->count, &catalog->scan, &catalog->log, &scan, err);
+    int rc = dt2_scan_make(search->folders, search->count, &catalog->scan, &catalog->log, &catalog->watch, &scan, err);
     if (rc < 0)
         return rc;
     if (changes) {

@@ -11,6 +11,7 @@ struct dt2_catalog {
     struct dt2_sources sources;
     struct dt2_search search;
     struct dt2_scan scan;
+    struct dt2_watch watch;
 };
 
 #endif

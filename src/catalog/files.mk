@@ -10,6 +10,8 @@ libdistorch2_core_la_SOURCES += \
 	src/catalog/scalar.c \
 	src/catalog/scan.c \
 	src/catalog/scan.h \
+	src/catalog/seen.c \
+	src/catalog/seen.h \
 	src/catalog/search.c \
 	src/catalog/search.h \
 	src/catalog/sources.c \

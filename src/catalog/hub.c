@@ -167,8 +167,9 @@ static void remember(void *data, enum dt2_log_level level, const char *line)
 static int find_files(struct repository *repository, struct dt2_error *err)
 {
     static const struct dt2_scan nothing;
+    static const struct dt2_watch nobody;
     const struct dt2_log log = { remember, repository };
-    return dt2_scan_make(&repository->snapshot, 1, &nothing, &log, &repository->scan, err);
+    return dt2_scan_make(&repository->snapshot, 1, &nothing, &log, &nobody, &repository->scan, err);
 }
 
 /* -- which of them -- */

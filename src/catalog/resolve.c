@@ -86,11 +86,31 @@ static int resolve_path(const struct dt2_catalog *catalog, const char *model, ch
     return *path ? 0 : dt2_fail_nomem(err);
 }
 
+/*
+ * A folder is listed once, whatever links lead to it; a name through another of these is known to who saved it. *path stays
+ * NULL where there is none.
+ */
+static int resolve_by_link(const struct dt2_catalog *catalog, const char *name, char **path, struct dt2_error *err)
+{
+    struct stat st;
+    for (size_t i = 0; strchr(name, '/') && i < catalog->search.count; i++) {
+        DT2_AUTO char *joined = dt2_path_join(catalog->search.folders[i], name);
+        if (!joined)
+            return dt2_fail_nomem(err);
+        if (stat(joined, &st) == 0 && S_ISREG(st.st_mode)) {
+            *path = DT2_TAKE(joined);
+            return 0;
+        }
+    }
+    return 0;
+}
+
 /* Names are compared as normalised text, so that ".." can only ever lead to another name of the catalogue. */
 int dt2_catalog_resolve(const struct dt2_catalog *catalog, const char *model, char **path, struct dt2_error *err)
 {
     DT2_KEEP_ERRNO;
     bool known;
+    *path = NULL;
     if (dt2_catalog_is_path(model))
         return resolve_path(catalog, model, path, err);
     if (begins_with(model, DT2_HUB_PREFIX))
@@ -106,8 +126,10 @@ int dt2_catalog_resolve(const struct dt2_catalog *catalog, const char *model, ch
         return DT2_ENOENT;
     }
     const struct dt2_catalog_entry *entry = catalog ? dt2_scan_find(&catalog->scan, name) : NULL;
-    if (!entry)
-        return resolve_path(catalog, model, path, err);
-    *path = dt2_strdup(entry->path);
-    return *path ? 0 : dt2_fail_nomem(err);
+    if (entry) {
+        *path = dt2_strdup(entry->path);
+        return *path ? 0 : dt2_fail_nomem(err);
+    }
+    int rc = catalog ? resolve_by_link(catalog, name, path, err) : 0;
+    return rc < 0 || *path ? rc : resolve_path(catalog, model, path, err);
 }

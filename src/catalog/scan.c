@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "catalog/path.h"
+#include "catalog/seen.h"
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -92,7 +93,8 @@ static int add_listed(struct dt2_listing *listing, DIR *directory, const struct 
         warn_of(log, folder, name, "the name is not UTF-8, skipped");
         return 0;
     }
-    struct dt2_listed listed = { dt2_strdup(name), found == FOUND_FOLDER };
+    bool link = found == FOUND_FOLDER && entry->d_type != DT_DIR;
+    struct dt2_listed listed = { dt2_strdup(name), found == FOUND_FOLDER, link };
     if (!listed.name || !DT2_GROW(listing->entries, listing->count, listing->capacity)) {
         dt2_release(listed.name);
         return DT2_ENOMEM;
@@ -144,20 +146,21 @@ static struct dt2_listing *read_listing(const char *path, const struct dt2_stamp
 
 /* -- the walk -- */
 
+/* Far more than anybody has; what a link to the root of a machine would find is cut here. */
+#define FOLDERS_MOST 32768
+#define MODELS_MOST 262144
+
 struct walk {
     const struct dt2_scan *before;
     struct dt2_scan *scan;
     const struct dt2_log *log;
+    const struct dt2_watch *watch;
     const char *folder;
     size_t rank;
     struct dt2_text path; /* where we are */
-};
-
-/* The directories that the walk is in. */
-struct ancestor {
-    dev_t device;
-    ino_t inode;
-    const struct ancestor *above;
+    struct dt2_seen seen; /* in this folder and below */
+    char **links;         /* to folders: these are walked last, so that a folder is found where it is */
+    size_t link_count, link_capacity, links_done;
 };
 
 static int by_path(const void *a, const void *b)
@@ -209,47 +212,121 @@ static int add_model(struct walk *walk)
     return 0;
 }
 
-static bool is_among(const struct ancestor *ancestor, const struct dt2_stamp *stamp)
+/* Whether the scan has found as much as it may: said once. */
+static bool is_full(struct walk *walk)
 {
-    for (; ancestor; ancestor = ancestor->above)
-        if (ancestor->device == stamp->device && ancestor->inode == stamp->inode)
-            return true;
-    return false;
+    struct dt2_scan *scan = walk->scan;
+    if (scan->read_count < FOLDERS_MOST && scan->model_count < MODELS_MOST)
+        return false;
+    if (!scan->full)
+        dt2_log_line(walk->log, DT2_LOG_WARNING,
+                     "the catalogue is cut at %zu folders and %zu models: a link may lead to much more than models, at %s",
+                     scan->read_count, scan->model_count, walk->path.data);
+    scan->full = true;
+    return true;
 }
 
-/* The directory to walk, or that there is none: it went away, is no directory, or is one that the walk is in. */
-static bool enter(struct walk *walk, const struct ancestor *above, struct dt2_stamp *stamp)
+/*
+ * Whether to walk the directory: not when it went away, is none, is the kernel's own, or when the walk has been there:
+ * however many links lead to a folder, it is listed once. Returns 1, 0 or DT2_ENOMEM.
+ */
+static int enter(struct walk *walk, dev_t above, struct dt2_stamp *stamp)
 {
-    if (dt2_stamp_take(walk->path.data, stamp))
-        return S_ISDIR(stamp->kind) && !is_among(above, stamp);
-    if (errno != ENOENT && errno != ENOTDIR)
-        warn_of(walk->log, walk->path.data, "", strerror(errno));
-    return false;
+    bool known;
+    if (!dt2_stamp_take(walk->path.data, stamp)) {
+        if (errno != ENOENT && errno != ENOTDIR)
+            warn_of(walk->log, walk->path.data, "", strerror(errno));
+        return 0;
+    }
+    if (!S_ISDIR(stamp->kind) || (stamp->device != above && dt2_is_kernels(walk->path.data)))
+        return 0;
+    if (!dt2_seen_add(&walk->seen, stamp->device, stamp->inode, &known))
+        return DT2_ENOMEM;
+    return !known;
+}
+
+static int keep_link(struct walk *walk)
+{
+    char *path = dt2_strndup(walk->path.data, walk->path.length);
+    if (!path || !DT2_GROW(walk->links, walk->link_count, walk->link_capacity)) {
+        dt2_release(path);
+        return DT2_ENOMEM;
+    }
+    walk->links[walk->link_count++] = path;
+    return 0;
+}
+
+static int walk_folder(struct walk *walk, dev_t above);
+
+/* Goes to `listed` in the directory of `device` that the path is of. */
+static int visit(struct walk *walk, const struct dt2_listed *listed, dev_t device)
+{
+    size_t length = walk->path.length;
+    if (walk->path.data[length - 1] != '/')
+        dt2_text_add(&walk->path, "/", 1);
+    dt2_text_add(&walk->path, listed->name, strlen(listed->name));
+    if (walk->path.failed)
+        return DT2_ENOMEM;
+    int rc = listed->link     ? keep_link(walk)
+             : listed->folder ? walk_folder(walk, device)
+                              : add_model(walk);
+    walk->path.length = length;
+    walk->path.data[length] = '\0';
+    return rc;
 }
 
 /* Recurses no deeper than the longest path that the kernel takes allows. */
-static int walk_folder(struct walk *walk, const struct ancestor *above)
+static int walk_folder(struct walk *walk, dev_t above)
 {
     struct dt2_stamp stamp;
-    if (!enter(walk, above, &stamp))
-        return 0;
+    int rc = is_full(walk) ? 0 : enter(walk, above, &stamp);
+    if (rc <= 0)
+        return rc;
+    const struct dt2_watch *watch = walk->watch;
+    if (watch->function && watch->function(watch->data, walk->scan->read_count, walk->scan->model_count))
+        return DT2_ECANCELLED;
     const struct dt2_listing *listing = list(walk, &stamp);
     if (!listing)
         return DT2_ENOMEM;
-    const struct ancestor here = { stamp.device, stamp.inode, above };
-    size_t length = walk->path.length;
+    rc = 0;
+    for (size_t i = 0; i < listing->count && rc == 0 && !walk->scan->full; i++)
+        rc = visit(walk, &listing->entries[i], stamp.device);
+    return rc;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Follows the links that were met, then those that these led to: in the order of their paths, whatever directories say. */
+static int walk_links(struct walk *walk)
+{
     int rc = 0;
-    for (size_t i = 0; i < listing->count && rc == 0; i++) {
-        const char *name = listing->entries[i].name;
-        if (walk->path.data[length - 1] != '/')
-            dt2_text_add(&walk->path, "/", 1);
-        dt2_text_add(&walk->path, name, strlen(name));
-        if (walk->path.failed)
-            return DT2_ENOMEM;
-        rc = listing->entries[i].folder ? walk_folder(walk, &here) : add_model(walk);
-        walk->path.length = length;
-        walk->path.data[length] = '\0';
+    while (rc == 0 && walk->links_done < walk->link_count) {
+        size_t end = walk->link_count;
+        qsort(walk->links + walk->links_done, end - walk->links_done, sizeof *walk->links, by_text);
+        for (; rc == 0 && walk->links_done < end; walk->links_done++) {
+            const char *path = walk->links[walk->links_done];
+            walk->path.length = 0;
+            dt2_text_add(&walk->path, path, strlen(path));
+            rc = walk->path.failed ? DT2_ENOMEM : walk_folder(walk, 0);
+        }
     }
+    return rc;
+}
+
+static int walk_all(struct walk *walk)
+{
+    dt2_text_add(&walk->path, walk->folder, strlen(walk->folder));
+    int rc = walk->path.failed ? DT2_ENOMEM : walk_folder(walk, 0);
+    if (rc == 0)
+        rc = walk_links(walk);
+    for (size_t i = 0; i < walk->link_count; i++)
+        dt2_release(walk->links[i]);
+    dt2_release(walk->links);
+    dt2_seen_clear(&walk->seen);
+    dt2_text_clear(&walk->path);
     return rc;
 }
 
@@ -277,19 +354,18 @@ static void keep_first_of_each(struct dt2_scan *scan)
 }
 
 int dt2_scan_make(char *const *folders, size_t count, const struct dt2_scan *before, const struct dt2_log *log,
-                  struct dt2_scan *scan, struct dt2_error *err)
+                  const struct dt2_watch *watch, struct dt2_scan *scan, struct dt2_error *err)
 {
     struct dt2_scan made = { 0 };
     int rc = 0;
     for (size_t i = 0; i < count && rc == 0; i++) {
-        struct walk walk = { .before = before, .scan = &made, .log = log, .folder = folders[i], .rank = i };
-        dt2_text_add(&walk.path, folders[i], strlen(folders[i]));
-        rc = walk.path.failed ? DT2_ENOMEM : walk_folder(&walk, NULL);
-        dt2_text_clear(&walk.path);
+        struct walk walk = { .before = before, .scan = &made, .log = log, .watch = watch, .folder = folders[i],
+                             .rank = i };
+        rc = walk_all(&walk);
     }
     if (rc < 0) {
         dt2_scan_clear(&made);
-        return dt2_fail_nomem(err);
+        return rc == DT2_ECANCELLED ? dt2_fail(err, rc, "the search for models was interrupted") : dt2_fail_nomem(err);
     }
     if (made.read_count)
         qsort(made.reads, made.read_count, sizeof *made.reads, by_path);

@@ -14,6 +14,7 @@ struct dt2_listing {
     struct dt2_listed {
         char *name;
         bool folder; /* else a model file */
+        bool link;   /* to a folder */
     } *entries;
     size_t count;
     size_t capacity;
@@ -33,14 +34,21 @@ struct dt2_scan {
     } *reads; /* by path: every directory that was walked */
     size_t read_count;
     size_t read_capacity;
+    bool full; /* there was more than is listed */
+};
+
+/* Who is told how far a scan is, and may end it. */
+struct dt2_watch {
+    dt2_scan_fn *function; /* NULL: nobody */
+    void *data;
 };
 
 /*
  * Walks the folders. Directories that have not changed since `before` (which may be zeroed) are not read again. Entries
- * refer to the strings of `folders`. Returns 0 or DT2_ENOMEM.
+ * refer to the strings of `folders`. Returns 0, DT2_ENOMEM or DT2_ECANCELLED.
  */
 int dt2_scan_make(char *const *folders, size_t count, const struct dt2_scan *before, const struct dt2_log *log,
-                  struct dt2_scan *scan, struct dt2_error *err);
+                  const struct dt2_watch *watch, struct dt2_scan *scan, struct dt2_error *err);
 void dt2_scan_clear(struct dt2_scan *scan);
 /* The model of that name, NULL when there is none. */
 const struct dt2_catalog_entry *dt2_scan_find(const struct dt2_scan *scan, const char *name);

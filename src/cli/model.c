@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "cli/model.h"
+#include "cli/progress.h"
 #include "cli/report.h"
 #include "cli/text.h"
 #include <stdlib.h>
@@ -14,7 +15,13 @@ int cli_catalog_open(struct cli_catalog *catalog, struct dt2_error *err)
     where.extra_model_paths = options->extra_model_paths.items;
     where.extra_model_path_count = options->extra_model_paths.count;
     where.category = options->category;
-    return dt2_catalog_open(&where, cli_log, NULL, &catalog->opened, err);
+    struct cli_scan scan;
+    cli_scan_start(&scan, options);
+    where.progress = cli_scan_show;
+    where.progress_data = &scan;
+    int rc = dt2_catalog_open(&where, cli_log, NULL, &catalog->opened, err);
+    cli_scan_end(&scan);
+    return rc;
 }
 
 void cli_catalog_close(struct cli_catalog *catalog)

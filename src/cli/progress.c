@@ -225,3 +225,33 @@ int cli_progress(void *data, const struct dt2_progress *now)
 {
     return cli_progress_show(data, now->verifying ? "verifying" : "loading", now);
 }
+
+/* -- the search for models -- */
+
+#define SCAN_QUIET_NS 500000000u
+
+void cli_scan_start(struct cli_scan *scan, const struct cli_options *options)
+{
+    *scan = (struct cli_scan){ .shows = cli_errors_can_redraw() && options->progress != CLI_PROGRESS_NONE,
+                               .started_ns = now_ns() };
+}
+
+int cli_scan_show(void *data, size_t folders, size_t models)
+{
+    struct cli_scan *scan = data;
+    uint64_t time = now_ns();
+    if (scan->shows && time - scan->started_ns >= SCAN_QUIET_NS && time - scan->shown_ns >= REDRAW_NS) {
+        char *line = cli_format("looking for models: %zu in %zu folders so far\n", models, folders);
+        cli_status_show(line, 1);
+        free(line);
+        scan->shown_ns = time;
+        scan->shown = true;
+    }
+    return cli_interrupted();
+}
+
+void cli_scan_end(struct cli_scan *scan)
+{
+    if (scan->shown)
+        cli_status_hide();
+}

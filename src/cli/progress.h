@@ -20,6 +20,15 @@ void cli_progress_start(struct cli_progress *progress, const struct cli_options 
 void cli_interrupt_start(void);
 bool cli_interrupted(void);
 
+/* The search for models: a line on a terminal, of what takes longer than half a second. */
+struct cli_scan {
+    bool shows, shown;
+    uint64_t started_ns, shown_ns;
+};
+void cli_scan_start(struct cli_scan *scan, const struct cli_options *options);
+dt2_scan_fn cli_scan_show; /* its data is the struct */
+void cli_scan_end(struct cli_scan *scan);
+
 /* The callback for loads; `progress` is a struct cli_progress. */
 dt2_progress_fn cli_progress;
 /* Shows something else that is under way, a word for it; its elapsed_ns need not be set. Whether to stop. */

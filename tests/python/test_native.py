@@ -28,6 +28,7 @@ SCALARS = {
     "int32_t": ctypes.c_int32,
     "char": ctypes.c_char,
     "dt2_log_fn": "function",
+    "dt2_scan_fn": "function",
     "dt2_dtype_fn": "function",
     "dt2_release_fn": "function",
     "dt2_progress_fn": "function",

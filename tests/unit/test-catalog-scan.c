@@ -106,21 +106,93 @@ static void test_links(void)
     scratch_text("l/store/t2i/z.pt", "");
     scratch_link("l/models/t2i_adapter", "../store/t2i");
     struct dt2_catalog *catalog = open_base("l", NULL);
-    check_names(catalog, "again/sub/y.pt|again/x.pt|blob.safetensors|real/sub/y.pt|real/x.pt|z.pt|",
-                "links are followed, under both names; a directory within itself is cut");
+    check_names(catalog, "blob.safetensors|real/sub/y.pt|real/x.pt|z.pt|",
+                "links are followed; each folder is listed once, where it lies");
     is_u64(lines.count, 3, "three links lead nowhere");
     ok(lines_have(&lines, "l/models/controlnet/gone.pt: a link that leads nowhere"), "the file");
     ok(lines_have(&lines, "l/models/controlnet/gone: a link that leads nowhere"), "the folder");
     ok(lines_have(&lines, "l/models/controlnet/round: a link that leads nowhere"), "the link to itself");
+    char *by_link = NULL;
+    is_int(dt2_catalog_resolve(catalog, "again/sub/y.pt", &by_link, NULL), 0, "a name through a link is known");
+    is_str(by_link, scratch("l/models/controlnet/again/sub/y.pt"), "as its path");
+    dt2_text_free(by_link);
     dt2_catalog_free(catalog);
 
-    /* Two that lead into each other: each is walked under the other until it would be within itself. */
+    /* Two that lead into each other. */
     scratch_text("m/models/controlnet/a/x.pt", "");
     scratch_text("m/models/controlnet/b/y.pt", "");
     scratch_link("m/models/controlnet/a/b", "../b");
     scratch_link("m/models/controlnet/b/a", "../a");
     catalog = open_base("m", NULL);
-    check_names(catalog, "a/b/y.pt|a/x.pt|b/a/x.pt|b/y.pt|", "two directories that lead into each other");
+    check_names(catalog, "a/x.pt|b/y.pt|", "two directories that lead into each other");
+    dt2_catalog_free(catalog);
+}
+
+/* Two links a level to the next one: 2^24 paths, and a model at the end of each. */
+static void test_many_paths(void)
+{
+    char path[64];
+    for (int i = 0; i < 24; i++) {
+        snprintf(path, sizeof path, "n/store/%d", i);
+        scratch_folder(path);
+        char target[16];
+        snprintf(target, sizeof target, "../%d", i + 1);
+        snprintf(path, sizeof path, "n/store/%d/a", i);
+        scratch_link(path, target);
+        snprintf(path, sizeof path, "n/store/%d/b", i);
+        scratch_link(path, target);
+    }
+    scratch_text("n/store/24/x.pt", "");
+    scratch_folder("n/models");
+    scratch_link("n/models/controlnet", "../store/0");
+    struct dt2_catalog *catalog = open_base("n", NULL);
+    check_names(catalog, "a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/x.pt|", "one path of very many");
+    dt2_catalog_free(catalog);
+}
+
+static void test_kernels_own(void)
+{
+    scratch_text("k/models/controlnet/x.pt", "");
+    scratch_link("k/models/controlnet/p", "/proc");
+    scratch_link("k/models/controlnet/s", "/sys/class");
+    struct dt2_catalog *catalog = open_base("k", NULL);
+    check_names(catalog, "x.pt|", "what the kernel tells of itself is no model");
+    dt2_catalog_free(catalog);
+}
+
+/* A link to very much: cut, with one warning. */
+static void test_cap(void)
+{
+    char path[64];
+    for (int i = 0; i < 33000; i++) {
+        snprintf(path, sizeof path, "c/models/controlnet/%d", i);
+        scratch_folder(path);
+    }
+    struct dt2_catalog *catalog = open_base("c", NULL);
+    is_u64(lines.count, 1, "one warning");
+    ok(lines_have(&lines, "the catalogue is cut at 32768 folders"), "of the cut");
+    dt2_catalog_free(catalog);
+}
+
+static int stop_at(void *data, size_t folders, size_t models)
+{
+    (void)models;
+    return folders >= *(size_t *)data;
+}
+
+static void test_interrupted(void)
+{
+    struct dt2_catalog_options where = DT2_CATALOG_OPTIONS_INIT;
+    struct dt2_catalog *catalog = NULL;
+    struct dt2_error err;
+    size_t most = 2;
+    where.comfyui = scratch("t");
+    where.progress = stop_at;
+    where.progress_data = &most;
+    is_int(dt2_catalog_open(&where, NULL, NULL, &catalog, &err), DT2_ECANCELLED, "a scan is ended");
+    ok(!catalog && strstr(err.text, "interrupted"), "and says so");
+    most = 1000;
+    is_int(dt2_catalog_open(&where, NULL, NULL, &catalog, &err), 0, "or let go on");
     dt2_catalog_free(catalog);
 }
 
@@ -362,6 +434,10 @@ int main(void)
     test_suffixes();
     test_tree();
     test_links();
+    test_many_paths();
+    test_kernels_own();
+    test_cap();
+    test_interrupted();
     test_odd_names();
     test_deep();
     test_refresh();
