@@ -33,7 +33,7 @@ struct dt2_blocks; /* opaque: the blocks of one file in execution order, and wha
 /*
  * Groups a file's tensors into blocks (names that agree up to the last dot; what has no bytes goes with the
  * block before it), recognises the network from the names, and orders the blocks as the network uses them; the
- * file's own order where the network is not recognised. What a recognised network does not read (a base model beside it,
+ * file's own order where the network is not recognised (by name, numbers as numbers, where the file is sorted by text). What a recognised network does not read (a base model beside it,
  * an optimizer's state, a second copy) is in no block. The blocks stay valid after the file is freed.
  * Errors: DT2_ENOMEM.
  */

@@ -311,6 +311,17 @@ static int on_event(struct composer *c, const yaml_event_t *event)
 
 /* -- the document -- */
 
+/* The first tab among the blanks that line `line`, counted from 0, begins with; NULL: there is none. */
+static const char *find_tab(const char *data, size_t length, size_t line)
+{
+    size_t at = 0;
+    for (; line > 0 && at < length; at++)
+        line -= data[at] == '\n';
+    while (at < length && data[at] == ' ')
+        at++;
+    return at < length && data[at] == '\t' ? data + at : NULL;
+}
+
 /* What libyaml found wrong. What is not UTF-8 has an offset and no line. */
 static int report_syntax(struct composer *c, const yaml_parser_t *parser, const char *data, size_t length)
 {
@@ -322,6 +333,15 @@ static int report_syntax(struct composer *c, const yaml_parser_t *parser, const 
         line = 1;
         for (size_t i = 0; i < length && i < parser->problem_offset; i++)
             line += data[i] == '\n';
+    }
+    const char *tab = find_tab(data, length, parser->problem_mark.line);
+    if (tab && parser->error == YAML_SCANNER_ERROR) {
+        const char *begin = tab;
+        while (begin > data && begin[-1] != '\n')
+            begin--;
+        WARN(c, line, "column %zu: a tab stands where YAML takes spaces alone; the rest is not read",
+             (size_t)(tab - begin) + 1);
+        return 0;
     }
     WARN(c, line, "%s%s%s; expected YAML, the rest is not read", parser->problem ? parser->problem : "malformed",
          parser->context ? " " : "", parser->context ? parser->context : "");

@@ -49,6 +49,8 @@ static const struct word families[] = {
     { "sd1", "Stable Diffusion 1.x" }, { "sd2", "Stable Diffusion 2.x" }, { "sdxl", "SDXL" },
     { "sd3", "Stable Diffusion 3" },   { "sd35", "Stable Diffusion 3.5" }, { "flux", "Flux.1" },
     { "qwen-image", "Qwen-Image" },    { "hunyuandit", "HunyuanDiT" },     { "stable-cascade", "Stable Cascade" },
+    { "z-image", "Z-Image" },          { "flux2", "Flux.2" },              { "wan", "Wan" },
+    { "sana", "Sana" },                { "anima", "Anima" },
 };
 /* By how the variant begins; the first that fits. */
 static const struct word kinds[] = {
@@ -56,6 +58,10 @@ static const struct word kinds[] = {
     { "t2i-adapter", "T2I-Adapter" },
     { "diffusers-union", "union ControlNet" },
     { "instantx-union", "union ControlNet" },
+    { "fun-union", "union ControlNet" },
+    { "control-lllite", "ControlNet-LLLite" },
+    { "fun-control", "model with control" },
+    { "vace", "VACE model" },
     { "", "ControlNet" },
 };
 

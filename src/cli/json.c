@@ -64,7 +64,9 @@ void cli_json_print_part(json_t *value)
     char *text = json_dumps(value, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
     json_decref(value);
     need(text != NULL);
-    fputs(text, stdout);
+    char *shown = cli_json_shown(text);
+    fputs(shown, stdout);
+    free(shown);
     free(text);
 }
 

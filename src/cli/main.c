@@ -143,6 +143,10 @@ static bool output_arrived(void)
 {
     bool failed = ferror(stdout);
     errno = 0;
+    if (failed) { /* long ago, perhaps: what failed then fails again, and says why */
+        clearerr(stdout);
+        putchar('\n');
+    }
     if (fclose(stdout) == 0 && !failed)
         return true;
     int code = errno;

@@ -226,7 +226,7 @@ int cli_options_blame(const struct cli_options *options, int rc, struct dt2_erro
         list = longer;
     }
     if ((rc == DT2_EUSAGE || rc == DT2_ENOENT || rc == DT2_ENOFIT) && *list)
-        cli_append_error(err, "\n(of the request, the environment says %s)", list);
+        cli_append_error(err, "(of the request, the environment says %s)", list);
     free(list);
     return rc;
 }

@@ -155,7 +155,9 @@ static void show_json(const char *phase, const struct dt2_progress *now, uint64_
     cli_json_set(object, "seconds", json_real((double)elapsed_ns / 1e9));
     cli_json_set(object, "devices", devices);
     char *line = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9));
-    cli_line(line ? line : "{}");
+    char *shown = cli_json_shown(line ? line : "{}");
+    cli_line(shown);
+    free(shown);
     free(line);
     json_decref(object);
 }

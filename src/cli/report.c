@@ -9,13 +9,29 @@
 
 /* -- errors -- */
 
+/* Text of one line, cut at a whole character: what a user or a file calls something must not look like more lines. */
+static void format_into(char *out, size_t size, const char *format, va_list args)
+{
+    char *text = NULL;
+    int n = vasprintf(&text, format, args);
+    char *safe = cli_printable(n < 0 ? "" : text, false);
+    size_t length = strlen(safe);
+    while (length >= size)
+        for (length--; length > 0 && ((unsigned char)safe[length] & 0xC0) == 0x80;)
+            length--;
+    memcpy(out, safe, length);
+    out[length] = '\0';
+    free(safe);
+    free(n < 0 ? NULL : text);
+}
+
 int cli_fail(struct dt2_error *err, int code, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
     err->code = code;
     err->suggestion[0] = '\0';
-    vsnprintf(err->text, sizeof err->text, format, args);
+    format_into(err->text, sizeof err->text, format, args);
     va_end(args);
     return code;
 }
@@ -24,7 +40,7 @@ int cli_suggest(struct dt2_error *err, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    vsnprintf(err->suggestion, sizeof err->suggestion, format, args);
+    format_into(err->suggestion, sizeof err->suggestion, format, args);
     va_end(args);
     return err->code;
 }
@@ -35,7 +51,7 @@ int cli_prefix_error(struct dt2_error *err, const char *format, ...)
     memcpy(rest, err->text, sizeof rest);
     va_list args;
     va_start(args, format);
-    vsnprintf(err->text, sizeof err->text, format, args);
+    format_into(err->text, sizeof err->text, format, args);
     va_end(args);
     size_t used = strlen(err->text);
     snprintf(err->text + used, sizeof err->text - used, "%s", rest);
@@ -45,9 +61,13 @@ int cli_prefix_error(struct dt2_error *err, const char *format, ...)
 int cli_append_error(struct dt2_error *err, const char *format, ...)
 {
     size_t used = strlen(err->text);
+    if (used + 1 < sizeof err->text) { /* on a line of its own */
+        err->text[used++] = '\n';
+        err->text[used] = '\0';
+    }
     va_list args;
     va_start(args, format);
-    vsnprintf(err->text + used, sizeof err->text - used, format, args);
+    format_into(err->text + used, sizeof err->text - used, format, args);
     va_end(args);
     return err->code;
 }
@@ -87,9 +107,10 @@ void cli_status_hide(void)
     cli_status_show("", 0);
 }
 
-static void say(const char *lead, const char *text)
+/* `lines`: those of an error, whose own newlines are told from those in names already. */
+static void say(const char *lead, const char *text, bool lines)
 {
-    char *safe = cli_printable(text, true);
+    char *safe = cli_printable(text, lines);
     fflush(stdout); /* what was printed before stands before it */
     pthread_mutex_lock(&lock);
     erase_status();
@@ -101,15 +122,15 @@ static void say(const char *lead, const char *text)
 
 void cli_report(const struct dt2_error *err)
 {
-    say("distorch2: ", err->text);
+    say("distorch2: ", err->text, true);
     if (err->suggestion[0])
-        say("hint: ", err->suggestion);
+        say("hint: ", err->suggestion, false);
 }
 
 void cli_warn(const char *text)
 {
     if (said >= DT2_LOG_WARNING)
-        say("distorch2: warning: ", text);
+        say("distorch2: warning: ", text, false);
 }
 
 void cli_note(const char *format, ...)
@@ -120,13 +141,13 @@ void cli_note(const char *format, ...)
     int n = vasprintf(&text, format, args);
     va_end(args);
     if (n >= 0 && said >= DT2_LOG_WARNING)
-        say("", text);
+        say("", text, false);
     free(n < 0 ? NULL : text);
 }
 
 void cli_line(const char *text)
 {
-    say("", text);
+    say("", text, false);
 }
 
 void cli_log(void *unused, enum dt2_log_level level, const char *line)
@@ -135,5 +156,5 @@ void cli_log(void *unused, enum dt2_log_level level, const char *line)
                                          "distorch2: debug: " };
     (void)unused;
     if (level <= said)
-        say(leads[level], line);
+        say(leads[level], line, false);
 }

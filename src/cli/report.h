@@ -11,7 +11,7 @@ int cli_fail(struct dt2_error *err, int code, const char *format, ...) DT2_PRINT
 int cli_suggest(struct dt2_error *err, const char *format, ...) DT2_PRINTF(2, 3);
 /* Puts words before the text of an error that was filled before; returns its code. */
 int cli_prefix_error(struct dt2_error *err, const char *format, ...) DT2_PRINTF(2, 3);
-/* Puts words behind it; returns its code. */
+/* Puts a line behind it; returns its code. */
 int cli_append_error(struct dt2_error *err, const char *format, ...) DT2_PRINTF(2, 3);
 
 /* From now on only what is as grave as `level` is said. Errors always are. */

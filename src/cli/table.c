@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #define GAP 2         /* spaces between columns */
+#define CELL_MOST 1000 /* characters of a text, however wide the table may be: names may have megabytes */
 #define TEXT_LEAST 12 /* where nothing else helps, texts are shortened to this */
 
 struct cli_table {
@@ -41,7 +42,9 @@ void cli_table_text(struct cli_table *table, const char *text)
         table->capacity = table->capacity ? 2 * table->capacity : 64;
         table->cells = cli_grow(table->cells, table->capacity, sizeof *table->cells);
     }
-    table->cells[table->cell_count++] = cli_printable(text ? text : "", false);
+    char *shown = cli_printable(text ? text : "", false), *cell = cli_shortened(shown, CELL_MOST);
+    free(shown);
+    table->cells[table->cell_count++] = cell;
 }
 
 void cli_table_add(struct cli_table *table, const char *format, ...)

@@ -90,6 +90,24 @@ char *cli_printable(const char *text, bool lines)
     return out;
 }
 
+char *cli_json_shown(const char *document)
+{
+    char *out = cli_alloc(strlen(document) + 1, ESCAPE_SIZE);
+    char *end = out;
+    while (*document) {
+        uint32_t c;
+        size_t length = decode(document, &c);
+        length = length ? length : 1;
+        if (unprintable(c) && c != '\n') /* jansson escapes what is below ' ' itself */
+            end += sprintf(end, "\\u%04" PRIx32, c);
+        else
+            end = mempcpy(end, document, length);
+        document += length;
+    }
+    *end = '\0';
+    return out;
+}
+
 char *cli_utf8(const char *text)
 {
     static const char replacement[] = "\xEF\xBF\xBD";

@@ -18,6 +18,8 @@ char *cli_format(const char *format, ...) DT2_PRINTF(1, 2);
  * written as escapes (\x1b, \u202e). Newlines stay when `lines` is set. To be freed.
  */
 char *cli_printable(const char *text, bool lines);
+/* A JSON document of well-formed UTF-8 as it may go to a terminal: the same characters in strings as \u009b. To be freed. */
+char *cli_json_shown(const char *document);
 /* The text as well-formed UTF-8, with U+FFFD for each byte that is none; nothing else changes. To be freed. */
 char *cli_utf8(const char *text);
 /* How many characters a printable text has. */

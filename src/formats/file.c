@@ -147,6 +147,18 @@ static void place_entry(struct dt2_file *file, size_t index)
     }
 }
 
+/* What has no elements may have any dimensions beside the 0; those of 2^63 and more no array library can have. */
+static int check_dimensions(const struct dt2_file *file, const struct dt2_tensor *tensor, struct dt2_error *err)
+{
+    char shown[DT2_SHOWN];
+    for (size_t i = 0; i < tensor->rank; i++)
+        if (tensor->shape[i] > INT64_MAX)
+            return dt2_fail(err, DT2_EFAILED,
+                            "%s: ValidationOverflow: tensor '%s': dimension %zu is %" PRIu64 "; it must be below 2^63",
+                            dt2_file_path(file), dt2_show(tensor->name, shown, sizeof shown), i, tensor->shape[i]);
+    return 0;
+}
+
 int dt2_file_finish(struct dt2_file *file, struct dt2_error *err)
 {
     XXH3_state_t state;
@@ -155,6 +167,9 @@ int dt2_file_finish(struct dt2_file *file, struct dt2_error *err)
     if (file->base)
         XXH3_128bits_update(&state, file->base->fingerprint, sizeof file->base->fingerprint);
     for (size_t i = 0; i < file->entry_count; i++) {
+        int rc = check_dimensions(file, &file->entries[i].tensor, err);
+        if (rc < 0)
+            return rc;
         place_entry(file, i);
         hash_entry(&state, file, &file->entries[i]);
         if (dt2_add_overflows(file->total_bytes, dt2_file_own_bytes(file, i), &file->total_bytes))

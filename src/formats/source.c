@@ -76,10 +76,12 @@ void dt2_source_close(struct dt2_source *source)
 
 static int fail_short(const struct dt2_source *source, uint64_t offset, struct dt2_error *err)
 {
+    struct stat st;
+    uint64_t now = fstat(source->fd, &st) == 0 ? (uint64_t)st.st_size : offset;
     return dt2_fail(err, DT2_EFAILED,
-                    "%s: the file is shorter than it was: it ends at byte %" PRIu64 ", and had %" PRIu64
-                    " bytes when it was opened",
-                    source->path, offset, source->size);
+                    "%s: the file is shorter than it was: it has %" PRIu64 " bytes now, and had %" PRIu64
+                    " when it was opened",
+                    source->path, now, source->size);
 }
 
 #define WINDOW 64 /* pieces of memory that one call fills */

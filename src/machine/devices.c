@@ -40,10 +40,10 @@ int dt2_devices_add(struct dt2_devices *devices, const struct dt2_device *device
     copy.links = NULL;
     copy.alias_count = copy.budget_count = copy.link_count = 0;
     if (!DT2_GROW(devices->devices, devices->count, devices->capacity) ||
-        !dt2_pool_strdup(pool, device->name, &copy.name) || !dt2_pool_strdup(pool, device->driver, &copy.driver) ||
-        !dt2_pool_strdup(pool, device->kind, &copy.kind) || !dt2_pool_strdup(pool, device->vendor, &copy.vendor) ||
-        !dt2_pool_strdup(pool, device->model, &copy.model) || !dt2_pool_strdup(pool, device->pci, &copy.pci) ||
-        !dt2_pool_strdup(pool, device->uuid, &copy.uuid) || !dt2_pool_strdup(pool, device->runtime, &copy.runtime))
+        !dt2_pool_text(pool, device->name, &copy.name) || !dt2_pool_text(pool, device->driver, &copy.driver) ||
+        !dt2_pool_text(pool, device->kind, &copy.kind) || !dt2_pool_text(pool, device->vendor, &copy.vendor) ||
+        !dt2_pool_text(pool, device->model, &copy.model) || !dt2_pool_text(pool, device->pci, &copy.pci) ||
+        !dt2_pool_text(pool, device->uuid, &copy.uuid) || !dt2_pool_text(pool, device->runtime, &copy.runtime))
         return dt2_fail_nomem(err);
     devices->devices[devices->count++] = copy;
     return 0;
@@ -54,7 +54,7 @@ static int append_name(struct dt2_pool *pool, const char *const **names, size_t 
                        struct dt2_error *err)
 {
     const char **longer = dt2_pool_alloc(pool, *count + 1, sizeof *longer);
-    if (!longer || !dt2_pool_strdup(pool, name, &longer[*count]))
+    if (!longer || !dt2_pool_text(pool, name, &longer[*count]))
         return dt2_fail_nomem(err);
     for (size_t i = 0; i < *count; i++)
         longer[i] = (*names)[i];
@@ -83,8 +83,8 @@ int dt2_devices_add_link(struct dt2_devices *devices, size_t index, const struct
     if (!longer || !made)
         return dt2_fail_nomem(err);
     *made = *link;
-    if (!dt2_pool_strdup(devices->pool, link->to, &made->to) ||
-        !dt2_pool_strdup(devices->pool, link->peer, &made->peer))
+    if (!dt2_pool_text(devices->pool, link->to, &made->to) ||
+        !dt2_pool_text(devices->pool, link->peer, &made->peer))
         return dt2_fail_nomem(err);
     for (size_t i = 0; i < device->link_count; i++)
         longer[i] = device->links[i];
@@ -99,7 +99,7 @@ int dt2_devices_add_budget(struct dt2_devices *devices, const char *name, uint64
 {
     struct dt2_budget budget = { .total_bytes = total_bytes, .free_bytes = free_bytes };
     if (!DT2_GROW(devices->budgets, devices->budget_count, devices->budget_capacity) ||
-        !dt2_pool_strdup(devices->pool, name, &budget.name))
+        !dt2_pool_text(devices->pool, name, &budget.name))
         return dt2_fail_nomem(err);
     devices->budgets[devices->budget_count++] = budget;
     return 0;
@@ -110,8 +110,8 @@ int dt2_devices_add_unusable(struct dt2_devices *devices, const struct dt2_unusa
     struct dt2_pool *pool = devices->pool;
     struct dt2_unusable copy;
     if (!DT2_GROW(devices->unusable, devices->unusable_count, devices->unusable_capacity) ||
-        !dt2_pool_strdup(pool, unusable->pci, &copy.pci) || !dt2_pool_strdup(pool, unusable->model, &copy.model) ||
-        !dt2_pool_strdup(pool, unusable->reason, &copy.reason) || !dt2_pool_strdup(pool, unusable->help, &copy.help))
+        !dt2_pool_text(pool, unusable->pci, &copy.pci) || !dt2_pool_text(pool, unusable->model, &copy.model) ||
+        !dt2_pool_text(pool, unusable->reason, &copy.reason) || !dt2_pool_text(pool, unusable->help, &copy.help))
         return dt2_fail_nomem(err);
     devices->unusable[devices->unusable_count++] = copy;
     return 0;

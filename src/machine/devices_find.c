@@ -62,22 +62,55 @@ static const char *bare_uuid(const char *uuid)
     return strncasecmp(uuid, "GPU-", 4) == 0 ? uuid + 4 : uuid;
 }
 
-static bool has_identity(const struct dt2_device *device, const char *pci, const char *uuid)
+/* "01:00.0", whose domain is 0000; or with a domain, of which others write eight digits. */
+static bool is_pci_address(const char *text)
 {
-    if (pci)
-        return device->pci && strcasecmp(device->pci, pci) == 0;
-    return device->uuid && strcasecmp(bare_uuid(device->uuid), bare_uuid(uuid)) == 0;
+    unsigned parts[4];
+    char rest;
+    return sscanf(text, "%8x:%2x:%2x.%1x%c", &parts[0], &parts[1], &parts[2], &parts[3], &rest) == 4 ||
+           sscanf(text, "%2x:%2x.%1x%c", &parts[0], &parts[1], &parts[2], &rest) == 3;
 }
 
-/* The device of "pci:..." or "uuid:..."; partitions of a GPU share a PCI address, which then names none of them. */
-static int find_identity(const struct dt2_devices *devices, const char *name, size_t *index, struct dt2_error *err)
+/* The address without the zeros that its domain begins with, or without a domain of zeros. */
+static const char *bare_pci(const char *pci)
+{
+    const char *first = strchr(pci, ':');
+    if (!first || !strchr(first + 1, ':'))
+        return pci;
+    pci += strspn(pci, "0");
+    return pci >= first ? first + 1 : pci;
+}
+
+#define UUID_LEAST 4 /* digits of a UUID that say which is meant */
+
+/* `uuid` may be the beginning of one, where `abbreviated`. */
+static bool has_identity(const struct dt2_device *device, const char *pci, const char *uuid, bool abbreviated)
+{
+    if (pci)
+        return device->pci && strcasecmp(bare_pci(device->pci), bare_pci(pci)) == 0;
+    if (!device->uuid)
+        return false;
+    const char *own = bare_uuid(device->uuid), *wanted = bare_uuid(uuid);
+    size_t length = strlen(wanted);
+    return abbreviated ? length >= UUID_LEAST && strncasecmp(own, wanted, length) == 0 : strcasecmp(own, wanted) == 0;
+}
+
+/*
+ * The device of "pci:...", "uuid:..." or what can be nothing else; partitions of a GPU share a PCI address, which then
+ * names none of them.
+ */
+static int find_identity(const struct dt2_devices *devices, const char *name, bool abbreviated, size_t *index,
+                         struct dt2_error *err)
 {
     const char *pci = after(name, "pci:"), *uuid = after(name, "uuid:");
+    bool bare = strncasecmp(name, "GPU-", 4) == 0 || strncasecmp(name, "MIG-", 4) == 0;
+    pci = !pci && is_pci_address(name) ? name : pci;
+    uuid = bare ? name : uuid;
     *index = NONE;
     if (!pci && !uuid)
         return 0;
     for (size_t i = 0; i < devices->count; i++) {
-        if (!has_identity(&devices->devices[i], pci, uuid))
+        if (!has_identity(&devices->devices[i], pci, uuid, abbreviated))
             continue;
         if (*index != NONE) {
             dt2_fail(err, DT2_ENOENT, "device '%s' is ambiguous: %s and %s have it", name,
@@ -116,8 +149,9 @@ int dt2_devices_find(const struct dt2_devices *devices, const char *name, size_t
     size_t found = find_exact(devices, name);
     if (found == NONE)
         found = find_other_spelling(devices, name);
-    if (found == NONE && find_identity(devices, name, &found, err) < 0)
-        return DT2_ENOENT;
+    for (int abbreviated = 0; abbreviated < 2 && found == NONE; abbreviated++)
+        if (find_identity(devices, name, abbreviated, &found, err) < 0)
+            return DT2_ENOENT;
     if (found == NONE)
         return fail_unknown(devices, name, err);
     *index = found;

@@ -206,7 +206,8 @@ void dt2_wanted_device(struct dt2_wanted *wanted, const char *device)
     snprintf(driver, sizeof driver, "%.*s", (int)(length < sizeof driver ? length : 0), device);
     if (strcmp(driver, "rocm") == 0)
         strcpy(driver, "hip");
-    if (device[length] && strcmp(driver, "pci") != 0 && strcmp(driver, "uuid") != 0 && *driver)
+    bool address = *driver >= '0' && *driver <= '9'; /* of PCI: no driver's name begins so */
+    if (device[length] && !address && strcmp(driver, "pci") != 0 && strcmp(driver, "uuid") != 0 && *driver)
         dt2_wanted_driver(wanted, driver);
     else
         wanted->all = true; /* any driver may have it */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "machine/pool.h"
 #include "base/alloc.h"
+#include "base/shown.h"
 #include <stdint.h>
 #include <string.h>
 
@@ -53,17 +54,19 @@ void *dt2_pool_alloc(struct dt2_pool *pool, size_t count, size_t size)
     return memory;
 }
 
-_Bool dt2_pool_strdup(struct dt2_pool *pool, const char *text, const char **copy)
+#define TEXT_MOST 512
+
+_Bool dt2_pool_text(struct dt2_pool *pool, const char *text, const char **copy)
 {
-    if (!text) {
-        *copy = NULL;
+    *copy = NULL;
+    if (!text)
         return 1;
-    }
-    size_t size = strlen(text) + 1;
+    char shown[TEXT_MOST];
+    dt2_show(text, shown, sizeof shown);
+    size_t size = strlen(shown) + 1;
     char *made = dt2_pool_alloc(pool, size, 1);
-    if (!made)
-        return 0;
-    memcpy(made, text, size);
+    if (made)
+        memcpy(made, shown, size);
     *copy = made;
-    return 1;
+    return made != NULL;
 }

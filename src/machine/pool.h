@@ -11,7 +11,7 @@ struct dt2_pool *dt2_pool_create(void);
 void dt2_pool_destroy(struct dt2_pool *pool); /* NULL is fine */
 /* Zeroed memory, aligned for any object; NULL without memory. */
 void *dt2_pool_alloc(struct dt2_pool *pool, size_t count, size_t size);
-/* A copy; false without memory. NULL gives NULL. */
-_Bool dt2_pool_strdup(struct dt2_pool *pool, const char *text, const char **copy);
+/* A text of a device, a driver or a saved machine, as it may be shown: base/shown.h. NULL stays NULL. False without memory. */
+_Bool dt2_pool_text(struct dt2_pool *pool, const char *text, const char **copy);
 
 #endif

@@ -115,11 +115,30 @@ static int by_key(const void *a, const void *b)
     return order ? order : compare_bytes(x->name, x->members->length, y->name, y->members->length);
 }
 
+/*
+ * Whether the tensors stand in the order of their names' text, once or once for each dtype: who wrote the file sorted them so,
+ * and where they stand tells nothing of the network.
+ */
+static bool is_sorted_as_text(const struct dt2_file *file)
+{
+    size_t runs = 1, dtypes = 1;
+    for (size_t i = 1; i < dt2_file_tensor_count(file); i++) {
+        const struct dt2_tensor *before = dt2_file_tensor(file, i - 1), *tensor = dt2_file_tensor(file, i);
+        runs += strcmp(before->name, tensor->name) > 0;
+        dtypes += strcmp(before->dtype, tensor->dtype) != 0;
+    }
+    return runs <= dtypes;
+}
+
 /* Appends the key of a group; what the network does not read stands behind it. */
 static void add_key(struct maker *maker, const struct group *group, enum dt2_ordering ordering)
 {
     const struct dt2_network *network = maker->network;
     const char *name = dt2_file_tensor(maker->file, group->members->index)->name;
+    if (!network->variant) { /* by the names of its tensors, as the file has them */
+        dt2_order_key(&maker->keys, ordering, name, strlen(name));
+        return;
+    }
     bool read = dt2_network_reads(network, name);
     size_t before = read ? (size_t)(dt2_network_inner(network, name) - name) : 0;
     before = dt2_min(before, group->length);
@@ -128,6 +147,8 @@ static void add_key(struct maker *maker, const struct group *group, enum dt2_ord
 
 static int order_groups(struct maker *maker, enum dt2_ordering ordering, struct dt2_error *err)
 {
+    if (ordering == DT2_ORDER_FILE && is_sorted_as_text(maker->file))
+        ordering = DT2_ORDER_BESIDE; /* by name, numbers as numbers */
     if (ordering == DT2_ORDER_FILE) {
         qsort(maker->groups, maker->group_count, sizeof *maker->groups, by_file);
         return 0;

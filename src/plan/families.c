@@ -26,6 +26,17 @@ PARTS(qwen_parts, "time_text_embed", "txt_norm", "txt_in", "img_in", "controlnet
 PARTS(qwen_fun_parts, "control_img_in", "control_blocks");
 PARTS(hunyuandit_parts, "text_embedding_padding", "mlp_t5", "pooler", "style_embedder", "x_embedder", "t_embedder",
       "extra_embedder", "before_proj", "blocks", "after_proj_list");
+/* As diffusers has it. */
+PARTS(hunyuandit_diffusers_parts, "text_embedder", "text_embedding_padding", "pos_embed", "time_extra_emb", "input_block",
+      "blocks", "controlnet_blocks");
+PARTS(sana_parts, "patch_embed", "time_embed", "caption_projection", "caption_norm", "input_block", "transformer_blocks",
+      "controlnet_blocks");
+PARTS(z_image_parts, "control_all_x_embedder", "control_noise_refiner", "control_layers");
+PARTS(flux2_fun_parts, "control_img_in", "control_transformer_blocks");
+PARTS(blockwise_parts, "img_in", "controlnet_blocks");
+PARTS(wan_parts, "control_encoder", "patch_embedding", "rope", "condition_embedder", "time_embedding", "time_projection",
+      "text_embedding", "img_emb", "blocks", "controlnet_blocks");
+PARTS(style_parts, "style_embedding", "transformer_layes", "ln_post", "ln_pre", "proj");
 PARTS(cascade_parts, "backbone", "projections");
 PARTS(adapter_parts, "conv_in", "body");
 
@@ -62,6 +73,38 @@ const struct dt2_rule dt2_rules[] = {
     { { "controlnet_blocks.0.weight", "controlnet_x_embedder.weight" },
       .variant = "instantx", .family = "flux", .hint = "controlnet_x_embedder.weight", .inpaint = 68,
       .ordering = DT2_ORDER_NAMES, .reads = flux_parts },
+    { { "controlnet_blocks.0.y_rms.weight" },
+      .variant = "blockwise", .family = "qwen-image", .hint = "img_in.weight", .inpaint = 68,
+      .ordering = DT2_ORDER_NAMES, .reads = blockwise_parts },
+    { { "controlnet_blocks.0.weight", "time_extra_emb.pooler.k_proj.weight" },
+      .variant = "diffusers", .family = "hunyuandit", .ordering = DT2_ORDER_PLAIN,
+      .reads = hunyuandit_diffusers_parts },
+    { { "controlnet_blocks.0.weight", "input_block.weight", "caption_projection.linear_1.weight" },
+      .variant = "diffusers", .family = "sana", .ordering = DT2_ORDER_PLAIN, .reads = sana_parts },
+    { { "control_all_x_embedder.2-1.weight", "control_noise_refiner.0.after_proj.weight" },
+      .variant = "fun-union", .family = "z-image", .hint = "control_all_x_embedder.2-1.weight",
+      .ordering = DT2_ORDER_NAMES, .reads = z_image_parts },
+    { { "control_all_x_embedder.2-1.weight" },
+      .variant = "fun", .family = "z-image", .hint = "control_all_x_embedder.2-1.weight", .ordering = DT2_ORDER_NAMES,
+      .reads = z_image_parts },
+    { { "control_img_in.weight", "control_transformer_blocks.0.after_proj.weight" },
+      .variant = "fun", .family = "flux2", .hint = "control_img_in.weight", .ordering = DT2_ORDER_NAMES,
+      .reads = flux2_fun_parts },
+    /* These are whole models, of which control is a part: their loaders read all. */
+    { { "vace_blocks.0.after_proj.weight", "vace_patch_embedding.weight" },
+      .variant = "vace", .family = "wan", .hint = "vace_patch_embedding.weight", .ordering = DT2_ORDER_NAMES },
+    { { "ref_conv.weight", "patch_embedding.weight", "blocks.0.self_attn.q.weight" },
+      .variant = "fun-control", .family = "wan", .hint = "patch_embedding.weight", .ordering = DT2_ORDER_NAMES },
+    { { "control_adapter.conv.weight", "patch_embedding.weight", "blocks.0.self_attn.q.weight" },
+      .variant = "fun-control", .family = "wan", .hint = "patch_embedding.weight", .ordering = DT2_ORDER_NAMES },
+    { { "controlnet_blocks.0.weight", "control_encoder.0.0.weight" },
+      .variant = "native", .family = "wan", .hint = "control_encoder.0.0.weight", .ordering = DT2_ORDER_NAMES,
+      .reads = wan_parts },
+    { { "lllite_unet*" },
+      .variant = "control-lllite", .family = "sdxl", .ordering = DT2_ORDER_LLLITE },
+    { { "lllite_dit*" }, .variant = "control-lllite", .family = "anima", .ordering = DT2_ORDER_LLLITE },
+    { { "style_embedding", "transformer_layes.0.attn.in_proj_weight" },
+      .variant = "t2i-adapter-style", .family = "sd1", .ordering = DT2_ORDER_NAMES, .reads = style_parts },
     { { "control_blocks.0.after_proj.weight", "control_img_in.weight" },
       .variant = "fun", .family = "qwen-image", .hint = "control_img_in.weight", .ordering = DT2_ORDER_NAMES,
       .reads = qwen_fun_parts },

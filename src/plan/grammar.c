@@ -48,7 +48,12 @@ static int parse_device(struct cursor *c, struct dt2_allocation *entry)
         length--;
     if (c->string[end] != ',') {
         FAIL(c, c->at + length, "allocation string: a comma and an amount must follow the device");
-        dt2_suggest(c->err, "write for example %.*s,4gb", (int)length, c->string + c->at);
+        const char *name = c->string + c->at, *equals = memchr(name, '=', length);
+        if (equals && equals > name) /* as --reserve and --budget are written */
+            dt2_suggest(c->err, "write %.*s,%.*s", (int)(equals - name), name,
+                        (int)(length - (size_t)(equals - name) - 1), equals + 1);
+        else
+            dt2_suggest(c->err, "write for example %.*s,4gb", (int)length, name);
         return DT2_EUSAGE;
     }
     if (length == 0)

@@ -192,6 +192,15 @@ static bool hint_donors(const struct dt2_asked *asked, struct dt2_error *err)
     return true;
 }
 
+/* What can be done about a budget that no device has by itself. */
+static void advise_on_cgroup(const struct dt2_asked *asked, size_t budget, struct dt2_error *err)
+{
+    const char *name = asked->devices->budgets[budget].name;
+    if (strcmp(name, "cgroup") == 0)
+        dt2_suggest(err, "cgroup is what the container or service may use of host memory: raise that (docker --memory, "
+                         "systemd MemoryMax), or send less to cpu, and more to GPUs");
+}
+
 int dt2_draft_refuse(const struct dt2_draft *draft, struct dt2_capacity *capacity, struct dt2_error *err)
 {
     const struct dt2_asked *asked = draft->asked;
@@ -199,10 +208,16 @@ int dt2_draft_refuse(const struct dt2_draft *draft, struct dt2_capacity *capacit
     size_t shortest = dt2_capacity_short(capacity);
     bool above = strcmp(compute->name, asked->devices->budgets[shortest].name) == 0;
     int rc = dt2_capacity_refuse(capacity, err);
-    if (!err || hint_expert(draft, capacity, err) || !draft->virtual_counts)
+    if (!err || hint_expert(draft, capacity, err))
         return rc;
+    if (!draft->virtual_counts) {
+        advise_on_cgroup(asked, shortest, err);
+        return rc;
+    }
     if (!hint_virtual(asked, capacity, above, err) && !hint_virtual(asked, capacity, !above, err) &&
         !hint_donors(asked, err) && draft->virtual_only)
         dt2_suggest(err, "no amount of virtual VRAM would fit");
+    if (!err->suggestion[0] || strncmp(err->suggestion, "no amount", 9) == 0)
+        advise_on_cgroup(asked, shortest, err);
     return rc;
 }

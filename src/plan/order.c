@@ -40,6 +40,15 @@ static const struct place {
     { "pos_embed_input", PREAMBLE, .rank = 8 },
     { "controlnet_x_embedder", PREAMBLE, .rank = 8 },
     { "before_proj", PREAMBLE, .rank = 8 },
+    { "style_embedding", PREAMBLE, .rank = 0 },
+    { "ln_pre", PREAMBLE, .rank = 1 },
+    { "control_encoder", PREAMBLE, .rank = 2 },
+    { "control_adapter", PREAMBLE, .rank = 2 },
+    { "control_img_in", PREAMBLE, .rank = 8 },
+    { "control_all_x_embedder", PREAMBLE, .rank = 8 },
+    { "patch_embed", PREAMBLE, .rank = 7 },
+    { "patch_embedding", PREAMBLE, .rank = 7 },
+    { "vace_patch_embedding", PREAMBLE, .rank = 8 },
 
     { "input_blocks.#", LAYERS, .factors = { 1 } },
     { "double_blocks.#", LAYERS, .factors = { 1 }, .streams = true },
@@ -47,12 +56,17 @@ static const struct place {
     { "transformer_blocks.#", LAYERS, .factors = { 1 }, .streams = true },
     { "blocks.#", LAYERS, .factors = { 1 } },
     { "control_blocks.#", LAYERS, .factors = { 1 }, .streams = true },
+    { "control_transformer_blocks.#", LAYERS, .factors = { 1 }, .streams = true },
+    { "control_noise_refiner.#", LAYERS, .factors = { 1 } },
+    { "vace_blocks.#", LAYERS, .factors = { 1 } }, /* all of them run before the model's own */
     { "body.#", LAYERS, .factors = { 1 } },
     { "backbone.#", LAYERS, .factors = { 1 } },
     { "zero_convs.#", LAYERS, .rank = 1, .factors = { 1 } },
     { "controlnet_blocks.#", LAYERS, .rank = 1, .factors = { 1 } },
     { "after_proj_list.#", LAYERS, .rank = 1, .factors = { 1 } },
 
+    { "control_layers.#", SINGLE_LAYERS, .factors = { 1 } },
+    { "projections.#", SINGLE_LAYERS, .factors = { 1 } },
     { "single_blocks.#", SINGLE_LAYERS, .factors = { 1 } },
     { "single_transformer_blocks.#", SINGLE_LAYERS, .factors = { 1 } },
     { "controlnet_single_blocks.#", SINGLE_LAYERS, .rank = 1, .factors = { 1 } },
@@ -60,6 +74,9 @@ static const struct place {
 
     { "middle_block.#", MIDDLE, .factors = { 1 } },
     { "middle_block_out", MIDDLE_OUT, .rank = 0 },
+    { "ln_post", MIDDLE_OUT, .rank = 0 },
+    { "proj", MIDDLE_OUT, .rank = 1 },
+    { "head", MIDDLE_OUT, .rank = 0 },
 };
 
 /* The same for UNet ControlNets in diffusers' spelling: where each part stands in cldm, with two blocks a level. */
@@ -89,8 +106,9 @@ static const struct place elsewhere = { "", PREAMBLE, .rank = 99 }, beside = { "
  * stands so in layers of that name alone.
  */
 static const char *const words[] = {
+    "before_proj",
     /* what modulates */
-    "default_modulation", "modulation", "img_mod", "txt_mod", "adaLN_modulation",
+    "default_modulation", "modulation", "img_mod", "txt_mod", "adaLN_modulation", "attention_norm1",
     /* residual blocks, adapters */
     "in_conv", "body", "in_layers", "emb_layers", "out_layers", "skip_connection",
     /* queries, keys and values, and their norms */
@@ -100,10 +118,14 @@ static const char *const words[] = {
     /* spatial transformers */
     "proj_in", "transformer_blocks", "proj_mlp",
     /* transformer blocks, and diffusers' residual blocks; HunyuanDiT counts its norms otherwise */
+    "x_rms", "y_rms", "input_proj", "output_proj", "ln_1", "self_attn",
     "norm1", "norm1_context", "conv1", "time_emb_proj", "attn1", "blocks:norm3", "norm2", "norm2_context", "conv2",
-    "attn2", "blocks:norm2", "conv_shortcut", "norm3",
+    "attn2", "blocks:norm2", "conv_shortcut", "norm3", "cross_attn",
     /* what follows the attention */
-    "attn", "out_proj", "proj", "to_out", "to_add_out", "linear2", "mlp", "ff", "ff_context", "proj_out", "out_conv",
+    "attention", "attention_norm2", "ffn_norm1", "w1", "w3", "w2", "feed_forward", "ffn_norm2", "ffn",
+    "conv_inverted", "conv_depth", "conv_point",
+    "attn", "out_proj", "proj", "to_out", "to_add_out", "ln_2", "linear2", "mlp", "ff", "ff_context", "proj_out",
+    "out_conv",
 };
 
 /* Where streams meet: what runs for all of them first, and what runs after the attention. All else is in between. */
@@ -111,9 +133,10 @@ static const struct {
     const char *word;
     unsigned phase;
 } phases[] = {
+    { "before_proj", 0 },
     { "img_mod", 0 }, { "txt_mod", 0 },    { "norm1", 0 },      { "norm1_context", 0 }, { "proj", 2 },
     { "to_out", 2 },  { "to_add_out", 2 }, { "mlp", 2 },        { "img_mlp", 2 },       { "txt_mlp", 2 },
-    { "ff", 2 },      { "ff_context", 2 }, { "after_proj", 2 },
+    { "ff", 2 },      { "ff_context", 2 }, { "after_proj", 3 },
 };
 #define PHASE_BETWEEN 1
 
@@ -277,7 +300,7 @@ static const struct place *place_of(enum dt2_ordering ordering, struct component
     bool diffusers = ordering == DT2_ORDER_DIFFUSERS;
     const struct place *table = diffusers ? diffusers_places : places;
     size_t count = diffusers ? DT2_COUNT(diffusers_places) : DT2_COUNT(places);
-    count = ordering == DT2_ORDER_BESIDE ? 0 : count;
+    count = ordering == DT2_ORDER_BESIDE || ordering == DT2_ORDER_LLLITE ? 0 : count;
     for (size_t i = 0; i < count; i++)
         if (fits(&table[i], name, rest, index))
             return &table[i];
@@ -286,17 +309,37 @@ static const struct place *place_of(enum dt2_ordering ordering, struct component
     return ordering == DT2_ORDER_BESIDE ? &beside : &elsewhere;
 }
 
+/* "lllite_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q": part by part, as if a dot were between them. */
+static void put_spelt(struct dt2_text *keys, struct component name)
+{
+    static const struct component no_layer = { "", 0 };
+    for (const char *end; name.length > 0;) {
+        end = memchr(name.text, '_', name.length);
+        if (name.length > 3 && memcmp(name.text, "to_", 3) == 0) /* the words know to_q, to_k, to_v */
+            end = memchr(name.text + 3, '_', name.length - 3);
+        size_t length = end ? (size_t)(end - name.text) : name.length;
+        put_component(keys, &(struct component){ name.text, length }, &no_layer);
+        length += end != NULL;
+        name = (struct component){ name.text + length, name.length - length };
+    }
+    put_byte(keys, 0);
+}
+
 void dt2_order_key(struct dt2_text *keys, enum dt2_ordering ordering, const char *name, size_t length)
 {
     struct component whole = { name, length }, rest, layer, component;
     uint64_t index;
     const struct place *place = place_of(ordering, whole, &rest, &index);
     take(&whole, &layer);
+    if (ordering == DT2_ORDER_PLAIN)
+        layer = (struct component){ "", 0 }; /* as none that the words know */
     put_byte(keys, place->stage);
     put_number(keys, index);
     put_byte(keys, place->rank);
     put_byte(keys, place->part);
-    put_byte(keys, place->streams ? phase_of(rest) : 0);
+    put_byte(keys, place->streams && ordering != DT2_ORDER_PLAIN ? phase_of(rest) : 0);
+    if (ordering == DT2_ORDER_LLLITE && take(&rest, &component))
+        put_spelt(keys, component);
     while (take(&rest, &component))
         put_component(keys, &component, ordering == DT2_ORDER_BESIDE ? NULL : &layer);
     put_byte(keys, 0);

@@ -9,6 +9,8 @@ enum dt2_ordering {
     DT2_ORDER_FILE,      /* as the data lie in the file */
     DT2_ORDER_NAMES,     /* as the names tell */
     DT2_ORDER_DIFFUSERS, /* as the names of a UNet ControlNet in diffusers' spelling tell */
+    DT2_ORDER_PLAIN,     /* the same, where no streams meet and parts are counted in the order of their use */
+    DT2_ORDER_LLLITE,    /* as names tell that spell the layers of a UNet with '_' */
     DT2_ORDER_BESIDE,    /* behind a network, what is no part of it */
 };
 

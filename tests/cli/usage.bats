@@ -141,6 +141,15 @@ misspelt=(
     run bash -c '"$0" --help >/dev/full' "$DISTORCH2"
     expect_status 1
     [[ $output == *'No space left'* ]]
+    make_catalogue
+    export COMFYUI_PATH=$BATS_FILE_TMPDIR/comfy
+    # More than a buffer holds: what failed was long ago when the command ends.
+    for command in 'models --json' 'inspect --all --json' 'inspect tiny.safetensors --tensors' 'inspect tiny.safetensors' \
+        'plan tiny.safetensors --compute-device cpu' 'load tiny.safetensors --compute-device cpu --virtual-vram-gb 0'; do
+        run bash -c '"$0" $1 >/dev/full' "$DISTORCH2" "$command"
+        expect_status 1
+        [[ $output == *'cannot write to standard output: No space left'* ]]
+    done
     run bash -c '"$0" --help >&-' "$DISTORCH2"
     expect_status 1
 }

@@ -194,6 +194,89 @@ static void test_recorded_layers(const char *order_name, const char *first_layer
     free(shuffled.tensors);
 }
 
+/* The order in which the published classes run these parts: what stands first is used first. */
+static void test_orders_of_2026(void)
+{
+    static const char *const cases[] = {
+        /* Z-Image, Fun */
+        "control_all_x_embedder.2-1 control_noise_refiner.0.before_proj control_noise_refiner.0.adaLN_modulation.0 "
+        "control_noise_refiner.0.attention_norm1 control_noise_refiner.0.attention.to_q "
+        "control_noise_refiner.0.attention.to_k control_noise_refiner.0.attention.to_v "
+        "control_noise_refiner.0.attention.norm_q control_noise_refiner.0.attention.norm_k "
+        "control_noise_refiner.0.attention.to_out.0 control_noise_refiner.0.attention_norm2 "
+        "control_noise_refiner.0.ffn_norm1 control_noise_refiner.0.feed_forward.w1 "
+        "control_noise_refiner.0.feed_forward.w3 control_noise_refiner.0.feed_forward.w2 "
+        "control_noise_refiner.0.ffn_norm2 control_noise_refiner.0.after_proj control_noise_refiner.1.attention_norm1 "
+        "control_layers.0.before_proj control_layers.0.attention.to_q control_layers.0.after_proj "
+        "control_layers.2.attention_norm1 control_layers.2.after_proj control_layers.10.attention_norm1",
+        /* Flux.2, Fun */
+        "control_img_in control_transformer_blocks.0.before_proj control_transformer_blocks.0.attn.to_q "
+        "control_transformer_blocks.0.attn.to_out.0 control_transformer_blocks.0.ff.linear_in "
+        "control_transformer_blocks.0.after_proj control_transformer_blocks.2.attn.to_q "
+        "control_transformer_blocks.10.attn.to_q",
+        /* Qwen-Image, Fun */
+        "control_img_in control_blocks.0.before_proj control_blocks.0.img_mod.1 control_blocks.0.attn.to_q "
+        "control_blocks.0.img_mlp.net.2 control_blocks.0.after_proj control_blocks.1.img_mod.1",
+        /* Qwen-Image, blockwise */
+        "img_in controlnet_blocks.0.x_rms controlnet_blocks.0.y_rms controlnet_blocks.0.input_proj "
+        "controlnet_blocks.0.output_proj controlnet_blocks.2.x_rms controlnet_blocks.10.x_rms",
+        /* Wan, VACE */
+        "vace_patch_embedding vace_blocks.0.before_proj vace_blocks.0.self_attn.q vace_blocks.0.after_proj "
+        "vace_blocks.2.self_attn.q vace_blocks.10.self_attn.q",
+        /* SDXL, LLLite: numbers inside of names */
+        "lllite_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q.conditioning1.0 "
+        "lllite_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q.down.0 "
+        "lllite_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q.mid.0 "
+        "lllite_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q.up.0 "
+        "lllite_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_k.down.0 "
+        "lllite_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_v.down.0 "
+        "lllite_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_q.down.0 "
+        "lllite_unet_input_blocks_4_1_transformer_blocks_1_attn1_to_q.down.0 "
+        "lllite_unet_input_blocks_7_1_transformer_blocks_9_attn1_to_q.down.0 "
+        "lllite_unet_input_blocks_7_1_transformer_blocks_10_attn1_to_q.down.0 "
+        "lllite_unet_middle_block_1_transformer_blocks_0_attn1_to_q.down.0",
+        /* T2I style */
+        "style_embedding ln_pre transformer_layes.0.ln_1 transformer_layes.0.attn.out_proj transformer_layes.0.ln_2 "
+        "transformer_layes.0.mlp.c_fc transformer_layes.0.mlp.c_proj transformer_layes.1.ln_1 ln_post proj",
+        /* Stable Cascade: projections read what the whole backbone gave */
+        "backbone.0.0 backbone.2.1 backbone.10.0 projections.0.0 projections.0.2 projections.1.0",
+    };
+    static const char *const marks[] = { "control_noise_refiner.0.after_proj.weight", "", "control_blocks.0.after_proj.weight",
+                                         "controlnet_blocks.0.y_rms.weight", "", "", "transformer_layes.0.attn.in_proj_weight",
+                                         "" };
+    for (size_t i = 0; i < DT2_COUNT(cases); i++) {
+        char *copy = strdup(cases[i]), *names[64], text[64][128];
+        size_t count = 0, wrong = 0;
+        struct layout layout = { 0 };
+        for (char *word = strtok(copy, " "); word; word = strtok(NULL, " ")) {
+            bool bare = strcmp(word, "style_embedding") == 0 || strcmp(word, "proj") == 0;
+            snprintf(text[count], sizeof text[0], "%s%s", word, bare ? "" : ".weight");
+            layout_add(&layout, text[count], "F16", "2,2");
+            names[count++] = word;
+        }
+        char mark[128];
+        snprintf(mark, sizeof mark, "%s", marks[i]);
+        bool there = !*mark;
+        for (size_t j = 0; j < count; j++)
+            there |= strcmp(text[j], mark) == 0;
+        if (!there)
+            layout_add(&layout, mark, "F16", "0");
+        shuffle(&layout);
+        struct dt2_file *file;
+        struct dt2_blocks *blocks = blocks_of(&layout, &file);
+        ok(dt2_blocks_variant(blocks) != NULL, "case %zu is recognised: %s", i, dt2_blocks_variant(blocks));
+        is_u64(dt2_blocks_left_out(blocks, NULL), 0, "case %zu: nothing is left out", i);
+        for (size_t j = 1; j < count; j++)
+            if (position(blocks, names[j - 1]) >= position(blocks, names[j]) && wrong++ == 0)
+                diag("%s does not come before %s", names[j - 1], names[j]);
+        is_u64(wrong, 0, "case %zu: in the order of their use", i);
+        dt2_blocks_free(blocks);
+        dt2_file_free(file);
+        free(layout.tensors);
+        free(copy);
+    }
+}
+
 static void test_sd15(void)
 {
     char *text;
@@ -309,6 +392,28 @@ static void test_file_order(void)
     free(layout.tensors);
 }
 
+/* Sorted by their text, as writers do: numbers count as numbers then, and inside of words too. */
+static void test_unknown_numbers(void)
+{
+    static const char *const sorted[] = { "layers.0.w",  "layers.1.w",  "layers.10.w", "layers.11.w",
+                                          "layers.2.w",  "layers.9.w",  "up10_x.w",    "up2_x.w" };
+    static const char *const expected[] = { "layers.0", "layers.1",  "layers.2", "layers.9",
+                                            "layers.10", "layers.11", "up2_x",    "up10_x" };
+    struct layout layout = { 0 };
+    char names[DT2_COUNT(sorted)][32];
+    for (size_t i = 0; i < DT2_COUNT(sorted); i++) {
+        snprintf(names[i], sizeof names[i], "%s", sorted[i]);
+        layout_add(&layout, names[i], "F32", "3");
+    }
+    struct dt2_file *file;
+    struct dt2_blocks *blocks = blocks_of(&layout, &file);
+    for (size_t i = 0; i < DT2_COUNT(expected); i++)
+        is_str(dt2_blocks_array(blocks)[i].name, expected[i], "an unknown network, sorted as text: block %zu", i);
+    dt2_blocks_free(blocks);
+    dt2_file_free(file);
+    free(layout.tensors);
+}
+
 /* -- recognition -- */
 
 static void test_layouts(void)
@@ -409,6 +514,18 @@ static void test_rules(void)
         { "backbone.0.0.weight", "native", "stable-cascade" },
         { "backbone.10.blocks.0.weight", "native", "stable-cascade" },
         { "model.zero_convs.0.0.weight", "cldm", NULL },
+        { "controlnet_blocks.0.y_rms.weight img_in.weight=3072,64", "blockwise", "qwen-image" },
+        { "controlnet_blocks.0.weight time_extra_emb.pooler.k_proj.weight", "diffusers", "hunyuandit" },
+        { "controlnet_blocks.0.weight input_block.weight caption_projection.linear_1.weight", "diffusers", "sana" },
+        { "control_all_x_embedder.2-1.weight control_layers.0.after_proj.weight", "fun", "z-image" },
+        { "control_all_x_embedder.2-1.weight control_noise_refiner.0.after_proj.weight", "fun-union", "z-image" },
+        { "control_img_in.weight control_transformer_blocks.0.after_proj.weight", "fun", "flux2" },
+        { "vace_blocks.0.after_proj.weight vace_patch_embedding.weight=5120,96,1,2,2", "vace", "wan" },
+        { "ref_conv.weight patch_embedding.weight blocks.0.self_attn.q.weight", "fun-control", "wan" },
+        { "controlnet_blocks.0.weight control_encoder.0.0.weight", "native", "wan" },
+        { "lllite_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q.down.0.weight", "control-lllite", "sdxl" },
+        { "lllite_dit_blocks_0_self_attn_q_proj.down.weight", "control-lllite", "anima" },
+        { "style_embedding transformer_layes.0.attn.in_proj_weight", "t2i-adapter-style", "sd1" },
     };
     for (size_t i = 0; i < DT2_COUNT(cases); i++) {
         struct dt2_blocks *blocks = blocks_of_words(cases[i].tensors);
@@ -466,6 +583,7 @@ int main(void)
     test_recorded_layers("hunyuandit", "blocks.0.default_modulation.1");
     test_sd15();
     test_sdxl();
+    test_orders_of_2026();
     /* Names that no network has, without bytes where they hold a 0: numbers beyond all, leading zeros, doubles. */
     test_permutations("control_v11p_sd15_canny_fp16",
                       "zero_convs.01.0 zero_convs.1.x zero_convs.x.0 input_blocks difference control_model.difference "
@@ -481,6 +599,7 @@ int main(void)
     test_permutations("diffusers_flux_instantx_canny", "");
     test_permutations("diffusers_sd3_instantx_canny", "");
     test_file_order();
+    test_unknown_numbers();
     test_layouts();
     test_rules();
     test_traits();

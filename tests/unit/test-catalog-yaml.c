@@ -146,7 +146,7 @@ static void test_documents(void)
         { "broken syntax: what is before it stands", "a: {controlnet: x}\nb: [\nc: {controlnet: z}\n", "/y/x ",
           "x.yaml:4: did not find expected" },
         { "broken indentation", "a:\n  controlnet: x\nb:\n  base_path: /m\n controlnet: y\n", "/y/x ", "x.yaml:5: " },
-        { "tab", "a:\n  controlnet: x\nb:\n\tcontrolnet: y\n", "/y/x ", "x.yaml:4: found character that cannot start" },
+        { "tab", "a:\n  controlnet: x\nb:\n\tcontrolnet: y\n", "/y/x ", "x.yaml:4: column 1: a tab stands where YAML takes spaces" },
         { "not UTF-8", "a:\n  controlnet: x\nb: \xFF\n", "", "x.yaml:3: " },
         { "second document", "a: {controlnet: x}\n---\nb: {controlnet: y}\n", "/y/x ", "x.yaml:2: a second document" },
         { "byte order mark", "\357\273\277a: {controlnet: x}\n", "/y/x ", NULL },

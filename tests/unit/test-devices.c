@@ -104,6 +104,20 @@ static void test_find(void)
         { MACHINE(mixed), "uuid:GPU-8f6b1a2c-0000-1111-2222-333344445555", "cuda:0" },
         { MACHINE(mixed), "uuid:gpu-AABBCCDD-0000-1111-2222-333344445555", "hip:0" },
         { MACHINE(mixed), "uuid:", NULL },
+        { MACHINE(mixed), "GPU-8f6b1a2c-0000-1111-2222-333344445555", "cuda:0" },
+        { MACHINE(mixed), "gpu-8f6b1a2c", "cuda:0" },
+        { MACHINE(mixed), "uuid:8f6b", "cuda:0" },
+        { MACHINE(mixed), "uuid:8f6", NULL }, /* too little */
+        { MACHINE(mixed), "GPU-", NULL },
+        { MACHINE(mixed), "GPU-8f6b1a2d", NULL },
+        { MACHINE(mixed), "8f6b1a2c-0000-1111-2222-333344445555", NULL },
+        { MACHINE(mixed), "0000:01:00.0", "cuda:0" },
+        { MACHINE(mixed), "01:00.0", "cuda:0" },
+        { MACHINE(mixed), "pci:c1:00.0", "hip:0" },
+        { MACHINE(mixed), "pci:00000000:C1:00.0", "hip:0" }, /* as nvidia-smi writes it */
+        { MACHINE(mixed), "0001:01:00.0", NULL },
+        { MACHINE(mixed), "02:00.0", NULL }, /* two devices there */
+        { MACHINE(mixed), "01:00", NULL },
         { MACHINE(amd_only), "cuda:0", "hip:0" },
         { MACHINE(amd_only), "cuda:1", "hip:1" },
         { MACHINE(amd_only), "cuda:2", NULL },

@@ -93,6 +93,10 @@ static void test_bad(void)
     struct dt2_error err;
     dt2_allocations_parse("cuda:0,2", &(struct dt2_allocations){ 0 }, &err);
     is_str(err.suggestion, "did you mean 2gb or 2%?", "a bare number above 1: what was meant");
+    dt2_allocations_parse("cuda:0=50%;cpu,*", &(struct dt2_allocations){ 0 }, &err);
+    is_str(err.suggestion, "write cuda:0,50%", "an equals sign: what was meant");
+    dt2_allocations_parse("cuda:0 ", &(struct dt2_allocations){ 0 }, &err);
+    is_str(err.suggestion, "write for example cuda:0,4gb", "no amount: an example");
 }
 
 int main(void)
