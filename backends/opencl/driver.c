@@ -146,12 +146,15 @@ static void driver_close(void *self)
 static int driver_open(const struct dt2_backend_services *services, void **self, struct dt2_backend_error *err)
 {
     DT2_CL_KEEP_ERRNO;
+    int status = dt2_cl_bind(services, err);
+    if (status != DT2_BACKEND_OK)
+        return status;
     struct dt2_cl_driver *driver = services->alloc(services->core, sizeof *driver);
     if (!driver)
         return services->fail(services->core, err, DT2_BACKEND_NOMEM, 0, NULL, "out of host memory for bookkeeping");
     driver->services = services;
     pthread_mutex_init(&driver->lock, NULL);
-    int status = add_platforms(driver, err);
+    status = add_platforms(driver, err);
     if (status != DT2_BACKEND_OK) {
         driver_close(driver);
         return status;

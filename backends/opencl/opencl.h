@@ -4,6 +4,7 @@
  * extension.
  *
  *     driver.c    the table, platforms, opening and closing devices
+ *     loader.c    the ICD loader, found when the driver is opened; entries.h is what is called in it
  *     handles.c   what lies behind handles, held and checked
  *     identity.c  what a device is
  *     sysfs.c     where a device of AMD's is
@@ -17,10 +18,13 @@
 #define DT2_OPENCL_H
 
 #define CL_TARGET_OPENCL_VERSION 120
-#include <CL/cl.h>
 #include <distorch2/backend.h>
 #include <errno.h>
+#include "entries.h"
 #include <pthread.h>
+
+/* Finds the ICD loader and what we call in it, once in a process: before anything else. */
+int dt2_cl_bind(const struct dt2_backend_services *services, struct dt2_backend_error *err);
 
 /* A device that a platform shows, open or not. */
 struct dt2_cl_seen {

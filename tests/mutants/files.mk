@@ -58,6 +58,6 @@ tests/mutants/build.env: Makefile
 	@$(file >>$@,compile_hip() { $(mutant_cc) $(HIP_CPPFLAGS) $(mutant_cflags); })
 	@$(file >>$@,compile_opencl() { $(mutant_cc) $(MUTANT_OPENCL) $(mutant_cflags); })
 	@$(file >>$@,compile_core() { $(mutant_cc) $(AM_CPPFLAGS) $(libdistorch2_core_la_CFLAGS) $(mutant_cflags); })
-	@$(file >>$@,link_module() { $(CC) $(CFLAGS) -shared $(LDFLAGS) "$$@" $(OPENCL_LIBS) $(LIBS); })
+	@$(file >>$@,link_module() { $(CC) $(CFLAGS) -shared $(LDFLAGS) "$$@" $(LIBS); })
 	@$(file >>$@,link_subject() { $(CC) $(CFLAGS) $(AM_LDFLAGS) $(LDFLAGS) "$$@" $(filter-out %.la,$(libdistorch2_core_la_LIBADD)) $(LIBS); })
 	@touch $@
