@@ -29,12 +29,14 @@ EXTRA_DIST += $(python_tests) $(python_torch_tests) \
 	python/MANIFEST.in \
 	python/README.md \
 	python/build_backend.py \
+	python/build_native.py \
 	python/distorch2/__init__.py \
 	python/distorch2/_core.py \
 	python/distorch2/_handle.py \
 	python/distorch2/_log.py \
 	python/distorch2/_native.py \
 	python/distorch2/_runtimes.py \
+	python/distorch2/_tool.py \
 	python/distorch2/_watch.py \
 	python/distorch2/catalog.py \
 	python/distorch2/context.py \
@@ -62,9 +64,14 @@ EXTRA_DIST += $(python_tests) $(python_torch_tests) \
 	python/distorch2/torch/standin.py \
 	python/distorch2/torch/weights.py \
 	python/pyproject.toml \
+	python/recipe/deps.sh \
+	python/recipe/floor.c \
+	python/recipe/start.c \
+	python/recipe/statics.c \
 	tests/python/torch/requirements.txt \
 	tests/python/torch/support.py \
 	tests/python/torch/venv.sh \
+	tests/python/installed/check.py \
 	tests/support/python.sh \
 	tests/support/tap.py
 
@@ -74,6 +81,17 @@ check-python: all
 	@status=0; $(MAKE) $(AM_MAKEFLAGS) check TESTS='$(python_tests) $(python_torch_tests)' || status=$$?; \
 	sed -n 's/^# //p' tests/python/torch/test_diffusers.log tests/python/torch/test_example.log; exit $$status
 
+# A wheel with all that it needs inside, of this source tree; and what holds for it. quick-wheel leaves out the package's tests.
+wheel:
+	@$(MKDIR_P) wheels
+	$(PYTHON3) -m pip wheel --quiet --disable-pip-version-check --no-deps -w wheels '$(abs_top_srcdir)/python'
+	@ls -l wheels
+check_wheel = $(AM_TESTS_ENVIRONMENT) CC='$(CC)' $(PYTHON3) -B '$(srcdir)/tests/python/installed/check.py'
+quick-wheel:
+	@$(check_wheel) --quick
+check-wheel: all tests/support/mkmodel
+	@$(check_wheel)
+
 bench-python: all
 	@for test in overhead pass; do $(AM_TESTS_ENVIRONMENT) \
 	$(SHELL) $(top_srcdir)/tests/support/python.sh "$(srcdir)/tests/bench/python-$$test.py" | \
@@ -82,5 +100,5 @@ EXTRA_DIST += tests/bench/python-overhead.py tests/bench/python-pass.py
 
 clean-local: clean-python
 clean-python:
-	rm -rf python-venv python-venv.reason
-.PHONY: bench-python check-python clean-python
+	rm -rf python-venv python-venv.reason wheels
+.PHONY: bench-python check-python check-wheel clean-python quick-wheel wheel

@@ -13,43 +13,70 @@ The package is ctypes over libdistorch2.so.0, which DISTORCH2_LIBRARY may name; 
 exceptions (:class:`DistorchError`). ``distorch2.torch`` runs PyTorch modules on such a model.
 """
 
-from importlib import import_module
-from types import ModuleType
+TYPE_CHECKING = False  # typing's own takes a while to import, and type checkers know this one too
+if TYPE_CHECKING:
+    from types import ModuleType
 
-from .catalog import Catalog, Entry
-from .context import Context
-from .devices import Budget, Device, Devices, Link, Unusable
-from .errors import (
-    BusyError,
-    CancelledError,
-    DistorchError,
-    ErrorCode,
-    ExportError,
-    FailedError,
-    ForkError,
-    FullError,
-    GoneError,
-    NoFitError,
-    NoMemoryError,
-    NotFoundError,
-    ParkedError,
-    UsageError,
-)
-from .file import Block, File, TensorInfo, Traits
-from .model import DeviceProgress, DeviceStatistics, Model, Progress, Statistics
-from .plan import Plan, Request, Share, make_plan
-from .session import Held, Session, SessionInfo, SessionStatistics, Span
-from .sizes import format_size, parse_gib, parse_size
-from .tensor import DLDeviceType, Native, Tensor
+    from .catalog import Catalog, Entry
+    from .context import Context
+    from .devices import Budget, Device, Devices, Link, Unusable
+    from .errors import (
+        BusyError,
+        CancelledError,
+        DistorchError,
+        ErrorCode,
+        ExportError,
+        FailedError,
+        ForkError,
+        FullError,
+        GoneError,
+        NoFitError,
+        NoMemoryError,
+        NotFoundError,
+        ParkedError,
+        UsageError,
+    )
+    from .file import Block, File, TensorInfo, Traits
+    from .model import DeviceProgress, DeviceStatistics, Model, Progress, Statistics
+    from .plan import Plan, Request, Share, make_plan
+    from .session import Held, Session, SessionInfo, SessionStatistics, Span
+    from .sizes import format_size, parse_gib, parse_size
+    from .tensor import DLDeviceType, Native, Tensor
 
 __version__ = "0.1.0"
 
+# Which module has a name. An import of the package reads none of them, nor the library: the first use of a name does.
+_FROM = {
+    "catalog": "Catalog Entry",
+    "context": "Context",
+    "devices": "Budget Device Devices Link Unusable",
+    "errors": "BusyError CancelledError DistorchError ErrorCode ExportError FailedError ForkError FullError GoneError "
+    "NoFitError NoMemoryError NotFoundError ParkedError UsageError",
+    "file": "Block File TensorInfo Traits",
+    "model": "DeviceProgress DeviceStatistics Model Progress Statistics",
+    "plan": "Plan Request Share make_plan",
+    "session": "Held Session SessionInfo SessionStatistics Span",
+    "sizes": "format_size parse_gib parse_size",
+    "tensor": "DLDeviceType Native Tensor",
+}
+_MODULES = {name: module for module, names in _FROM.items() for name in names.split()}
 
-def __getattr__(name: str) -> ModuleType:
-    """``distorch2.torch`` is imported when somebody first asks for it: nothing else here needs PyTorch."""
-    if name == "torch":
-        return import_module(".torch", __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __getattr__(name: str) -> "ModuleType":
+    """Names are imported when somebody first asks for them; so is ``distorch2.torch``, which alone needs PyTorch."""
+    from importlib import import_module
+
+    if name == "torch" or name in _FROM:
+        return import_module("." + name, __name__)
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: "ModuleType" = getattr(import_module("." + _MODULES[name], __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> "list[str]":
+    return sorted({*globals(), *__all__})
 
 
 def library_version() -> str:

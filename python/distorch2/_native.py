@@ -8,7 +8,6 @@ Structures carry their C names without ``dt2_``, and functions are attributes of
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import os
 from ctypes import (
     CFUNCTYPE,
@@ -532,8 +531,7 @@ def _candidates() -> list[str]:
         return [asked]
     here = Path(__file__).resolve().parent
     beside = [str(folder / SONAME) for folder in (here, here / "lib") if (folder / SONAME).exists()]
-    found = ctypes.util.find_library("distorch2")
-    return beside + [SONAME] + ([found] if found and found != SONAME else [])
+    return [*beside, SONAME]
 
 
 def _open() -> ctypes.CDLL:

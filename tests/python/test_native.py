@@ -169,7 +169,7 @@ def test_versions_agree():
 
 def test_a_library_that_is_not_there_is_named():
     environment = {**os.environ, "DISTORCH2_LIBRARY": "/nowhere/libdistorch2.so.0"}
-    done = subprocess.run([sys.executable, "-c", "import distorch2"], env=environment, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", "import distorch2; distorch2.Context"], env=environment, capture_output=True, text=True)
     assert done.returncode != 0
     assert "/nowhere/libdistorch2.so.0" in done.stderr and "DISTORCH2_LIBRARY" in done.stderr, done.stderr
 

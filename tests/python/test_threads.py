@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Handles that one thread closes while others are in calls with them: whoever comes too late is told, and the last one out
-frees. Each scene runs in a process of its own, since what it looks for ends a process."""
+"""Handles that one thread closes while others are in calls with them: whoever comes too late is told, and the last one
+out frees. Each scene runs in a process of its own, since what it looks for ends a process."""
 
 import os
 import subprocess
