@@ -100,12 +100,14 @@ void dt2_halves_decode(const unsigned char *from, float *to, size_t count)
 
 /* -- bfloats ------------------------------------------------------------------------------------------------------ */
 
-EVERYWHERE void encode_bfloats(const float *from, void *to, size_t count, uint16_t nan)
+EVERYWHERE void encode_bfloats(const float *restrict from, void *restrict to, size_t count, uint16_t nan)
 {
+    const unsigned char *bytes = (const unsigned char *)from;
     for (size_t i = 0; i < count; i++) {
-        uint32_t bits = dt2_bits_of(from[i]);
+        uint32_t bits;
+        memcpy(&bits, bytes + 4 * i, sizeof bits);
         uint32_t rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16;
-        store_u16(to, i, (bits & 0x7FFFFFFF) > 0x7F800000 ? nan : (uint16_t)rounded);
+        store_u16(to, i, (uint16_t)((bits & 0x7FFFFFFF) > 0x7F800000 ? nan : rounded));
     }
 }
 
