@@ -34,6 +34,11 @@ class DistorchError(Exception):
     def __str__(self) -> str:
         return f"{self.text}\nhint: {self.suggestion}" if self.suggestion else self.text
 
+    @property
+    def short(self) -> str:
+        """The text's first line: where an allocation string is shown with a caret below it, what is wrong with it."""
+        return self.text.partition("\n")[0].rstrip(":")
+
     def __reduce__(self) -> tuple[type, tuple[str, str]]:
         return type(self), (self.text, self.suggestion)
 

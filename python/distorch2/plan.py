@@ -15,7 +15,7 @@ from ._native import lib
 from .devices import Devices
 from .errors import UsageError
 from .file import Dtype, File, opened
-from .sizes import Size, in_bytes, parse_gib
+from .sizes import Size, format_size, in_bytes, parse_gib
 
 ReleaseFunction = Callable[[str, int], int]
 """Asked to free memory of a device, by so many bytes; tells how many it expects to have freed."""
@@ -138,6 +138,19 @@ class Plan:
     warnings: tuple[str, ...]
     document: str = field(repr=False)
     """The plan as a JSON document, as ``distorch2 plan --json`` prints it."""
+
+    def table(self) -> str:
+        """What each device gets, in lines for people; warnings below."""
+        rows = [("device", "blocks", "of the model", "takes")]
+        for share in self.shares:
+            rows.append((share.device, str(len(share.blocks)), format_size(share.bytes), format_size(share.cost_bytes)))
+        if self.window_bytes:
+            rows.append((f"{self.compute_device}, window", "", "", format_size(self.window_bytes)))
+        widths = [max(len(row[i]) for row in rows) for i in range(4)]
+        lines = [
+            "  ".join([row[0].ljust(widths[0]), *(row[i].rjust(widths[i]) for i in (1, 2, 3))]).rstrip() for row in rows
+        ]
+        return "\n".join([*lines, *(f"warning: {warning}" for warning in self.warnings)])
 
     def share_of(self, block: int) -> Share:
         """The share that holds the block of that index."""

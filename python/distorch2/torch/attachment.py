@@ -177,6 +177,8 @@ class Attachment:
             return reference()
 
         entries["_distorch2_attachment"] = self
+        if "__deepcopy__" not in entries:
+            entries["__deepcopy__"] = _refuse_copy
         entries["_apply"] = apply
         self._undo.append(partial(_restore_root, self._module, own))
 
@@ -248,9 +250,6 @@ class Attachment:
     def __exit__(self, *_: object) -> None:
         self.detach()
 
-    def __deepcopy__(self, _memo: Any) -> Any:
-        raise TypeError("a module that is attached to a model cannot be copied: detach() it first")
-
     def __repr__(self) -> str:
         return f"<Attachment of {self._called} to {self.model!r}{'' if self._attached else ', detached'}>"
 
@@ -305,11 +304,17 @@ def _install(module: torch.nn.Module, unit: Unit) -> None:
     module.__dict__["_call_impl"] = unit
 
 
+def _refuse_copy(_memo: Any) -> Any:
+    raise TypeError("a module that is attached to a model cannot be copied: detach() it first")
+
+
 def _restore_root(reference: Any, own: Any) -> None:
     module = reference()
     if module is not None:
         module.__dict__.pop("_distorch2_attachment", None)
         module.__dict__.pop("_apply", None)
+        if module.__dict__.get("__deepcopy__") is _refuse_copy:
+            del module.__dict__["__deepcopy__"]
         if own is not None:
             module.__dict__["_apply"] = own
 
