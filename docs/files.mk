@@ -10,6 +10,7 @@ dist_doc_DATA = \
 	docs/embedding.md \
 	docs/formats.md \
 	docs/hardware.md \
+	docs/comfyui.md \
 	docs/python.md
 
 driversdir = $(docdir)/drivers

@@ -21,11 +21,25 @@ python_torch_tests = \
 	tests/python/torch/test_trace.py \
 	tests/python/torch/test_weights.py \
 	tests/python/torch/test_wheel.py
+python_comfyui_tests = \
+	tests/python/comfyui/test_families.py \
+	tests/python/comfyui/test_node.py
 TESTS += $(python_tests)
 TEST_EXTENSIONS += .py
 PY_LOG_DRIVER = $(tap_driver)
 PY_LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/support/python.sh
-EXTRA_DIST += $(python_tests) $(python_torch_tests) \
+EXTRA_DIST += $(python_tests) $(python_torch_tests) $(python_comfyui_tests) \
+	python/comfyui/__init__.py \
+	python/comfyui/loading.py \
+	python/comfyui/machine.py \
+	python/comfyui/network.py \
+	python/comfyui/nodes.py \
+	python/comfyui/patcher.py \
+	python/comfyui/pyproject.toml \
+	python/comfyui/requirements.txt \
+	python/comfyui/t2i.py \
+	python/comfyui/web/docs/DisTorch2ControlNetLoader.md \
+	tests/python/comfyui/checkout.py \
 	python/MANIFEST.in \
 	python/README.md \
 	python/build_backend.py \
@@ -92,6 +106,15 @@ quick-wheel:
 check-wheel: all tests/support/mkmodel
 	@$(check_wheel)
 
+# The nodes in the checkout of ComfyUI that DISTORCH2_COMFYUI names, with what it requires, installed once.
+check-comfyui: all
+	@if test ! -f "$$DISTORCH2_COMFYUI/comfy/controlnet.py"; then \
+	echo 'skipped: DISTORCH2_COMFYUI names no checkout of ComfyUI'; else \
+	DISTORCH2_PYTHON_VENV=$$DISTORCH2_COMFYUI_VENV $(SHELL) $(srcdir)/tests/python/torch/venv.sh '$(PYTHON3)' comfyui-venv \
+	"$$DISTORCH2_COMFYUI/requirements.txt" && \
+	{ $(MAKE) $(AM_MAKEFLAGS) check TESTS='$(python_comfyui_tests)'; status=$$?; \
+	sed -n 's/^# //p' tests/python/comfyui/test_families.log; exit $$status; }; fi
+
 bench-python: all
 	@for test in overhead pass; do $(AM_TESTS_ENVIRONMENT) \
 	$(SHELL) $(top_srcdir)/tests/support/python.sh "$(srcdir)/tests/bench/python-$$test.py" | \
@@ -100,5 +123,5 @@ EXTRA_DIST += tests/bench/python-overhead.py tests/bench/python-pass.py
 
 clean-local: clean-python
 clean-python:
-	rm -rf python-venv python-venv.reason wheels
-.PHONY: bench-python check-python check-wheel clean-python quick-wheel wheel
+	rm -rf python-venv python-venv.reason comfyui-venv comfyui-venv.reason wheels
+.PHONY: bench-python check-comfyui check-python check-wheel clean-python quick-wheel wheel

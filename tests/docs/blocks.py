@@ -63,6 +63,7 @@ LISTED = [
     ("docs/formats.md", "", STEP),
     ("docs/hardware.md", "./quickstart check", BUILDS),
     ("docs/drivers/README.md", "", FOREIGN),
+    ("docs/comfyui.md", "pip install", "it needs an installation of ComfyUI; make check-comfyui uses the folder where it is"),
     ("docs/python.md", "module, record", python_source),
     ("python/README.md", "pip install", "tests/python/test_package.py installs it, from a copy"),
     ("python/README.md", "import distorch2", python_source),

@@ -12,6 +12,12 @@ skip() {
 }
 
 case $test in
+*/python/comfyui/*)
+    venv=${DISTORCH2_COMFYUI_VENV:-$build/comfyui-venv}
+    python=$venv/bin/python
+    [ -f "${DISTORCH2_COMFYUI:-}/comfy/controlnet.py" ] || skip "DISTORCH2_COMFYUI names no checkout of ComfyUI"
+    [ -x "$python" ] || skip "$(cat "$venv.reason" 2>/dev/null || echo 'make check-comfyui makes what this needs')"
+    ;;
 */python/torch/* | */bench/*)
     venv=${DISTORCH2_PYTHON_VENV:-$build/python-venv}
     python=$venv/bin/python

@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# venv.sh PYTHON FOLDER: makes the environment of `make check-python`, once for each requirements.txt. Where it cannot be made
-# FOLDER.reason says why, and the tests are skipped with that.
+# venv.sh PYTHON FOLDER [REQUIREMENTS]: makes the environment of `make check-python`, or of requirements of others, once for each
+# requirements.txt. Where it cannot be made FOLDER.reason says why, and the tests are skipped with that.
 set -u
 python=$1
 venv=$2
-requirements=$(dirname "$0")/requirements.txt
+requirements=${3:-$(dirname "$0")/requirements.txt}
 if [ -n "${DISTORCH2_PYTHON_VENV:-}" ]; then
     echo "using $DISTORCH2_PYTHON_VENV"
     exit 0
@@ -24,7 +24,7 @@ give_up() {
 rm -rf "$venv" "$venv.reason"
 [ -n "$python" ] || give_up "python3 is not installed"
 "$python" -m venv "$venv" >"$venv.reason" 2>&1 || give_up "python3 has no venv (Debian: python3-venv)"
-echo "installing torch and diffusers into $venv: this takes minutes"
+echo "installing what $requirements asks for into $venv: this takes minutes"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$requirements" >"$venv.reason" 2>&1 ||
     give_up "pip: $(grep -i 'error' "$venv.reason" | tail -n 1)"
 rm -f "$venv.reason"

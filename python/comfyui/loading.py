@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A control network by ComfyUI's own loader, on tensors without bytes; its weights are then spread.
+
+What cannot be spread is loaded as ComfyUI does it, with one warning that says why.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any, Optional
+
+import comfy.controlnet
+import comfy.model_management as management
+import comfy.utils
+
+from . import machine
+from .network import Network, make_room
+from .patcher import Patcher
+from .t2i import spread_adapter
+
+_WRITTEN_BY_COMFY = {"ControlNetSD35": ["x_embedder.*", "orig_y_embedder.*"]}
+"""Parameters that a control copies from the base model before it samples."""
+
+
+class CannotSpread(Exception):
+    """This file is loaded as ComfyUI does it."""
+
+
+def load_control(path: str, request: dict[str, Any], model: Any = None) -> tuple[Any, Optional[Network], str]:
+    """A control of ComfyUI's for a file, its network if it is spread, and otherwise why it is not."""
+    distorch2 = machine.need()
+    try:
+        control, network = _spread(path, request, model)
+        return control, network, ""
+    except (CannotSpread, distorch2.FailedError) as problem:
+        why = f"{os.path.basename(path)} is not spread, and loaded as ComfyUI does it: {problem}"
+        logging.warning("distorch2: %s", why)
+        return comfy.controlnet.load_controlnet(path, model), None, why
+
+
+def _spread(path: str, request: dict[str, Any], model: Any) -> tuple[Any, Network]:
+    control, module, record, stored = _traced(path, model)
+    own = _WRITTEN_BY_COMFY.get(type(control).__name__, [])
+    network = Network(module, record, stored, request, own)
+    if request["eject_models"]:
+        make_room(network.device, network)
+    network.wake()
+    return _with_patcher(control, network), network
+
+
+def plan_of(path: str, request: dict[str, Any]) -> Any:
+    """The plan for a load as it would be now. Nothing is loaded."""
+    try:
+        stored = _traced(path, None)[3]
+    except CannotSpread:
+        return machine.context().plan(path, **request)
+    with stored:
+        return machine.context().plan(stored, **request)
+
+
+def _traced(path: str, model: Any) -> tuple[Any, Any, Any, Any]:
+    """ComfyUI's control for a file, its module without bytes, where its weights come from, and the file as it is stored
+    for it."""
+    from distorch2 import File
+    from distorch2.torch import Ledger
+
+    with File(path, all_tensors=True) as file:
+        _check([info.name for info in file.tensors])
+        with Ledger(file) as ledger:
+            control = comfy.controlnet.load_controlnet_state_dict(
+                dict(ledger.tensors), model=model, model_options=_options(path)
+            )
+        module = _module_of(control)
+        record = ledger.record(module)
+        return control, module, record, record.stored(file)
+
+
+def _check(names: list[str]) -> None:
+    """What is known not to be a network of its own, by names."""
+    if any(name.rpartition(".")[2] == "lora_controlnet" for name in names):
+        raise CannotSpread("a Control-LoRA is put together anew from the base model for each sampling")
+    if "difference" in names:
+        raise CannotSpread("it holds differences, to which the base model's weights are added")
+    if any("comfy_quant" in name or name.endswith((".scale_weight", "scaled_fp8")) for name in names):
+        raise CannotSpread("it is quantised in ComfyUI's own way")
+
+
+def _options(path: str) -> dict[str, Any]:
+    """ComfyUI's rule for networks that work on the average of what they see."""
+    stem = os.path.splitext(path)[0]
+    return {"global_average_pooling": True} if stem.endswith(("_shuffle", "_shuffle_fp16")) else {}
+
+
+def _module_of(control: Any) -> Any:
+    if control is None:
+        raise RuntimeError("this is no ControlNet and no T2I adapter that ComfyUI knows")
+    module = getattr(control, "control_model", None)
+    if module is None:
+        module = getattr(control, "t2i_model", None)
+    if module is None:
+        raise CannotSpread(f"a {type(control).__name__} has no network of its own")
+    return module
+
+
+def _with_patcher(control: Any, network: Network) -> Any:
+    patcher = Patcher(network.module, network.device, management.unet_offload_device())
+    if hasattr(control, "control_model_wrapped"):
+        control.control_model_wrapped = patcher
+        return control
+    return spread_adapter(control, patcher)

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The one context of this process, and the names of devices for widgets."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import threading
+from typing import Any, Optional
+
+_OLDEST = (0, 1)
+"""Of the package, that these nodes work with."""
+
+_lock = threading.RLock()
+_context: Any = None
+_devices: Any = None
+
+
+def missing() -> Optional[str]:
+    """Why the package cannot be used, in a sentence; None where it can."""
+    try:
+        found = importlib.import_module("distorch2")
+    except ImportError as problem:
+        return (
+            f"the Python package distorch2 cannot be used ({problem}): install it into ComfyUI's environment, with "
+            "pip install distorch2"
+        )
+    version = getattr(found, "__version__", "0")
+    numbers = tuple(int(each) for each in version.split(".")[:2] if each.isdigit())
+    if numbers < _OLDEST:
+        wanted = ".".join(map(str, _OLDEST))
+        return f"the Python package distorch2 is version {version}, and these nodes need {wanted} or later"
+    return None
+
+
+def need() -> Any:
+    """The package, imported when it is first used; or an error that says how to get it."""
+    why = missing()
+    if why is not None:
+        raise RuntimeError(why)
+    return importlib.import_module("distorch2")
+
+
+def context() -> Any:
+    """The context, opened when it is first needed."""
+    global _context
+    with _lock:
+        if _context is None:
+            _context = need().Context(log=logging.getLogger("distorch2"))
+        return _context
+
+
+def devices() -> Any:
+    """A snapshot of the devices, taken once: widgets ask for it all the time."""
+    global _devices
+    with _lock:
+        if _devices is None:
+            _devices = context().devices(unusable=True)
+        return _devices
+
+
+def compute_names() -> list[str]:
+    """The devices on which this torch can compute. Never raises: a widget's list is asked for when nodes are listed."""
+    try:
+        from distorch2.torch import torch_device
+
+        names = []
+        for device in devices():
+            try:
+                torch_device(device.name, devices())
+            except need().UsageError:
+                continue
+            if not device.name.startswith("cpu:"):
+                names.append(device.name)
+        return sorted(names, key=lambda name: (name == "cpu", name)) or ["cpu"]
+    except Exception as problem:
+        logging.warning("distorch2: devices cannot be listed: %s", problem)
+        return ["cpu"]
+
+
+def donor_names() -> list[str]:
+    """All devices that can hold tensors. Never raises."""
+    try:
+        return sorted((device.name for device in devices()), key=lambda name: (name != "cpu", name))
+    except Exception as problem:
+        logging.warning("distorch2: devices cannot be listed: %s", problem)
+        return ["cpu"]
+
+
+def default_compute() -> str:
+    """The name of the device that ComfyUI computes on."""
+    import comfy.model_management as management
+
+    try:
+        from distorch2.torch import device_name
+
+        return device_name(management.get_torch_device(), devices())
+    except Exception:
+        return compute_names()[0]

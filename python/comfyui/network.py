@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A spread network over time: awake, when its weights lie where the plan says; asleep, when nothing of it lies
+anywhere."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import weakref
+from typing import Any, Optional
+
+import comfy.model_management as management
+import comfy.utils
+
+from . import machine
+
+_awake: weakref.WeakSet[Network] = weakref.WeakSet()
+
+
+class Network:
+    """What a module of ComfyUI's runs on. The module holds it, and it does not hold the module."""
+
+    def __init__(self, module: Any, record: Any, file: Any, request: dict[str, Any], own: list[str]) -> None:
+        from distorch2.torch import torch_device
+
+        self._module = weakref.ref(module)
+        self._record = record
+        self._file = file
+        self._request = request
+        self._own = own
+        self._lock = threading.RLock()
+        self._model: Any = None
+        self._attachment: Any = None
+        self.device = torch_device(request["compute_device"], machine.devices())
+        """Where it computes, in torch's terms."""
+        self.plan: Any = None
+        """The plan of the last load."""
+        module.__dict__["_distorch2_network"] = self
+        module.__dict__["__deepcopy__"] = _refuse_copy
+        self._lie_down()
+
+    @property
+    def module(self) -> Any:
+        return self._module()
+
+    @property
+    def awake(self) -> bool:
+        return self._attachment is not None
+
+    # -- what it costs --
+
+    @property
+    def cost(self) -> int:
+        """Bytes on the device that computes: its share and the window."""
+        if self.plan is None:
+            return 0
+        shares = [share.cost_bytes for share in self.plan.shares if share.device == self.plan.compute_device]
+        return int(sum(shares) if shares else self.plan.window_bytes)
+
+    @property
+    def held(self) -> int:
+        """Of that, what it has now."""
+        if not self.awake:
+            return 0
+        return self.cost - (self.plan.window_bytes if self._attachment.suspended else 0)
+
+    @property
+    def host_bytes(self) -> int:
+        """What it has in the host's memory now."""
+        if not self.awake:
+            return 0
+        return sum(share.cost_bytes for share in self.plan.shares if share.device.startswith("cpu"))
+
+    # -- coming and going --
+
+    def wake(self) -> None:
+        """Loads it if it is asleep, and takes the window if that was given back."""
+        with self._lock:
+            if self.awake:
+                self._attachment.resume()
+            else:
+                self._load()
+
+    def _load(self) -> None:
+        from distorch2.torch import attach
+
+        management.soft_empty_cache()
+        bar: list[Any] = []
+
+        def progress(now: Any) -> None:
+            management.throw_exception_if_processing_interrupted()
+            if not bar:
+                bar.append(comfy.utils.ProgressBar(max(now.total_bytes, 1)))
+            bar[0].update_absolute(now.done_bytes, max(now.total_bytes, 1))
+
+        # Who makes room is decided here and by ComfyUI, not by a load that is one of several for a sampling.
+        request = {**self._request, "eject_models": False}
+        name = f"{self._file.path}#{id(self)}"
+        model = machine.context().load(self._file, progress=progress, release=self._release, name=name, **request)
+        self._get_up()
+        try:
+            self._attachment = attach(
+                self.module,
+                model,
+                sources=self._record,
+                own=self._own,
+                stray="fetch",
+                relay=True,
+                moves="ignore",
+            )
+        except BaseException:
+            self._lie_down()
+            model.unload()
+            raise
+        self._model, self.plan = model, model.plan
+        _awake.add(self)
+        for warning in self.plan.warnings:
+            logging.warning("distorch2: %s", warning)
+
+    def _release(self, name: str, count: int) -> int:
+        """ComfyUI's own models make room."""
+        from distorch2.torch import torch_device
+
+        try:
+            device = torch_device(name, machine.devices())
+        except machine.need().DistorchError:
+            return 0  # not one of ComfyUI's
+        if device.type == "cpu":
+            return 0
+        before = management.get_free_memory(device)
+        management.free_memory(before + count + management.minimum_inference_memory(), device)
+        management.soft_empty_cache()
+        return max(0, int(management.get_free_memory(device) - before))
+
+    def park(self) -> int:
+        """Gives the window back; tells how many bytes that was."""
+        with self._lock:
+            if not self.awake or self._attachment.suspended:
+                return 0
+            self._attachment.suspend()
+            return int(self.plan.window_bytes)
+
+    def sleep(self) -> None:
+        """Gives everything back. It is loaded again when it is needed again."""
+        with self._lock:
+            if self.awake:
+                attachment, model = self._attachment, self._model
+                self._attachment = self._model = None
+                _awake.discard(self)
+                attachment.detach()
+                self._lie_down()
+                model.unload()
+                model.close()
+
+    def _lie_down(self) -> None:
+        """Asleep, the module wakes when it is called after all, and moves do nothing."""
+        module = self.module
+        if module is not None:
+            module.__dict__["_call_impl"] = _Waker(self)
+            module.__dict__["_apply"] = _Still(self._module)
+
+    def _get_up(self) -> None:
+        for name in ("_call_impl", "_apply"):
+            self.module.__dict__.pop(name, None)
+
+    def __del__(self) -> None:
+        try:
+            self.sleep()
+        except Exception as problem:  # at the interpreter's end, or while somebody looks at a weight
+            logging.debug("distorch2: %s", problem)
+
+
+class _Waker:
+    """In the place of a sleeping module's call."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = weakref.ref(network)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        network = self._network()
+        assert network is not None
+        network.wake()
+        return network.module(*args, **kwargs)
+
+
+class _Still:
+    """In the place of what moves a sleeping module, which has nothing that could be moved."""
+
+    def __init__(self, module: Any) -> None:
+        self._module = module
+
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        return self._module()
+
+
+def _refuse_copy(_memo: Any) -> Any:
+    raise TypeError(
+        "a network that distorch2 has spread cannot be copied for several GPUs: "
+        "load it with ComfyUI's own loader for that"
+    )
+
+
+def make_room(device: Any, but: Optional[Network] = None) -> None:
+    """Unloads what has bytes on a device: our other networks, and ComfyUI's models."""
+    for network in list(_awake):
+        if network is not but and network.device == device:
+            network.sleep()
+    if device.type != "cpu":
+        management.free_memory(1e30, device)
+        management.soft_empty_cache()

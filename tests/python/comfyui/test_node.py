@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Our nodes in a ComfyUI without a server: what they say, what becomes of a network, and what they leave to the stock
+loader."""
+
+import gc
+import logging
+import os
+import subprocess
+import sys
+
+import checkout as here
+import tap
+
+here.start()
+
+import comfy.controlnet
+import comfy.model_management as management
+import comfy.t2i_adapter.adapter as adapters
+import torch
+from safetensors.torch import save_file
+
+NODES = here.node_folder()
+import distorch2_nodes.machine as machine  # noqa: E402
+import distorch2_nodes.network as networks  # noqa: E402
+
+LOADER = NODES.NODE_CLASS_MAPPINGS["DisTorch2ControlNetLoader"]
+REQUEST = {"compute_device": "cpu", "virtual_vram_gb": 0.0, "donor_device": "cpu", "eject_models": True}
+SPREAD = "cpu,30%;opencl:0,35%;opencl:1,*"
+torch.set_num_threads(2)
+
+
+def adapter(name="light.safetensors", **more):
+    """A small T2I adapter's file."""
+    torch.manual_seed(31)
+    state = adapters.Adapter_light(cin=192, channels=[320, 640, 1280, 1280], nums_rb=4).state_dict()
+    state = {key: torch.randn(each.shape) * 0.05 for key, each in state.items()}
+    save_file({**state, **more}, f"{here.models()}/{name}")
+    return name
+
+
+def loaded(name, allocations=SPREAD, **more):
+    if "opencl:1" not in machine.donor_names():
+        raise tap.Skip("there are no two OpenCL devices")
+    return LOADER().load_controlnet(name, expert_mode_allocations=allocations, **{**REQUEST, **more})["result"][0]
+
+
+def stock(name):
+    return comfy.controlnet.load_controlnet(f"{here.models()}/{name}")
+
+
+def sample(control, size=64):
+    """What a sampler does with a control, once."""
+    control = control.copy().set_cond_hint(hint(size), 0.7, (0.0, 1.0))
+    management.load_models_gpu(control.get_models())
+    control.pre_run(None, lambda percent: 999.0 * (1 - percent))
+    noisy = torch.randn(2, 4, size // 8, size // 8, generator=torch.Generator().manual_seed(6))
+    with torch.inference_mode():
+        found = control.get_control(noisy, torch.tensor([500.0, 500.0]), {"c_crossattn": None}, 2, {})
+    control.cleanup()
+    return [each for key in sorted(found) for each in found[key] if each is not None]
+
+
+def hint(size):
+    return torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(5))
+
+
+def equal(one, other):
+    assert len(one) == len(other) > 0
+    return all(torch.equal(a, b) for a, b in zip(one, other))
+
+
+def awake():
+    return len(machine.context().models)
+
+
+def test_inputs_are_those_of_the_published_node():
+    adapter()
+    inputs = LOADER.INPUT_TYPES()["required"]
+    names = ["control_net_name", "compute_device", "virtual_vram_gb", "donor_device", "expert_mode_allocations"]
+    assert list(inputs) == [*names, "eject_models"]
+    assert "light.safetensors" in inputs["control_net_name"][0] and "cpu" in inputs["compute_device"][0]
+    assert "cpu" in inputs["donor_device"][0] and not [n for n in inputs["compute_device"][0] if "opencl" in n]
+    number = inputs["virtual_vram_gb"][1]
+    assert (number["default"], number["min"], number["max"]) == (4.0, 0.0, 128.0)
+    assert inputs["expert_mode_allocations"][0] == "STRING" and inputs["eject_models"][1]["default"] is True
+    for kind in NODES.NODE_CLASS_MAPPINGS.values():
+        assert callable(getattr(kind(), kind.FUNCTION)) and kind.CATEGORY and isinstance(kind.INPUT_TYPES(), dict)
+    difference = NODES.NODE_CLASS_MAPPINGS["DisTorch2DiffControlNetLoader"].INPUT_TYPES()["required"]
+    assert difference["model"] == ("MODEL",)
+
+
+def test_what_is_typed_is_checked():
+    assert LOADER.VALIDATE_INPUTS("") is True and LOADER.VALIDATE_INPUTS("cpu,*") is True
+    said = LOADER.VALIDATE_INPUTS("cpu,30%;opencl:77,*")
+    assert isinstance(said, str) and "opencl:77" in said and "\n" not in said
+
+
+def test_a_network_sleeps_and_wakes():
+    name = adapter()
+    expected, control = sample(stock(name)), loaded(name)
+    (patcher,) = control.get_models()
+    assert patcher.load_device == torch.device("cpu") and patcher.is_clone(patcher.clone())
+    assert patcher.loaded_size() == patcher.model_size() > 0
+    for turn in range(3):
+        assert equal(sample(control), expected) and awake() == 1
+        if turn == 1:
+            assert patcher.partially_unload(None, 1) > 0 and patcher.loaded_size() < patcher.model_size()
+            assert awake() == 1
+        else:
+            management.unload_all_models()
+            assert patcher.loaded_size() == 0 and awake() == 0
+    patcher.detach(unpatch_all=False)
+    assert patcher.loaded_size() == 0
+    control.t2i_model.to(torch.float32).cpu()
+    features = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(9))
+    with torch.inference_mode():  # asleep, and called after all
+        woken, same = control.t2i_model(features), stock(name).t2i_model(features)
+    assert patcher.loaded_size() > 0 and set(woken) == set(same)
+    patcher.detach(unpatch_all=False)
+    assert patcher.loaded_size() > 0
+    assert equal(sample(control), expected)
+    assert equal(sample(control.copy(), 128), sample(stock(name), 128))
+
+
+def test_what_nobody_has_is_gone():
+    control = loaded(adapter())
+    sample(control)
+    seen = []
+    handler = logging.Handler()
+    handler.emit = lambda record: seen.append(record.getMessage())
+    logging.getLogger().addHandler(handler)
+    gc.disable()
+    try:
+        del control
+        assert awake() == 0, "it is loaded still"
+        management.cleanup_models_gc()
+    finally:
+        gc.enable()
+        logging.getLogger().removeHandler(handler)
+    assert not [line for line in seen if "leak" in line], seen
+
+
+def test_a_chain_whose_members_eject_each_other():
+    first, second = adapter("one.safetensors"), adapter("two.safetensors")
+    one, two = loaded(first), loaded(second)
+    assert awake() == 1, "the second ejects the first"
+    expected = sample(stock(second).set_previous_controlnet(stock(first)))
+    chain = two.copy()
+    chain.set_previous_controlnet(one.copy().set_cond_hint(hint(64)))
+    before = stock(second)
+    before.set_previous_controlnet(stock(first).set_cond_hint(hint(64)))
+    assert expected is not None
+    assert equal(sample_chain(chain), sample_chain(before))
+    assert awake() == 2, "what samples together is there together"
+    kept = loaded(first, eject_models=False)
+    assert awake() >= 2 and equal(sample(kept), sample(stock(first)))
+
+
+def sample_chain(control):
+    control.set_cond_hint(hint(64), 0.7, (0.0, 1.0))
+    management.load_models_gpu(control.get_models())
+    control.pre_run(None, lambda percent: 999.0 * (1 - percent))
+    noisy = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(6))
+    with torch.inference_mode():
+        found = control.get_control(noisy, torch.tensor([500.0, 500.0]), {"c_crossattn": None}, 2, {})
+    control.cleanup()
+    return [each for key in sorted(found) for each in found[key] if each is not None]
+
+
+def test_what_cannot_be_spread_is_loaded_by_comfy():
+    from distorch2_nodes import loading
+
+    weights = {"lora_controlnet": torch.ones(1), "input_hint_block.0.weight": torch.ones(4, 3, 3, 3)}
+    save_file(weights, f"{here.models()}/lora.safetensors")
+    control, network, why = loading.load_control(f"{here.models()}/lora.safetensors", {**REQUEST})
+    assert type(control).__name__ == "ControlLora" and network is None and "Control-LoRA" in why
+    said = LOADER().load_controlnet("lora.safetensors", expert_mode_allocations=SPREAD, **REQUEST)
+    assert "Control-LoRA" in said["ui"]["text"][0] and type(said["result"][0]).__name__ == "ControlLora"
+
+
+def test_errors_are_one_sentence():
+    save_file({"nothing.weight": torch.ones(3)}, f"{here.models()}/nothing.safetensors")
+    with tap.raises(RuntimeError, "no ControlNet"):
+        loaded("nothing.safetensors")
+    with tap.raises(RuntimeError, "opencl:77") as caught:
+        loaded(adapter(), "cpu,30%;opencl:77,*")
+    assert "\n" not in str(caught[0])
+    with tap.raises(Exception, "gone.safetensors"):
+        loaded("gone.safetensors")
+    assert awake() == 0
+
+
+def test_an_interrupt_ends_a_load():
+    name = adapter()
+    control = loaded(name)
+    control.get_models()[0].detach()
+    management.interrupt_current_processing(True)
+    with tap.raises(management.InterruptProcessingException):
+        loaded(name)
+    assert awake() == 0
+    management.interrupt_current_processing(False)
+    assert equal(sample(control), sample(stock(name)))
+
+
+def test_a_plan_and_the_devices_are_said():
+    name, before = adapter(), awake()
+    plan = NODES.NODE_CLASS_MAPPINGS["DisTorch2Plan"]().plan(name, expert_mode_allocations=SPREAD, **REQUEST)
+    assert "opencl:1" in plan["result"][0] and "window" in plan["result"][0] and awake() == before
+    assert "cpu" in NODES.NODE_CLASS_MAPPINGS["DisTorch2Devices"]().devices()["result"][0]
+
+
+def test_a_copy_for_several_gpus_is_refused():
+    import copy
+
+    control = loaded(adapter())
+    with tap.raises(TypeError, "several GPUs"):
+        copy.deepcopy(control.t2i_model)
+
+
+def test_an_import_opens_nothing():
+    program = (
+        "import sys, time, importlib.util, logging\n"
+        f"spec = importlib.util.spec_from_file_location('n', '{here.FOLDER}/__init__.py', "
+        f"submodule_search_locations=['{here.FOLDER}'])\n"
+        "begin = time.process_time()\n"
+        "package = sys.modules['n'] = importlib.util.module_from_spec(spec)\n"
+        "spec.loader.exec_module(package)\n"
+        "print(time.process_time() - begin, 'torch' in sys.modules, 'distorch2' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    seconds, *imported = done.stdout.split()
+    assert float(seconds) < 0.1 and imported == ["False", "False"], done.stdout
+    missing = program + "print(package.nodes.ControlNetLoader.VALIDATE_INPUTS('cpu,*'))\n"
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run([sys.executable, "-c", missing], capture_output=True, text=True, env=environment)
+    assert "pip install distorch2" in done.stdout, done.stdout + done.stderr
+
+
+if __name__ == "__main__":
+    assert networks
+    tap.run_tests()
