@@ -69,15 +69,17 @@ static void remember(struct dt2_order *order, size_t unit)
         order->overlong = true;
 }
 
-unsigned dt2_order_reach(struct dt2_order *order, size_t unit, size_t *from, size_t *skipped)
+unsigned dt2_order_reach(struct dt2_order *order, size_t unit, size_t block, size_t *from, size_t *skipped)
 {
     unsigned step = DT2_STEP_FOLLOWED;
     size_t distance = 0;
-    if (!order->guided && order->seen_count > 0 && order->seen[0] == unit) {
+    if (!order->guided && order->seen_count > 0 && order->opener == block) {
         step = DT2_STEP_PASSED;
         if (dt2_order_pass(order))
             step |= DT2_STEP_RESET;
     }
+    if (order->seen_count == 0)
+        order->opener = block;
     remember(order, unit);
     while (distance < order->count && order->sequence[(order->cursor + distance) % order->count] != unit)
         distance++;

@@ -16,6 +16,7 @@ struct dt2_order {
     size_t count;
     size_t cursor; /* place in the sequence of what is expected next */
     size_t lead;   /* how many from there on are fetched, or being fetched */
+    size_t opener; /* the block with which this pass began */
     size_t *seen;  /* in this pass */
     size_t seen_count;
     size_t capacity; /* of both; a pass that is longer is not learnt */
@@ -39,10 +40,10 @@ enum dt2_order_step {
     DT2_STEP_RESET = 4,  /* nothing counts as fetched any more */
 };
 /*
- * The network has come to `unit`. Returns what that was, enum dt2_order_step or-ed. After a jump `*skipped` places from
+ * The network has come to `unit`, for one of its blocks: the pass's first block begins another pass. Returns what that was, enum dt2_order_step or-ed. After a jump `*skipped` places from
  * the former cursor on, `*from`, were fetched in vain.
  */
-unsigned dt2_order_reach(struct dt2_order *order, size_t unit, size_t *from, size_t *skipped);
+unsigned dt2_order_reach(struct dt2_order *order, size_t unit, size_t block, size_t *from, size_t *skipped);
 /* The pass ends here. Returns whether nothing counts as fetched any more. */
 bool dt2_order_pass(struct dt2_order *order);
 

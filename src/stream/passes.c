@@ -26,7 +26,9 @@ void dt2_session_next_pass(struct dt2_session *session)
 
 void dt2_session_reach(struct dt2_session *session, size_t index, size_t block)
 {
-    if (index == session->reached && block != session->entered)
+    const struct dt2_order *order = &session->order;
+    bool begun = order->seen_count > 0 && block != order->opener;
+    if (begun && index == session->reached && block != session->entered)
         return; /* another block of the unit where the network is */
     if (session->reached != DT2_NOWHERE && session->units.units[session->reached].visited)
         session->units.units[session->reached].wanted = false; /* the network left out some of its blocks */
@@ -34,7 +36,7 @@ void dt2_session_reach(struct dt2_session *session, size_t index, size_t block)
     session->reached = index;
     session->entered = block;
     size_t from = 0, skipped = 0;
-    unsigned step = dt2_order_reach(&session->order, index, &from, &skipped);
+    unsigned step = dt2_order_reach(&session->order, index, block, &from, &skipped);
     if (step & DT2_STEP_PASSED)
         turn_page(session);
     if (step & DT2_STEP_RESET)

@@ -541,6 +541,16 @@ static void test_together(const struct source *source)
         is_int(dt2_session_park(session, &err), DT2_EBUSY, "and keeps the session");
         is_int(dt2_session_release(session, pair + 1, &err), 0, "until it goes too");
     }
+    dt2_session_statistics(session, DT2_SESSION_TOTAL, &total, NULL);
+    uint64_t before = total.passes;
+    for (int pass = 0; pass < 4; pass++) /* a block behind the first comes again before the pass ends, and so do all */
+        for (size_t i = 0; i < 2 * blocks; i++)
+            if (i != blocks) {
+                dt2_session_acquire(session, i % blocks, 0, NULL);
+                dt2_session_release(session, i % blocks, NULL);
+            }
+    dt2_session_statistics(session, DT2_SESSION_TOTAL, &total, NULL);
+    is_u64(total.passes - before, 4, "a pass ends where its first block comes again, whatever streams with it");
     bool right = true;
     for (int pass = 0; pass < 20; pass++) /* some are left out, some come twice */
         for (size_t i = 0; i < blocks; i++)

@@ -133,7 +133,7 @@ static void test_ring(void)
 static unsigned reach(struct dt2_order *order, size_t unit)
 {
     size_t from = 0, skipped = 0;
-    return dt2_order_reach(order, unit, &from, &skipped);
+    return dt2_order_reach(order, unit, unit, &from, &skipped);
 }
 
 static void test_following(void)
@@ -166,10 +166,10 @@ static void test_jumping(void)
         exit(1);
     for (size_t i = 0; i < 3; i++)
         dt2_order_fetched(&order);
-    is_u64(dt2_order_reach(&order, 2, &from, &skipped), DT2_STEP_JUMPED, "a unit comes before its turn");
+    is_u64(dt2_order_reach(&order, 2, 2, &from, &skipped), DT2_STEP_JUMPED, "a unit comes before its turn");
     ok(from == 0 && skipped == 2, "two were fetched in vain");
     ok(order.lead == 0 && dt2_order_ahead(&order) == 3, "what comes after it is expected next");
-    is_u64(dt2_order_reach(&order, 5, &from, &skipped), DT2_STEP_JUMPED, "and one far ahead");
+    is_u64(dt2_order_reach(&order, 5, 5, &from, &skipped), DT2_STEP_JUMPED, "and one far ahead");
     is_u64(skipped, 0, "for which nothing was fetched in vain");
     ok(dt2_order_ahead(&order) == 0, "the circle goes on at its beginning");
     dt2_order_clear(&order);
