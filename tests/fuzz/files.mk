@@ -7,11 +7,11 @@ FUZZ_ENVIRONMENT = \
 		$(JANSSON_CFLAGS) $(YAML_CFLAGS) $(XXHASH_CFLAGS)' \
 	FUZZ_LIBS='$(HWLOC_LIBS) $(JANSSON_LIBS) $(YAML_LIBS) $(XXHASH_LIBS) $(LIBADD_DLOPEN) -pthread $(LIBS)'
 
-FUZZ_RUN = @$(FUZZ_ENVIRONMENT) $(SHELL) $(top_srcdir)/tests/fuzz/run.sh $(libdistorch2_core_la_SOURCES)
+FUZZ_RUN = @$(FUZZ_ENVIRONMENT) $(SHELL) $(top_srcdir)/tests/fuzz/run.sh $(libdistorch2_core_la_SOURCES) $(libdistorch2_convert_la_SOURCES)
 
 # Builds them for hand; FUZZ_CC=afl-clang-fast builds them for AFL++.
 fuzz-build: config.h
-	$(FUZZ_ENVIRONMENT) $(SHELL) $(top_srcdir)/tests/fuzz/build.sh $(libdistorch2_core_la_SOURCES)
+	$(FUZZ_ENVIRONMENT) $(SHELL) $(top_srcdir)/tests/fuzz/build.sh $(libdistorch2_core_la_SOURCES) $(libdistorch2_convert_la_SOURCES)
 
 # Builds them and runs each for 20 seconds, or FUZZ_SECONDS; ends with a table.
 fuzz-smoke: config.h
