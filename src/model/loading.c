@@ -4,8 +4,8 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "base/sized.h"
+#include "base/thread.h"
 #include "model/model.h"
-#include <sched.h>
 #include <string.h>
 
 #define STAGING_BYTES ((uint64_t)64 << 20)
@@ -18,11 +18,8 @@ static const struct dt2_sized sized_options =
 /* Processors that this process may use, at most 16. */
 static unsigned default_threads(void)
 {
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) != 0)
-        return THREADS_MOST; /* more processors than the set has room for */
-    int count = CPU_COUNT(&set);
-    return count < THREADS_MOST ? (unsigned)count : THREADS_MOST;
+    unsigned count = dt2_thread_processors();
+    return count && count < THREADS_MOST ? count : THREADS_MOST;
 }
 
 /*

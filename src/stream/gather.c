@@ -2,7 +2,6 @@
 #include "stream/gather.h"
 #include "base/checked.h"
 #include "base/thread.h"
-#include <sched.h>
 #include <string.h>
 
 #define PART_BYTES ((uint64_t)512 << 10) /* that one of them copies before it looks for more */
@@ -39,13 +38,12 @@ static void *run(void *data)
 
 void dt2_gatherers_start(struct dt2_gatherers *gatherers)
 {
-    cpu_set_t set;
-    int processors = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    size_t processors = dt2_thread_processors();
     *gatherers = (struct dt2_gatherers){ .ready = true };
     pthread_mutex_init(&gatherers->lock, NULL);
     pthread_cond_init(&gatherers->work, NULL);
     pthread_cond_init(&gatherers->done, NULL);
-    while (gatherers->count + 1 < DT2_GATHERERS_MOST && (int)gatherers->count + 1 < processors &&
+    while (gatherers->count + 1 < DT2_GATHERERS_MOST && gatherers->count + 1 < processors &&
            dt2_thread_start(&gatherers->threads[gatherers->count], run, gatherers) == 0)
         gatherers->count++;
 }
