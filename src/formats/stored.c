@@ -212,7 +212,8 @@ static int fail_member(const struct dt2_file *file, size_t gang, size_t tensor, 
                     dt2_shown(name, strlen(name), shown), why);
 }
 
-static int check_gang(const struct dt2_file *file, const struct dt2_gang *gang, size_t number, struct dt2_error *err)
+/* Whether the tensors go together, each in one gang at most; those of a good one are at home in it from now on. */
+static int check_gang(struct dt2_file *file, const struct dt2_gang *gang, size_t number, struct dt2_error *err)
 {
     size_t tensors = file->base->entry_count;
     if (gang->count < 2 || !gang->tensors)
@@ -233,6 +234,8 @@ static int check_gang(const struct dt2_file *file, const struct dt2_gang *gang, 
             if (gang->tensors[j] == tensor)
                 return fail_member(file, number, tensor, "is listed twice", err);
     }
+    for (size_t i = 0; i < gang->count; i++)
+        file->entries[gang->tensors[i]].home = tensors + number;
     return 0;
 }
 
@@ -275,7 +278,7 @@ static char *name_gang(const struct dt2_file *file, const struct dt2_gang *gang,
     return to;
 }
 
-/* Adds the tensor of a gang, whose name and shape are there, behind all others, and leads its members there. */
+/* Adds the tensor of a gang, whose name and shape are there, behind all others. */
 static void add_gang(struct dt2_file *file, const struct dt2_gang *gang, const char *name, const uint64_t *shape, size_t rank)
 {
     size_t home = file->entry_count;
@@ -287,7 +290,6 @@ static void add_gang(struct dt2_file *file, const struct dt2_gang *gang, const c
                                 .leader = gang->tensors[0] };
     for (size_t i = 0; i < gang->count; i++) {
         struct dt2_entry *member = &file->entries[gang->tensors[i]];
-        member->home = home;
         member->home_offset = made->tensor.bytes;
         member->leader = gang->tensors[0];
         memcpy(file->pieces + file->piece_count, file->pieces + member->first_piece,
@@ -320,9 +322,7 @@ static int add_gangs(struct dt2_file *file, const struct dt2_storing *how, struc
     for (size_t i = 0; i < how->gang_count; i++) {
         size_t rank = 0;
         char *end = name_gang(file, &how->gangs[i], name);
-        int rc = check_gang(file, &how->gangs[i], i, err); /* again: the members of those before it are known now */
-        if (rc == 0)
-            rc = shape_gang(file, &how->gangs[i], i, shape, &rank, err);
+        int rc = shape_gang(file, &how->gangs[i], i, shape, &rank, err);
         if (rc < 0)
             return rc;
         add_gang(file, &how->gangs[i], name, shape, rank);
