@@ -36,12 +36,7 @@ static double measure_copies(size_t size)
     memset(source, 1, size);
     double begin = now();
     struct copies copies = { .from = source, .to = map_fresh(size, &map), .size = size };
-    pthread_t crew[64];
-    for (unsigned i = 0; i < threads; i++)
-        if (pthread_create(&crew[i], NULL, copy_pieces, &copies) != 0)
-            die("pthread_create", "failed");
-    for (unsigned i = 0; i < threads; i++)
-        pthread_join(crew[i], NULL);
+    run_crew(copy_pieces, &copies);
     double seconds = now() - begin;
     munmap(map, size + HUGE_PAGE);
     munmap(source_map, size + HUGE_PAGE);
