@@ -2,8 +2,6 @@
 libdistorch2_core_la_SOURCES += \
 	src/load/chunks.c \
 	src/load/chunks.h \
-	src/load/crew.c \
-	src/load/crew.h \
 	src/load/fill.c \
 	src/load/hash.c \
 	src/load/hash.h \
@@ -12,11 +10,13 @@ libdistorch2_core_la_SOURCES += \
 	src/load/load.h \
 	src/load/pins.c \
 	src/load/pins.h \
-	src/load/ring.c \
-	src/load/ring.h \
+	src/load/staging.c \
+	src/load/staging.h \
 	src/load/storage.c \
 	src/load/storage.h \
-	src/load/verify.c
+	src/load/verify.c \
+	src/load/workers.c \
+	src/load/workers.h
 
 check_PROGRAMS += tests/unit/test-load
 TESTS += tests/unit/test-load

@@ -4,14 +4,14 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "load/chunks.h"
-#include "load/crew.h"
 #include "load/load.h"
-#include "load/ring.h"
+#include "load/staging.h"
+#include "load/workers.h"
 #include <time.h>
 
 #define MIB ((uint64_t)1 << 20)
 #define IN_PLACE_CHUNK (8 * MIB)
-#define SLOTS 4 /* for each ring: one being read into, one being copied, two to even things out */
+#define SLOTS 4 /* for each device: one being read into, one being copied, two to even things out */
 #define SLOT_MOST (8 * MIB)
 #define SLOT_LEAST (64 * 1024)
 
@@ -33,13 +33,14 @@ static bool needs_ring(const struct dt2_store *store)
     return store->slab_count > 0 && !in_place(store);
 }
 
-int dt2_rings_make(struct dt2_load *load, uint64_t staging_bytes, struct dt2_ring **rings, struct dt2_error *err)
+int dt2_stagings_make(struct dt2_load *load, uint64_t staging_bytes, struct dt2_staging **stagings,
+                      struct dt2_error *err)
 {
     const struct dt2_storage *storage = load->storage;
     size_t needed = 0;
     for (size_t i = 0; i < storage->count; i++)
         needed += needs_ring(&storage->stores[i]);
-    struct dt2_ring *made = dt2_alloc(storage->count, sizeof *made);
+    struct dt2_staging *made = dt2_alloc(storage->count, sizeof *made);
     if (!made)
         return dt2_fail_nomem(err);
     uint64_t slot = needed ? staging_bytes / (needed * SLOTS) : 0;
@@ -48,31 +49,31 @@ int dt2_rings_make(struct dt2_load *load, uint64_t staging_bytes, struct dt2_rin
     for (size_t i = 0; i < storage->count; i++) {
         if (!needs_ring(&storage->stores[i]))
             continue;
-        int rc = dt2_ring_make(storage->stores[i].opened, SLOTS, slot, false, &made[i], err);
+        int rc = dt2_staging_make(storage->stores[i].opened, SLOTS, slot, false, &made[i], err);
         if (rc == 0 && load->notes && made[i].compromise[0])
             rc = dt2_notes_add(load->notes, err, "%s", made[i].compromise);
         if (rc < 0) {
-            dt2_rings_free(load, made);
+            dt2_stagings_free(load, made);
             return rc;
         }
-        used += dt2_ring_bytes(&made[i]);
+        used += dt2_staging_bytes(&made[i]);
     }
     load->staging_used_bytes = dt2_max(load->staging_used_bytes, used);
-    *rings = made;
+    *stagings = made;
     return 0;
 }
 
-void dt2_rings_free(struct dt2_load *load, struct dt2_ring *rings)
+void dt2_stagings_free(struct dt2_load *load, struct dt2_staging *stagings)
 {
-    for (size_t i = 0; rings && i < load->storage->count; i++)
-        dt2_ring_clear(&rings[i]);
-    dt2_release(rings);
+    for (size_t i = 0; stagings && i < load->storage->count; i++)
+        dt2_staging_clear(&stagings[i]);
+    dt2_release(stagings);
 }
 
 /* What the workers share. */
 struct fill {
     struct dt2_load *load;
-    struct dt2_ring *rings;
+    struct dt2_staging *stagings;
     struct dt2_chunks *chunks; /* by share */
     size_t *items;             /* chunks of each share */
     _Atomic size_t *left;      /* chunks of each share that are not sent yet */
@@ -86,26 +87,26 @@ static int fill_one(void *data, unsigned worker, size_t lane, size_t item, struc
     const struct dt2_chunks *chunks = &fill->chunks[lane];
     const struct dt2_chunk *chunk = &chunks->chunks[item];
     const struct dt2_slab *slab = &load->storage->stores[lane].slabs[chunk->slab];
-    struct dt2_ring *ring = &fill->rings[lane];
+    struct dt2_staging *staging = &fill->stagings[lane];
     int rc;
     if (slab->address) {
         rc = dt2_chunk_read(load->file, chunks, chunk, (char *)slab->address + chunk->offset, err);
     } else {
         struct dt2_slot *slot;
-        rc = dt2_ring_take(ring, &slot, err);
+        rc = dt2_staging_take(staging, &slot, err);
         if (rc < 0)
             return rc;
         rc = dt2_chunk_read(load->file, chunks, chunk, slot->memory, err);
         if (rc < 0)
-            dt2_ring_return(ring, slot);
+            dt2_staging_return(staging, slot);
         else
-            rc = dt2_ring_send(ring, slot, slab->buffer, chunk->offset, chunk->span, err);
+            rc = dt2_staging_send(staging, slot, slab->buffer, chunk->offset, chunk->span, err);
     }
     if (rc < 0)
         return rc;
     atomic_fetch_add(&load->lanes[lane].done_bytes, chunk->bytes);
     if (atomic_fetch_sub(&fill->left[lane], 1) == 1) {
-        rc = slab->address ? 0 : dt2_ring_drain(ring, err);
+        rc = slab->address ? 0 : dt2_staging_drain(staging, err);
         atomic_store(&load->lanes[lane].end_ns, dt2_now_ns());
     }
     return rc;
@@ -126,11 +127,11 @@ static int fill_prepare(struct fill *fill, struct dt2_error *err)
     fill->left = dt2_alloc(count, sizeof *fill->left);
     if (!fill->chunks || !fill->items || !fill->left)
         return dt2_fail_nomem(err);
-    int rc = dt2_rings_make(load, load->staging_bytes, &fill->rings, err);
+    int rc = dt2_stagings_make(load, load->staging_bytes, &fill->stagings, err);
     for (size_t i = 0; rc == 0 && i < count; i++) {
         if (load->storage->stores[i].slab_count == 0)
             continue;
-        uint64_t limit = in_place(&load->storage->stores[i]) ? IN_PLACE_CHUNK : fill->rings[i].slot_bytes;
+        uint64_t limit = in_place(&load->storage->stores[i]) ? IN_PLACE_CHUNK : fill->stagings[i].slot_bytes;
         rc = dt2_chunks_make(load->file, load->layout, i, limit, &fill->chunks[i], err);
         fill->items[i] = fill->chunks[i].count;
         atomic_init(&fill->left[i], fill->chunks[i].count);
@@ -140,7 +141,7 @@ static int fill_prepare(struct fill *fill, struct dt2_error *err)
 
 static void fill_clear(struct fill *fill)
 {
-    dt2_rings_free(fill->load, fill->rings);
+    dt2_stagings_free(fill->load, fill->stagings);
     for (size_t i = 0; fill->chunks && i < fill->load->storage->count; i++)
         dt2_chunks_clear(&fill->chunks[i]);
     dt2_release(fill->chunks);
@@ -175,13 +176,13 @@ int dt2_load_fill(struct dt2_load *load, struct dt2_error *err)
     if (rc == 0)
         rc = fill_prepare(&fill, err);
     if (rc == 0) {
-        const struct dt2_crew crew = { .threads = load->readers,
+        const struct dt2_workers workers = { .threads = load->readers,
                                        .items = fill.items,
                                        .lanes = load->storage->count,
                                        .work = fill_one,
                                        .tick = fill_tick,
                                        .data = &fill };
-        rc = dt2_crew_run(&crew, err);
+        rc = dt2_workers_run(&workers, err);
     }
     fill_clear(&fill);
     rc = unmap_all(load, rc, err);

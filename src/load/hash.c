@@ -36,7 +36,7 @@ int dt2_hash_file(const struct dt2_file *file, size_t tensor, void *buffer, uint
     return rc;
 }
 
-int dt2_hash_buffer(struct dt2_ring *ring, dt2_handle buffer, uint64_t offset, uint64_t bytes, uint64_t *hash,
+int dt2_hash_buffer(struct dt2_staging *staging, dt2_handle buffer, uint64_t offset, uint64_t bytes, uint64_t *hash,
                     struct dt2_error *err)
 {
     struct dt2_slot *slot;
@@ -44,17 +44,17 @@ int dt2_hash_buffer(struct dt2_ring *ring, dt2_handle buffer, uint64_t offset, u
     if (!state)
         return dt2_fail_nomem(err);
     XXH3_64bits_reset(state);
-    int rc = dt2_ring_take(ring, &slot, err);
+    int rc = dt2_staging_take(staging, &slot, err);
     bool taken = rc == 0;
     for (uint64_t done = 0; rc == 0 && done < bytes;) {
-        uint64_t part = dt2_min(bytes - done, ring->slot_bytes);
-        rc = dt2_ring_fetch(ring, slot, buffer, offset + done, part, err);
+        uint64_t part = dt2_min(bytes - done, staging->slot_bytes);
+        rc = dt2_staging_fetch(staging, slot, buffer, offset + done, part, err);
         if (rc == 0)
             XXH3_64bits_update(state, slot->memory, part);
         done += part;
     }
     if (taken)
-        dt2_ring_return(ring, slot);
+        dt2_staging_return(staging, slot);
     *hash = XXH3_64bits_digest(state);
     XXH3_freeState(state);
     return rc;

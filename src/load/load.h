@@ -8,7 +8,7 @@
 #include "load/storage.h"
 #include <stdatomic.h>
 
-struct dt2_ring;
+struct dt2_staging;
 
 /* How far one share is; read by others while the load runs. */
 struct dt2_lane_progress {
@@ -25,14 +25,14 @@ struct dt2_load {
     unsigned readers; /* that fill: more than these where they wait for a disk */
     uint64_t staging_bytes;          /* over all devices, at most */
     struct dt2_lane_progress *lanes; /* by share */
-    int (*tick)(void *data);         /* see dt2_crew; NULL: none */
+    int (*tick)(void *data);         /* see dt2_workers; NULL: none */
     void *tick_data;
     struct dt2_notes *notes; /* what the load has to say; NULL: nobody listens */
     uint64_t staging_used_bytes; /* result: host memory that staging took at its largest */
 };
 
 /*
- * Reads every byte of the file's tensors to where it lives: in place where the host can write, else through a ring for each
+ * Reads every byte of the file's tensors to where it lives: in place where the host can write, else through staging for each
  * device; all devices at once. Errors: of file and driver; DT2_EFAILED when the file changed meanwhile; DT2_ECANCELLED.
  */
 int dt2_load_fill(struct dt2_load *load, struct dt2_error *err);
@@ -46,8 +46,9 @@ uint64_t dt2_now_ns(void);
 
 /* -- between fill.c and verify.c -- */
 
-/* A ring for each share that has no address; NULL where there is one, or nothing. Sets load->staging_used_bytes. */
-int dt2_rings_make(struct dt2_load *load, uint64_t staging_bytes, struct dt2_ring **rings, struct dt2_error *err);
-void dt2_rings_free(struct dt2_load *load, struct dt2_ring *rings);
+/* Staging for each share that has no address; NULL where there is one, or nothing. Sets load->staging_used_bytes. */
+int dt2_stagings_make(struct dt2_load *load, uint64_t staging_bytes, struct dt2_staging **stagings,
+                      struct dt2_error *err);
+void dt2_stagings_free(struct dt2_load *load, struct dt2_staging *stagings);
 
 #endif

@@ -3,7 +3,7 @@
 #include "base/alloc.h"
 #include "base/checked.h"
 #include "base/error.h"
-#include "load/crew.h"
+#include "load/workers.h"
 #include <inttypes.h>
 
 #define WRAP_GRANULE 64 /* of buffer_wrap's size */
@@ -36,8 +36,8 @@ int dt2_storage_open(struct dt2_machine *machine, const struct dt2_plan *plan, s
     for (size_t i = 0; i < count; i++)
         lanes[i] = dt2_plan_share(plan, i)->bytes > 0;
     struct opener opener = { &made, plan };
-    const struct dt2_crew crew = { .items = lanes, .lanes = count, .work = open_one, .data = &opener };
-    int rc = dt2_crew_run(&crew, err);
+    const struct dt2_workers workers = { .items = lanes, .lanes = count, .work = open_one, .data = &opener };
+    int rc = dt2_workers_run(&workers, err);
     if (rc < 0) {
         dt2_storage_clear(&made);
         return rc;

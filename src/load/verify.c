@@ -3,16 +3,16 @@
 #include "base/alloc.h"
 #include "base/checked.h"
 #include "base/error.h"
-#include "load/crew.h"
 #include "load/hash.h"
 #include "load/load.h"
+#include "load/workers.h"
 #include <inttypes.h>
 
 #define FILE_BUFFER ((uint64_t)1 << 20) /* of each worker */
 
 struct verify {
     struct dt2_load *load;
-    struct dt2_ring *rings;
+    struct dt2_staging *stagings;
     size_t *items; /* tensors of each share */
     char *buffers; /* FILE_BUFFER for each worker */
 };
@@ -22,7 +22,7 @@ static int hash_device(const struct verify *verify, size_t lane, size_t tensor, 
     const struct dt2_place *place = &verify->load->layout->places[tensor];
     const struct dt2_slab *slab = &verify->load->storage->stores[lane].slabs[place->slab];
     if (!slab->address)
-        return dt2_hash_buffer(&verify->rings[lane], slab->buffer, place->offset, place->bytes, hash, err);
+        return dt2_hash_buffer(&verify->stagings[lane], slab->buffer, place->offset, place->bytes, hash, err);
     *hash = dt2_hash_memory((const char *)slab->address + place->offset, place->bytes);
     return 0;
 }
@@ -63,19 +63,19 @@ int dt2_load_verify(struct dt2_load *load, struct dt2_error *err)
         if (load->storage->stores[i].slab_count > 0)
             verify.items[i] = load->layout->shares[i].tensor_count;
     }
-    const struct dt2_crew crew = { .threads = load->threads,
+    const struct dt2_workers workers = { .threads = load->threads,
                                    .items = verify.items,
                                    .lanes = count,
                                    .work = verify_one,
                                    .tick = verify_tick,
                                    .data = &verify };
-    uint64_t buffers = dt2_crew_size(&crew) * FILE_BUFFER;
+    uint64_t buffers = dt2_workers_count(&workers) * FILE_BUFFER;
     verify.buffers = dt2_alloc(buffers, 1);
-    int rc = verify.buffers ? dt2_rings_make(load, dt2_sub_floor(load->staging_bytes, buffers), &verify.rings, err)
-                            : dt2_fail_nomem(err);
+    uint64_t rest = dt2_sub_floor(load->staging_bytes, buffers);
+    int rc = verify.buffers ? dt2_stagings_make(load, rest, &verify.stagings, err) : dt2_fail_nomem(err);
     if (rc == 0)
-        rc = dt2_crew_run(&crew, err);
-    dt2_rings_free(load, verify.rings);
+        rc = dt2_workers_run(&workers, err);
+    dt2_stagings_free(load, verify.stagings);
     dt2_release(verify.buffers);
     dt2_release(verify.items);
     return rc;

@@ -40,7 +40,7 @@ static void abandon(struct dt2_session *session, size_t index, const struct dt2_
     pthread_mutex_unlock(&session->lock);
     for (size_t i = 0; i < prefetch->flight_count; i++)
         dt2_route_finish(session, &prefetch->flights[i], true, NULL);
-    dt2_ring_drain(&prefetch->ring, NULL);
+    dt2_staging_drain(&prefetch->staging, NULL);
     pthread_mutex_lock(&session->lock);
     dt2_prefetch_finish_parts(session);
     prefetch->flight_count = prefetch->landing_count = 0;
@@ -67,7 +67,7 @@ static int arrive(struct dt2_session *session, size_t index, struct dt2_error *e
     struct dt2_prefetch *prefetch = &session->prefetch;
     struct dt2_backend_error failure = { 0 };
     bool there = prefetch->routes[unit->share].kind == DT2_ROUTE_READ || (o->flags & DT2_DEVICE_HOST_ADDRESSABLE);
-    if (!there && o->backend->event_record(o->driver, prefetch->ring.queue, &unit->arrival, &failure) < 0)
+    if (!there && o->backend->event_record(o->driver, prefetch->staging.queue, &unit->arrival, &failure) < 0)
         return dt2_fail_driver(err, o->name, &failure);
     if (!there && !dt2_session_queue(session)) {
         prefetch->landing[prefetch->landing_count++] = index; /* without a stream the host waits for it */

@@ -43,18 +43,19 @@ static int make_window(struct dt2_session *session, struct dt2_error *err)
 }
 
 /* The queue of copies, with slots when some route needs them. */
-static int make_ring(struct dt2_session *session, struct dt2_error *err)
+static int make_staging(struct dt2_session *session, struct dt2_error *err)
 {
-    struct dt2_ring *ring = &session->prefetch.ring;
+    struct dt2_staging *staging = &session->prefetch.staging;
     bool staged = dt2_routes_stage(session);
     uint64_t all = session->options.staging_bytes ? session->options.staging_bytes : STAGING_BYTES;
     uint64_t slot = dt2_max(dt2_min(all / SLOTS, SLOT_MOST), SLOT_LEAST) & ~(uint64_t)4095;
-    int rc = dt2_ring_make(session->compute, staged ? SLOTS : 0, slot, dt2_routes_share_slots(session), ring, err);
-    if (rc == 0 && ring->compromise[0])
-        rc = dt2_notes_add(&session->notes, err, "%s", ring->compromise);
+    bool shared = dt2_routes_share_slots(session);
+    int rc = dt2_staging_make(session->compute, staged ? SLOTS : 0, slot, shared, staging, err);
+    if (rc == 0 && staging->compromise[0])
+        rc = dt2_notes_add(&session->notes, err, "%s", staging->compromise);
     if (rc == 0)
         rc = dt2_routes_pin_slots(session, err);
-    session->staging_bytes = dt2_ring_bytes(ring);
+    session->staging_bytes = dt2_staging_bytes(staging);
     return rc;
 }
 
@@ -81,8 +82,8 @@ int dt2_prefetch_make(struct dt2_session *session, struct dt2_error *err)
     if (rc == 0)
         rc = dt2_routes_make(session, err);
     if (rc == 0)
-        rc = make_ring(session, err);
-    if (rc == 0 && dt2_ring_bytes(&prefetch->ring) > 0)
+        rc = make_staging(session, err);
+    if (rc == 0 && dt2_staging_bytes(&prefetch->staging) > 0)
         dt2_gatherers_start(&prefetch->gatherers);
     if (rc == 0)
         rc = start_thread(session, err);
@@ -96,8 +97,8 @@ static void settle(struct dt2_session *session)
 {
     for (size_t i = 0; i < session->prefetch.flight_count; i++)
         dt2_route_finish(session, &session->prefetch.flights[i], true, NULL);
-    if (session->prefetch.ring.ready)
-        dt2_ring_drain(&session->prefetch.ring, NULL);
+    if (session->prefetch.staging.ready)
+        dt2_staging_drain(&session->prefetch.staging, NULL);
     dt2_prefetch_finish_parts(session);
     for (size_t i = 0; i < session->units.count; i++) {
         struct dt2_unit *unit = &session->units.units[i];
@@ -123,8 +124,8 @@ void dt2_prefetch_clear(struct dt2_session *session)
     }
     settle(session);
     dt2_gatherers_stop(&prefetch->gatherers);
-    dt2_routes_clear(session); /* before the ring, whose slots they pinned */
-    dt2_ring_clear(&prefetch->ring);
+    dt2_routes_clear(session); /* before the slots, which they pinned */
+    dt2_staging_clear(&prefetch->staging);
     dt2_store_clear(session->model->context->machine, &prefetch->window);
     atomic_fetch_sub(&session->model->window_bytes, prefetch->charged_bytes);
     dt2_release(prefetch->natives);

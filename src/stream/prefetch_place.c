@@ -118,7 +118,7 @@ int dt2_prefetch_wait_for_readers(struct dt2_session *session, size_t end, struc
     for (; prefetch->waited < end; prefetch->waited++) {
         struct dt2_part *part = &prefetch->parts[prefetch->waited];
         bool follows = part->turn <= prefetch->followed;
-        if (!follows && o->backend->queue_wait_event(o->driver, prefetch->ring.queue, part->reader, &failure) < 0)
+        if (!follows && o->backend->queue_wait_event(o->driver, prefetch->staging.queue, part->reader, &failure) < 0)
             return dt2_fail_driver(err, o->name, &failure);
         prefetch->followed = dt2_max(prefetch->followed, part->turn);
         dt2_prefetch_free_event(session, &part->reader);

@@ -116,7 +116,7 @@ static void clear_route(struct dt2_session *session, struct dt2_route *route)
     const struct dt2_opened *donor = route->store->opened;
     dt2_session_unpin_window(session, route);
     for (size_t i = 0; i < route->slots_pinned; i++)
-        donor->backend->host_unregister(donor->driver, donor->device, session->prefetch.ring.slots[i].memory, NULL);
+        donor->backend->host_unregister(donor->driver, donor->device, session->prefetch.staging.slots[i].memory, NULL);
     for (size_t i = 0; route->sources && i < route->store->slab_count; i++) {
         const struct dt2_source *source = &route->sources[i];
         if (source->mapped)
@@ -186,14 +186,14 @@ static bool are_pinned(const struct dt2_session *session, const struct dt2_route
 static int pin_slots(struct dt2_session *session, struct dt2_route *route, struct dt2_error *err)
 {
     const struct dt2_opened *o = route->store->opened;
-    const struct dt2_ring *ring = &session->prefetch.ring;
+    const struct dt2_staging *staging = &session->prefetch.staging;
     struct dt2_backend_error failure = { 0 };
     int status = 0;
     if (!o->backend->host_register || !o->backend->host_unregister)
         return 0;
-    while (status == 0 && route->slots_pinned < ring->count) {
-        status = o->backend->host_register(o->driver, o->device, ring->slots[route->slots_pinned].memory,
-                                           ring->slot_bytes, &failure);
+    while (status == 0 && route->slots_pinned < staging->count) {
+        status = o->backend->host_register(o->driver, o->device, staging->slots[route->slots_pinned].memory,
+                                           staging->slot_bytes, &failure);
         route->slots_pinned += status == 0;
     }
     return status == 0 ? 0
@@ -231,9 +231,9 @@ static int copy_direct(struct dt2_session *session, const struct dt2_flight *fli
     uint64_t offset, source = piece->source;
     dt2_handle window = window_at(session, flight->offset, &offset);
     int status = route->kind == DT2_ROUTE_PEER
-                     ? o->backend->copy_peer(o->driver, session->prefetch.ring.queue, window, offset,
+                     ? o->backend->copy_peer(o->driver, session->prefetch.staging.queue, window, offset,
                                              route->store->slabs[piece->slab].buffer, source, flight->bytes, &failure)
-                     : o->backend->copy_h2d(o->driver, session->prefetch.ring.queue, window, offset,
+                     : o->backend->copy_h2d(o->driver, session->prefetch.staging.queue, window, offset,
                                             route->sources[piece->slab].address + source, flight->bytes, &failure);
     return status < 0 ? dt2_fail_driver(err, o->name, &failure) : 0;
 }
@@ -268,7 +268,7 @@ static int fill_slot(struct dt2_session *session, const struct dt2_stretch *piec
                      struct dt2_error *err)
 {
     const struct dt2_route *route = flight->route;
-    int rc = dt2_ring_take(&session->prefetch.ring, &flight->slot, err);
+    int rc = dt2_staging_take(&session->prefetch.staging, &flight->slot, err);
     if (rc < 0)
         return rc;
     if (route->kind == DT2_ROUTE_GATHER)
@@ -277,7 +277,7 @@ static int fill_slot(struct dt2_session *session, const struct dt2_stretch *piec
     else
         rc = copy_from_donor(route, piece, flight->slot->memory, flight, err);
     if (rc < 0)
-        dt2_ring_return(&session->prefetch.ring, flight->slot);
+        dt2_staging_return(&session->prefetch.staging, flight->slot);
     return rc;
 }
 
@@ -296,7 +296,7 @@ static uint64_t bytes_at_once(const struct dt2_session *session, const struct dt
     }
     if (route->kind == DT2_ROUTE_DIRECT && (host_reads(session->compute) || route->pinning))
         return dt2_min(left, HOST_COPY_MOST);
-    return *direct || route->kind == DT2_ROUTE_READ ? left : dt2_min(left, session->prefetch.ring.slot_bytes);
+    return *direct || route->kind == DT2_ROUTE_READ ? left : dt2_min(left, session->prefetch.staging.slot_bytes);
 }
 
 int dt2_route_begin(struct dt2_session *session, const struct dt2_unit *unit, const struct dt2_stretch *piece,
@@ -333,10 +333,10 @@ int dt2_route_finish(struct dt2_session *session, struct dt2_flight *flight, boo
     if (rc == 0 && dt2_ending()) /* the wait was a long one */
         rc = dt2_fail(err, DT2_ECANCELLED, "the program is ending");
     if (rc < 0 || lost) {
-        dt2_ring_return(&session->prefetch.ring, flight->slot);
+        dt2_staging_return(&session->prefetch.staging, flight->slot);
         return rc;
     }
     uint64_t offset;
     dt2_handle window = window_at(session, flight->offset, &offset);
-    return dt2_ring_send(&session->prefetch.ring, flight->slot, window, offset, flight->bytes, err);
+    return dt2_staging_send(&session->prefetch.staging, flight->slot, window, offset, flight->bytes, err);
 }

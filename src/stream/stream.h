@@ -15,7 +15,7 @@
 
 #include "base/notes.h"
 #include "load/pins.h"
-#include "load/ring.h"
+#include "load/staging.h"
 #include "load/storage.h"
 #include "stream/gather.h"
 #include "stream/order.h"
@@ -108,7 +108,7 @@ struct dt2_route {
     const struct dt2_store *store;
     struct dt2_source *sources; /* by slab */
     dt2_handle queue;           /* the donor's; 0 when it copies nothing */
-    size_t slots_pinned;        /* of the ring's slots, for the donor too */
+    size_t slots_pinned;        /* of the staging slots, for the donor too */
     size_t window_pinned;       /* of the window's slabs, for the donor, where the host computes */
     const struct dt2_pinning *pinning; /* what of the share is pinned; NULL: nothing will be */
 };
@@ -141,7 +141,7 @@ struct dt2_part {
 struct dt2_prefetch {
     struct dt2_store window; /* its device is the compute device */
     struct dt2_backend_native *natives; /* of the window's slabs */
-    struct dt2_ring ring;    /* the queue of copies, with slots when some route needs them */
+    struct dt2_staging staging; /* the queue of copies, with slots when some route needs them */
     struct dt2_route *routes; /* by share */
     struct dt2_gatherers gatherers;
     uint64_t charged_bytes; /* that the model counts for this window */
@@ -266,7 +266,7 @@ void dt2_routes_clear(struct dt2_session *session);
 bool dt2_routes_stage(const struct dt2_session *session);
 /* Whether drivers of other makers than the compute device's use the slots. */
 bool dt2_routes_share_slots(const struct dt2_session *session);
-/* Pins the ring's slots for those drivers; one that cannot is worth a note. Errors: DT2_ENOMEM. */
+/* Pins the staging slots for those drivers; one that cannot is worth a note. Errors: DT2_ENOMEM. */
 int dt2_routes_pin_slots(struct dt2_session *session, struct dt2_error *err);
 
 /*

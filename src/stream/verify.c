@@ -13,7 +13,7 @@
 struct verification {
     struct dt2_session *session;
     const struct dt2_file *file;
-    struct dt2_ring ring; /* from the window to the host; nothing where the host reads the window itself */
+    struct dt2_staging staging; /* from the window to the host; nothing where the host reads the window itself */
     void *buffer;
     dt2_progress_fn *progress;
     void *progress_data;
@@ -46,8 +46,8 @@ static int hash_arrived(struct verification *v, size_t tensor, uint64_t bytes, u
     const struct dt2_unit *unit = &session->units.units[session->units.of_tensor[tensor]];
     uint64_t place = unit->offset + session->units.offsets[tensor], slab = session->places.slab_bytes;
     const struct dt2_slab *window = &session->prefetch.window.slabs[place / slab];
-    if (v->ring.ready)
-        return dt2_hash_buffer(&v->ring, window->buffer, place % slab, bytes, hash, err);
+    if (v->staging.ready)
+        return dt2_hash_buffer(&v->staging, window->buffer, place % slab, bytes, hash, err);
     *hash = dt2_hash_memory((const char *)window->address + place % slab, bytes);
     return 0;
 }
@@ -149,10 +149,10 @@ int dt2_session_verify(struct dt2_session *session, const struct dt2_file *file,
     if (!v.buffer)
         return dt2_fail_nomem(err);
     if (!(o->flags & DT2_DEVICE_HOST_ADDRESSABLE))
-        rc = dt2_ring_make(o, 1, BUFFER_BYTES, false, &v.ring, err);
+        rc = dt2_staging_make(o, 1, BUFFER_BYTES, false, &v.staging, err);
     if (rc == 0)
         rc = verify_all(&v, err);
-    dt2_ring_clear(&v.ring);
+    dt2_staging_clear(&v.staging);
     dt2_release(v.buffer);
     if (rc == 0 && verified_bytes)
         *verified_bytes = v.done.done_bytes;

@@ -36,7 +36,7 @@ static double measure_copies(size_t size)
     memset(source, 1, size);
     double begin = now();
     struct copies copies = { .from = source, .to = map_fresh(size, &map), .size = size };
-    run_crew(copy_pieces, &copies);
+    run_threads(copy_pieces, &copies);
     double seconds = now() - begin;
     munmap(map, size + HUGE_PAGE);
     munmap(source_map, size + HUGE_PAGE);

@@ -64,14 +64,14 @@ static void *read_pieces(void *data)
 }
 
 /* As many threads as there are, and waits for them. */
-static void run_crew(void *(*work)(void *data), void *data)
+static void run_threads(void *(*work)(void *data), void *data)
 {
-    pthread_t crew[64];
+    pthread_t workers[64];
     for (unsigned i = 0; i < threads; i++)
-        if (pthread_create(&crew[i], NULL, work, data) != 0)
+        if (pthread_create(&workers[i], NULL, work, data) != 0)
             die("pthread_create", "failed");
     for (unsigned i = 0; i < threads; i++)
-        pthread_join(crew[i], NULL);
+        pthread_join(workers[i], NULL);
 }
 
 /* Fresh huge pages for the whole file; munmap with the same size. */
@@ -108,7 +108,7 @@ static double measure_limit(const char *path)
     double begin = now();
     char *map;
     limit.memory = map_fresh(limit.size, &map);
-    run_crew(read_pieces, &limit);
+    run_threads(read_pieces, &limit);
     double seconds = now() - begin;
     munmap(map, limit.size + HUGE_PAGE);
     close(limit.fd);

@@ -12,7 +12,7 @@ void work_file_make(struct work_file *file, const char *name)
     static char names[TENSORS][24], shapes[TENSORS][24];
     struct layout layout = { 0 };
     for (int i = 0; i < TENSORS; i++) {
-        /* a block each; three or four of them go through a ring of four slots, of 64 KiB each, more than once */
+        /* a block each; three or four of them go through four staging slots, of 64 KiB each, more than once */
         snprintf(names[i], sizeof names[i], "block%d.weight", i);
         snprintf(shapes[i], sizeof shapes[i], "%" PRIu64, i % 7 ? 80000 + random_below(70000) : 1 + random_below(500));
         layout_add(&layout, names[i], "U8", shapes[i]);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The pieces of a load that need no device: layout, chunks, the crew. */
+/* The pieces of a load that need no device: layout, chunks, the workers. */
 #include "base/checked.h"
 #include "load/chunks.h"
-#include "load/crew.h"
 #include "load/layout.h"
+#include "load/workers.h"
 #include "support/layout.h"
 #include "support/scratch.h"
 #include "support/tap.h"
@@ -119,7 +119,7 @@ static void test_layout_refusal(void)
     ok(strstr(err.text, "250000") && strstr(err.text, "249999"), "both numbers are said");
 }
 
-/* -- the crew --------------------------------------------------------------------------------------------- */
+/* -- the workers ------------------------------------------------------------------------------------------- */
 
 #define LANES 3
 struct job {
@@ -128,7 +128,7 @@ struct job {
     size_t fail_lane, fail_item;
     unsigned cancel_after; /* ticks; 0: never. Items then take until that tick and a little longer. */
     unsigned size;
-    _Atomic bool outside; /* a worker's number was not below the crew's size */
+    _Atomic bool outside; /* a worker's number was not below their count */
 };
 
 static int work(void *data, unsigned worker, size_t lane, size_t item, struct dt2_error *err)
@@ -156,46 +156,48 @@ static int tick(void *data)
     return job->cancel_after && ticks >= job->cancel_after;
 }
 
-static void test_crew(unsigned threads)
+static void test_workers(unsigned threads)
 {
     static const size_t items[LANES] = { 100, 0, 37 };
     struct dt2_error err;
     struct job job = { .fail_lane = SIZE_MAX };
-    struct dt2_crew crew = { .threads = threads, .items = items, .lanes = LANES, .work = work, .tick = tick, .data = &job };
-    job.size = dt2_crew_size(&crew);
-    is_int(dt2_crew_run(&crew, &err), 0, "%u threads finish", threads);
+    struct dt2_workers workers = {
+        .threads = threads, .items = items, .lanes = LANES, .work = work, .tick = tick, .data = &job
+    };
+    job.size = dt2_workers_count(&workers);
+    is_int(dt2_workers_run(&workers, &err), 0, "%u threads finish", threads);
     bool once = true;
     for (size_t i = 0; i < LANES; i++)
         for (size_t j = 0; j < items[i]; j++)
             once &= job.done[i][j] == 1;
     ok(once, "every item is done once");
-    ok(!job.outside, "workers are numbered below the crew's size");
+    ok(!job.outside, "workers are numbered below their count");
 
     job = (struct job){ .fail_lane = 2, .fail_item = 5, .size = job.size };
-    is_int(dt2_crew_run(&crew, &err), DT2_EFAILED, "a failure is the result");
+    is_int(dt2_workers_run(&workers, &err), DT2_EFAILED, "a failure is the result");
     is_str(err.text, "item 5 of lane 2", "with its words");
 
     job = (struct job){ .fail_lane = SIZE_MAX, .cancel_after = 1, .size = job.size };
-    is_int(dt2_crew_run(&crew, &err), DT2_ECANCELLED, "a tick cancels");
+    is_int(dt2_workers_run(&workers, &err), DT2_ECANCELLED, "a tick cancels");
     ok(job.done[0][99] == 0, "and the rest is not done");
 }
 
-static void test_crew_signals(void)
+static void test_workers_signals(void)
 {
     sigset_t now, before;
     pthread_sigmask(SIG_SETMASK, NULL, &before);
     static const size_t items[1] = { 10 };
     struct job job = { .fail_lane = SIZE_MAX, .size = 64 };
-    struct dt2_crew crew = { .threads = 2, .items = items, .lanes = 1, .work = work, .data = &job };
-    dt2_crew_run(&crew, NULL);
+    struct dt2_workers workers = { .threads = 2, .items = items, .lanes = 1, .work = work, .data = &job };
+    dt2_workers_run(&workers, NULL);
     pthread_sigmask(SIG_SETMASK, NULL, &now);
     bool same = true;
     for (int i = 1; i < 32; i++)
         same &= sigismember(&now, i) == sigismember(&before, i);
     ok(same, "the caller's signal mask is as it was");
     static const size_t none[1] = { 0 };
-    crew.items = none;
-    is_int(dt2_crew_run(&crew, NULL), 0, "no items, no work");
+    workers.items = none;
+    is_int(dt2_workers_run(&workers, NULL), 0, "no items, no work");
 }
 
 int main(void)
@@ -207,10 +209,10 @@ int main(void)
     test_layout(256, 250000);
     test_layout(4096, 262144);
     test_layout_refusal();
-    test_crew(1);
-    test_crew(4);
-    test_crew(16);
-    test_crew_signals();
+    test_workers(1);
+    test_workers(4);
+    test_workers(16);
+    test_workers_signals();
     dt2_plan_free(plan);
     dt2_blocks_free(blocks);
     dt2_file_free(file);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "load/crew.h"
+#include "load/workers.h"
 #include "base/alloc.h"
 #include "base/ending.h"
 #include "base/error.h"
@@ -11,7 +11,7 @@
 #define TICK_NS 100000000 /* a tenth of a second */
 
 struct run {
-    const struct dt2_crew *crew;
+    const struct dt2_workers *workers;
     _Atomic size_t *next; /* item of each lane */
     _Atomic unsigned hired; /* gives each worker its number */
     atomic_bool stop;
@@ -22,15 +22,15 @@ struct run {
     struct dt2_error error;
 };
 
-unsigned dt2_crew_size(const struct dt2_crew *crew)
+unsigned dt2_workers_count(const struct dt2_workers *workers)
 {
     unsigned busy = 0;
-    for (size_t i = 0; i < crew->lanes; i++)
-        busy += crew->items[i] > 0;
-    unsigned most = crew->threads > busy ? crew->threads : busy;
+    for (size_t i = 0; i < workers->lanes; i++)
+        busy += workers->items[i] > 0;
+    unsigned most = workers->threads > busy ? workers->threads : busy;
     size_t items = 0;
-    for (size_t i = 0; i < crew->lanes && items < most; i++)
-        items += crew->items[i];
+    for (size_t i = 0; i < workers->lanes && items < most; i++)
+        items += workers->items[i];
     return items < most ? (unsigned)items : most;
 }
 
@@ -46,11 +46,11 @@ static void fail(struct run *run, const struct dt2_error *error)
 }
 
 /* Does an item, which is a turn. */
-static int work_on(const struct dt2_crew *crew, unsigned worker, size_t lane, size_t item, struct dt2_error *err)
+static int work_on(const struct dt2_workers *workers, unsigned worker, size_t lane, size_t item, struct dt2_error *err)
 {
     if (!dt2_turn_begin())
         return dt2_fail(err, DT2_ECANCELLED, "the program is ending");
-    int rc = crew->work(crew->data, worker, lane, item, err);
+    int rc = workers->work(workers->data, worker, lane, item, err);
     dt2_turn_end();
     return rc;
 }
@@ -58,39 +58,39 @@ static int work_on(const struct dt2_crew *crew, unsigned worker, size_t lane, si
 /* The next item, from the worker's own lane or else from the first one after it that has any. */
 static bool next_item(struct run *run, size_t *lane, size_t *item)
 {
-    const struct dt2_crew *crew = run->crew;
-    for (size_t tried = 0; tried < crew->lanes; tried++) {
-        if (atomic_load(&run->next[*lane]) < crew->items[*lane]) {
+    const struct dt2_workers *workers = run->workers;
+    for (size_t tried = 0; tried < workers->lanes; tried++) {
+        if (atomic_load(&run->next[*lane]) < workers->items[*lane]) {
             *item = atomic_fetch_add(&run->next[*lane], 1);
-            if (*item < crew->items[*lane])
+            if (*item < workers->items[*lane])
                 return true;
         }
-        *lane = (*lane + 1) % crew->lanes;
+        *lane = (*lane + 1) % workers->lanes;
     }
     return false;
 }
 
 /* The lane where a worker begins: workers are dealt out over the lanes that have items. */
-static size_t first_lane(const struct dt2_crew *crew, unsigned worker)
+static size_t first_lane(const struct dt2_workers *workers, unsigned worker)
 {
     size_t busy = 0;
-    for (size_t i = 0; i < crew->lanes; i++)
-        busy += crew->items[i] > 0;
+    for (size_t i = 0; i < workers->lanes; i++)
+        busy += workers->items[i] > 0;
     size_t wanted = worker % busy;
-    for (size_t i = 0; i < crew->lanes; i++)
-        if (crew->items[i] > 0 && wanted-- == 0)
+    for (size_t i = 0; i < workers->lanes; i++)
+        if (workers->items[i] > 0 && wanted-- == 0)
             return i;
     return 0;
 }
 
 static void work_off(struct run *run)
 {
-    const struct dt2_crew *crew = run->crew;
+    const struct dt2_workers *workers = run->workers;
     unsigned worker = atomic_fetch_add(&run->hired, 1);
-    size_t lane = first_lane(crew, worker), item;
+    size_t lane = first_lane(workers, worker), item;
     struct dt2_error error;
     while (!atomic_load(&run->stop) && next_item(run, &lane, &item))
-        if (work_on(crew, worker, lane, item, &error) < 0)
+        if (work_on(workers, worker, lane, item, &error) < 0)
             fail(run, &error);
 }
 
@@ -108,7 +108,7 @@ static void *worker_main(void *data)
 static void tick(struct run *run)
 {
     struct dt2_error error;
-    if (run->crew->tick && !atomic_load(&run->stop) && run->crew->tick(run->crew->data) != 0) {
+    if (run->workers->tick && !atomic_load(&run->stop) && run->workers->tick(run->workers->data) != 0) {
         dt2_fail(&error, DT2_ECANCELLED, "cancelled");
         fail(run, &error);
     }
@@ -154,12 +154,12 @@ static void wait_ticking(struct run *run)
     pthread_mutex_unlock(&run->lock);
 }
 
-int dt2_crew_run(const struct dt2_crew *crew, struct dt2_error *err)
+int dt2_workers_run(const struct dt2_workers *workers, struct dt2_error *err)
 {
-    unsigned size = dt2_crew_size(crew);
+    unsigned size = dt2_workers_count(workers);
     if (size == 0)
         return 0;
-    struct run run = { .crew = crew, .next = dt2_alloc(crew->lanes, sizeof *run.next) };
+    struct run run = { .workers = workers, .next = dt2_alloc(workers->lanes, sizeof *run.next) };
     DT2_AUTO pthread_t *threads = dt2_alloc(size, sizeof *threads);
     if (!run.next || !threads) {
         dt2_release((void *)(uintptr_t)run.next);

@@ -6,8 +6,8 @@
  * Pinned memory is refused in more than one place (a limit on locked memory, WSL2, a driver's own), and is no reason to fail: then
  * there are fewer slots, then smaller ones, then ordinary memory, and `compromise` says so.
  */
-#ifndef DT2_LOAD_RING_H
-#define DT2_LOAD_RING_H
+#ifndef DT2_LOAD_STAGING_H
+#define DT2_LOAD_STAGING_H
 
 #include "machine/machine.h"
 #include <pthread.h>
@@ -25,7 +25,7 @@ struct dt2_slot {
     enum dt2_slot_kind kind;
 };
 
-struct dt2_ring {
+struct dt2_staging {
     const struct dt2_opened *opened;
     dt2_handle queue;
     struct dt2_slot *slots;
@@ -41,26 +41,29 @@ struct dt2_ring {
 };
 
 /*
- * Makes a ring of at most `slots` slots of at most `slot_bytes` bytes each, pages whole. `shared`: drivers of other makers will
- * register them too, so that they are memory of no driver's own. Errors: what the driver says; DT2_ENOFIT.
+ * Makes staging of at most `slots` slots of at most `slot_bytes` bytes each, pages whole. `shared`: drivers of other
+ * makers will register them too, so that they are memory of no driver's own. Errors: what the driver says; DT2_ENOFIT.
  */
-int dt2_ring_make(const struct dt2_opened *opened, size_t slots, uint64_t slot_bytes, bool shared,
-                  struct dt2_ring *ring, struct dt2_error *err);
+int dt2_staging_make(const struct dt2_opened *opened, size_t slots, uint64_t slot_bytes, bool shared,
+                     struct dt2_staging *staging, struct dt2_error *err);
 /* Bytes of all slots. */
-uint64_t dt2_ring_bytes(const struct dt2_ring *ring);
-/* Waits for copies under way and frees everything; fine on a zeroed ring. */
-void dt2_ring_clear(struct dt2_ring *ring);
+uint64_t dt2_staging_bytes(const struct dt2_staging *staging);
+/* Waits for copies under way and frees everything; fine on a zeroed staging. */
+void dt2_staging_clear(struct dt2_staging *staging);
 
-/* Takes a slot whose last copy is done; blocks until there is one. The slot goes back by dt2_ring_send() or dt2_ring_return(). */
-int dt2_ring_take(struct dt2_ring *ring, struct dt2_slot **slot, struct dt2_error *err);
-void dt2_ring_return(struct dt2_ring *ring, struct dt2_slot *slot);
+/*
+ * Takes a slot whose last copy is done; blocks until there is one. It goes back by dt2_staging_send() or
+ * dt2_staging_return().
+ */
+int dt2_staging_take(struct dt2_staging *staging, struct dt2_slot **slot, struct dt2_error *err);
+void dt2_staging_return(struct dt2_staging *staging, struct dt2_slot *slot);
 /* Queues the copy of the slot's first `bytes` bytes to the buffer, and gives the slot back. */
-int dt2_ring_send(struct dt2_ring *ring, struct dt2_slot *slot, dt2_handle buffer, uint64_t offset, uint64_t bytes,
-                  struct dt2_error *err);
+int dt2_staging_send(struct dt2_staging *staging, struct dt2_slot *slot, dt2_handle buffer, uint64_t offset,
+                     uint64_t bytes, struct dt2_error *err);
 /* Copies `bytes` bytes of the buffer into the slot and waits for them. */
-int dt2_ring_fetch(struct dt2_ring *ring, struct dt2_slot *slot, dt2_handle buffer, uint64_t offset, uint64_t bytes,
-                   struct dt2_error *err);
+int dt2_staging_fetch(struct dt2_staging *staging, struct dt2_slot *slot, dt2_handle buffer, uint64_t offset,
+                      uint64_t bytes, struct dt2_error *err);
 /* Waits until all that was sent has arrived. */
-int dt2_ring_drain(struct dt2_ring *ring, struct dt2_error *err);
+int dt2_staging_drain(struct dt2_staging *staging, struct dt2_error *err);
 
 #endif
