@@ -1,5 +1,13 @@
 dnl SPDX-License-Identifier: BSD-3-Clause
 dnl Drivers are three-state: --with-X[=DIR] wants it (missing is an error), --without-X never looks, else it is detected.
+dnl Those for CUDA and HIP need nothing, and are always there but for --without-X.
+
+dnl DT2_VENDOR_HEADERS: for who must not depend on what happens to be installed.
+AC_DEFUN([DT2_VENDOR_HEADERS], [
+  AC_ARG_WITH([vendor-headers],
+    [AS_HELP_STRING([--without-vendor-headers], [do not look for the headers of CUDA, HIP and NVML, with which tests compare
+                                             our declarations])], [], [with_vendor_headers=auto])
+])
 
 dnl DT2_DRIVER_ARG(NAME, WHAT): sets with_NAME to yes, no, auto or a folder.
 AC_DEFUN([DT2_DRIVER_ARG], [
@@ -43,62 +51,60 @@ AC_DEFUN([DT2_DRIVER_OPENCL], [
     [install the OpenCL headers and an ICD loader: opencl-headers and ocl-icd-opencl-dev on Debian])
 ])
 
-dnl DT2_DRIVER_SDK(NAME, WITH, CFLAGS, HEADER, INCLUDES AND CHECKS, FOLDERS): looks for an SDK's headers, which are
-dnl all that a build needs: the driver finds the library when it runs. Tries FOLDERS in order ("compiler": where
-dnl that looks anyway), or the one folder of --with-NAME=DIR, which must have include/HEADER; sets dt2_found, and
-dnl the flags in NAME_CFLAGS. CPPFLAGS stay set for more checks; they are to be restored from dt2_save_CPPFLAGS.
-AC_DEFUN([DT2_DRIVER_SDK], [
-  dt2_found=no
-  AS_CASE([$2], [no], [dt2_folders=], [yes|auto], [dt2_folders="$6"], [dt2_folders=$2])
+dnl DT2_DRIVER_DECLARED(NAME, WHAT, CFLAGS, HEADER, VERSION, INCLUDES, FOLDERS): a driver of which ours are all declarations
+dnl that a build needs. The vendor's headers are looked for all the same, in FOLDERS in order ("compiler":
+dnl where that looks anyway) or in the one of --with-NAME=DIR, which must have include/HEADER, and the tests compare the
+dnl two. INCLUDES must not compile where they are older than was ever compared; VERSION is two expressions of it, and a
+dnl name.
+AC_DEFUN([DT2_DRIVER_DECLARED], [
+  DT2_DRIVER_ARG([$1], [$2])
+  m4_pushdef([DT2_NAME], m4_toupper([$1]))
+  AS_CASE([$with_$1:$with_vendor_headers], [no:*|auto:no|yes:no], [dt2_folders=], [auto:*|yes:*], [dt2_folders="$7"],
+    [dt2_folders=$with_$1])
   dt2_save_CPPFLAGS=$CPPFLAGS
+  dt2_found=no
   for dt2_folder in $dt2_folders; do
     AS_CASE([$dt2_folder], [compiler|/usr], [dt2_flags="$3"], [dt2_flags="-isystem $dt2_folder/include $3"])
     AC_MSG_CHECKING([for the headers of $1 ($dt2_folder)])
     CPPFLAGS="$dt2_save_CPPFLAGS $dt2_flags"
     AS_IF([test "$dt2_folder" = compiler || test -f "$dt2_folder/include/$4"],
-      [AC_COMPILE_IFELSE([AC_LANG_PROGRAM([$5])], [dt2_found=yes])])
+      [AC_COMPILE_IFELSE([AC_LANG_PROGRAM([$6])], [dt2_found=yes])])
     AC_MSG_RESULT([$dt2_found])
     AS_IF([test $dt2_found = yes], [break])
   done
-  AS_IF([test $dt2_found = yes], [m4_toupper([$1])_CFLAGS=$dt2_flags], [m4_toupper([$1])_CFLAGS=])
-  AC_SUBST(m4_toupper([$1])[_CFLAGS])
+  dt2_version="no vendor's headers to compare with: one test will skip"
+  DT2_NAME[_REAL_CPPFLAGS]=
+  AS_IF([test $dt2_found = yes], [
+    AC_COMPUTE_INT([dt2_major], m4_argn([1], $5), [$6])
+    AC_COMPUTE_INT([dt2_minor], m4_argn([2], $5), [$6])
+    dt2_version="compared with the headers of m4_argn([3], $5) $dt2_major.$dt2_minor"
+    DT2_NAME[_REAL_CPPFLAGS]="-DDT2_REAL_[]DT2_NAME $dt2_flags"])
+  CPPFLAGS=$dt2_save_CPPFLAGS
+  AC_SUBST(DT2_NAME[_REAL_CPPFLAGS])
+  AS_CASE([$with_$1], [yes|auto], [dt2_found=yes])
+  DT2_DRIVER_RESULT([$1], [$dt2_found], [$dt2_version], [no include/$4 of a version that is known is in $with_$1])
+  m4_popdef([DT2_NAME])
 ])
 
 AC_DEFUN([DT2_DRIVER_CUDA], [
-  DT2_DRIVER_ARG([cuda], [CUDA driver for NVIDIA GPUs; needs the headers of CUDA 11 or newer alone])
-  dt2_version=
-  DT2_DRIVER_SDK([cuda], [$with_cuda], [], [cuda_runtime_api.h], [[
+  DT2_DRIVER_DECLARED([cuda], [CUDA driver for NVIDIA GPUs; DIR: a toolkit, 11 or newer, whose headers tests compare ours with],
+    [], [cuda_runtime_api.h], [[CUDA_VERSION / 1000], [CUDA_VERSION % 1000 / 10], [CUDA]], [[
     #include <cuda.h>
     #include <cuda_runtime_api.h>
     #if CUDA_VERSION < 11000
     #error "too old"
     #endif]],
     [compiler $CUDA_PATH $CUDA_HOME /usr/local/cuda /opt/cuda])
-  AS_IF([test $dt2_found = yes], [
-    AC_COMPUTE_INT([dt2_major], [CUDA_VERSION / 1000], [#include <cuda.h>])
-    AC_COMPUTE_INT([dt2_minor], [CUDA_VERSION % 1000 / 10], [#include <cuda.h>])
-    dt2_version="headers of CUDA $dt2_major.$dt2_minor"])
-  CPPFLAGS=$dt2_save_CPPFLAGS
-  DT2_DRIVER_RESULT([cuda], [$dt2_found], [$dt2_version],
-    [install the headers of the CUDA toolkit (nvidia-cuda-dev on Debian, in non-free), or say --with-cuda=DIR])
 ])
 
 AC_DEFUN([DT2_DRIVER_HIP], [
-  DT2_DRIVER_ARG([hip], [HIP driver for AMD GPUs; needs the headers of ROCm 5.2 or newer alone])
-  dt2_version=
-  DT2_DRIVER_SDK([hip], [$with_hip], [-D__HIP_PLATFORM_AMD__], [hip/hip_runtime_api.h], [[
+  DT2_DRIVER_DECLARED([hip], [HIP driver for AMD GPUs; DIR: a ROCm, 5.2 or newer, whose headers tests compare ours with],
+    [-D__HIP_PLATFORM_AMD__], [hip/hip_runtime_api.h], [[HIP_VERSION_MAJOR], [HIP_VERSION_MINOR], [HIP]], [[
     #include <hip/hip_runtime_api.h>
     #if HIP_VERSION < 50200000
     #error "too old"
     #endif]],
     [compiler $ROCM_PATH /opt/rocm])
-  AS_IF([test $dt2_found = yes], [
-    AC_COMPUTE_INT([dt2_major], [HIP_VERSION_MAJOR], [#include <hip/hip_version.h>])
-    AC_COMPUTE_INT([dt2_minor], [HIP_VERSION_MINOR], [#include <hip/hip_version.h>])
-    dt2_version="headers of HIP $dt2_major.$dt2_minor"])
-  CPPFLAGS=$dt2_save_CPPFLAGS
-  DT2_DRIVER_RESULT([hip], [$dt2_found], [$dt2_version],
-    [install the headers of HIP (libamdhip64-dev on Debian), or say --with-hip=DIR])
 ])
 
 dnl DT2_NVML: the driver declares the little of NVML that it uses itself; where the real header is, a test compares
@@ -109,8 +115,8 @@ AC_DEFUN([DT2_NVML], [
     [], [with_nvml=auto])
   NVML_CFLAGS=
   dt2_found=no
-  AS_CASE([$with_nvml], [no], [dt2_folders=],
-    [yes|auto], [dt2_folders="compiler $CUDA_PATH/include $CUDA_HOME/include /usr/local/cuda/include"],
+  AS_CASE([$with_nvml:$with_vendor_headers], [no:*|auto:no], [dt2_folders=],
+    [yes:*|auto:*], [dt2_folders="compiler $CUDA_PATH/include $CUDA_HOME/include /usr/local/cuda/include"],
     [dt2_folders="$with_nvml $with_nvml/include"])
   dt2_save_CPPFLAGS=$CPPFLAGS
   for dt2_folder in $dt2_folders; do

@@ -3,16 +3,11 @@
 #ifndef DT2_CUDA_VENDOR_H
 #define DT2_CUDA_VENDOR_H
 
-#include <cuda.h>
-#include <cuda_runtime_api.h>
 #include <pthread.h>
 
+#include "cuda_decl.h"
 #include "entries.h"
 #include "nvml_decl.h"
-
-#ifdef CUDA_API_PER_THREAD_DEFAULT_STREAM
-#error "the plain entry points are looked up, not those for a default stream of each thread"
-#endif
 
 #define GPU_DRIVER_NAME "cuda"
 #define GPU_VENDOR_TEXT "NVIDIA Corporation"
@@ -32,10 +27,7 @@
         cudaErrorHardwareStackError, cudaErrorIllegalInstruction, cudaErrorMisalignedAddress,                          \
         cudaErrorInvalidAddressSpace, cudaErrorInvalidPc, cudaErrorLaunchFailure
 
-/*
- * The members have the symbols' names, or where the header has a macro for one, what that says: with a header of
- * CUDA 13 cuDeviceGetUuid is the member cuDeviceGetUuid_v2, which is the same to whoever writes cuDeviceGetUuid.
- */
+/* The members have the symbols' names. */
 struct dt2_cuda_driver_entries {
 #define DT2_CUDA_MEMBER(symbol) __typeof__(&symbol) symbol;
     DT2_CUDA_DRIVER_ENTRIES(DT2_CUDA_MEMBER)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The one driver for CUDA and for HIP, from the inside: its source is compiled twice, each time with the "vendor.h"
- * of backends/cuda or backends/hip, which includes the vendor's real headers and says what the shared source calls
- * things.
+ * of backends/cuda or backends/hip, which says what the shared source calls things. What it needs of the vendors' headers
+ * is declared here, so that it is built everywhere; a test compares that with the real ones.
  *
  *     entries.h   every entry point that is looked up
+ *     declared.h  how the vendors' constants and types are declared
  *     library.c   finding a vendor's library in the process or on the system
  *     driver.c    the table, opening and closing
  *     handles.c   what lies behind handles, held and checked
@@ -20,6 +21,7 @@
  * and in the vendor's folder, behind the functions at the end of this header:
  *
  *     vendor.h    names and types
+ *     *_decl.h    the vendor's declarations
  *     vendor.c    identity, contexts, whose memory and whose stream something is; HIP's library
  *     binding.c   CUDA: its libraries
  *     over_libcuda.c
@@ -36,7 +38,7 @@
 #include "entries.h"
 #include "vendor.h"
 
-/* The function pointers have the types that the vendor's headers declare: a wrong signature does not compile. */
+/* The function pointers have the types that the declarations have: a wrong signature does not compile. */
 struct dt2_gpu_runtime {
 #define DT2_GPU_MEMBER(member, cuda, hip) __typeof__(&GPU_PICK(cuda, hip)) member;
     DT2_GPU_RUNTIME_ENTRIES(DT2_GPU_MEMBER)

@@ -3,12 +3,8 @@
 #ifndef DT2_HIP_VENDOR_H
 #define DT2_HIP_VENDOR_H
 
-#include <hip/hip_runtime_api.h>
-
 #include "entries.h"
-
-/* Headers of one version of ROCm call deprecated what is the only name in another: ours are those that all have. */
-#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+#include "hip_decl.h"
 
 #define GPU_DRIVER_NAME "hip"
 #define GPU_VENDOR_TEXT "Advanced Micro Devices, Inc."

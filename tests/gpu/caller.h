@@ -7,16 +7,13 @@
 #define DT2_TESTS_GPU_CALLER_H
 
 #include "machine/modules.h"
+#include "runtime.h"
 #include "sim/sandbox.h"
 #include "vendor.h"
 #include <dlfcn.h>
 #include <limits.h>
 #include <pthread.h>
 #include <sys/stat.h>
-
-#ifndef GPU_IS_HIP
-#define GPU_IS_HIP 0
-#endif
 
 #define MiB ((uint64_t)1 << 20)
 #define CARD(id, more)                                                                                                 \

@@ -69,6 +69,8 @@ verdict "yaml.h is included in src/catalog only" \
     "$(includes src backends include | grep -E '	[<"]yaml' | grep -v '^src/catalog/')"
 verdict "no vendor header in src or include" \
     "$(includes src include | grep -E '	[<"](CL/|cuda|hip/|nvml|level_zero|ze_)')"
+verdict "CUDA and HIP are built without a header of their vendors'" \
+    "$(includes backends | grep -E '	<(cuda|hip/|nvml)')"
 verdict "public headers include one another and the C library alone" \
     "$(includes include | grep -vE '	<(distorch2/[a-z]+\.h|std(bool|def|int|arg)\.h)>')"
 verdict "the library calls neither abort nor exit, and prints nothing" \

@@ -84,6 +84,24 @@ END
     verdict "the table says so" said '^ +OpenCL +no \(--without-opencl\)'
     said '^checking .*OpenCL' >"$work/looked"
     verdict "then it is not looked for" test ! -s "$work/looked"
+    configure --without-vendor-headers
+    status=$?
+    verdict "without any vendor's headers, configure succeeds" test $status -eq 0
+    for driver in CUDA HIP; do
+        verdict "$driver is built" said "^ +$driver +yes \\(no vendor's headers"
+    done
+    said '^checking .*headers of' >"$work/looked"
+    verdict "headers of vendors are not looked for" test ! -s "$work/looked"
+    for driver in cuda hip; do
+        configure --with-$driver="$work/nothing"
+        status=$?
+        refused "a folder of $driver without its headers is refused" "error: --with-$driver was asked for"
+    done
+    configure --without-cuda --with-hip
+    status=$?
+    verdict "CUDA can be left out, and HIP asked for" test $status -eq 0
+    verdict "the table says that there is no CUDA" said '^ +CUDA +no \(--without-cuda\)'
+    verdict "and that there is HIP" said '^ +HIP +yes \('
 fi
 
 echo "1..$count"

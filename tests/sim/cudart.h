@@ -3,7 +3,7 @@
 #ifndef DT2_TESTS_SIM_CUDART_H
 #define DT2_TESTS_SIM_CUDART_H
 
-#include <cuda_runtime_api.h>
+#include "cuda_headers.h"
 
 #define API SIM_CUDA
 #define VENDOR(name) cuda##name
@@ -18,9 +18,7 @@
 #define ATTRIBUTE(name) cudaDevAttr##name
 #define PCI_DOMAIN cudaDevAttrPciDomainId
 #define PCI_FORMAT "%04X:%02X:%02X.%X"
-#if CUDART_VERSION >= 12020
-#define NUMA_ATTRIBUTE cudaDevAttrHostNumaId
-#endif
+#define NUMA_ATTRIBUTE 134 /* cudaDevAttrHostNumaId, which headers have since CUDA 12.2 */
 
 #define RUNTIME_ERRORS(X)                                                                                              \
     X(SIM_OK, cudaSuccess, "no error")                                                                                 \

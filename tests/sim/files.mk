@@ -32,26 +32,38 @@ tests_sim_lib_libnvidia_ml_la_LIBADD = $(SIM_ENGINE)
 
 if WITH_CUDA
 check_LTLIBRARIES += tests/sim/lib/libcudart.la tests/sim/lib/libcuda.la
-tests_sim_lib_libcudart_la_SOURCES = tests/sim/runtime.c tests/sim/cudart.h tests/sim/face.h tests/sim/sim.h
-tests_sim_lib_libcudart_la_CFLAGS = $(SIM_CFLAGS) $(CUDA_CFLAGS)
+tests_sim_lib_libcudart_la_SOURCES = \
+	tests/sim/cuda_headers.h \
+	tests/sim/cudart.h \
+	tests/sim/face.h \
+	tests/sim/runtime.c \
+	tests/sim/sim.h
+tests_sim_lib_libcudart_la_CPPFLAGS = $(CUDA_TEST_CPPFLAGS)
+tests_sim_lib_libcudart_la_CFLAGS = $(SIM_CFLAGS)
 tests_sim_lib_libcudart_la_LDFLAGS = $(SIM_FACE_LDFLAGS) -version-info 13:0:0
 tests_sim_lib_libcudart_la_LIBADD = $(SIM_ENGINE)
-tests_sim_lib_libcuda_la_SOURCES = tests/sim/cuda.c tests/sim/cuda_work.c tests/sim/libcuda.h tests/sim/sim.h
-tests_sim_lib_libcuda_la_CFLAGS = $(SIM_CFLAGS) $(CUDA_CFLAGS)
+tests_sim_lib_libcuda_la_SOURCES = \
+	tests/sim/cuda.c \
+	tests/sim/cuda_headers.h \
+	tests/sim/cuda_work.c \
+	tests/sim/libcuda.h \
+	tests/sim/sim.h
+tests_sim_lib_libcuda_la_CPPFLAGS = $(CUDA_TEST_CPPFLAGS)
+tests_sim_lib_libcuda_la_CFLAGS = $(SIM_CFLAGS)
 tests_sim_lib_libcuda_la_LDFLAGS = $(SIM_FACE_LDFLAGS) -version-info 1:0:0
 tests_sim_lib_libcuda_la_LIBADD = $(SIM_ENGINE)
 
 check_PROGRAMS += tests/sim/test-sim-capture tests/sim/test-sim-cuda tests/sim/test-sim-streams
 TESTS += tests/sim/test-sim-capture tests/sim/test-sim-cuda tests/sim/test-sim-streams
-tests_sim_test_sim_capture_SOURCES = tests/sim/test-sim-capture.c tests/sim/sandbox.h tests/support/tap.h
-tests_sim_test_sim_capture_CFLAGS = $(AM_CFLAGS) $(CUDA_CFLAGS)
+tests_sim_test_sim_capture_SOURCES = tests/sim/test-sim-capture.c tests/sim/cuda_headers.h tests/sim/sandbox.h tests/support/tap.h
+tests_sim_test_sim_capture_CPPFLAGS = $(CUDA_TEST_CPPFLAGS)
 tests_sim_test_sim_capture_LDADD = tests/sim/lib/libcudart.la $(SIM_ENGINE)
-tests_sim_test_sim_cuda_SOURCES = tests/sim/test-sim-cuda.c tests/sim/sandbox.h tests/support/tap.h
-tests_sim_test_sim_cuda_CFLAGS = $(AM_CFLAGS) $(CUDA_CFLAGS)
+tests_sim_test_sim_cuda_SOURCES = tests/sim/test-sim-cuda.c tests/sim/cuda_headers.h tests/sim/sandbox.h tests/support/tap.h
+tests_sim_test_sim_cuda_CPPFLAGS = $(CUDA_TEST_CPPFLAGS)
 tests_sim_test_sim_cuda_LDADD = tests/sim/lib/libcudart.la tests/sim/lib/libcuda.la tests/sim/lib/libnvidia-ml.la \
 	$(SIM_ENGINE)
-tests_sim_test_sim_streams_SOURCES = tests/sim/test-sim-streams.c tests/sim/sandbox.h tests/support/tap.h
-tests_sim_test_sim_streams_CFLAGS = $(AM_CFLAGS) $(CUDA_CFLAGS)
+tests_sim_test_sim_streams_SOURCES = tests/sim/test-sim-streams.c tests/sim/cuda_headers.h tests/sim/sandbox.h tests/support/tap.h
+tests_sim_test_sim_streams_CPPFLAGS = $(CUDA_TEST_CPPFLAGS)
 tests_sim_test_sim_streams_LDADD = tests/sim/lib/libcudart.la $(SIM_ENGINE)
 endif
 
@@ -61,17 +73,18 @@ tests_sim_lib_libamdhip64_la_SOURCES = \
 	tests/sim/face.h \
 	tests/sim/hip.c \
 	tests/sim/hip.h \
+	tests/sim/hip_headers.h \
 	tests/sim/runtime.c \
 	tests/sim/sim.h
-tests_sim_lib_libamdhip64_la_CPPFLAGS = $(AM_CPPFLAGS) -DSIM_FACE_HIP
-tests_sim_lib_libamdhip64_la_CFLAGS = $(SIM_CFLAGS) $(HIP_CFLAGS)
+tests_sim_lib_libamdhip64_la_CPPFLAGS = $(HIP_TEST_CPPFLAGS) -DSIM_FACE_HIP
+tests_sim_lib_libamdhip64_la_CFLAGS = $(SIM_CFLAGS)
 tests_sim_lib_libamdhip64_la_LDFLAGS = $(SIM_FACE_LDFLAGS) -version-info 5:0:0
 tests_sim_lib_libamdhip64_la_LIBADD = $(SIM_ENGINE)
 
 check_PROGRAMS += tests/sim/test-sim-hip
 TESTS += tests/sim/test-sim-hip
-tests_sim_test_sim_hip_SOURCES = tests/sim/test-sim-hip.c tests/sim/sandbox.h tests/support/tap.h
-tests_sim_test_sim_hip_CFLAGS = $(AM_CFLAGS) $(HIP_CFLAGS)
+tests_sim_test_sim_hip_SOURCES = tests/sim/test-sim-hip.c tests/sim/hip_headers.h tests/sim/sandbox.h tests/support/tap.h
+tests_sim_test_sim_hip_CPPFLAGS = $(HIP_TEST_CPPFLAGS)
 tests_sim_test_sim_hip_LDADD = tests/sim/lib/libamdhip64.la $(SIM_ENGINE)
 endif
 

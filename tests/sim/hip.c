@@ -67,7 +67,7 @@ hipError_t hipPointerGetAttribute(void *data, hipPointer_attribute attribute, hi
         return leave(SIM_INVALID_VALUE);
     switch ((int)attribute) {
     case HIP_POINTER_ATTRIBUTE_MEMORY_TYPE:
-        *(unsigned *)data = pointer.is_device ? hipMemoryTypeDevice : hipMemoryTypeHost;
+        *(unsigned *)data = pointer.is_device ? MEMORY_TYPE_DEVICE : MEMORY_TYPE_HOST;
         return leave(SIM_OK);
     case HIP_POINTER_ATTRIBUTE_IS_MANAGED:
         *(bool *)data = false;

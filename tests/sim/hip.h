@@ -3,7 +3,7 @@
 #ifndef DT2_TESTS_SIM_HIP_H
 #define DT2_TESTS_SIM_HIP_H
 
-#include <hip/hip_runtime_api.h>
+#include "hip_headers.h"
 
 #define API SIM_HIP
 #define VENDOR(name) hip##name
@@ -11,6 +11,9 @@
 #define HOST_FREE hipHostFree
 #define HOST_PORTABLE hipHostMallocPortable
 #define RUNTIME_VERSION 50221153
+/* The kinds of memory have ROCm 5's numbers, whatever the header says: 6 numbered them anew. */
+#define MEMORY_TYPE_HOST 0
+#define MEMORY_TYPE_DEVICE 1
 #define SET_DEVICE_MAKES_CONTEXT false
 
 #define ATTRIBUTE(name) hipDeviceAttribute##name

@@ -3,9 +3,7 @@
 #ifndef DT2_TESTS_SIM_LIBCUDA_H
 #define DT2_TESTS_SIM_LIBCUDA_H
 
-#define __CUDA_API_VERSION_INTERNAL /* old and new versions of a function are declared, under their own names */
-#include <cuda.h>
-
+#include "cuda_headers.h"
 #include "sim.h"
 
 /* What cuda.c has for the rest. */

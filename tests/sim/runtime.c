@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The face of libcudart, and of the part of libamdhip64 that has the same shape: compiled once for each, against the
- * vendor's own header, so that a wrong signature does not compile.
+ * driver's declarations and the vendor's own, so that a wrong signature does not compile.
  */
 #ifdef SIM_FACE_HIP
 #include "hip.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Graph capture on the simulated CUDA machine: what is captured does not run, and who disturbs a capture breaks it. */
+#include "cuda_headers.h"
 #include "sandbox.h"
-#include <cuda_runtime_api.h>
 #include <pthread.h>
 
 #define CARD "[gpu a]\ndrivers = cuda\nmemory = 64MiB\n"

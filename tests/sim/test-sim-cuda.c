@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The simulated CUDA machine: identity, contexts, memory, errors, and that each mistake it is made for is caught. */
+#include "cuda_headers.h"
 #include "sandbox.h"
-#include <cuda.h>
-#include <cuda_runtime_api.h>
 
 /* NVML's, as far as it is used here. */
 typedef struct {
@@ -45,7 +44,7 @@ static void body_listing(void)
     must(cuInit(0) == CUDA_SUCCESS && cuDeviceGet(&device, 1) == CUDA_SUCCESS);
     must(cuDeviceGetName(text, sizeof text, device) == CUDA_SUCCESS && strcmp(text, "2") == 0);
     must(cuDeviceGetUuid(&uuid, device) == CUDA_SUCCESS && uuid.bytes[3] == 2 && uuid.bytes[4] == 0x12);
-    must(cuDeviceTotalMem(&total, device) == CUDA_SUCCESS && total == 256 * MiB);
+    must(cuDeviceTotalMem_v2(&total, device) == CUDA_SUCCESS && total == 256 * MiB);
     must(cuDeviceGetPCIBusId(text, sizeof text, device) == CUDA_SUCCESS && strcmp(text, "0000:02:00.0") == 0);
     must(good(cudaDeviceCanAccessPeer(&can, 0, 1)) && can == 1);
     must(good(cudaDeviceCanAccessPeer(&can, 1, 0)) && can == 0);
@@ -64,15 +63,15 @@ static void body_contexts(void)
     size_t free_bytes, total;
     must(cuInit(0) == CUDA_SUCCESS && cuDevicePrimaryCtxRetain(&first, 1) == CUDA_SUCCESS);
     must(cuCtxGetCurrent(&current) == CUDA_SUCCESS && !current);
-    must(cuCtxPushCurrent(first) == CUDA_SUCCESS && good(cudaGetDevice(&index)) && index == 1);
+    must(cuCtxPushCurrent_v2(first) == CUDA_SUCCESS && good(cudaGetDevice(&index)) && index == 1);
     must(good(cudaMemGetInfo(&free_bytes, &total)) && free_bytes == 246 * MiB && total == 256 * MiB);
     must(cuCtxGetDevice(&device) == CUDA_SUCCESS && device == 1);
-    must(cuCtxPopCurrent(&popped) == CUDA_SUCCESS && popped == first);
-    must(cuCtxPopCurrent(&popped) == CUDA_ERROR_INVALID_CONTEXT);
-    must(cuDevicePrimaryCtxRelease(1) == CUDA_SUCCESS);
+    must(cuCtxPopCurrent_v2(&popped) == CUDA_SUCCESS && popped == first);
+    must(cuCtxPopCurrent_v2(&popped) == CUDA_ERROR_INVALID_CONTEXT);
+    must(cuDevicePrimaryCtxRelease_v2(1) == CUDA_SUCCESS);
     must(cuDevicePrimaryCtxGetState(1, &flags, &active) == CUDA_SUCCESS && !active);
-    must(cuCtxPushCurrent(first) == CUDA_ERROR_CONTEXT_IS_DESTROYED);
-    must(cuDevicePrimaryCtxRelease(1) != CUDA_SUCCESS);
+    must(cuCtxPushCurrent_v2(first) == CUDA_ERROR_CONTEXT_IS_DESTROYED);
+    must(cuDevicePrimaryCtxRelease_v2(1) != CUDA_SUCCESS);
     must(good(cudaSetDevice(1)) && good(cudaMemGetInfo(&free_bytes, &total)) && free_bytes == 246 * MiB);
 }
 
@@ -82,7 +81,7 @@ static void body_runtime_holds(void)
     void *memory;
     must(good(cudaSetDevice(0)) && good(cudaMalloc(&memory, 100)));
     must(cuInit(0) == CUDA_SUCCESS && cuDevicePrimaryCtxRetain(&context, 0) == CUDA_SUCCESS);
-    must(cuDevicePrimaryCtxRelease(0) == CUDA_SUCCESS && good(cudaFree(memory)));
+    must(cuDevicePrimaryCtxRelease_v2(0) == CUDA_SUCCESS && good(cudaFree(memory)));
 }
 
 /* -- memory */
@@ -97,9 +96,9 @@ static void body_memory(void)
     must(cudaMalloc(&too_much, 150 * MiB) == cudaErrorMemoryAllocation && !too_much);
     must(cudaPeekAtLastError() == cudaErrorMemoryAllocation && cudaGetLastError() == cudaErrorMemoryAllocation &&
          cudaGetLastError() == cudaSuccess);
-    must(cuMemGetAddressRange(&base, &size, (CUdeviceptr)a + 12345) == CUDA_SUCCESS && base == (CUdeviceptr)a &&
+    must(cuMemGetAddressRange_v2(&base, &size, (CUdeviceptr)a + 12345) == CUDA_SUCCESS && base == (CUdeviceptr)a &&
          size == 100 * MiB);
-    must(cuMemGetAddressRange(&base, &size, (CUdeviceptr)&base) != CUDA_SUCCESS);
+    must(cuMemGetAddressRange_v2(&base, &size, (CUdeviceptr)&base) != CUDA_SUCCESS);
     must(good(cudaMemGetInfo(&free_bytes, &total)) && free_bytes == (256 - 10 - 100) * MiB - 1);
     must(good(cudaFree(a)) && good(cudaFree(b)) && good(cudaFree(NULL)));
     must(good(cudaMemGetInfo(&free_bytes, &total)) && free_bytes == 246 * MiB);
@@ -190,7 +189,7 @@ static void body_sticky(void)
     must(good(cudaSetDevice(1)) && good(cudaMalloc(&memory, 1)) && good(cudaFree(memory)));
     must(cudaSetDevice(0) == cudaErrorIllegalAddress);
     CUcontext context;
-    must(cuInit(0) == CUDA_SUCCESS && cuDevicePrimaryCtxReset(0) == CUDA_SUCCESS);
+    must(cuInit(0) == CUDA_SUCCESS && cuDevicePrimaryCtxReset_v2(0) == CUDA_SUCCESS);
     must(good(cudaSetDevice(0)) && good(cudaMalloc(&memory, 1)) && good(cudaFree(memory)));
     must(cuCtxGetCurrent(&context) == CUDA_SUCCESS && context);
 }
@@ -234,8 +233,8 @@ static void body_abandoned(void)
     CUcontext context;
     cudaStream_t stream;
     must(cuInit(0) == CUDA_SUCCESS && cuDevicePrimaryCtxRetain(&context, 0) == CUDA_SUCCESS);
-    must(cuCtxPushCurrent(context) == CUDA_SUCCESS && good(cudaStreamCreate(&stream)));
-    must(cuCtxPopCurrent(NULL) == CUDA_SUCCESS && cuDevicePrimaryCtxRelease(0) == CUDA_SUCCESS);
+    must(cuCtxPushCurrent_v2(context) == CUDA_SUCCESS && good(cudaStreamCreate(&stream)));
+    must(cuCtxPopCurrent_v2(NULL) == CUDA_SUCCESS && cuDevicePrimaryCtxRelease_v2(0) == CUDA_SUCCESS);
 }
 
 static void body_wrong_device(void)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The simulated HIP: what differs from CUDA; the engine behind it is tested by CUDA's face. */
+#include "hip_headers.h"
 #include "sandbox.h"
-#include <hip/hip_runtime_api.h>
 
 #define CARD(id, more)                                                                                                 \
     "[gpu " id "]\nname = Radeon " id "\ndrivers = hip\nmemory = 64MiB\ncontext = 4MiB\npci = 0000:a" id ":00.0\n"     \

@@ -3,6 +3,7 @@
  * To the linker what an installed torch is: a library that has its runtime beside itself, and needs a symbol of it, by
  * its version, that an older one lacks. Compiled for each vendor's.
  */
+#include "gpu/runtime.h"
 #include "vendor.h"
 #include <stdbool.h>
 
