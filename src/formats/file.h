@@ -32,6 +32,8 @@ size_t dt2_file_home(const struct dt2_file *file, size_t tensor, uint64_t *offse
 uint64_t dt2_file_own_bytes(const struct dt2_file *file, size_t tensor);
 /* The tensor whose name says into which block this one goes: of a gang and its members the first; else `tensor` itself. */
 size_t dt2_file_leader(const struct dt2_file *file, size_t tensor);
+/* The model as its files have it: where `file` is one as it will be stored, that on which it stands; else itself. */
+const struct dt2_file *dt2_file_written(const struct dt2_file *file);
 
 /*
  * Fills all `count` parts of `iov` from byte `offset` of file `file_index` on. Safe from several threads.

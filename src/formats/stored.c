@@ -411,6 +411,11 @@ int dt2_file_stored(const struct dt2_file *given, const struct dt2_storing *stor
     return rc;
 }
 
+const struct dt2_file *dt2_file_written(const struct dt2_file *file)
+{
+    return file->base ? file->base : file;
+}
+
 const char *dt2_file_dtype(const struct dt2_file *file)
 {
     return file->stored_dtype ? file->stored_dtype : "keep";

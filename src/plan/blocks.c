@@ -115,19 +115,30 @@ static int by_key(const void *a, const void *b)
     return order ? order : compare_bytes(x->name, x->members->length, y->name, y->members->length);
 }
 
+/* Whether no tensor of [begin, index) has the dtype of that one. */
+static bool is_new_dtype(const struct dt2_file *file, size_t begin, size_t index)
+{
+    for (size_t i = begin; i < index; i++)
+        if (strcmp(dt2_file_tensor(file, i)->dtype, dt2_file_tensor(file, index)->dtype) == 0)
+            return false;
+    return true;
+}
+
 /*
- * Whether the tensors stand in the order of their names' text, once or once for each dtype: who wrote the file sorted them so,
- * and where they stand tells nothing of the network.
+ * Whether the tensors stand in the order of their names' text, in each file and for each dtype anew: who wrote them sorted them
+ * so, and where they stand tells nothing of the network. How they will be stored has no part in that.
  */
 static bool is_sorted_as_text(const struct dt2_file *file)
 {
-    size_t runs = 1, dtypes = 1;
-    for (size_t i = 1; i < dt2_file_tensor_count(file); i++) {
+    file = dt2_file_written(file);
+    for (size_t i = 1, begin = 0; i < dt2_file_tensor_count(file); i++) {
         const struct dt2_tensor *before = dt2_file_tensor(file, i - 1), *tensor = dt2_file_tensor(file, i);
-        runs += strcmp(before->name, tensor->name) > 0;
-        dtypes += strcmp(before->dtype, tensor->dtype) != 0;
+        if (strcmp(before->file, tensor->file) != 0)
+            begin = i;
+        else if (strcmp(before->name, tensor->name) > 0 && !is_new_dtype(file, begin, i)) /* so there are few others */
+            return false;
     }
-    return runs <= dtypes;
+    return true;
 }
 
 /* Appends the key of a group; what the network does not read stands behind it. */

@@ -368,52 +368,6 @@ static void test_permutations(const char *layout_name, const char *extra)
     free(more);
 }
 
-/* A network that nobody knows: blocks by the place of their first tensor. */
-static void test_file_order(void)
-{
-    struct layout layout = { 0 };
-    char names[50][32];
-    for (size_t i = 0; i < 50; i++) {
-        snprintf(names[i], sizeof names[i], "layer%zu.%s", (i * 7) % 25, i < 25 ? "weight" : "bias");
-        layout_add(&layout, names[i], "F32", "3");
-    }
-    struct dt2_file *file;
-    struct dt2_blocks *blocks = blocks_of(&layout, &file);
-    size_t wrong = 0;
-    for (size_t i = 0; i < 25; i++) {
-        *strchr(names[i], '.') = '\0';
-        wrong += strcmp(dt2_blocks_array(blocks)[i].name, names[i]) != 0;
-    }
-    is_u64(wrong, 0, "an unknown network's blocks are in file order");
-    ok(!dt2_blocks_variant(blocks) && !dt2_blocks_family(blocks) && !dt2_blocks_needs_base(blocks),
-       "and nothing is said of it");
-    dt2_blocks_free(blocks);
-    dt2_file_free(file);
-    free(layout.tensors);
-}
-
-/* Sorted by their text, as writers do: numbers count as numbers then, and inside of words too. */
-static void test_unknown_numbers(void)
-{
-    static const char *const sorted[] = { "layers.0.w",  "layers.1.w",  "layers.10.w", "layers.11.w",
-                                          "layers.2.w",  "layers.9.w",  "up10_x.w",    "up2_x.w" };
-    static const char *const expected[] = { "layers.0", "layers.1",  "layers.2", "layers.9",
-                                            "layers.10", "layers.11", "up2_x",    "up10_x" };
-    struct layout layout = { 0 };
-    char names[DT2_COUNT(sorted)][32];
-    for (size_t i = 0; i < DT2_COUNT(sorted); i++) {
-        snprintf(names[i], sizeof names[i], "%s", sorted[i]);
-        layout_add(&layout, names[i], "F32", "3");
-    }
-    struct dt2_file *file;
-    struct dt2_blocks *blocks = blocks_of(&layout, &file);
-    for (size_t i = 0; i < DT2_COUNT(expected); i++)
-        is_str(dt2_blocks_array(blocks)[i].name, expected[i], "an unknown network, sorted as text: block %zu", i);
-    dt2_blocks_free(blocks);
-    dt2_file_free(file);
-    free(layout.tensors);
-}
-
 /* -- recognition -- */
 
 static void test_layouts(void)
@@ -598,8 +552,6 @@ int main(void)
     test_permutations("diffusers_sd15_canny", "");
     test_permutations("diffusers_flux_instantx_canny", "");
     test_permutations("diffusers_sd3_instantx_canny", "");
-    test_file_order();
-    test_unknown_numbers();
     test_layouts();
     test_rules();
     test_traits();
