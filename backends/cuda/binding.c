@@ -76,7 +76,7 @@ static int start_libcuda(struct dt2_gpu_driver *driver, struct dt2_backend_error
     case CUDA_SUCCESS:
         return DT2_BACKEND_OK;
     case CUDA_ERROR_NO_DEVICE:
-        return DT2_GPU_REFUSE(driver, err, DT2_BACKEND_ABSENT,
+        return DT2_GPU_REFUSE(driver, err, DT2_BACKEND_NO_DEVICE,
                               "NVIDIA's driver finds no device that it can use, or %s_VISIBLE_DEVICES hides them all",
                               GPU_VARIABLE);
     case CUDA_ERROR_STUB_LIBRARY:

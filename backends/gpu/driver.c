@@ -9,7 +9,7 @@ static int count_devices(struct dt2_gpu_driver *driver, struct dt2_backend_error
     GPU(Error_t) code = driver->runtime.GetDeviceCount(&count);
     if (code == GPU(ErrorNoDevice) || (code == GPU(Success) && count <= 0)) {
         dt2_gpu_forget();
-        return DT2_GPU_REFUSE(driver, err, DT2_BACKEND_ABSENT,
+        return DT2_GPU_REFUSE(driver, err, DT2_BACKEND_NO_DEVICE,
                               "the runtime finds no device that it can use, or %s_VISIBLE_DEVICES hides them all",
                               GPU_VARIABLE);
     }

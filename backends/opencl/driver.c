@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "opencl.h"
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,6 +9,42 @@
 
 #define LOG(driver, level, ...) (driver)->services->log((driver)->services->core, (level), __VA_ARGS__)
 enum { WARNING = 1, DEBUG = 3 }; /* of enum dt2_log_level */
+
+/* -- what cannot be used */
+
+#define COMPLAINT_SIZE 400
+
+void dt2_cl_complain(struct dt2_cl_driver *driver, const char *format, ...)
+{
+    char *text = driver->complaint_count < DT2_CL_COMPLAINTS ? dt2_cl_alloc(driver, COMPLAINT_SIZE) : NULL;
+    if (!text)
+        return;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, COMPLAINT_SIZE, format, args);
+    va_end(args);
+    driver->complaints[driver->complaint_count++] = text;
+}
+
+static int unusable(void *self, uint32_t index, char *text, size_t size, struct dt2_backend_error *err)
+{
+    DT2_CL_KEEP_ERRNO;
+    const struct dt2_cl_driver *driver = self;
+    if (index >= driver->complaint_count)
+        return DT2_CL_INVALID(driver, err, "no %u: there are %u", index, driver->complaint_count);
+    snprintf(text, size, "%s", driver->complaints[index]);
+    return DT2_BACKEND_OK;
+}
+
+/* No device at all, and why, as far as that is known. */
+static int fail_no_device(const struct dt2_cl_driver *driver, const char *what, struct dt2_backend_error *err)
+{
+    char text[512];
+    size_t used = (size_t)snprintf(text, sizeof text, "%s", what);
+    for (uint32_t i = 0; i < driver->complaint_count && used < sizeof text; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s %s", i ? ";" : ":", driver->complaints[i]);
+    return driver->services->fail(driver->services->core, err, DT2_BACKEND_NO_DEVICE, 0, "", "%s", text);
+}
 
 /* -- platforms */
 
@@ -77,13 +114,23 @@ static int add_devices(struct dt2_cl_driver *driver, cl_platform_id platform, co
     return DT2_BACKEND_OK;
 }
 
+static void complain_of_platform(struct dt2_cl_driver *driver, cl_platform_id platform, const char *why)
+{
+    char *name = dt2_cl_text(driver, platform, NULL, CL_PLATFORM_NAME);
+    dt2_cl_complain(driver, "the platform '%s' %s", name ? name : "", why);
+    dt2_cl_release(driver, name);
+}
+
 /* A platform that fails is left out with a warning; what is returned is only our own want of memory. */
 static int add_platform(struct dt2_cl_driver *driver, cl_platform_id platform)
 {
     cl_uint count = 0;
+    uint32_t before = driver->seen_count;
     cl_int code = clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 0, NULL, &count);
-    if (code == CL_DEVICE_NOT_FOUND || (code == CL_SUCCESS && count == 0))
+    if (code == CL_DEVICE_NOT_FOUND || (code == CL_SUCCESS && count == 0)) {
+        complain_of_platform(driver, platform, "finds no device");
         return DT2_BACKEND_OK;
+    }
     cl_device_id *ids = code == CL_SUCCESS ? dt2_cl_alloc(driver, count * sizeof *ids) : NULL;
     if (code == CL_SUCCESS && !ids)
         return DT2_BACKEND_NOMEM;
@@ -98,18 +145,20 @@ static int add_platform(struct dt2_cl_driver *driver, cl_platform_id platform)
             name ? name : "", dt2_cl_name(code), code);
         dt2_cl_release(driver, name);
     }
+    if (driver->seen_count == before && status == DT2_BACKEND_OK)
+        complain_of_platform(driver, platform,
+                             code == CL_SUCCESS ? "has no device that is available and new enough" : "cannot list its devices");
     dt2_cl_release(driver, ids);
     return status;
 }
 
 static int add_platforms(struct dt2_cl_driver *driver, struct dt2_backend_error *err)
 {
-    const struct dt2_backend_services *services = driver->services;
     cl_uint count = 0;
     cl_int code = clGetPlatformIDs(0, NULL, &count);
+    dt2_cl_look_at_icds(driver);
     if (code == PLATFORM_NOT_FOUND || (code == CL_SUCCESS && count == 0))
-        return services->fail(services->core, err, DT2_BACKEND_ABSENT, code, "",
-                              "no OpenCL platform: the ICD loader found no driver that works");
+        return fail_no_device(driver, "no OpenCL platform", err);
     if (code != CL_SUCCESS)
         return dt2_cl_fail(driver, err, code, "cannot list the OpenCL platforms");
     cl_platform_id *platforms = dt2_cl_alloc(driver, count * sizeof *platforms);
@@ -123,8 +172,7 @@ static int add_platforms(struct dt2_cl_driver *driver, struct dt2_backend_error 
             status = dt2_cl_fail_bookkeeping(driver, err);
     dt2_cl_release(driver, platforms);
     if (status == DT2_BACKEND_OK && driver->seen_count == 0)
-        return services->fail(services->core, err, DT2_BACKEND_ABSENT, 0, "",
-                              "%u OpenCL platforms, and no device that can be used", count);
+        return fail_no_device(driver, "no OpenCL device that can be used", err);
     return status;
 }
 
@@ -139,6 +187,8 @@ static void driver_close(void *self)
         released = driver->seen[i].platform_name;
     }
     dt2_cl_release(driver, driver->seen);
+    for (uint32_t i = 0; i < driver->complaint_count; i++)
+        dt2_cl_release(driver, driver->complaints[i]);
     pthread_mutex_destroy(&driver->lock);
     dt2_cl_release(driver, driver);
 }
@@ -320,6 +370,7 @@ const struct dt2_backend *dt2_backend_entry(uint32_t abi)
         .queue_wait_event = dt2_cl_queue_wait_event,
         .event_free = dt2_cl_event_free,
         .device_native = device_native,
+        .unusable = unusable,
     };
     return abi == DT2_BACKEND_ABI ? &backend : NULL;
 }

@@ -7,6 +7,7 @@ dt2_opencl_la_SOURCES = \
 	backends/opencl/error.c \
 	backends/opencl/event.c \
 	backends/opencl/handles.c \
+	backends/opencl/icds.c \
 	backends/opencl/identity.c \
 	backends/opencl/loader.c \
 	backends/opencl/memory.c \

@@ -11,13 +11,13 @@ struct dt2_cl_entries dt2_cl;
 
 static pthread_mutex_t binding = PTHREAD_MUTEX_INITIALIZER;
 static bool bound; /* under the mutex; for good, since the loader stays in the process with the drivers that it loads */
+static void *(*find_extension)(const char *name); /* as `bound`; NULL where the library has none */
 
-/* dlopen, with its failure in English whatever the program around us speaks. */
-static void *open_library(const char *name, char *failure, size_t size)
+void *dt2_cl_open_library(const char *name, int flags, char *failure, size_t size)
 {
     locale_t c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
     locale_t old = c_locale ? uselocale(c_locale) : (locale_t)0;
-    void *library = dlopen(name, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    void *library = dlopen(name, flags | RTLD_LOCAL);
     const char *text = library ? NULL : dlerror();
     snprintf(failure, size, "%s", text ? text : "");
     if (c_locale) {
@@ -51,12 +51,14 @@ static int load(const struct dt2_backend_services *services, struct dt2_backend_
     char why[512];
     const char *named = secure_getenv("DISTORCH2_OPENCL");
     const char *name = named && *named ? named : "libOpenCL.so.1";
-    void *library = open_library(name, why, sizeof why);
+    void *library = dt2_cl_open_library(name, RTLD_NOW | RTLD_NODELETE, why, sizeof why);
     if (!library)
         return services->fail(services->core, err, DT2_BACKEND_ABSENT, 0, "",
                               "there is no OpenCL ICD loader that can be loaded (ocl-icd-libopencl1 on Debian): %s",
                               why);
     const char *missing = bind_all(library);
+    void *symbol = dlsym(library, "clGetExtensionFunctionAddress");
+    memcpy(&find_extension, &symbol, sizeof symbol);
     if (!missing)
         return DT2_BACKEND_OK;
     dlclose(library);
@@ -71,4 +73,9 @@ int dt2_cl_bind(const struct dt2_backend_services *services, struct dt2_backend_
     bound = status == DT2_BACKEND_OK;
     pthread_mutex_unlock(&binding);
     return status;
+}
+
+bool dt2_cl_loads_icds(void)
+{
+    return find_extension && find_extension("clGetICDLoaderInfoOCLICD"); /* loaders have it, and nobody else */
 }

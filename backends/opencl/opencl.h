@@ -5,6 +5,7 @@
  *
  *     driver.c    the table, platforms, opening and closing devices
  *     loader.c    the ICD loader, found when the driver is opened; entries.h is what is called in it
+ *     icds.c      drivers that the loader passes over, and why
  *     handles.c   what lies behind handles, held and checked
  *     identity.c  what a device is
  *     sysfs.c     where a device of AMD's is
@@ -25,6 +26,10 @@
 
 /* Finds the ICD loader and what we call in it, once in a process: before anything else. */
 int dt2_cl_bind(const struct dt2_backend_services *services, struct dt2_backend_error *err);
+/* Whether what was found loads drivers (ICDs), rather than being one. */
+bool dt2_cl_loads_icds(void);
+/* dlopen for this module alone, with its failure in English whatever the program around us speaks. */
+void *dt2_cl_open_library(const char *name, int flags, char *failure, size_t size);
 
 /* A device that a platform shows, open or not. */
 struct dt2_cl_seen {
@@ -33,10 +38,14 @@ struct dt2_cl_seen {
     char *platform_name; /* one for each platform: a second one of the same name has a number */
 };
 
+#define DT2_CL_COMPLAINTS 16
+
 struct dt2_cl_driver {
     const struct dt2_backend_services *services;
     struct dt2_cl_seen *seen;
     uint32_t seen_count;
+    char *complaints[DT2_CL_COMPLAINTS]; /* what cannot be used, and why */
+    uint32_t complaint_count;
     pthread_mutex_t lock; /* guards what stands below `lock` in every device */
 };
 
@@ -136,6 +145,16 @@ void dt2_cl_drop(struct dt2_cl_device *device);
 int dt2_cl_check_range(const struct dt2_cl_driver *driver, dt2_handle queue_handle, dt2_handle buffer_handle,
                        uint64_t offset, uint64_t bytes, struct dt2_cl_queue **queue, struct dt2_cl_buffer **buffer,
                        struct dt2_backend_error *err);
+
+/* -- icds.c */
+
+/* Complains of every driver that the ICD loader has passed over. */
+void dt2_cl_look_at_icds(struct dt2_cl_driver *driver);
+
+/* -- driver.c */
+
+/* Adds to what the driver says of what cannot be used; what there is no room for is not said. */
+void dt2_cl_complain(struct dt2_cl_driver *driver, const char *format, ...) DT2_PRINTF(2, 3);
 
 /* -- identity.c */
 

@@ -46,7 +46,7 @@ typedef uint64_t dt2_handle;
 
 enum dt2_backend_status {
     DT2_BACKEND_OK = 0,
-    DT2_BACKEND_ABSENT = -1,      /* no library, no device: a normal machine */
+    DT2_BACKEND_ABSENT = -1,      /* the vendor's runtime is not installed: a normal machine */
     DT2_BACKEND_FAILED = -2,      /* the vendor's runtime refused; vendor_code and vendor_name say how */
     DT2_BACKEND_NOMEM = -3,       /* the device (or the host, for pinned memory) has no room */
     DT2_BACKEND_INVALID = -4,     /* a handle that is none (any more), a range or size out of bounds */
@@ -54,6 +54,7 @@ enum dt2_backend_status {
     DT2_BACKEND_UNSUPPORTED = -6, /* this device cannot do that; the core falls back */
     DT2_BACKEND_LOST = -7,        /* the device is gone; every further call on it fails */
     DT2_BACKEND_CAPTURING = -8,   /* the caller's stream captures a graph: nothing was queued, nothing is disturbed */
+    DT2_BACKEND_NO_DEVICE = -9,   /* the runtime is there, and has no device that can be used: open() alone */
 };
 
 /* One failure in words; owned by the caller, filled by services->fail(). */
@@ -171,8 +172,8 @@ struct dt2_backend {
     const char *version; /* of the module, for people */
 
     /*
-     * Finds the vendor's runtime and counts devices; makes no context. DT2_BACKEND_ABSENT with the reason in
-     * words when there is no library or no device. Any other failure means broken: it becomes one warning.
+     * Finds the vendor's runtime and counts devices; makes no context. With the reason in words: DT2_BACKEND_ABSENT when there
+     * is no runtime, DT2_BACKEND_NO_DEVICE when it has nothing to use. Any other failure means broken: it becomes one warning.
      */
     int (*open)(const struct dt2_backend_services *services, void **driver, struct dt2_backend_error *err);
     void (*close)(void *driver);
@@ -293,6 +294,11 @@ struct dt2_backend {
      */
     int (*device_native)(void *driver, uint32_t index, dt2_handle device, struct dt2_backend_device_native *native,
                          struct dt2_backend_error *err);
+    /*
+     * [optional: nothing] What of the vendor's is installed and cannot be used, and why, for people, one after the other: from
+     * index 0 on, which always is the same; INVALID beyond the last. Cut where `size` bytes are too few.
+     */
+    int (*unusable)(void *driver, uint32_t index, char *text, size_t size, struct dt2_backend_error *err);
 };
 
 /* Whether a table, which may be older than this header, has an entry that its first version did not have. */

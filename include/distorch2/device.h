@@ -64,7 +64,10 @@ struct dt2_budget {
     uint64_t free_bytes;
 };
 
-/* A GPU that hwloc sees and no driver claims. Each text may be NULL in a snapshot that was parsed. */
+/*
+ * A GPU that hwloc sees and no driver claims; or, without an address, what is called "driver NAME": one that is broken, finds no
+ * device, or cannot use all that its vendor has installed. Each text may be NULL in a snapshot that was parsed.
+ */
 struct dt2_unusable {
     const char *pci;
     const char *model;
@@ -76,7 +79,7 @@ struct dt2_unusable {
 enum dt2_devices_flag {
     DT2_DEVICES_FREE = 1,     /* free bytes also where only a context on the GPU can tell: creates one */
     DT2_DEVICES_MEASURE = 2,  /* measure copies to every device (opens each; takes a second or so) */
-    DT2_DEVICES_UNUSABLE = 4, /* look for GPUs that no driver claims, and for the speed of PCI links */
+    DT2_DEVICES_UNUSABLE = 4, /* look for what cannot be used, and why, and for the speed of PCI links */
 };
 
 /*
@@ -131,7 +134,7 @@ DT2_PUBLIC size_t dt2_devices_default(const struct dt2_devices *devices);
 DT2_PUBLIC size_t dt2_devices_budget_count(const struct dt2_devices *devices);
 DT2_PUBLIC const struct dt2_budget *dt2_devices_budget(const struct dt2_devices *devices, size_t index);
 
-/* The GPUs that no driver claims; none unless DT2_DEVICES_UNUSABLE was asked for. NULL for a wrong index. */
+/* What cannot be used; none unless DT2_DEVICES_UNUSABLE was asked for. NULL for a wrong index. */
 DT2_PUBLIC size_t dt2_devices_unusable_count(const struct dt2_devices *devices);
 DT2_PUBLIC const struct dt2_unusable *dt2_devices_unusable(const struct dt2_devices *devices, size_t index);
 

@@ -126,7 +126,7 @@ class Context(Handle):
 
     def devices(self, free: bool = False, measure: bool = False, unusable: bool = False) -> Devices:
         """A snapshot of the devices. ``free``: free bytes also where only a context on the GPU can tell; ``measure``:
-        the speed of copies; ``unusable``: GPUs that no driver claims."""
+        the speed of copies; ``unusable``: what cannot be used, and why."""
         flags = (
             _native.ENUMS["DT2_DEVICES_FREE"] * free
             | _native.ENUMS["DT2_DEVICES_MEASURE"] * measure

@@ -65,7 +65,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Unusable:
-    """A GPU that no driver claims: what is wrong, and what would help."""
+    """A GPU that no driver claims, or a driver that finds nothing: what is wrong, and what would help."""
 
     pci: Optional[str]
     model: Optional[str]
@@ -156,7 +156,7 @@ class Devices(Handle, Sequence):  # type: ignore[type-arg]
 
     @property
     def unusable(self) -> tuple[Unusable, ...]:
-        """GPUs that no driver claims; none unless they were asked for."""
+        """What cannot be used; none unless it was asked for."""
         with self._call() as devices:
             raw = (lib.dt2_devices_unusable(devices, i)[0] for i in range(lib.dt2_devices_unusable_count(devices)))
             return tuple(Unusable(text(each.pci), text(each.model), text(each.reason), text(each.help)) for each in raw)

@@ -272,17 +272,14 @@ int dt2_machine_list(struct dt2_machine *machine, unsigned flags, const struct d
     return 0;
 }
 
-/* What is known of a driver that is not there is said where a device of it is asked for. */
+/* What is known of a driver that is not there, or lacks something, is said where a device of it is asked for. */
 void dt2_machine_explain(struct dt2_machine *machine, const char *device, struct dt2_error *err)
 {
     struct dt2_wanted wanted = { .all = false };
     dt2_wanted_device(&wanted, device);
     pthread_mutex_lock(&machine->lock);
-    for (size_t i = 0; machine->modules_found && !wanted.all && i < machine->modules.missing_count; i++) {
-        const struct dt2_driver_missing *missing = &machine->modules.missing[i];
-        if (dt2_wanted_has(&wanted, missing->name))
-            dt2_suggest(err, "the driver %s has no device: %s", missing->name, missing->reason);
-    }
+    for (size_t i = 0; machine->modules_found && !wanted.all && i < wanted.count; i++)
+        dt2_modules_explain(&machine->modules, wanted.names[i], err);
     pthread_mutex_unlock(&machine->lock);
 }
 

@@ -122,7 +122,7 @@ static int start(const struct dt2_backend *backend, struct dt2_services *service
     if (status == DT2_BACKEND_OK) {
         status = backend->device_count(driver->self, &driver->device_count, &failure);
         if (status == DT2_BACKEND_OK && driver->device_count == 0) {
-            status = DT2_BACKEND_ABSENT;
+            status = DT2_BACKEND_NO_DEVICE;
             snprintf(failure.text, sizeof failure.text, "no device");
         }
         if (status != DT2_BACKEND_OK)

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/text.h"
 #include "machine/module.h"
 #include "machine/probe.h"
 #include <dirent.h>
@@ -222,12 +223,18 @@ void dt2_driver_describe(const struct dt2_driver *driver, char *text, size_t siz
         text[0] = '\0';
 }
 
+bool dt2_driver_unusable(const struct dt2_driver *driver, uint32_t index, char *text, size_t size)
+{
+    return DT2_BACKEND_HAS(driver->backend, unusable) &&
+           driver->backend->unusable(driver->self, index, text, size, NULL) == DT2_BACKEND_OK;
+}
+
 static void add_missing(struct dt2_modules *modules, const struct dt2_candidate *candidate, int status,
                         const char *reason)
 {
-    bool absent = status == DT2_BACKEND_ABSENT;
-    dt2_log_line(modules->log, absent ? DT2_LOG_DEBUG : DT2_LOG_WARNING, "driver %s (%s) is %s: %s", candidate->name,
-                 candidate->path, absent ? "absent" : "not usable", reason);
+    bool normal = status == DT2_BACKEND_ABSENT || status == DT2_BACKEND_NO_DEVICE;
+    dt2_log_line(modules->log, normal ? DT2_LOG_DEBUG : DT2_LOG_WARNING, "driver %s (%s) is %s: %s", candidate->name,
+                 candidate->path, normal ? "absent" : "not usable", reason);
     struct dt2_driver_missing *missing = &modules->missing[modules->missing_count++];
     *missing = (struct dt2_driver_missing){ .status = status };
     memcpy(missing->name, candidate->name, sizeof missing->name);
@@ -333,6 +340,34 @@ bool dt2_modules_have(const struct dt2_modules *modules, const char *driver)
         if (strcmp(modules->drivers[i].name, driver) == 0)
             return true;
     return false;
+}
+
+static void explain_open(const struct dt2_driver *driver, struct dt2_error *err)
+{
+    char text[512];
+    struct dt2_text all = { 0 };
+    for (uint32_t i = 0; dt2_driver_unusable(driver, i, text, sizeof text); i++)
+        dt2_text_addf(&all, "%s%s", i ? "; " : "", text);
+    if (all.data && !all.failed)
+        dt2_suggest(err, "the driver %s cannot use all that is installed: %s", driver->name, all.data);
+    dt2_text_clear(&all);
+}
+
+void dt2_modules_explain(const struct dt2_modules *modules, const char *driver, struct dt2_error *err)
+{
+    static const char *const ours[] = { "cuda", "hip", "opencl" };
+    bool known = false;
+    for (size_t i = 0; i < modules->missing_count; i++)
+        if (strcmp(modules->missing[i].name, driver) == 0)
+            dt2_suggest(err, "the driver %s has no device: %s", driver, modules->missing[i].reason);
+    for (size_t i = 0; i < modules->count; i++)
+        if (strcmp(modules->drivers[i].name, driver) == 0)
+            explain_open(&modules->drivers[i], err);
+    for (size_t i = 0; i < modules->candidate_count; i++)
+        known |= strcmp(modules->candidates[i].name, driver) == 0;
+    for (size_t i = 0; i < DT2_COUNT(ours) && !known; i++)
+        if (strcmp(ours[i], driver) == 0)
+            dt2_suggest(err, "there is no driver module for it: dt2-%s.so is not installed", driver);
 }
 
 /* -- finding */

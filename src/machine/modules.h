@@ -26,6 +26,8 @@ struct dt2_driver {
 };
 /* What it works with, for people; empty where it does not tell. */
 void dt2_driver_describe(const struct dt2_driver *driver, char *text, size_t size);
+/* What of the vendor's cannot be used, and why, for people: from index 0 on; false beyond the last. */
+bool dt2_driver_unusable(const struct dt2_driver *driver, uint32_t index, char *text, size_t size);
 
 /* Whether a driver had no memory for its own bookkeeping: no want of a device's, which goes by the vendor's name. */
 static inline bool dt2_lacks_bookkeeping(const struct dt2_backend_error *failure)
@@ -33,7 +35,7 @@ static inline bool dt2_lacks_bookkeeping(const struct dt2_backend_error *failure
     return failure->status == DT2_BACKEND_NOMEM && !failure->vendor_name[0];
 }
 
-/* A driver that is not: why, in words (ABSENT: what was not found; otherwise what is broken). */
+/* A driver that is not: why, in words (ABSENT, NO_DEVICE: what was not found; otherwise what is broken). */
 struct dt2_driver_missing {
     char name[32];
     int status; /* enum dt2_backend_status */
@@ -78,8 +80,8 @@ int dt2_modules_find(const struct dt2_module_options *options, const struct dt2_
                      struct dt2_error *err);
 /*
  * Opens those drivers that are wanted and were not tried yet; *opened says whether there are more than before: they may have
- * changed places then. A module that is absent (also: whose vendor library is missing, so that dlopen fails) is silence;
- * one that is broken is one warning in the log; both are listed in `missing`. Errors: DT2_ENOMEM only.
+ * changed places then. A module that is absent (also: whose vendor library is missing, so that dlopen fails) or that finds no
+ * device is silence; one that is broken is one warning in the log; both are listed in `missing`. Errors: DT2_ENOMEM only.
  */
 int dt2_modules_need(struct dt2_modules *modules, const struct dt2_wanted *wanted, bool *opened, struct dt2_error *err);
 /* Finds them and opens all. */
@@ -88,6 +90,8 @@ int dt2_modules_open(const struct dt2_module_options *options, const struct dt2_
 void dt2_modules_close(struct dt2_modules *modules);
 /* Whether the driver is open. */
 bool dt2_modules_have(const struct dt2_modules *modules, const char *driver);
+/* Suggests why a driver has not the device that was asked for, as far as that is known. */
+void dt2_modules_explain(const struct dt2_modules *modules, const char *driver, struct dt2_error *err);
 
 /*
  * The services that a driver gets (a log, errors, memory, the handle table), as modules and the core's own host driver use

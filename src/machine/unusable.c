@@ -203,19 +203,39 @@ static size_t without_address(const struct maker *maker, const struct dt2_view *
     return found;
 }
 
-/* Drivers that are there and broken, whatever they would have shown. */
+/* What would help a driver that is broken, or that finds no device. */
+static const char *help_driver(const char *name, bool broken)
+{
+    if (broken)
+        return "DISTORCH2_DRIVERS names the drivers to use; leave it out there";
+    for (size_t i = 0; i < DT2_COUNT(makers); i++)
+        if (makers[i].driver && strcmp(makers[i].driver, name) == 0)
+            return "without a GPU of that maker nothing is wrong; one that is there is hidden from this process: by a variable, "
+                   "or by a container that does not pass its device files in";
+    return strcmp(name, "opencl") == 0 ? "install the maker's OpenCL driver (an ICD), or remove one that is left over" : "";
+}
+
+static int add_driver(const char *name, const char *reason, bool broken, struct dt2_devices *devices, struct dt2_error *err)
+{
+    char model[64];
+    snprintf(model, sizeof model, "driver %s", name);
+    const struct dt2_unusable unusable = { .model = model, .reason = reason, .help = help_driver(name, broken) };
+    return dt2_devices_add_unusable(devices, &unusable, err);
+}
+
+/* Drivers that are broken, or find nothing, and what those that work cannot use: whatever it would have shown. */
 static int add_drivers(const struct dt2_modules *modules, struct dt2_devices *devices, struct dt2_error *err)
 {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < modules->missing_count; i++) {
         const struct dt2_driver_missing *missing = &modules->missing[i];
-        char model[64];
-        struct dt2_unusable unusable = {
-            .model = model, .reason = missing->reason, .help = "DISTORCH2_DRIVERS names the drivers to use; leave it out there"
-        };
-        snprintf(model, sizeof model, "driver %s", missing->name);
         if (missing->status != DT2_BACKEND_ABSENT)
-            rc = dt2_devices_add_unusable(devices, &unusable, err);
+            rc = add_driver(missing->name, missing->reason, missing->status != DT2_BACKEND_NO_DEVICE, devices, err);
+    }
+    for (size_t i = 0; i < modules->count; i++) {
+        char reason[512];
+        for (uint32_t j = 0; rc == 0 && dt2_driver_unusable(&modules->drivers[i], j, reason, sizeof reason); j++)
+            rc = add_driver(modules->drivers[i].name, reason, false, devices, err);
     }
     return rc;
 }

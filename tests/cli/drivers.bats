@@ -39,3 +39,64 @@ setup()
     expect_status 0
     [[ $errors != *aborts* ]]
 }
+
+# icds TEXT: a folder of one driver of OpenCL, whose file has this text.
+icds()
+{
+    export DISTORCH2_BACKEND_PATH=$top_builddir/.libs DISTORCH2_DRIVERS=opencl OCL_ICD_VENDORS=$BATS_TEST_TMPDIR/icds
+    [ -f "$DISTORCH2_BACKEND_PATH/dt2-opencl.so" ] || skip 'built without OpenCL'
+    mkdir -p "$OCL_ICD_VENDORS"
+    printf '%s\n' "$1" >"$OCL_ICD_VENDORS/x.icd"
+    run_split devices --log-level debug
+    [[ $errors != *'no OpenCL ICD loader'* ]] || skip 'there is no ICD loader'
+}
+
+# named REASON: every way to name a device of the driver is refused with the reason.
+named()
+{
+    for request in '--compute-device opencl:0' '--compute-device cpu --donor-device opencl:0 --virtual-vram-gb 1' \
+        '--compute-device cpu --expert-mode-allocations cpu,50%;opencl:0,*' \
+        '--compute-device cpu --reserve opencl:0=1G' '--compute-device cpu --budget opencl:0=1G'; do
+        for command in plan load run; do
+            # shellcheck disable=SC2086
+            run_split $command tiny.safetensors $request
+            expect_status 4
+            [[ $errors == *"opencl:0"*'hint: the driver opencl has no device: no OpenCL platform: '*"$1"* ]]
+        done
+    done
+    run_split plan tiny.safetensors --compute-device opencl:0 --json
+    json "'$1' in doc['error']['suggestion']"
+}
+
+@test "a driver that loads and finds nothing says why: among what is unusable, and wherever a device of it is named" {
+    make_catalogue
+    use_catalogue
+    while IFS='|' read -r text reason; do
+        icds "$text"
+        run_split devices
+        expect_status 0
+        [ -z "$errors" ]
+        [[ $output == *'driver opencl: no OpenCL platform: '*"$reason"* ]]
+        run_split devices --json
+        json "[u for u in doc['unusable'] if u['model'] == 'driver opencl' and '$reason' in u['reason'] and u['help']]"
+        named "$reason"
+    done <<'END'
+libnosuchdriver.so.1|x.icd names libnosuchdriver.so.1, which cannot be loaded
+libm.so.6|x.icd names libm.so.6, which is no OpenCL driver
+END
+    rm "$OCL_ICD_VENDORS/x.icd"
+    run_split devices
+    [[ $output == *"there is no file NAME.icd in $OCL_ICD_VENDORS"* ]]
+}
+
+@test "a module that is not installed is said where a device of it is named" {
+    make_catalogue
+    use_catalogue
+    mkdir -p none
+    DISTORCH2_BACKEND_PATH=$PWD/none run_split plan tiny.safetensors --compute-device cuda:0
+    expect_status 4
+    [[ $errors == *'dt2-cuda.so is not installed'* ]]
+    DISTORCH2_BACKEND_PATH=$PWD/none run_split plan tiny.safetensors --compute-device gpu0
+    expect_status 4
+    [[ $errors != *'.so'* ]]
+}

@@ -31,6 +31,22 @@ static bool is_lower(const char *text)
     return true;
 }
 
+/* What cannot be used is told in words, the same each time, cut where there is no room, and comes to an end. */
+static void check_unusable(struct subject *s)
+{
+    uint32_t count = 0;
+    char text[512], again[512], cut[8];
+    if (!HAS(s, unusable))
+        return;
+    for (; count < 1000 && CALL(s, unusable, count, text, sizeof text) == 0; count++) {
+        bool same = CALL(s, unusable, count, again, sizeof again) == 0 && strcmp(text, again) == 0 &&
+                    CALL(s, unusable, count, cut, sizeof cut) == 0 && strncmp(text, cut, sizeof cut - 1) == 0;
+        ok(same && is_text(text, sizeof text) && *text, "%s: cannot use: %s", s->name, text);
+    }
+    ok(count < 1000, "%s: it cannot use %u things", s->name, count);
+    refused(s, DT2_BACKEND_INVALID, CALL(s, unusable, count, text, sizeof text), "one more");
+}
+
 void check_identity(struct subject *s)
 {
     struct dt2_backend_device_info again, *info = &s->info;
@@ -63,6 +79,7 @@ void check_identity(struct subject *s)
         good(s, CALL(s, describe, cut, sizeof cut), "it does so in 3 characters");
         ok(text[0] && strncmp(text, cut, 3) == 0 && !cut[3], "%s: it works with %s", s->name, text);
     }
+    check_unusable(s);
     memset(&again, 0x55, sizeof again);
     again.struct_size = sizeof again;
     ok(CALL(s, device_info, s->index, &again) == 0 && strcmp(again.model, info->model) == 0 &&

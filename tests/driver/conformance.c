@@ -22,7 +22,7 @@ static const char *const entry_names[ENTRY_MAX] = {
     NAMED(copy_h2d),      NAMED(copy_d2h),      NAMED(copy_d2d),          NAMED(copy_peer),
     NAMED(peer_query),    NAMED(event_record),  NAMED(event_query),       NAMED(event_wait),
     NAMED(queue_wait_event), NAMED(event_free), NAMED(peer_check),
-    NAMED(describe),      NAMED(queue_follow),  NAMED(device_native),
+    NAMED(describe),      NAMED(queue_follow),  NAMED(device_native),    NAMED(unusable),
 #undef NAMED
 };
 

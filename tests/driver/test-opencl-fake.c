@@ -195,17 +195,17 @@ static void test_failures(struct subject *s, const long *live)
     is_int(*live, 0, "the runtime has all back");
 }
 
-/* Whether a driver is absent, and says so in these words. */
-static bool is_absent(const struct dt2_modules *modules, const char *name, const char *words)
+/* Whether a driver finds no device, and says so in these words. */
+static bool finds_nothing(const struct dt2_modules *modules, const char *name, const char *words)
 {
     for (size_t i = 0; i < modules->missing_count; i++)
         if (strcmp(modules->missing[i].name, name) == 0)
-            return modules->missing[i].status == DT2_BACKEND_ABSENT && strstr(modules->missing[i].reason, words);
+            return modules->missing[i].status == DT2_BACKEND_NO_DEVICE && strstr(modules->missing[i].reason, words);
     return false;
 }
 
-/* In a process of its own, since the loader looks for drivers once: an OpenCL that is not there is silence. */
-static void test_absence(const char *path, const char *folder, const char *library)
+/* In a process of its own, since the loader looks for drivers once: an OpenCL that is not there is silence in the log. */
+static void test_absence(const char *path, const char *folder, const char *library, const char *words)
 {
     int result = -1;
     fflush(stdout);
@@ -216,11 +216,28 @@ static void test_absence(const char *path, const char *folder, const char *libra
         struct dt2_modules modules;
         make_vendors(folder, library);
         bool absent = dt2_modules_open(&options, &log, &modules, NULL) == 0 &&
-                      is_absent(&modules, "opencl", "no OpenCL platform") && warning_count == 0;
+                      finds_nothing(&modules, "opencl", "no OpenCL platform: ") &&
+                      finds_nothing(&modules, "opencl", words) && warning_count == 0;
         _exit(absent ? 0 : 1);
     }
     ok(child > 0 && waitpid(child, &result, 0) == child && result == 0, "%s: absent, in silence",
        library ? library : "no .icd file");
+}
+
+/* A driver that works tells of the others that are installed beside it. */
+static void test_unusable(const struct dt2_driver *driver)
+{
+    static const char *const wanted[] = { "left-over.icd names libnosuchdriver.so, which cannot be loaded: ", "cannot list its devices" };
+    char text[512];
+    size_t found[DT2_COUNT(wanted)] = { 0 };
+    for (uint32_t i = 0; dt2_driver_unusable(driver, i, text, sizeof text); i++) {
+        diag("%s", text);
+        for (size_t j = 0; j < DT2_COUNT(wanted); j++)
+            found[j] += strstr(text, wanted[j]) != NULL;
+        ok(!strstr(text, "fake.icd"), "what works is none of them");
+    }
+    for (size_t j = 0; j < DT2_COUNT(wanted); j++)
+        is_u64(found[j], 1, "said once: %s", wanted[j]);
 }
 
 static void test_driver(const char *path, const char *folder, const char *library)
@@ -231,6 +248,9 @@ static void test_driver(const char *path, const char *folder, const char *librar
     void *fake = dlopen(library, RTLD_NOW);
     const long *live = fake ? dlsym(fake, "fake_icd_live") : NULL;
     make_vendors(folder, library);
+    char *left_over = dt2_printf("%s/left-over.icd", folder);
+    FILE *file = fopen(left_over, "w");
+    ok(file && fputs("libnosuchdriver.so\n", file) >= 0 && fclose(file) == 0, "a driver that was removed has left its file");
     if (!ok(live && dt2_modules_open(&options, &log, &modules, NULL) == 0 && modules.count > 0, "the driver opens"))
         return;
     const struct dt2_driver *driver = &modules.drivers[modules.count - 1]; /* after those of GPUs that are really there */
@@ -242,12 +262,15 @@ static void test_driver(const char *path, const char *folder, const char *librar
     is_u64(s.device_count, DEVICES, "each device that can be used is one");
     test_identity(&s);
     test_warnings();
+    test_unusable(driver);
     test_domains(&s);
     test_free(&s);
     test_failures(&s, live);
     is_u64(dt2_services_live(s.services), 0, "no handle is left");
     ok(!disturbed_errno, "errno comes back from each entry");
     dt2_modules_close(&modules);
+    remove(left_over);
+    dt2_release(left_over);
 }
 
 int main(void)
@@ -259,9 +282,12 @@ int main(void)
     char *modules = dt2_printf("%s/.libs", build ? build : ".");
     if (!realpath(relative, library) || !realpath(modules, path) || !mkdtemp(scratch))
         return skip_all("the fake OpenCL platforms are not built");
-    test_absence(path, scratch, NULL);
-    test_absence(path, scratch, "/nowhere/libnosuchdriver.so");
-    test_absence(path, scratch, "/proc/self/status");
+    test_absence(path, scratch, NULL, "no file NAME.icd");
+    test_absence(path, scratch, "/nowhere/libnosuchdriver.so", "fake.icd names /nowhere/libnosuchdriver.so, which cannot be loaded: ");
+    test_absence(path, scratch, "/proc/self/status", "which cannot be loaded: ");
+    test_absence(path, scratch, "libm.so.6", "names libm.so.6, which is no OpenCL driver");
+    test_absence(path, scratch, "no\001name", "does not begin with the name of a library");
+    test_absence(path, "/nowhere/at-all", NULL, "the folder /nowhere/at-all, whose files name the drivers, cannot be read: No such");
     test_driver(path, scratch, library);
     make_vendors(scratch, NULL);
     rmdir(scratch);

@@ -383,8 +383,29 @@ static void test_without_address(void)
     dt2_devices_free(devices);
 }
 
+/* A driver that finds nothing is listed, one that is not installed is not; nor is anything of one that works. */
+static void test_drivers(void)
+{
+    struct dt2_topology topology = { .gpu_count = 0 };
+    struct dt2_driver_missing missing[] = { { "cuda", DT2_BACKEND_ABSENT, "libcuda.so.1: not found" },
+                                            { "hip", DT2_BACKEND_NO_DEVICE, "the runtime finds no device" },
+                                            { "opencl", DT2_BACKEND_FAILED, "the runtime is too old" } };
+    struct dt2_modules modules = { .drivers = drivers, .count = 2, .missing = missing, .missing_count = 3 };
+    struct dt2_devices *devices;
+    dt2_devices_new(&devices, NULL);
+    is_int(dt2_unusable_find(&topology, &modules, NULL, 0, "", devices, NULL), 0, "drivers without devices");
+    if (is_u64(dt2_devices_unusable_count(devices), 2, "those that find nothing, and those that are broken")) {
+        const struct dt2_unusable *hip = dt2_devices_unusable(devices, 0), *opencl = dt2_devices_unusable(devices, 1);
+        is_str(hip->model, "driver hip", "which");
+        is_str(hip->reason, "the runtime finds no device", "why");
+        ok(!hip->pci && strstr(hip->help, "hidden") && strstr(opencl->help, "DISTORCH2_DRIVERS"), "and what helps");
+    }
+    dt2_devices_free(devices);
+}
+
 int main(void)
 {
+    test_drivers();
     test_devices();
     test_cgroup();
     test_shared();
