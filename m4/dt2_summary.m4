@@ -17,6 +17,7 @@ distorch2 $PACKAGE_VERSION
     libyaml    $($PKG_CONFIG --modversion yaml-0.1)
     xxHash     $($PKG_CONFIG --modversion libxxhash)
     libcrypto  $dt2_libcrypto
+    liburing   $dt2_liburing
 
   drivers
     host       yes (built in)
