@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "opencl.h"
+#include <unistd.h>
 
-/* Staging memory begins on a page, for direct reads from a file; OpenCL promises less. */
-#define PAGE_BYTES 4096u
+/* Staging memory begins on a page, for direct reads from a file; OpenCL promises less. So does memory that is wrapped. */
+static size_t page_bytes(void)
+{
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
 /* What the contract promises of memory that is wrapped. */
-#define WRAP_ALIGNMENT_BYTES 4096u
 #define WRAP_MULTIPLE_BYTES 64u
 
 /* -- buffers */
@@ -118,11 +121,11 @@ static int wrap(struct dt2_cl_device *device, void *memory, uint64_t bytes, dt2_
     int status = check_size(device, bytes, err);
     if (status != DT2_BACKEND_OK)
         return status;
-    if (!memory || (uintptr_t)memory % WRAP_ALIGNMENT_BYTES || bytes % WRAP_MULTIPLE_BYTES)
+    if (!memory || (uintptr_t)memory % page_bytes() || bytes % WRAP_MULTIPLE_BYTES)
         return DT2_CL_INVALID(
             device->driver, err,
-            "memory to wrap must begin at a multiple of %u and have a multiple of %u bytes, not %llu at %p",
-            WRAP_ALIGNMENT_BYTES, WRAP_MULTIPLE_BYTES, (unsigned long long)bytes, memory);
+            "memory to wrap must begin at a multiple of %zu and have a multiple of %u bytes, not %llu at %p",
+            page_bytes(), WRAP_MULTIPLE_BYTES, (unsigned long long)bytes, memory);
     cl_int code;
     cl_mem mem = clCreateBuffer(device->context, CL_MEM_READ_WRITE | CL_MEM_USE_HOST_PTR, bytes, memory, &code);
     if (code != CL_SUCCESS)
@@ -318,7 +321,7 @@ static int map_staging(struct dt2_cl_device *device, uint64_t bytes, struct dt2_
                        struct dt2_backend_error *err)
 {
     cl_int code;
-    size_t whole = bytes + PAGE_BYTES - 1;
+    size_t page = page_bytes(), whole = bytes + page - 1;
     mapping->mem = clCreateBuffer(device->context, CL_MEM_READ_WRITE | CL_MEM_ALLOC_HOST_PTR, whole, NULL, &code);
     if (code == CL_SUCCESS) {
         code = map(device->own, mapping->mem, CL_MAP_READ | CL_MAP_WRITE, 0, whole, NULL, &mapping->mapped);
@@ -329,7 +332,7 @@ static int map_staging(struct dt2_cl_device *device, uint64_t bytes, struct dt2_
         return dt2_cl_fail_memory(device->driver, err, code, "cannot allocate %llu bytes of staging memory",
                                   (unsigned long long)bytes);
     uintptr_t begin = (uintptr_t)mapping->mapped;
-    mapping->address = (char *)mapping->mapped + (PAGE_BYTES - begin % PAGE_BYTES) % PAGE_BYTES;
+    mapping->address = (char *)mapping->mapped + (page - begin % page) % page;
     return DT2_BACKEND_OK;
 }
 
@@ -337,7 +340,7 @@ static int map_staging(struct dt2_cl_device *device, uint64_t bytes, struct dt2_
 static int check_staging_size(const struct dt2_cl_device *device, uint64_t bytes, struct dt2_backend_error *err)
 {
     const struct dt2_backend_services *services = device->driver->services;
-    uint64_t most = device->max_alloc_bytes < PAGE_BYTES ? 0 : device->max_alloc_bytes - (PAGE_BYTES - 1);
+    uint64_t page = page_bytes(), most = device->max_alloc_bytes < page ? 0 : device->max_alloc_bytes - (page - 1);
     if (bytes == 0)
         return check_size(device, bytes, err);
     return bytes <= most ? DT2_BACKEND_OK

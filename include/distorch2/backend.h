@@ -200,8 +200,8 @@ struct dt2_backend {
                         struct dt2_backend_error *err);
     /*
      * [optional: only devices that share the host's memory] A buffer of `bytes` at `memory`, which the caller
-     * owns, keeps until the buffer is freed, and touches only between map and unmap. 4096-aligned, a multiple
-     * of 64.
+     * owns, keeps until the buffer is freed, and touches only between map and unmap. It begins on a page of the
+     * system's, and has a multiple of 64 bytes.
      */
     int (*buffer_wrap)(void *driver, dt2_handle device, void *memory, uint64_t bytes, dt2_handle *buffer,
                        struct dt2_backend_error *err);

@@ -288,7 +288,7 @@ static void try_wrong_handles(struct subject *s, struct world *w)
 void check_wrong_handles(struct subject *s)
 {
     struct world w = { .device = s->device, .queue = s->queue, .out = UNTOUCHED };
-    w.memory = aligned_alloc(4096, 4096);
+    w.memory = aligned_alloc(64 * 1024, 64 * 1024);
     if (!w.memory || !(w.buffer = new_buffer(s, 256)) || CALL(s, event_record, s->queue, &w.event) != 0 ||
         CALL(s, event_record, s->queue, &w.stale[DT2_HANDLE_EVENT]) != 0 ||
         CALL(s, buffer_alloc, s->device, 256, &w.stale[DT2_HANDLE_BUFFER]) != 0 ||

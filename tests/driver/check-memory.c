@@ -248,7 +248,7 @@ void check_wrap(struct subject *s)
         skip(1, "the driver wraps no host memory");
         return;
     }
-    unsigned char *memory = aligned_alloc(4096, 2 * 64 * 1024);
+    unsigned char *memory = aligned_alloc(64 * 1024, 2 * 64 * 1024);
     dt2_handle buffer = UNTOUCHED;
     if (!memory)
         return;

@@ -11,8 +11,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { PAGE_BYTES = 4096, ALIGNMENT = 256, GARBAGE_BYTES = 4096 };
+enum { ALIGNMENT = 256, GARBAGE_BYTES = 4096 };
 static const uint64_t CHUNK_BYTES = 64ull << 30;
+
+static uint64_t page_bytes(void)
+{
+    return (uint64_t)sysconf(_SC_PAGESIZE);
+}
 
 /* -- addresses */
 
@@ -53,11 +58,11 @@ static struct sim_chunk *chunk_for(const struct sim_device *device, uint64_t byt
 /* Aligned to 256 bytes and no more, as the vendors promise it; a hole before and after. */
 static char *reserve(const struct sim_device *device, uint64_t bytes)
 {
-    uint64_t whole = (bytes + 2 * PAGE_BYTES) / PAGE_BYTES * PAGE_BYTES + PAGE_BYTES;
+    uint64_t page = page_bytes(), whole = (bytes + 2 * page) / page * page + page;
     struct sim_chunk *chunk = chunk_for(device, whole);
     if (!chunk)
         return NULL;
-    char *address = chunk->base + chunk->used + PAGE_BYTES + ALIGNMENT;
+    char *address = chunk->base + chunk->used + page + ALIGNMENT;
     chunk->used += whole;
     return address;
 }
@@ -229,7 +234,7 @@ int sim_host_alloc(struct sim_context *context, uint64_t bytes, bool portable, v
     int forbidden = sim_capture_forbids(context);
     if (forbidden)
         return forbidden;
-    if (bytes == 0 || bytes > UINT64_MAX - PAGE_BYTES)
+    if (bytes == 0 || bytes > UINT64_MAX - 4 * page_bytes())
         return SIM_INVALID_VALUE;
     char *memory = map(bytes, PROT_READ | PROT_WRITE);
     if (!memory)
