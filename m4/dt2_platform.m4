@@ -52,22 +52,6 @@ AC_DEFUN([DT2_LIBCRYPTO], [
     ])])
 ])
 
-dnl DT2_LIBURING: many reads under way at once without a thread for each. Three-state too.
-AC_DEFUN([DT2_LIBURING], [
-  AC_ARG_WITH([liburing], [AS_HELP_STRING([--with-liburing], [io_uring, for cold files @<:@detect@:>@])],
-    [], [with_liburing=auto])
-  dt2_liburing="no (threads wait for cold files)"
-  AS_IF([test "x$with_liburing" != xno], [
-    PKG_CHECK_MODULES([URING], [liburing >= 2.0], [
-      dt2_liburing=$($PKG_CONFIG --modversion liburing)
-      AC_DEFINE([HAVE_LIBURING], [1], [Define to 1 where liburing is there.])
-    ], [
-      AS_IF([test "x$with_liburing" != xauto],
-        [AC_MSG_ERROR([--with-liburing was asked for, and was not found: liburing-dev on Debian])])
-    ])
-  ])
-])
-
 dnl DT2_COMPLETION_DIR(SHELL, FOLDER BELOW DATADIR): where that shell looks completions up.
 AC_DEFUN([DT2_COMPLETION_DIR], [
   AC_ARG_WITH([$1-completion-dir],
@@ -76,11 +60,92 @@ AC_DEFUN([DT2_COMPLETION_DIR], [
   AC_SUBST([$1completiondir])
 ])
 
-dnl DT2_NO_RPATH: the dynamic linker's own configuration finds the library; distributions refuse an rpath.
-AC_DEFUN([DT2_NO_RPATH], [
-  AC_CONFIG_COMMANDS([no-rpath], [
-    sed -e 's|^hardcode_libdir_flag_spec=.*|hardcode_libdir_flag_spec=""|' \
-        -e 's|^runpath_var=.*|runpath_var=NO_RUNPATH|' libtool > libtool.tmp &&
-    mv libtool.tmp libtool && chmod +x libtool
-  ])
+dnl DT2_RPATH: outside the system's own folders nobody tells the dynamic linker where the library is: the tool then finds it from
+dnl where itself is, so that the whole can be moved, and distorch2.pc tells programs. Distributions want none, and get none.
+AC_DEFUN([DT2_RPATH], [
+  AC_ARG_ENABLE([rpath],
+    [AS_HELP_STRING([--disable-rpath], [the tool and distorch2.pc do not say where the library is @<:@they do outside /usr@:>@])],
+    [], [enable_rpath=auto])
+  AS_CASE([$prefix], [NONE], [dt2_prefix=$ac_default_prefix], [dt2_prefix=$prefix])
+  DT2_EXPAND([dt2_libdir], [$libdir])
+  DT2_EXPAND([dt2_bindir], [$bindir])
+  AS_CASE([$enable_rpath:$dt2_libdir],
+    [no:*|auto:/lib*|auto:/usr/lib*], [dt2_rpath=no],
+    [dt2_rpath=yes])
+  RPATH_LDFLAGS=
+  PC_PREFIX=$dt2_prefix
+  PC_LIBDIR=$libdir
+  PC_RPATH=
+  AS_IF([test $dt2_rpath = yes], [
+    AS_CASE([$dt2_bindir:$dt2_libdir], [$dt2_prefix/*:$dt2_prefix/*], [
+      dt2_down=$(AS_ECHO(["$dt2_libdir"]) | sed "s|^$dt2_prefix/*|/|")
+      RPATH_LDFLAGS="-Wl,--enable-new-dtags '-Wl,-rpath,\$\$ORIGIN$(DT2_UP([$dt2_bindir]))$dt2_down'"
+      PC_PREFIX="\${pcfiledir}$(DT2_UP([$dt2_libdir/pkgconfig]))"
+      PC_LIBDIR="\${prefix}$dt2_down"],
+      [RPATH_LDFLAGS="-Wl,--enable-new-dtags -Wl,-rpath,$dt2_libdir"])
+    PC_RPATH=' -Wl,-rpath,${libdir}'],
+    [test "x$enable_rpath" = xno], [
+    dnl What libtool was to be told of, before it is made.
+    hardcode_libdir_flag_spec=
+    runpath_var=])
+  AC_SUBST([RPATH_LDFLAGS])
+  AC_SUBST([PC_PREFIX])
+  AC_SUBST([PC_LIBDIR])
+  AC_SUBST([PC_RPATH])
+])
+
+dnl DT2_UP(FOLDER): a command that says how to come from there to the prefix: "/../..".
+m4_define([DT2_UP], [AS_ECHO(["$1"]) | sed "s|^$dt2_prefix/*|/|; s|/@<:@^/@:>@@<:@^/@:>@*|/..|g; s|/\$||"])
+
+dnl DT2_EXPAND(VARIABLE, FOLDER OF CONFIGURE'S): the folder with no variable in it.
+AC_DEFUN([DT2_EXPAND], [
+  dt2_saved_prefix=$prefix
+  dt2_saved_exec_prefix=$exec_prefix
+  prefix=$dt2_prefix
+  AS_CASE([$exec_prefix], [NONE], [exec_prefix=$prefix])
+  eval "$1=\"$2\""
+  eval "$1=\"$$1\""
+  prefix=$dt2_saved_prefix
+  exec_prefix=$dt2_saved_exec_prefix
+])
+
+dnl DT2_OPTIONS_KNOWN: a mistyped option is no option that was taken. --disable-option-checking passes over them.
+AC_DEFUN([DT2_OPTIONS_KNOWN], [
+  AS_IF([test -n "$ac_unrecognized_opts" && test "x$enable_option_checking" != xno],
+    [AC_MSG_ERROR([there is no option $ac_unrecognized_opts (configure --help lists them; --disable-option-checking passes over them)])])
+  AS_IF([test "x$enable_shared" = xno],
+    [AC_MSG_ERROR([--disable-shared: the driver modules find the library as a shared one, which is always built])])
+])
+
+dnl DT2_LIBRARY(NAME, PACKAGE, VERSION, HEADER, LIBRARY, FUNCTION): a library that is needed: by pkg-config, or without it in the
+dnl folder of --with-NAME=DIR.
+AC_DEFUN([DT2_LIBRARY], [
+  AC_ARG_WITH([$1], [AS_HELP_STRING([--with-$1=DIR], [where $1 is, if pkg-config does not know it])], [], [with_$1=yes])
+  m4_pushdef([DT2_NAME], m4_toupper([$1]))
+  AS_CASE([$with_$1],
+    [no], [AC_MSG_ERROR([--without-$1: it is needed])],
+    [yes], [PKG_CHECK_MODULES(DT2_NAME, [$2 >= $3])
+            dt2_version_$1=$($PKG_CONFIG --modversion "$2" 2>/dev/null || echo 'as said by DT2_NAME[]_LIBS')],
+    [DT2_LIBRARY_IN([$1], DT2_NAME, [$4], [$5], [$6])
+     dt2_version_$1="in $with_$1"])
+  m4_popdef([DT2_NAME])
+])
+
+AC_DEFUN([DT2_LIBRARY_IN], [
+  AS_IF([test -f "$with_$1/include/$3"], [], [AC_MSG_ERROR([--with-$1=$with_$1: there is no include/$3])])
+  dt2_save_CPPFLAGS=$CPPFLAGS
+  dt2_save_LDFLAGS=$LDFLAGS
+  dt2_save_LIBS=$LIBS
+  $2[]_CFLAGS="-I$with_$1/include"
+  $2[]_LIBS="-L$with_$1/lib -l$4"
+  AS_IF([test -d "$with_$1/lib64"], [$2[]_LIBS="-L$with_$1/lib64 $$2[]_LIBS"])
+  CPPFLAGS="$CPPFLAGS $$2[]_CFLAGS"
+  LDFLAGS="$LDFLAGS -L$with_$1/lib -L$with_$1/lib64"
+  AC_CHECK_HEADER([$3], [], [AC_MSG_ERROR([--with-$1=$with_$1: include/$3 does not compile])])
+  AC_CHECK_LIB([$4], [$5], [], [AC_MSG_ERROR([--with-$1=$with_$1: there is no lib/lib$4.so with $5])])
+  CPPFLAGS=$dt2_save_CPPFLAGS
+  LDFLAGS=$dt2_save_LDFLAGS
+  LIBS=$dt2_save_LIBS
+  AC_SUBST($2[_CFLAGS])
+  AC_SUBST($2[_LIBS])
 ])

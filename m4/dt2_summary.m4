@@ -9,15 +9,14 @@ distorch2 $PACKAGE_VERSION
 
   compiler     $dt2_compiler
   warnings     $(test "x$enable_werror" = xyes && echo errors || echo shown), hardening $enable_hardening
-  prefix       $prefix
+  prefix       $dt2_prefix, rpath $dt2_rpath
 
   libraries
-    hwloc      $($PKG_CONFIG --modversion hwloc)
-    jansson    $($PKG_CONFIG --modversion jansson)
-    libyaml    $($PKG_CONFIG --modversion yaml-0.1)
-    xxHash     $($PKG_CONFIG --modversion libxxhash)
+    hwloc      $dt2_version_hwloc
+    jansson    $dt2_version_jansson
+    libyaml    $dt2_version_yaml
+    xxHash     $dt2_version_xxhash
     libcrypto  $dt2_libcrypto
-    liburing   $dt2_liburing
 
   drivers
     host       yes (built in)

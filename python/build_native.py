@@ -186,9 +186,16 @@ class Build:
              "-Wl,--enable-new-dtags", f"-L{self.make}/.libs", "-l:libdistorch2.so.0", *floor, *self.floor_flags()],
             self.folder)  # fmt: skip
 
+    def abi(self) -> str:
+        """The number of the library's soname, which the folder of its modules has too."""
+        said = re.search(r'S\["DT2_ABI"\]="(\d+)"', (self.make / "config.status").read_text())
+        if said is None:
+            raise BuildError("configure does not tell the library's ABI")
+        return said[1]
+
     def collect(self, package: Path) -> list[Path]:
         """Puts what was built into the package, stripped."""
-        library, modules, programs = package / "lib", package / "lib" / "distorch2", package / "bin"
+        library, modules, programs = package / "lib", package / "lib" / "distorch2" / self.abi(), package / "bin"
         for folder in (library, modules, programs):
             folder.mkdir(parents=True, exist_ok=True)
         built = [library / "libdistorch2.so.0"]

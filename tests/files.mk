@@ -73,7 +73,13 @@ house_tests = \
 	tests/house/symbols.sh \
 	tests/house/wrapper.sh
 TESTS += $(house_tests)
-EXTRA_DIST += $(house_tests) tests/house/wrapper.cc
+EXTRA_DIST += $(house_tests) tests/house/installed.sh tests/house/wrapper.cc
+
+# What was installed, tried as its users do.
+installcheck-local:
+	@DESTDIR='$(DESTDIR)' bindir='$(bindir)' libdir='$(libdir)' includedir='$(includedir)' mandir='$(mandir)' docdir='$(docdir)' \
+	pkglibexecdir='$(pkglibexecdir)' backenddir='$(backenddir)' CC='$(CC)' CXX='$(CXX)' PKG_CONFIG='$(PKG_CONFIG)' \
+	modules='$(patsubst dt2-%.la,%,$(backend_LTLIBRARIES))' $(SHELL) $(top_srcdir)/tests/house/installed.sh
 
 # The public headers of the ABI's first number, and a program of that time.
 EXTRA_DIST += \

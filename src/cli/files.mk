@@ -43,6 +43,7 @@ distorch2_SOURCES = \
 	src/cli/verify.c
 # SHA-256 is the tool's alone, and optional: the library depends on no cryptography.
 distorch2_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(XXHASH_CFLAGS) $(CRYPTO_CFLAGS)
+distorch2_LDFLAGS = $(AM_LDFLAGS) $(RPATH_LDFLAGS)
 distorch2_LDADD = libdistorch2.la $(JANSSON_LIBS) $(XXHASH_LIBS) $(CRYPTO_LIBS)
 
 dist_man_MANS += docs/man/distorch2.1 docs/man/distorch2-allocation.7

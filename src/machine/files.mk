@@ -29,8 +29,6 @@ libdistorch2_core_la_SOURCES += \
 	src/machine/native.h \
 	src/machine/pcilink.c \
 	src/machine/pcilink.h \
-	src/machine/pages.c \
-	src/machine/pages.h \
 	src/machine/peers.c \
 	src/machine/peers.h \
 	src/machine/pool.c \
@@ -165,5 +163,6 @@ tests_unit_modules_dt2_misnamed_la_CPPFLAGS = $(AM_CPPFLAGS) -DFAKE_NAME='"anoth
 tests_unit_modules_dt2_misnamed_la_LDFLAGS = $(FAKE_LDFLAGS)
 tests_unit_modules_dt2_needs_la_SOURCES = tests/unit/fake-module.c
 tests_unit_modules_dt2_needs_la_CPPFLAGS = $(AM_CPPFLAGS) -DFAKE_NAME='"needs"' -DFAKE_NEEDS_LIBRARY
-tests_unit_modules_dt2_needs_la_LDFLAGS = $(FAKE_LDFLAGS)
-tests_unit_modules_dt2_needs_la_LIBADD = tests/unit/modules/libfake-vendor.la
+# The library by its file: libtool would tell the module where to find it, and it is not to be found.
+tests_unit_modules_dt2_needs_la_LDFLAGS = $(FAKE_LDFLAGS) -Wl,tests/unit/modules/.libs/libfake-vendor.so
+EXTRA_tests_unit_modules_dt2_needs_la_DEPENDENCIES = tests/unit/modules/libfake-vendor.la

@@ -169,7 +169,7 @@ static int scan_default(struct search *search)
     char *slash = file ? strrchr(file, '/') : NULL;
     if (slash) {
         *slash = '\0';
-        DT2_AUTO char *beside = dt2_printf("%s/distorch2", file);
+        DT2_AUTO char *beside = dt2_printf("%s/" DT2_BACKEND_BESIDE, file);
         if (!beside || scan_folder(search, beside) < 0 || scan_folder(search, file) < 0)
             return DT2_ENOMEM;
     }

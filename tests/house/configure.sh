@@ -64,7 +64,8 @@ case " $* " in
 esac
 exec pkg-config "$@"
 END
-    chmod +x "$work/pkg-config"
+    sed 's/OpenCL/jansson/' "$work/pkg-config" >"$work/no-jansson"
+    chmod +x "$work/pkg-config" "$work/no-jansson"
     configure --with-opencl PKG_CONFIG="$work/pkg-config" ac_cv_header_CL_cl_h=no
     status=$?
     refused "an OpenCL driver that is asked for must be possible" 'error: --with-opencl was asked for'
@@ -78,30 +79,42 @@ END
     verdict "that there is no C++" said '^ +C\+\+17 +no \('
     verdict "no bats" said '^ +bats +no \('
     verdict "and no python3" said '^ +python3 +no \('
-    configure --without-opencl
-    status=$?
-    verdict "a build without OpenCL can be asked for" test $status -eq 0
-    verdict "the table says so" said '^ +OpenCL +no \(--without-opencl\)'
-    said '^checking .*OpenCL' >"$work/looked"
-    verdict "then it is not looked for" test ! -s "$work/looked"
-    configure --without-vendor-headers
-    status=$?
-    verdict "without any vendor's headers, configure succeeds" test $status -eq 0
-    for driver in CUDA HIP; do
-        verdict "$driver is built" said "^ +$driver +yes \\(no vendor's headers"
-    done
-    said '^checking .*headers of' >"$work/looked"
-    verdict "headers of vendors are not looked for" test ! -s "$work/looked"
-    for driver in cuda hip; do
-        configure --with-$driver="$work/nothing"
+    for option in --with-hwlok=/usr --enable-frobnication --disable-shared --without-yaml --with-hwloc="$work/nothing" \
+        --with-cuda="$work/nothing" --with-hip="$work/nothing"; do
+        configure "$option"
         status=$?
-        refused "a folder of $driver without its headers is refused" "error: --with-$driver was asked for"
+        refused "$option is refused" "error: .*${option%%=*}"
     done
-    configure --without-cuda --with-hip
+
+    # As a distribution does it: nothing that only happens to be here, and options of its own that are not ours.
+    configure --without-opencl --without-vendor-headers --prefix=/usr --with-hwlok --disable-option-checking
     status=$?
-    verdict "CUDA can be left out, and HIP asked for" test $status -eq 0
-    verdict "the table says that there is no CUDA" said '^ +CUDA +no \(--without-cuda\)'
-    verdict "and that there is HIP" said '^ +HIP +yes \('
+    verdict "a build without OpenCL can be asked for, and that unknown options be passed over" test $status -eq 0
+    verdict "the table says that there is no OpenCL" said '^ +OpenCL +no \(--without-opencl\)'
+    said '^checking .*(OpenCL|headers of)' >"$work/looked"
+    verdict "it is not looked for, nor are headers of vendors" test ! -s "$work/looked"
+    for driver in CUDA HIP; do
+        verdict "$driver is built without" said "^ +$driver +yes \\(no vendor's headers"
+    done
+    verdict "in /usr nothing says where the library is" said '^ +prefix .* rpath no'
+    grep -n 'rpath,' "$work/build/distorch2.pc" >"$work/looked"
+    verdict "nor does distorch2.pc" test ! -s "$work/looked"
+
+    # As somebody without privileges does it, whose libraries are wherever.
+    mkdir -p "$work/libraries/lib"
+    ln -s "$(pkg-config --variable=includedir jansson)" "$work/libraries/include"
+    ln -s "$(pkg-config --variable=libdir jansson)"/libjansson.* "$work/libraries/lib"
+    configure --with-jansson="$work/libraries" PKG_CONFIG="$work/no-jansson" --without-cuda --with-hip --prefix="$work/home"
+    status=$?
+    verdict "a library that pkg-config does not know is taken from the folder that is named" test $status -eq 0
+    verdict "the build looks there" grep -qF -- "-I$work/libraries/include" "$work/build/Makefile"
+    verdict "CUDA can be left out" said '^ +CUDA +no \(--without-cuda\)'
+    verdict "and HIP asked for" said '^ +HIP +yes \('
+    verdict "outside /usr the tool says where the library is" said '^ +prefix .* rpath yes'
+    verdict "and so does distorch2.pc" grep -q 'rpath,' "$work/build/distorch2.pc"
+    configure --disable-rpath --prefix="$work/home"
+    verdict "unless that is not wanted" said '^ +prefix .* rpath no'
+    verdict "then libtool does not either" grep -qx 'hardcode_libdir_flag_spec=""' "$work/build/libtool"
 fi
 
 echo "1..$count"

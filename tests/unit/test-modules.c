@@ -205,14 +205,16 @@ static void test_beside_the_library(const char *folder)
         return;
     file[length] = '\0';
     *strrchr(file, '/') = '\0';
-    char *beside = dt2_printf("%s/distorch2", file);
+    char *parent = dt2_printf("%s/distorch2", file), *beside = dt2_printf("%s/" DT2_BACKEND_BESIDE, file);
+    mkdir(parent, 0777);
     fill_folder(beside, folder, names, NULL);
     ok(chdir("/") == 0, "somewhere else");
     if (open_path(NULL, &modules)) {
         is_u64(modules.count, 1, "a module in the folder beside the library is found");
         dt2_modules_close(&modules);
     }
-    empty_folder(beside);
+    empty_folder(parent);
+    dt2_release(parent);
     dt2_release(beside);
 }
 

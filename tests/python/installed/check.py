@@ -65,7 +65,7 @@ def installed():
 
 def binaries():
     here = installed()
-    return [f"{here}/bin/distorch2", f"{here}/lib/libdistorch2.so.0", *glob.glob(f"{here}/lib/distorch2/*.so")]
+    return [f"{here}/bin/distorch2", f"{here}/lib/libdistorch2.so.0", *glob.glob(f"{here}/lib/distorch2/*/*.so")]
 
 
 def need(tool):
@@ -90,7 +90,7 @@ def test_it_is_built_and_leaves_the_tree_as_it_was():
 
 def test_it_has_what_it_should_and_nothing_of_the_machine():
     names = zipfile.ZipFile(made("wheel")).namelist()
-    modules = [f"lib/distorch2/dt2-{name}.so" for name in ("cuda", "hip")]  # they need no header
+    modules = [f"lib/distorch2/0/dt2-{name}.so" for name in ("cuda", "hip")]  # they need no header
     for wanted in ("bin/distorch2", "lib/libdistorch2.so.0", "lib/licenses/hwloc", "lib/licenses/jansson", "py.typed",
                    *modules):  # fmt: skip
         assert f"distorch2/{wanted}" in names, wanted
@@ -137,7 +137,7 @@ def test_the_tool_runs_with_nothing_else_there():
 
 def test_without_an_icd_loader_it_says_so():
     program = f"{installed()}/bin/distorch2"
-    if not os.path.exists(f"{installed()}/lib/distorch2/dt2-opencl.so"):
+    if not os.path.exists(f"{installed()}/lib/distorch2/0/dt2-opencl.so"):
         raise tap.Skip("the wheel has no OpenCL module")
     done = subprocess.run([program, "devices", "--verbose"], capture_output=True, text=True,
                           env={"DISTORCH2_OPENCL": "/nonexistent/libOpenCL.so.1"})  # fmt: skip
