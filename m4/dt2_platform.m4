@@ -52,6 +52,22 @@ AC_DEFUN([DT2_LIBCRYPTO], [
     ])])
 ])
 
+dnl DT2_LIBURING: many reads under way at once without a thread for each. Three-state too.
+AC_DEFUN([DT2_LIBURING], [
+  AC_ARG_WITH([liburing], [AS_HELP_STRING([--with-liburing], [io_uring, for cold files @<:@detect@:>@])],
+    [], [with_liburing=auto])
+  dt2_liburing="no (threads wait for cold files)"
+  AS_IF([test "x$with_liburing" != xno], [
+    PKG_CHECK_MODULES([URING], [liburing >= 2.0], [
+      dt2_liburing=$($PKG_CONFIG --modversion liburing)
+      AC_DEFINE([HAVE_LIBURING], [1], [Define to 1 where liburing is there.])
+    ], [
+      AS_IF([test "x$with_liburing" != xauto],
+        [AC_MSG_ERROR([--with-liburing was asked for, and was not found: liburing-dev on Debian])])
+    ])
+  ])
+])
+
 dnl DT2_COMPLETION_DIR(SHELL, FOLDER BELOW DATADIR): where that shell looks completions up.
 AC_DEFUN([DT2_COMPLETION_DIR], [
   AC_ARG_WITH([$1-completion-dir],

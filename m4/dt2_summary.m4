@@ -17,6 +17,7 @@ distorch2 $PACKAGE_VERSION
     libyaml    $dt2_version_yaml
     xxHash     $dt2_version_xxhash
     libcrypto  $dt2_libcrypto
+    liburing   $dt2_liburing
 
   drivers
     host       yes (built in)

@@ -48,14 +48,20 @@ struct dt2_memory {
     uint64_t bytes;
 };
 
+/* How a load reads files. */
+enum dt2_io {
+    DT2_IO_AUTO,     /* through the page cache, but what is not in it past it, where the disk shows that to be quicker */
+    DT2_IO_BUFFERED, /* through the page cache, which the next load finds filled */
+    DT2_IO_DIRECT,   /* past it, where the file system can: it stays as it is, and so the next load reads the disk again */
+};
+
 /* Options of a load; zero or NULL means the default. */
 struct dt2_load_options {
     size_t struct_size;
     const char *name; /* under which the model is registered, need not be unique; NULL: its path */
     bool verify;      /* read every tensor back from its device and compare its XXH3 with the file's */
     uint64_t staging_bytes; /* host memory for staging, over all devices; 0: 64 MiB. A device gets 256 KiB at least */
-    unsigned threads; /* that read, but one for each device at least; 0: one for each processor we may use, up to 16, and 16 where
-                       * a tenth of the file or more is not in the page cache: who reads that waits, and does not compute */
+    unsigned threads; /* that copy, one for each device at least; 0: one for each processor we may use, up to 16 */
     dt2_progress_fn *progress; /* may be NULL */
     void *progress_data;
     /*
@@ -66,8 +72,14 @@ struct dt2_load_options {
     const struct dt2_memory *memory;
     size_t memory_count;
     bool borrow; /* the model is returned borrowed: no other thread can eject or unload it in between */
+    /*
+     * Reads under way at once, up to 64; 0: as many as threads, but 16 where a tenth of the file or more is not in the page cache
+     * and `threads` is 0. Those beyond the threads wait in io_uring where that may be used, else in a thread each.
+     */
+    size_t queue_depth;
+    enum dt2_io io;
 };
-#define DT2_LOAD_OPTIONS_INIT { sizeof(struct dt2_load_options), NULL, false, 0, 0, NULL, NULL, NULL, 0, false }
+#define DT2_LOAD_OPTIONS_INIT { sizeof(struct dt2_load_options), NULL, false, 0, 0, NULL, NULL, NULL, 0, false, 0, DT2_IO_AUTO }
 
 /*
  * The plan that dt2_model_load() would apply now: with the context's devices as they are, and with the models
@@ -226,6 +238,9 @@ struct dt2_model_stats {
     size_t device_count;
     const char *const *ejected; /* names of the models that this load ejected, in order */
     size_t ejected_count;
+    uint64_t direct_bytes; /* of `bytes`, those that were read past the page cache */
+    unsigned queue_depth;  /* reads that were under way at once, at most */
+    const char *engine;    /* who waited for them: "threads" or "io_uring" */
 };
 /* Valid as long as the handle. */
 DT2_PUBLIC const struct dt2_model_stats *dt2_model_statistics(const struct dt2_model *model);

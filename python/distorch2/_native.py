@@ -308,6 +308,8 @@ class load_options(Structure):
         ("memory", POINTER(memory)),
         ("memory_count", c_size_t),
         ("borrow", c_bool),
+        ("queue_depth", c_size_t),
+        ("io", c_int),
     ]
 
 
@@ -333,6 +335,9 @@ class model_stats(Structure):
         ("device_count", c_size_t),
         ("ejected", POINTER(c_char_p)),
         ("ejected_count", c_size_t),
+        ("direct_bytes", c_uint64),
+        ("queue_depth", c_uint),
+        ("engine", c_char_p),
     ]
 
 

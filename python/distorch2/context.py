@@ -62,6 +62,15 @@ def _end(callback: Any) -> Callable[[int], bool]:
     return end
 
 
+_IO = ("auto", "buffered", "direct")
+
+
+def _io_mode(io: str) -> int:
+    if io not in _IO:
+        raise UsageError(f"io is {io!r}: one of {', '.join(_IO)}")
+    return _IO.index(io)
+
+
 def _runtimes_named(cuda: Optional[Path], hip: Optional[Path]) -> tuple[Optional[bytes], Optional[bytes]]:
     """The two options of a context: what the caller names, else what the environment does, else torch's. Those are
     only offered: where one cannot be used it would not help torch either."""
@@ -152,6 +161,8 @@ class Context(Handle):
         verify: bool = False,
         staging_bytes: Size = 0,
         threads: int = 0,
+        queue_depth: int = 0,
+        io: str = "auto",
         progress: Optional[ProgressFunction] = None,
         **options: Any,
     ) -> Model:
@@ -159,7 +170,9 @@ class Context(Handle):
 
         Ctrl-C, an exception in ``progress``, and ``progress`` returning False cancel the load: all that it took is
         given back. ``verify`` reads every tensor back from its device and compares it with the file. ``name`` is how
-        the model is registered, its path unless given; ``staging_bytes`` and ``threads`` are 0 for the defaults.
+        the model is registered, its path unless given; ``staging_bytes``, ``threads`` and ``queue_depth``, the reads under
+        way at once, are 0 for the defaults. ``io``: "buffered" reads through the page cache, "direct" past it, and "auto"
+        what is not in it where that is quicker.
         """
         wanted = requested(request, options)
         native = NativeRequest(wanted)
@@ -172,6 +185,11 @@ class Context(Handle):
             threads,
             watch.callback,
             watch.data,
+            None,
+            0,
+            False,
+            queue_depth,
+            _io_mode(io),
         )
         try:
             with opened(file, wanted.dtype) as source:

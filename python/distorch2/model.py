@@ -71,7 +71,11 @@ class DeviceStatistics:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What a load did; ``verified_bytes`` is None when it was not verified."""
+    """What a load did; ``verified_bytes`` is None when it was not verified.
+
+    ``direct_bytes`` were read past the page cache; ``queue_depth`` reads were under way at once, and ``engine``, "threads" or
+    "io_uring", waited for them.
+    """
 
     bytes: int
     seconds: float
@@ -79,6 +83,9 @@ class Statistics:
     verified_bytes: Optional[int]
     devices: tuple[DeviceStatistics, ...]
     ejected: tuple[str, ...]
+    direct_bytes: int
+    queue_depth: int
+    engine: str
 
 
 class Tensors(Mapping):  # type: ignore[type-arg]
@@ -159,6 +166,9 @@ class Model(Handle):
                 verified_bytes=known(raw.verified_bytes),
                 devices=tuple(DeviceStatistics(each.device.decode(), each.bytes, each.ns / 1e9) for each in devices),
                 ejected=texts(raw.ejected, raw.ejected_count),
+                direct_bytes=raw.direct_bytes,
+                queue_depth=raw.queue_depth,
+                engine=raw.engine.decode(),
             )
 
     @cached_property

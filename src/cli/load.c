@@ -48,6 +48,12 @@ static json_t *load_json(const struct dt2_model *model, const struct dt2_file *f
     cli_json_set(object, "ejected", ejected);
     speed_json(object, stats->bytes, stats->ns);
     cli_json_set(object, "staging_bytes", cli_json_bytes(stats->staging_bytes));
+    cli_json_set(object, "io", cli_json_text(stats->direct_bytes == 0              ? "buffered"
+                                             : stats->direct_bytes < stats->bytes ? "both"
+                                                                                   : "direct"));
+    cli_json_set(object, "direct_bytes", cli_json_bytes(stats->direct_bytes));
+    cli_json_set(object, "queue_depth", json_integer(stats->queue_depth));
+    cli_json_set(object, "engine", cli_json_text(stats->engine));
     cli_json_set(object, "devices", devices);
     cli_json_set(object, "verified_bytes", cli_json_bytes(stats->verified_bytes));
     cli_json_set(object, "window_verified_bytes", cli_json_bytes(arrived));
@@ -122,6 +128,7 @@ static int load_open(struct run *run, const char *name, const struct cli_model *
     struct dt2_load_options how = DT2_LOAD_OPTIONS_INIT;
     how.name = name;
     how.verify = run->options->verify;
+    how.io = (enum dt2_io)run->options->io;
     how.progress = cli_progress;
     how.progress_data = &progress;
     struct dt2_model *model = NULL;

@@ -44,6 +44,7 @@ const struct cli_option cli_option_table[] = {
     { "machine", 0, "FILE", "plan for a saved `devices --json`; - is stdin", CLI_KIND_TEXT, CLI_PLAN, AT(machine),
       CLI_OFFER_FILE },
     { "verify", 0, NULL, "read every tensor back, compare it with the file", CLI_KIND_FLAG, CLI_LOAD, AT(verify), 0 },
+    { "io", 0, "auto|buffered|direct", "how files are read", CLI_KIND_CHOICE, CLI_LOAD, AT(io), 0 },
     { "passes", 0, "N", "how often to go through the model [3]", CLI_KIND_COUNT, CLI_RUN, AT(passes), 0 },
     { "step-ms", 0, "T", "milliseconds that a pass computes [0]", CLI_KIND_MS, CLI_RUN, AT(step_ns), 0 },
     { "progress", 0, "auto|bar|lines|json|none", "how far it is", CLI_KIND_CHOICE, WITH_PROGRESS,

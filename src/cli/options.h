@@ -73,6 +73,7 @@ struct cli_options {
     bool sha256, checksums;
     const char *machine; /* plan */
     bool verify;         /* load */
+    unsigned io;         /* load: enum dt2_io */
     const char *against; /* verify */
     uint64_t passes;     /* run */
     uint64_t step_ns;

@@ -3,6 +3,7 @@
  * How much of a model's files is in the page cache. Linux 6.5 counts pages by cachestat(2); before that mincore(2) tells of
  * a mapping, which is asked about a sample. Neither reads anything.
  */
+#include "formats/cached.h"
 #include "base/checked.h"
 #include "formats/format.h"
 #include <sys/mman.h>
@@ -21,17 +22,43 @@ struct counts {
     uint64_t cached, dirty, writeback, evicted, recently_evicted; /* pages */
 };
 
-/* Pages of the file that are cached; -1: the kernel does not count. */
-static int64_t count_pages(const struct dt2_source *source)
+/* -1: the kernel does not count. */
+static int64_t count_pages(int fd, uint64_t offset, uint64_t bytes)
 {
-    struct range whole = { 0, source->size };
+    struct range range = { offset, bytes };
     struct counts counts = { 0 };
-    if (syscall(CACHESTAT, source->fd, &whole, &counts, 0) < 0)
+    if (syscall(CACHESTAT, fd, &range, &counts, 0) < 0)
         return -1;
     return (int64_t)counts.cached;
 }
 
-/* The same, counted in a sample; -1: nobody tells. */
+/* The same by a mapping of the range. */
+static int64_t map_and_count(int fd, uint64_t offset, uint64_t bytes)
+{
+    unsigned char present[SAMPLE_PAGES];
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), begin = offset - offset % page, length = offset + bytes - begin;
+    int64_t found = 0;
+    char *map = mmap(NULL, length, PROT_READ, MAP_SHARED, fd, (off_t)begin);
+    if (map == MAP_FAILED)
+        return -1;
+    for (uint64_t at = 0; at < length && found >= 0; at += SAMPLE_PAGES * page) {
+        uint64_t size = dt2_min(length - at, SAMPLE_PAGES * page);
+        if (mincore(map + at, size, present) < 0)
+            found = -1;
+        for (uint64_t i = 0; found >= 0 && i < (size + page - 1) / page; i++)
+            found += present[i] & 1;
+    }
+    munmap(map, length);
+    return found;
+}
+
+int64_t dt2_cached_pages(int fd, uint64_t offset, uint64_t bytes)
+{
+    int64_t pages = count_pages(fd, offset, bytes);
+    return pages >= 0 || bytes == 0 ? pages : map_and_count(fd, offset, bytes);
+}
+
+/* Of a whole file, counted in a sample; -1: nobody tells. */
 static int64_t sample_pages(const struct dt2_source *source, uint64_t page)
 {
     unsigned char present[SAMPLE_PAGES];
@@ -59,7 +86,7 @@ double dt2_file_cached(const struct dt2_file *file)
         const struct dt2_source *source = &file->sources[i];
         if (source->size == 0)
             continue;
-        int64_t pages = count_pages(source);
+        int64_t pages = count_pages(source->fd, 0, source->size);
         if (pages < 0)
             pages = sample_pages(source, page);
         if (pages < 0)

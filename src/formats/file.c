@@ -134,12 +134,9 @@ static void hash_entry(XXH3_state_t *state, const struct dt2_file *file, const s
 static void place_entry(struct dt2_file *file, size_t index)
 {
     struct dt2_entry *entry = &file->entries[index];
-    const struct dt2_piece *first = &file->pieces[entry->first_piece];
-    while (!(first->file & DT2_IN_VIEW) && first->file & DT2_CONVERTED)
-        first = &file->pieces[file->converted[first->file & ~DT2_CONVERTED].first_piece];
-    const struct dt2_view *view = first->file & DT2_IN_VIEW ? &file->views[first->file & ~DT2_IN_VIEW] : NULL;
-    entry->tensor.file = file->sources[view ? view->file : first->file].path;
-    entry->tensor.offset = view ? view->offset : first->offset;
+    uint32_t source;
+    dt2_file_where(file, &file->pieces[entry->first_piece], &source, &entry->tensor.offset);
+    entry->tensor.file = file->sources[source].path;
     bool same = index > 0 && entry[-1].first_piece == entry->first_piece;
     if (!file->base) {
         entry->home = same ? entry[-1].home : index;
@@ -478,6 +475,15 @@ const struct dt2_piece *dt2_file_pieces(const struct dt2_file *file, size_t tens
     const struct dt2_entry *entry = &file->entries[tensor];
     *count = entry->piece_count;
     return file->pieces + entry->first_piece;
+}
+
+void dt2_file_where(const struct dt2_file *file, const struct dt2_piece *piece, uint32_t *source, uint64_t *offset)
+{
+    while (!(piece->file & DT2_IN_VIEW) && piece->file & DT2_CONVERTED)
+        piece = &file->pieces[file->converted[piece->file & ~DT2_CONVERTED].first_piece];
+    const struct dt2_view *view = piece->file & DT2_IN_VIEW ? &file->views[piece->file & ~DT2_IN_VIEW] : NULL;
+    *source = view ? view->file : piece->file;
+    *offset = view ? view->offset : piece->offset;
 }
 
 size_t dt2_file_leader(const struct dt2_file *file, size_t tensor)

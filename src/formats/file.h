@@ -23,6 +23,8 @@ struct dt2_piece {
 
 /* The pieces of a tensor, at least one; their bytes sum to the tensor's. */
 const struct dt2_piece *dt2_file_pieces(const struct dt2_file *file, size_t tensor, size_t *count);
+/* Where in a real file the bytes of a piece begin, or those that they are made of: what reads are ordered by. */
+void dt2_file_where(const struct dt2_file *file, const struct dt2_piece *piece, uint32_t *source, uint64_t *offset);
 /*
  * The tensor whose bytes are loaded for this one too, and from which of them on: the first of several names, or the gang that a
  * tensor is a member of. Most often `tensor` itself, from 0 on. `offset` may be NULL.

@@ -2,6 +2,9 @@
 # The front: opening, telling the format, folders and indices. The readers are rooms of their own.
 libdistorch2_core_la_SOURCES += \
 	src/formats/cached.c \
+	src/formats/cached.h \
+	src/formats/disk.c \
+	src/formats/disk.h \
 	src/formats/dtype.c \
 	src/formats/dtype.h \
 	src/formats/file.c \

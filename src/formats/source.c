@@ -84,7 +84,7 @@ static int fail_short(const struct dt2_source *source, uint64_t offset, struct d
                     source->path, now, source->size);
 }
 
-#define WINDOW 64 /* pieces of memory that one call fills */
+#define WINDOW 128 /* pieces of memory that one call fills */
 
 int dt2_source_preadv(const struct dt2_source *source, const struct iovec *iov, int count, uint64_t offset,
                       struct dt2_error *err)

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 libdistorch2_core_la_SOURCES += \
-	src/load/chunks.c \
-	src/load/chunks.h \
+	src/load/choice.c \
+	src/load/choice.h \
 	src/load/fill.c \
+	src/load/fill.h \
+	src/load/flight.c \
 	src/load/hash.c \
 	src/load/hash.h \
 	src/load/layout.c \
@@ -10,10 +12,16 @@ libdistorch2_core_la_SOURCES += \
 	src/load/load.h \
 	src/load/pins.c \
 	src/load/pins.h \
+	src/load/populate.c \
+	src/load/populate.h \
+	src/load/reads.c \
+	src/load/reads.h \
 	src/load/staging.c \
 	src/load/staging.h \
 	src/load/storage.c \
 	src/load/storage.h \
+	src/load/uring.c \
+	src/load/uring.h \
 	src/load/verify.c \
 	src/load/workers.c \
 	src/load/workers.h
@@ -27,3 +35,8 @@ check_PROGRAMS += tests/unit/test-pins
 TESTS += tests/unit/test-pins
 tests_unit_test_pins_SOURCES = tests/unit/test-pins.c tests/support/tap.h
 tests_unit_test_pins_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += tests/unit/test-io
+TESTS += tests/unit/test-io
+tests_unit_test_io_SOURCES = tests/unit/test-io.c tests/support/layout.h tests/support/scratch.h tests/support/tap.h
+tests_unit_test_io_LDADD = $(TEST_LIBS)

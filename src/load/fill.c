@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The pipeline from file to final memory. */
+#include "load/fill.h"
 #include "base/alloc.h"
 #include "base/checked.h"
 #include "base/error.h"
-#include "load/chunks.h"
-#include "load/load.h"
-#include "load/staging.h"
 #include "load/workers.h"
 #include <time.h>
 
 #define MIB ((uint64_t)1 << 20)
-#define IN_PLACE_CHUNK (8 * MIB)
-#define SLOTS 4 /* for each device: one being read into, one being copied, two to even things out */
-#define SLOT_MOST (8 * MIB)
-#define SLOT_LEAST (64 * 1024)
+#define STRETCH_MOST (2 * MIB) /* of what is read in place: many are under way, and a cancel waits for these */
+#define SLOTS_LEAST 4          /* for each device: one being read into, one being copied, two to even things out */
+#define SLOTS_MOST 16
+#define SLOT_MOST (4 * MIB)
+#define SLOT_LEAST ((uint64_t)64 * 1024)
+#define SLOT_GOOD MIB /* smaller ones are fewer before they are smaller */
+#define BLOCKS (2 * DT2_DIRECT_ALIGNMENT) /* that a direct read takes at its ends */
 
 uint64_t dt2_now_ns(void)
 {
@@ -28,9 +29,23 @@ static bool in_place(const struct dt2_store *store)
     return store->slab_count > 0 && store->slabs[0].address;
 }
 
-static bool needs_ring(const struct dt2_store *store)
+static bool needs_staging(const struct dt2_store *store)
 {
     return store->slab_count > 0 && !in_place(store);
+}
+
+/* Slots for one device out of so many bytes: all of them for one alone. */
+static void divide(uint64_t bytes, size_t *slots, uint64_t *slot_bytes)
+{
+    uint64_t slot = dt2_max(bytes / SLOTS_MOST, dt2_min(bytes / SLOTS_LEAST, SLOT_GOOD));
+    *slot_bytes = dt2_max(dt2_min(slot, SLOT_MOST), SLOT_LEAST) & ~(uint64_t)4095;
+    *slots = dt2_max(dt2_min(bytes / *slot_bytes, SLOTS_MOST), SLOTS_LEAST);
+}
+
+/* No more staging than a share has bytes, and a little: pinning what is never filled takes time for nothing. */
+static uint64_t worth(const struct dt2_load *load, size_t share, uint64_t bytes)
+{
+    return dt2_min(bytes, load->layout->shares[share].bytes / 8 + SLOTS_LEAST * MIB);
 }
 
 int dt2_stagings_make(struct dt2_load *load, uint64_t staging_bytes, struct dt2_staging **stagings,
@@ -39,17 +54,18 @@ int dt2_stagings_make(struct dt2_load *load, uint64_t staging_bytes, struct dt2_
     const struct dt2_storage *storage = load->storage;
     size_t needed = 0;
     for (size_t i = 0; i < storage->count; i++)
-        needed += needs_ring(&storage->stores[i]);
+        needed += needs_staging(&storage->stores[i]);
     struct dt2_staging *made = dt2_alloc(storage->count, sizeof *made);
     if (!made)
         return dt2_fail_nomem(err);
-    uint64_t slot = needed ? staging_bytes / (needed * SLOTS) : 0;
-    slot = dt2_max(dt2_min(slot, SLOT_MOST), SLOT_LEAST) & ~(uint64_t)4095;
     uint64_t used = 0;
     for (size_t i = 0; i < storage->count; i++) {
-        if (!needs_ring(&storage->stores[i]))
+        size_t slots;
+        uint64_t slot;
+        if (!needs_staging(&storage->stores[i]))
             continue;
-        int rc = dt2_staging_make(storage->stores[i].opened, SLOTS, slot, false, &made[i], err);
+        divide(worth(load, i, staging_bytes / needed), &slots, &slot);
+        int rc = dt2_staging_make(storage->stores[i].opened, slots, slot, false, &made[i], err);
         if (rc == 0 && load->notes && made[i].compromise[0])
             rc = dt2_notes_add(load->notes, err, "%s", made[i].compromise);
         if (rc < 0) {
@@ -70,84 +86,156 @@ void dt2_stagings_free(struct dt2_load *load, struct dt2_staging *stagings)
     dt2_release(stagings);
 }
 
-/* What the workers share. */
-struct fill {
-    struct dt2_load *load;
-    struct dt2_staging *stagings;
-    struct dt2_chunks *chunks; /* by share */
-    size_t *items;             /* chunks of each share */
-    _Atomic size_t *left;      /* chunks of each share that are not sent yet */
-};
-
-static int fill_one(void *data, unsigned worker, size_t lane, size_t item, struct dt2_error *err)
-{
-    (void)worker;
-    struct fill *fill = data;
-    struct dt2_load *load = fill->load;
-    const struct dt2_chunks *chunks = &fill->chunks[lane];
-    const struct dt2_chunk *chunk = &chunks->chunks[item];
-    const struct dt2_slab *slab = &load->storage->stores[lane].slabs[chunk->slab];
-    struct dt2_staging *staging = &fill->stagings[lane];
-    int rc;
-    if (slab->address) {
-        rc = dt2_chunk_read(load->file, chunks, chunk, (char *)slab->address + chunk->offset, err);
-    } else {
-        struct dt2_slot *slot;
-        rc = dt2_staging_take(staging, &slot, err);
-        if (rc < 0)
-            return rc;
-        rc = dt2_chunk_read(load->file, chunks, chunk, slot->memory, err);
-        if (rc < 0)
-            dt2_staging_return(staging, slot);
-        else
-            rc = dt2_staging_send(staging, slot, slab->buffer, chunk->offset, chunk->span, err);
-    }
-    if (rc < 0)
-        return rc;
-    atomic_fetch_add(&load->lanes[lane].done_bytes, chunk->bytes);
-    if (atomic_fetch_sub(&fill->left[lane], 1) == 1) {
-        rc = slab->address ? 0 : dt2_staging_drain(staging, err);
-        atomic_store(&load->lanes[lane].end_ns, dt2_now_ns());
-    }
-    return rc;
-}
-
 static int fill_tick(void *data)
 {
-    struct fill *fill = data;
+    struct dt2_fill *fill = data;
     return fill->load->tick ? fill->load->tick(fill->load->tick_data) : 0;
 }
 
-static int fill_prepare(struct fill *fill, struct dt2_error *err)
+/* -- making ready */
+
+/* What the disks are like. Direct reads are made ready for where they are asked for, or may pay. */
+static int look_at_disks(struct dt2_fill *fill, struct dt2_error *err)
 {
-    struct dt2_load *load = fill->load;
-    size_t count = load->storage->count;
-    fill->chunks = dt2_alloc(count, sizeof *fill->chunks);
-    fill->items = dt2_alloc(count, sizeof *fill->items);
-    fill->left = dt2_alloc(count, sizeof *fill->left);
-    if (!fill->chunks || !fill->items || !fill->left)
+    const struct dt2_load *load = fill->load;
+    uint32_t count = dt2_file_source_count(load->file);
+    fill->disks = dt2_alloc(count, sizeof *fill->disks);
+    if (!fill->disks)
         return dt2_fail_nomem(err);
-    int rc = dt2_stagings_make(load, load->staging_bytes, &fill->stagings, err);
-    for (size_t i = 0; rc == 0 && i < count; i++) {
-        if (load->storage->stores[i].slab_count == 0)
-            continue;
-        uint64_t limit = in_place(&load->storage->stores[i]) ? IN_PLACE_CHUNK : fill->stagings[i].slot_bytes;
-        rc = dt2_chunks_make(load->file, load->layout, i, limit, &fill->chunks[i], err);
-        fill->items[i] = fill->chunks[i].count;
-        atomic_init(&fill->left[i], fill->chunks[i].count);
+    uint64_t all = 0;
+    bool direct = load->io == DT2_IO_DIRECT, local = true, refused = false;
+    for (; fill->disk_count < count; fill->disk_count++) {
+        struct dt2_disk *disk = &fill->disks[fill->disk_count];
+        dt2_disk_open(load->file, fill->disk_count, direct || (load->cold && load->io == DT2_IO_AUTO), disk);
+        local &= disk->local && disk->direct >= 0;
+        refused |= direct && disk->direct < 0;
+        all += disk->size;
     }
+    dt2_choice_init(&fill->choice, load->cold && local ? all : 0);
+    return refused && load->notes ? dt2_notes_add(load->notes, err, "%s: its file system has no direct reads: it is read through "
+                                                  "the page cache", dt2_file_path(load->file))
+                                  : 0;
+}
+
+static bool may_be_direct(const struct dt2_fill *fill)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < fill->disk_count; i++)
+        any |= fill->disks[i].direct >= 0;
+    return any && (fill->load->io == DT2_IO_DIRECT || fill->choice.tries);
+}
+
+/* How deep the queue is, and who waits in it: io_uring for a few workers, or as many workers as reads. */
+static void arrange(struct dt2_fill *fill, bool *rings)
+{
+    const struct dt2_load *load = fill->load;
+    unsigned lanes = 0;
+    for (size_t i = 0; i < load->storage->count; i++)
+        lanes += load->storage->stores[i].slab_count > 0;
+    unsigned workers = load->threads > lanes ? load->threads : lanes;
+    struct dt2_uring *trial = load->depth > workers ? dt2_uring_make(1) : NULL;
+    *rings = trial;
+    dt2_uring_free(trial);
+    fill->flyer_count = *rings || load->depth < workers ? workers : load->depth;
+    fill->depth = *rings ? (load->depth + workers - 1) / workers : 1;
+}
+
+/* Memory for direct reads of what is read in place otherwise; none where too little staging is allowed. */
+static int make_bounce(struct dt2_fill *fill, uint64_t *staging_bytes, struct dt2_error *err)
+{
+    const struct dt2_load *load = fill->load;
+    bool in_place_any = false, staged_any = false;
+    for (size_t i = 0; i < load->storage->count; i++) {
+        in_place_any |= in_place(&load->storage->stores[i]);
+        staged_any |= needs_staging(&load->storage->stores[i]);
+    }
+    if (!in_place_any || !may_be_direct(fill))
+        return 0;
+    uint64_t bytes = staged_any ? *staging_bytes / 2 : *staging_bytes;
+    size_t slots = (size_t)fill->flyer_count * fill->depth;
+    uint64_t slot = dt2_min(bytes / slots & ~(uint64_t)4095, STRETCH_MOST + BLOCKS);
+    if (slot < SLOT_LEAST)
+        return 0;
+    int rc = dt2_staging_make_plain(slots, slot, &fill->bounce, err);
+    *staging_bytes -= rc == 0 ? dt2_staging_bytes(&fill->bounce) : 0;
     return rc;
 }
 
-static void fill_clear(struct fill *fill)
+/* The addresses of a share's slabs, for what is written in place. */
+static int list_slabs(struct dt2_fill *fill, size_t share, struct dt2_error *err)
 {
+    const struct dt2_store *store = &fill->load->storage->stores[share];
+    fill->slabs[share] = dt2_alloc(store->slab_count, sizeof(char *));
+    for (size_t i = 0; fill->slabs[share] && i < store->slab_count; i++)
+        fill->slabs[share][i] = store->slabs[i].address;
+    return fill->slabs[share] ? 0 : dt2_fail_nomem(err);
+}
+
+static int plan_reads(struct dt2_fill *fill, size_t share, struct dt2_error *err)
+{
+    const struct dt2_load *load = fill->load;
+    const struct dt2_store *store = &load->storage->stores[share];
+    if (store->slab_count == 0)
+        return 0;
+    struct dt2_reads_rules rules = { .limit = STRETCH_MOST, .alignment = store->opened->alignment_bytes };
+    if (needs_staging(store))
+        rules.limit = fill->stagings[share].slot_bytes - BLOCKS;
+    else if (fill->bounce.ready)
+        rules.limit = fill->bounce.slot_bytes - BLOCKS;
+    int rc = dt2_reads_make(load->file, load->layout, share, &rules, &fill->reads[share], err);
+    fill->items[share] = fill->reads[share].count;
+    atomic_init(&fill->left[share], fill->reads[share].count);
+    return rc == 0 ? list_slabs(fill, share, err) : rc;
+}
+
+static int fill_prepare(struct dt2_fill *fill, struct dt2_error *err)
+{
+    struct dt2_load *load = fill->load;
+    size_t count = load->storage->count;
+    uint64_t staging_bytes = load->staging_bytes;
+    bool rings = false;
+    fill->reads = dt2_alloc(count, sizeof *fill->reads);
+    fill->slabs = dt2_alloc(count, sizeof(char **));
+    fill->items = dt2_alloc(count, sizeof *fill->items);
+    fill->left = dt2_alloc(count, sizeof *fill->left);
+    if (!fill->reads || !fill->slabs || !fill->items || !fill->left)
+        return dt2_fail_nomem(err);
+    int rc = dt2_populating_make(load->storage, &fill->populating, err);
+    if (rc == 0)
+        rc = look_at_disks(fill, err);
+    if (rc == 0) {
+        arrange(fill, &rings);
+        rc = make_bounce(fill, &staging_bytes, err);
+    }
+    if (rc == 0)
+        rc = dt2_stagings_make(load, staging_bytes, &fill->stagings, err);
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        rc = plan_reads(fill, i, err);
+    load->staging_used_bytes += dt2_staging_bytes(&fill->bounce);
+    return rc == 0 ? dt2_flyers_make(fill, rings, err) : rc;
+}
+
+static void fill_clear(struct dt2_fill *fill)
+{
+    size_t count = fill->load->storage->count;
+    dt2_flyers_free(fill);
     dt2_stagings_free(fill->load, fill->stagings);
-    for (size_t i = 0; fill->chunks && i < fill->load->storage->count; i++)
-        dt2_chunks_clear(&fill->chunks[i]);
-    dt2_release(fill->chunks);
+    dt2_staging_clear(&fill->bounce);
+    dt2_populating_clear(&fill->populating);
+    for (size_t i = 0; fill->reads && i < count; i++)
+        dt2_reads_clear(&fill->reads[i]);
+    for (size_t i = 0; fill->slabs && i < count; i++)
+        dt2_release(fill->slabs[i]);
+    for (uint32_t i = 0; i < fill->disk_count; i++)
+        dt2_disk_close(&fill->disks[i]);
+    dt2_release(fill->disks);
+    dt2_release(fill->reads);
+    dt2_release(fill->slabs);
     dt2_release(fill->items);
     dt2_release((void *)(uintptr_t)fill->left);
 }
+
+/* -- running */
 
 static int map_all(struct dt2_load *load, struct dt2_error *err)
 {
@@ -169,21 +257,29 @@ static int unmap_all(struct dt2_load *load, int rc, struct dt2_error *err)
     return rc;
 }
 
+static int run(struct dt2_fill *fill, struct dt2_error *err)
+{
+    struct dt2_load *load = fill->load;
+    const struct dt2_workers workers = { .threads = fill->flyer_count,
+                                         .items = fill->items,
+                                         .lanes = load->storage->count,
+                                         .work = dt2_flight_begin,
+                                         .finish = dt2_flight_finish,
+                                         .tick = fill_tick,
+                                         .data = fill };
+    load->used_depth = fill->flyer_count * fill->depth;
+    load->used_uring = fill->flyer_count > 0 && fill->flyers[0].ring;
+    return dt2_workers_run(&workers, err);
+}
+
 int dt2_load_fill(struct dt2_load *load, struct dt2_error *err)
 {
-    struct fill fill = { .load = load };
+    struct dt2_fill fill = { .load = load };
     int rc = map_all(load, err);
     if (rc == 0)
         rc = fill_prepare(&fill, err);
-    if (rc == 0) {
-        const struct dt2_workers workers = { .threads = load->readers,
-                                       .items = fill.items,
-                                       .lanes = load->storage->count,
-                                       .work = fill_one,
-                                       .tick = fill_tick,
-                                       .data = &fill };
-        rc = dt2_workers_run(&workers, err);
-    }
+    if (rc == 0)
+        rc = run(&fill, err);
     fill_clear(&fill);
     rc = unmap_all(load, rc, err);
     return rc < 0 ? rc : dt2_file_unchanged(load->file, err);

@@ -6,6 +6,7 @@
 #include "base/notes.h"
 #include "formats/file.h"
 #include "load/storage.h"
+#include <distorch2/model.h>
 #include <stdatomic.h>
 
 struct dt2_staging;
@@ -22,13 +23,19 @@ struct dt2_load {
     const struct dt2_layout *layout;
     struct dt2_storage *storage; /* allocated */
     unsigned threads; /* that compute and copy */
-    unsigned readers; /* that fill: more than these where they wait for a disk */
+    unsigned depth;   /* reads under way at once: more than these where they wait for a disk */
+    enum dt2_io io;
+    bool cold; /* a part of the file is not in the page cache */
     uint64_t staging_bytes;          /* over all devices, at most */
     struct dt2_lane_progress *lanes; /* by share */
     int (*tick)(void *data);         /* see dt2_workers; NULL: none */
     void *tick_data;
     struct dt2_notes *notes; /* what the load has to say; NULL: nobody listens */
-    uint64_t staging_used_bytes; /* result: host memory that staging took at its largest */
+    /* Results: */
+    uint64_t staging_used_bytes; /* host memory that staging took at its largest */
+    _Atomic uint64_t direct_bytes, buffered_bytes; /* that were read past the page cache, and through it */
+    unsigned used_depth;
+    bool used_uring;
 };
 
 /*

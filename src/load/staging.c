@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "load/pins.h"
+#include "machine/pages.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -70,6 +71,10 @@ static void free_slot(const struct dt2_staging *staging, struct dt2_slot *slot)
 
 static void free_slots(struct dt2_staging *staging)
 {
+    if (staging->region) {
+        munmap(staging->region, staging->count * staging->slot_bytes);
+        staging->count = 0;
+    }
     while (staging->count > 0)
         free_slot(staging, &staging->slots[--staging->count]);
 }
@@ -142,13 +147,18 @@ static int add_ordinary(struct dt2_staging *staging, size_t slots, struct dt2_er
 
 /* -- making */
 
+static void init(struct dt2_staging *staging)
+{
+    pthread_mutex_init(&staging->lock, NULL);
+    pthread_cond_init(&staging->returned, NULL);
+    staging->ready = true;
+}
+
 static int fill(struct dt2_staging *staging, size_t slots, struct dt2_error *err)
 {
     const struct dt2_opened *o = staging->opened;
     struct dt2_backend_error failure = { 0 };
-    pthread_mutex_init(&staging->lock, NULL);
-    pthread_cond_init(&staging->returned, NULL);
-    staging->ready = true;
+    init(staging);
     staging->slots = dt2_alloc(slots, sizeof *staging->slots);
     staging->order = dt2_alloc(slots, sizeof(struct dt2_slot *));
     if (!staging->slots || !staging->order)
@@ -173,6 +183,34 @@ int dt2_staging_make(const struct dt2_opened *opened, size_t slots, uint64_t slo
     return rc;
 }
 
+/* Slots side by side, which begin on a huge page where there are such. */
+static int fill_plain(struct dt2_staging *staging, size_t slots, struct dt2_error *err)
+{
+    staging->slots = dt2_alloc(slots, sizeof *staging->slots);
+    staging->order = dt2_alloc(slots, sizeof(struct dt2_slot *));
+    if (!staging->slots || !staging->order)
+        return dt2_fail_nomem(err);
+    staging->region = dt2_map_huge(slots * staging->slot_bytes);
+    if (!staging->region)
+        return dt2_fail(err, DT2_ENOFIT, "no host memory for %zu staging slots of %" PRIu64 " bytes", slots,
+                        staging->slot_bytes);
+    for (; staging->count < slots; staging->count++) {
+        staging->slots[staging->count].memory = staging->region + staging->count * staging->slot_bytes;
+        staging->order[staging->idle++] = &staging->slots[staging->count];
+    }
+    return 0;
+}
+
+int dt2_staging_make_plain(size_t slots, uint64_t slot_bytes, struct dt2_staging *staging, struct dt2_error *err)
+{
+    *staging = (struct dt2_staging){ .slot_bytes = slot_bytes };
+    init(staging);
+    int rc = fill_plain(staging, slots, err);
+    if (rc < 0)
+        dt2_staging_clear(staging);
+    return rc;
+}
+
 uint64_t dt2_staging_bytes(const struct dt2_staging *staging)
 {
     return staging->count * staging->slot_bytes;
@@ -182,7 +220,7 @@ void dt2_staging_clear(struct dt2_staging *staging)
 {
     if (!staging->ready)
         return;
-    const struct dt2_opened *o = staging->opened;
+    const struct dt2_opened *o = staging->opened; /* NULL: plain */
     if (staging->queue)
         o->backend->queue_destroy(o->driver, staging->queue, NULL); /* waits for the copies that read the slots */
     free_slots(staging);
@@ -203,16 +241,23 @@ void dt2_staging_return(struct dt2_staging *staging, struct dt2_slot *slot)
     pthread_mutex_unlock(&staging->lock);
 }
 
-int dt2_staging_take(struct dt2_staging *staging, struct dt2_slot **slot, struct dt2_error *err)
+/* The slot that was given back first; NULL when there is none, and `wait` is false. */
+static struct dt2_slot *first_idle(struct dt2_staging *staging, bool wait)
 {
     pthread_mutex_lock(&staging->lock);
-    while (staging->idle == 0)
+    while (staging->idle == 0 && wait)
         pthread_cond_wait(&staging->returned, &staging->lock);
-    struct dt2_slot *taken = staging->order[0];
-    memmove(staging->order, staging->order + 1, --staging->idle * sizeof *staging->order);
+    struct dt2_slot *taken = staging->idle ? staging->order[0] : NULL;
+    if (taken)
+        memmove(staging->order, staging->order + 1, --staging->idle * sizeof *staging->order);
     pthread_mutex_unlock(&staging->lock);
+    return taken;
+}
 
-    if (taken->event) {
+static int take(struct dt2_staging *staging, bool wait, struct dt2_slot **slot, struct dt2_error *err)
+{
+    struct dt2_slot *taken = first_idle(staging, wait);
+    if (taken && taken->event) {
         const struct dt2_opened *o = staging->opened;
         struct dt2_backend_error failure = { 0 };
         int status = o->backend->event_wait(o->driver, taken->event, &failure);
@@ -227,13 +272,26 @@ int dt2_staging_take(struct dt2_staging *staging, struct dt2_slot **slot, struct
     return 0;
 }
 
-int dt2_staging_send(struct dt2_staging *staging, struct dt2_slot *slot, dt2_handle buffer, uint64_t offset,
-                     uint64_t bytes, struct dt2_error *err)
+int dt2_staging_take(struct dt2_staging *staging, struct dt2_slot **slot, struct dt2_error *err)
+{
+    return take(staging, true, slot, err);
+}
+
+int dt2_staging_try(struct dt2_staging *staging, struct dt2_slot **slot, struct dt2_error *err)
+{
+    return take(staging, false, slot, err);
+}
+
+int dt2_staging_send(struct dt2_staging *staging, struct dt2_slot *slot, const struct dt2_copy *copies, size_t count,
+                     struct dt2_error *err)
 {
     const struct dt2_opened *o = staging->opened;
     struct dt2_backend_error failure = { 0 };
+    int status = 0;
     pthread_mutex_lock(&staging->lock);
-    int status = o->backend->copy_h2d(o->driver, staging->queue, buffer, offset, slot->memory, bytes, &failure);
+    for (size_t i = 0; status == 0 && i < count; i++)
+        status = o->backend->copy_h2d(o->driver, staging->queue, copies[i].buffer, copies[i].offset,
+                                      (const char *)slot->memory + copies[i].from, copies[i].bytes, &failure);
     if (status == 0)
         status = o->backend->event_record(o->driver, staging->queue, &slot->event, &failure);
     if (status < 0) /* nothing says when the slot is free: wait here, before anybody takes it */

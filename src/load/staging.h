@@ -31,6 +31,7 @@ struct dt2_staging {
     struct dt2_slot *slots;
     size_t count;
     uint64_t slot_bytes;
+    char *region; /* of plain staging: all slots' memory */
     bool shared;             /* slots are memory of no driver's, which several may register */
     char compromise[1024];   /* what pinned memory was refused, in words; "": none */
     pthread_mutex_t lock;    /* guards the queue and the order of slots */
@@ -46,6 +47,11 @@ struct dt2_staging {
  */
 int dt2_staging_make(const struct dt2_opened *opened, size_t slots, uint64_t slot_bytes, bool shared,
                      struct dt2_staging *staging, struct dt2_error *err);
+/*
+ * The same without a device: ordinary memory of huge pages, from which the host copies itself. Its slots are taken and returned,
+ * and no more. Errors: DT2_ENOFIT.
+ */
+int dt2_staging_make_plain(size_t slots, uint64_t slot_bytes, struct dt2_staging *staging, struct dt2_error *err);
 /* Bytes of all slots. */
 uint64_t dt2_staging_bytes(const struct dt2_staging *staging);
 /* Waits for copies under way and frees everything; fine on a zeroed staging. */
@@ -56,10 +62,19 @@ void dt2_staging_clear(struct dt2_staging *staging);
  * dt2_staging_return().
  */
 int dt2_staging_take(struct dt2_staging *staging, struct dt2_slot **slot, struct dt2_error *err);
+/* The same for who must not wait for others: *slot is NULL when they have all. */
+int dt2_staging_try(struct dt2_staging *staging, struct dt2_slot **slot, struct dt2_error *err);
 void dt2_staging_return(struct dt2_staging *staging, struct dt2_slot *slot);
-/* Queues the copy of the slot's first `bytes` bytes to the buffer, and gives the slot back. */
-int dt2_staging_send(struct dt2_staging *staging, struct dt2_slot *slot, dt2_handle buffer, uint64_t offset,
-                     uint64_t bytes, struct dt2_error *err);
+/* One range of a slot, and where it goes. */
+struct dt2_copy {
+    uint64_t from; /* in the slot */
+    dt2_handle buffer;
+    uint64_t offset; /* in the buffer */
+    uint64_t bytes;
+};
+/* Queues copies out of the slot, and gives it back. */
+int dt2_staging_send(struct dt2_staging *staging, struct dt2_slot *slot, const struct dt2_copy *copies, size_t count,
+                     struct dt2_error *err);
 /* Copies `bytes` bytes of the buffer into the slot and waits for them. */
 int dt2_staging_fetch(struct dt2_staging *staging, struct dt2_slot *slot, dt2_handle buffer, uint64_t offset,
                       uint64_t bytes, struct dt2_error *err);

@@ -4,6 +4,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "load/workers.h"
+#include "machine/host.h"
 #include <inttypes.h>
 
 #define WRAP_GRANULE 64 /* of buffer_wrap's size */
@@ -53,9 +54,18 @@ static int refuse(const struct dt2_store *store, uint64_t bytes, const struct dt
     return dt2_fail_prefix(err, rc, "cannot allocate %" PRIu64 " bytes on ", bytes);
 }
 
+/* Host memory that a load fills is only mapped here. */
+static int alloc_on(const struct dt2_opened *o, const struct dt2_store *store, struct dt2_slab *slab, uint64_t bytes,
+                    dt2_handle *buffer, struct dt2_backend_error *failure)
+{
+    slab->mapped_only = store->filled_next && o->backend == dt2_host_backend();
+    return slab->mapped_only ? dt2_host_buffer_map_only(o->driver, o->device, bytes, buffer, failure)
+                             : o->backend->buffer_alloc(o->driver, o->device, bytes, buffer, failure);
+}
+
 /*
- * A device that shares the host's memory gets a buffer of memory that the core placed: read in place, with huge pages, on
- * the device's own node. UNSUPPORTED: the driver allocates after all.
+ * A device that shares the host's memory gets a buffer of memory that the core placed: read in place, with huge pages, near
+ * the device. UNSUPPORTED: the driver allocates after all.
  */
 static int alloc_wrapped(struct dt2_machine *machine, struct dt2_store *store, struct dt2_slab *slab,
                          struct dt2_backend_error *failure, struct dt2_error *err)
@@ -72,12 +82,13 @@ static int alloc_wrapped(struct dt2_machine *machine, struct dt2_store *store, s
     if (dt2_round_up_overflows(slab->bytes, WRAP_GRANULE, &rounded))
         return dt2_fail(err, DT2_ENOFIT, "%s: %" PRIu64 " bytes cannot be rounded up", o->name, slab->bytes);
     dt2_handle memory = 0;
-    if (host->backend->buffer_alloc(host->driver, host->device, rounded, &memory, failure) < 0 ||
+    if (alloc_on(host, store, slab, rounded, &memory, failure) < 0 ||
         host->backend->buffer_native(host->driver, memory, &native, failure) < 0) {
         if (memory)
             host->backend->buffer_free(host->driver, memory, NULL);
         return refuse(store, slab->bytes, failure, err);
     }
+    dt2_opened_place_near(o, native.handle, rounded);
     int status = o->backend->buffer_wrap(o->driver, o->device, native.handle, rounded, &slab->buffer, failure);
     if (status < 0) {
         host->backend->buffer_free(host->driver, memory, NULL);
@@ -99,7 +110,7 @@ static int alloc_slab(struct dt2_machine *machine, struct dt2_store *store, stru
         if (rc < 0 || slab->buffer)
             return rc;
     }
-    if (o->backend->buffer_alloc(o->driver, o->device, slab->bytes, &slab->buffer, &failure) < 0)
+    if (alloc_on(o, store, slab, slab->bytes, &slab->buffer, &failure) < 0)
         return refuse(store, slab->bytes, &failure, err);
     if (!addressable)
         return 0;
@@ -154,8 +165,10 @@ int dt2_storage_alloc(struct dt2_storage *storage, const struct dt2_layout *layo
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < storage->count; i++) {
         const struct dt2_share_layout *share = &layout->shares[i];
-        if (storage->stores[i].opened && !storage->stores[i].slabs)
-            rc = dt2_store_alloc(storage->machine, &storage->stores[i], share->slab_bytes, share->slab_count, err);
+        if (!storage->stores[i].opened || storage->stores[i].slabs)
+            continue;
+        storage->stores[i].filled_next = true;
+        rc = dt2_store_alloc(storage->machine, &storage->stores[i], share->slab_bytes, share->slab_count, err);
     }
     return rc;
 }

@@ -13,6 +13,7 @@ struct dt2_slab {
     void *address;     /* where the host writes in place; NULL: only the device's copies reach it */
     dt2_handle backing; /* of a buffer that wraps host memory: that memory; else 0 */
     bool adopted;       /* memory of the caller's, which it frees */
+    bool mapped_only;   /* host memory that is populated when it is filled (load/populate.h) */
 };
 
 /* What one share has of its device. An empty share opens nothing. */
@@ -21,6 +22,7 @@ struct dt2_store {
     struct dt2_opened *host; /* where backings come from; NULL when there are none */
     struct dt2_slab *slabs;
     size_t slab_count;
+    bool filled_next; /* host memory is only mapped: a load fills it */
 };
 
 struct dt2_storage {
@@ -32,7 +34,10 @@ struct dt2_storage {
 /* Opens the devices of all shares that get bytes. On failure nothing stays open. */
 int dt2_storage_open(struct dt2_machine *machine, const struct dt2_plan *plan, struct dt2_storage *storage,
                      struct dt2_error *err);
-/* Allocates every slab of the layout. Errors: DT2_ENOFIT with device and numbers; what was allocated stays for dt2_storage_clear(). */
+/*
+ * Allocates every slab of the layout; host memory is only mapped, and there when it is filled. Errors: DT2_ENOFIT with device and
+ * numbers; what was allocated stays for dt2_storage_clear().
+ */
 int dt2_storage_alloc(struct dt2_storage *storage, const struct dt2_layout *layout, struct dt2_error *err);
 /* Gives all memory back and closes the devices. Fine on zeroed storage. */
 void dt2_storage_clear(struct dt2_storage *storage);

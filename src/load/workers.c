@@ -83,6 +83,16 @@ static size_t first_lane(const struct dt2_workers *workers, unsigned worker)
     return 0;
 }
 
+static int finish(struct run *run, unsigned worker, struct dt2_error *err)
+{
+    const struct dt2_workers *workers = run->workers;
+    bool turn = dt2_turn_begin();
+    int rc = workers->finish(workers->data, worker, turn && !atomic_load(&run->stop), err);
+    if (turn)
+        dt2_turn_end();
+    return rc;
+}
+
 static void work_off(struct run *run)
 {
     const struct dt2_workers *workers = run->workers;
@@ -92,6 +102,8 @@ static void work_off(struct run *run)
     while (!atomic_load(&run->stop) && next_item(run, &lane, &item))
         if (work_on(workers, worker, lane, item, &error) < 0)
             fail(run, &error);
+    if (workers->finish && finish(run, worker, &error) < 0)
+        fail(run, &error);
 }
 
 static void *worker_main(void *data)

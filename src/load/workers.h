@@ -14,6 +14,11 @@ struct dt2_workers {
     size_t lanes;
     /* Does one item; `worker` counts from 0 and is below dt2_workers_count(). */
     int (*work)(void *data, unsigned worker, size_t lane, size_t item, struct dt2_error *err);
+    /*
+     * Called once by each worker, when there are no more items for it: ends what its items have begun. `wanted` false: something
+     * failed, or the program ends; no driver is called any more. NULL: items end themselves.
+     */
+    int (*finish)(void *data, unsigned worker, bool wanted, struct dt2_error *err);
     /* Called on the caller's thread about ten times a second; other than 0 cancels. NULL: nothing to call. */
     int (*tick)(void *data);
     void *data;

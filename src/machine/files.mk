@@ -29,6 +29,8 @@ libdistorch2_core_la_SOURCES += \
 	src/machine/native.h \
 	src/machine/pcilink.c \
 	src/machine/pcilink.h \
+	src/machine/pages.c \
+	src/machine/pages.h \
 	src/machine/peers.c \
 	src/machine/peers.h \
 	src/machine/pool.c \

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The host driver's devices and buffers. */
 #include "machine/host.h"
+#include "base/checked.h"
 #include "base/error.h"
+#include "machine/cgroup.h"
 #include "machine/host_objects.h"
 #include "machine/meminfo.h"
+#include "machine/pages.h"
 #include "machine/topology.h"
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define USUAL_HUGE_PAGE_BYTES ((size_t)2 << 20)
 #define ALIGNMENT_BYTES 64
 
 /* -- the driver and its devices */
@@ -184,63 +186,56 @@ static int host_peer_query(void *driver, uint32_t index, uint32_t peer, bool *re
 
 /* -- buffers */
 
-/* What the kernel calls a huge page: 2 MiB where pages have 4 KiB, 512 MiB where they have 64. */
-static size_t huge_page_bytes(void)
-{
-    static atomic_size_t known;
-    size_t bytes = atomic_load(&known);
-    if (bytes)
-        return bytes;
-    FILE *file = fopen("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", "re");
-    if (!file || fscanf(file, "%zu", &bytes) != 1 || bytes < (size_t)sysconf(_SC_PAGESIZE) || bytes & (bytes - 1))
-        bytes = USUAL_HUGE_PAGE_BYTES;
-    if (file)
-        fclose(file);
-    atomic_store(&known, bytes);
-    return bytes;
-}
-
-/*
- * An anonymous mapping that begins on a huge page, but for a small one where these are very large; NULL with errno. The kernel
- * gives pages to whoever touches them first.
- */
-static char *map_huge(size_t length)
-{
-    size_t huge = huge_page_bytes(), room = huge > USUAL_HUGE_PAGE_BYTES && length < huge ? 0 : huge;
-    char *mapping = mmap(NULL, length + room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (mapping == MAP_FAILED)
-        return NULL;
-    size_t before = room ? (huge - (uintptr_t)mapping % huge) % huge : 0;
-    if (before)
-        munmap(mapping, before);
-    if (room)
-        munmap(mapping + before + length, room - before);
-    madvise(mapping + before, length, MADV_HUGEPAGE); /* where the kernel has none, small pages do */
-    return mapping + before;
-}
-
-/*
- * Binds a buffer to its device's node. A container often forbids that (mbind needs a capability there): the kernel
- * then places the pages, which is worth one warning.
- */
-static int bind_to_node(void *driver, const struct dt2_host_device *device, char *address, size_t length,
+/* Containers often forbid to bind memory (mbind needs a capability there): the kernel then places it, which is worth one warning. */
+static int fail_to_bind(void *driver, const struct dt2_host_device *device, int failure, uint64_t bytes,
                         struct dt2_backend_error *err)
 {
     struct dt2_host *host = driver;
-    if (device->index == 0 || !host->topology->this_system)
-        return DT2_BACKEND_OK;
-    int failure = dt2_topology_bind(host->topology, device->index - 1, address, length);
-    if (failure == 0)
-        return DT2_BACKEND_OK;
     int node = host->topology->nodes[device->index - 1].number;
+    uint64_t left = node_memory(host->topology, device->index - 1).free_bytes;
+    if (failure == EIO || failure == ENOMEM)
+        return FAIL(DT2_BACKEND_NOMEM, "NUMA node %d has no room for %llu bytes more: %llu are free", node,
+                    (unsigned long long)bytes, (unsigned long long)(left == DT2_UNKNOWN ? 0 : left));
     if (failure != EPERM && failure != ENOSYS)
-        return FAIL(failure == ENOMEM ? DT2_BACKEND_NOMEM : DT2_BACKEND_FAILED,
-                    "cannot bind %zu bytes to NUMA node %d: %s", length, node, strerror(failure));
+        return FAIL(DT2_BACKEND_FAILED, "cannot bind %llu bytes to NUMA node %d: %s", (unsigned long long)bytes, node,
+                    strerror(failure));
     if (!atomic_exchange(&host->warned, true))
         host->services->log(host->services->core, 1,
                             "cpu:%d: memory cannot be bound to its node here (%s): the kernel places it", node,
                             strerror(failure));
     return DT2_BACKEND_OK;
+}
+
+static bool has_node(const struct dt2_host_device *device)
+{
+    return device->index > 0 && device->host->topology->this_system;
+}
+
+int dt2_host_populate(void *driver, dt2_handle device, char *memory, uint64_t bytes, struct dt2_backend_error *err)
+{
+    DT2_KEEP_ERRNO;
+    struct dt2_host_device *owner = host_get_device(driver, device, err);
+    if (!owner)
+        return DT2_BACKEND_INVALID;
+    int failure = dt2_pages_populate(memory, bytes);
+    if (failure)
+        return FAIL(DT2_BACKEND_NOMEM, "the kernel has no %llu bytes: %s", (unsigned long long)bytes, strerror(failure));
+    failure = has_node(owner) ? dt2_topology_bind(owner->host->topology, owner->index - 1, memory, bytes) : 0;
+    return failure ? fail_to_bind(driver, owner, failure, bytes, err) : DT2_BACKEND_OK;
+}
+
+uint64_t dt2_host_room(void *driver, dt2_handle device)
+{
+    DT2_KEEP_ERRNO;
+    const struct dt2_host *host = driver;
+    const struct dt2_host_device *of = device ? host_get_device(driver, device, NULL) : NULL;
+    struct dt2_memory limit;
+    if (host->topology && !host->topology->this_system)
+        return DT2_UNKNOWN;
+    if (of)
+        return memory_of(host, of->index).free_bytes;
+    uint64_t room = memory_of(host, 0).free_bytes;
+    return dt2_cgroup_memory("", &limit) ? dt2_min(room, limit.free_bytes) : room;
 }
 
 static int publish_buffer(void *driver, struct dt2_host_device *device, char *address, uint64_t bytes, size_t mapped,
@@ -260,30 +255,56 @@ static int publish_buffer(void *driver, struct dt2_host_device *device, char *ad
     return DT2_BACKEND_OK;
 }
 
-static int host_buffer_alloc(void *driver, dt2_handle device, uint64_t bytes, dt2_handle *buffer,
-                             struct dt2_backend_error *err)
+/* Maps memory for a buffer, which the kernel is to give near the device's node. */
+static int map_buffer(void *driver, struct dt2_host_device *owner, uint64_t bytes, char **address, size_t *length,
+                      struct dt2_backend_error *err)
 {
-    DT2_KEEP_ERRNO;
-    struct dt2_host_device *owner = host_get_device(driver, device, err);
-    if (!owner)
-        return DT2_BACKEND_INVALID;
+    uint64_t total = owner->total_bytes;
     if (bytes == 0)
         return FAIL(DT2_BACKEND_INVALID, "a buffer of 0 bytes");
-    uint64_t total = owner->total_bytes;
     if (bytes > total || bytes > DT2_HOST_MAX_BYTES)
         return FAIL(DT2_BACKEND_NOMEM, "%llu bytes are more than the memory has: %llu", (unsigned long long)bytes,
                     (unsigned long long)(total < DT2_HOST_MAX_BYTES ? total : DT2_HOST_MAX_BYTES));
-    size_t page = (size_t)sysconf(_SC_PAGESIZE), length = ((size_t)bytes + page - 1) / page * page;
-    char *address = map_huge(length);
-    if (!address)
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    *length = ((size_t)bytes + page - 1) / page * page;
+    *address = dt2_map_huge(*length);
+    if (!*address)
         return FAIL(DT2_BACKEND_NOMEM, "the kernel has no room for %llu bytes: %s", (unsigned long long)bytes,
                     strerror(errno));
-    int rc = bind_to_node(driver, owner, address, length, err);
+    if (has_node(owner))
+        dt2_topology_prefer(owner->host->topology, owner->host->topology->nodes[owner->index - 1].number, *address, *length);
+    return DT2_BACKEND_OK;
+}
+
+static int make_buffer(void *driver, dt2_handle device, uint64_t bytes, bool populated, dt2_handle *buffer,
+                       struct dt2_backend_error *err)
+{
+    DT2_KEEP_ERRNO;
+    struct dt2_host_device *owner = host_get_device(driver, device, err);
+    char *address = NULL;
+    size_t length = 0;
+    int rc = owner ? map_buffer(driver, owner, bytes, &address, &length, err) : DT2_BACKEND_INVALID;
+    if (rc < 0)
+        return rc;
+    if (populated)
+        rc = dt2_host_populate(driver, device, address, length, err);
     if (rc == DT2_BACKEND_OK)
         rc = publish_buffer(driver, owner, address, bytes, length, buffer, err);
     if (rc < 0)
         munmap(address, length);
     return rc;
+}
+
+static int host_buffer_alloc(void *driver, dt2_handle device, uint64_t bytes, dt2_handle *buffer,
+                             struct dt2_backend_error *err)
+{
+    return make_buffer(driver, device, bytes, true, buffer, err);
+}
+
+int dt2_host_buffer_map_only(void *driver, dt2_handle device, uint64_t bytes, dt2_handle *buffer,
+                             struct dt2_backend_error *err)
+{
+    return make_buffer(driver, device, bytes, false, buffer, err);
 }
 
 static int host_buffer_adopt(void *driver, dt2_handle device, void *native, uint64_t bytes, dt2_handle *buffer,

@@ -296,7 +296,7 @@ static int bind_area(const struct dt2_topology *topology, int number, void *memo
 
 int dt2_topology_bind(const struct dt2_topology *topology, size_t index, void *memory, size_t bytes)
 {
-    return bind_area(topology, topology->nodes[index].number, memory, bytes, HWLOC_MEMBIND_STRICT);
+    return bind_area(topology, topology->nodes[index].number, memory, bytes, HWLOC_MEMBIND_STRICT | HWLOC_MEMBIND_MIGRATE);
 }
 
 void dt2_topology_prefer(const struct dt2_topology *topology, int node, void *memory, size_t bytes)

@@ -11,6 +11,8 @@
 #define STAGING_BYTES ((uint64_t)64 << 20)
 #define THREADS_MOST 16
 #define MOSTLY_CACHED 0.9
+#define COLD_DEPTH 16
+#define DEPTH_MOST 64
 
 static const struct dt2_sized sized_options =
     DT2_SIZED(struct dt2_load_options, progress_data, "the load options'", "DT2_LOAD_OPTIONS_INIT");
@@ -22,14 +24,21 @@ static unsigned default_threads(void)
     return count && count < THREADS_MOST ? count : THREADS_MOST;
 }
 
-/*
- * How many read at once. A reader of what is in the page cache copies, and one for each processor is enough; one of what is not
- * waits, and a disk is as fast as its queue is deep.
- */
-static unsigned default_readers(const struct dt2_file *file)
+static bool is_cold(const struct dt2_file *file)
 {
     double cached = dt2_file_cached(file);
-    return cached >= 0 && cached < MOSTLY_CACHED ? THREADS_MOST : default_threads();
+    return cached >= 0 && cached < MOSTLY_CACHED;
+}
+
+/*
+ * How many reads are under way. Who reads what is in the page cache copies, and one for each thread is enough; who reads what is
+ * not waits, and a disk is as fast as its queue is deep.
+ */
+static unsigned depth_of(const struct dt2_load_options *options, unsigned threads, bool cold)
+{
+    if (options->queue_depth)
+        return (unsigned)dt2_min(options->queue_depth, DEPTH_MOST);
+    return cold && !options->threads ? COLD_DEPTH : threads;
 }
 
 /* -- progress --------------------------------------------------------------------------------------------- */
@@ -212,6 +221,9 @@ static int keep_statistics(struct dt2_model *model, const struct dt2_load *load,
         model->stats.bytes += share->bytes;
     }
     model->stats.staging_bytes = load->staging_used_bytes;
+    model->stats.direct_bytes = atomic_load(&load->direct_bytes);
+    model->stats.queue_depth = load->used_depth;
+    model->stats.engine = load->used_uring ? "io_uring" : "threads";
     return 0;
 }
 
@@ -220,11 +232,15 @@ static int transfer(struct dt2_model *model, const struct dt2_file *file, const 
                     uint64_t request_ns, struct dt2_error *err)
 {
     struct reporter reporter = { .model = model, .options = options };
+    unsigned threads = options->threads ? options->threads : default_threads();
+    bool cold = is_cold(file);
     struct dt2_load load = { .file = file,
                              .layout = &model->layout,
                              .storage = &model->storage,
-                             .threads = options->threads ? options->threads : default_threads(),
-                             .readers = options->threads ? options->threads : default_readers(file),
+                             .threads = threads,
+                             .depth = depth_of(options, threads, cold || options->io == DT2_IO_DIRECT),
+                             .io = options->io,
+                             .cold = cold,
                              .staging_bytes = options->staging_bytes ? options->staging_bytes : STAGING_BYTES,
                              .lanes = model->lanes,
                              .tick = options->progress ? report_tick : NULL,
@@ -262,6 +278,13 @@ static void settle(struct dt2_model *model, bool good, bool borrow)
         dt2_model_release(model);
 }
 
+static int check_options(const struct dt2_load_options *options, struct dt2_error *err)
+{
+    if (options->io != DT2_IO_AUTO && options->io != DT2_IO_BUFFERED && options->io != DT2_IO_DIRECT)
+        return dt2_fail(err, DT2_EUSAGE, "the load options' io is %d, which is none of enum dt2_io", (int)options->io);
+    return 0;
+}
+
 static int load(struct dt2_context *context, const struct dt2_file *file, const struct dt2_applicant *applicant,
                 const struct dt2_load_options *options, struct dt2_model **model, struct dt2_error *err)
 {
@@ -273,6 +296,8 @@ static int load(struct dt2_context *context, const struct dt2_file *file, const 
     int rc = dt2_fork_check(context->generation, "context", err);
     if (rc == 0)
         rc = dt2_options_read(&sized_options, options, &how, err);
+    if (rc == 0)
+        rc = check_options(&how, err);
     if (rc == 0)
         rc = dt2_blocks_check(applicant->blocks, file, err);
     if (rc == 0)

@@ -81,6 +81,7 @@ struct dt2_draft {
     size_t target_count;
     size_t *owner;   /* of each block: the index of its target */
     uint64_t window; /* bytes for streaming on the compute device */
+    uint64_t beside; /* that the compute device holds beside tensors, where it is a node that "cpu" is cut into */
 };
 
 /* Makes the claims of a draft for its virtual_vram_bytes. `capacity` is scratch: it is charged on the way. */

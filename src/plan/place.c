@@ -87,12 +87,16 @@ static size_t host_nodes(const struct dt2_draft *draft, size_t *nodes)
 }
 
 /* What a node holds of its own budget; the host's and the cgroup's are checked for the plan as a whole. */
-static uint64_t node_limit(const struct dt2_asked *asked, size_t device)
+static uint64_t node_limit(const struct dt2_draft *draft, size_t device)
 {
+    const struct dt2_asked *asked = draft->asked;
     const struct dt2_devices *devices = asked->devices;
-    for (size_t i = 0; i < devices->budget_count; i++)
-        if (strcmp(devices->budgets[i].name, devices->devices[device].name) == 0)
-            return asked->capacity.rooms[i].available;
+    for (size_t i = 0; i < devices->budget_count; i++) {
+        if (strcmp(devices->budgets[i].name, devices->devices[device].name) != 0)
+            continue;
+        uint64_t available = asked->capacity.rooms[i].available;
+        return device == asked->compute && available != DT2_UNKNOWN ? dt2_sub_floor(available, draft->beside) : available;
+    }
     return DT2_UNKNOWN;
 }
 
@@ -114,7 +118,7 @@ static int make_targets(struct dt2_draft *draft, struct dt2_error *err)
         for (size_t j = 0; j < claim->target_count; j++)
             draft->targets[draft->target_count++] = (struct dt2_target){
                 .device = count ? nodes[j] : claim->device,
-                .limit = count ? node_limit(draft->asked, nodes[j]) : claim->limit,
+                .limit = count ? node_limit(draft, nodes[j]) : claim->limit,
             };
         if (i == draft->absorber) {
             struct dt2_target *last = &draft->targets[draft->target_count - 1];
@@ -309,8 +313,16 @@ static int pack(struct dt2_draft *draft, struct dt2_error *err)
     return 0;
 }
 
+static void unplace(struct dt2_draft *draft)
+{
+    dt2_release(DT2_TAKE(draft->targets));
+    dt2_release(DT2_TAKE(draft->owner));
+    draft->target_count = 0;
+}
+
 int dt2_draft_place(struct dt2_draft *draft, struct dt2_error *err)
 {
+    unplace(draft);
     struct rest rest = { 0 };
     int rc = make_targets(draft, err);
     if (rc == 0)

@@ -91,13 +91,34 @@ int dt2_draft_charge(struct dt2_draft *draft, struct dt2_capacity *capacity, str
     return 0;
 }
 
+/*
+ * A node that computes holds the window too, and how large that is shows when all is placed: then all is placed again, with room
+ * left for it. What is left only grows, and not beyond the largest block's window.
+ */
+static int place(struct dt2_draft *draft, struct dt2_error *err)
+{
+    const struct dt2_asked *asked = draft->asked;
+    const struct dt2_device *compute = &asked->devices->devices[asked->compute];
+    for (;;) {
+        int rc = dt2_draft_place(draft, err);
+        if (rc < 0 || dt2_device_host_node(compute) < 0)
+            return rc;
+        draft->window = window_bytes(draft);
+        struct dt2_target beside = { .device = asked->compute, .bytes = 1 };
+        uint64_t needed = target_cost(draft, &beside);
+        if (draft->window == 0 || needed <= draft->beside)
+            return 0;
+        draft->beside = needed;
+    }
+}
+
 int dt2_draft_make(const struct dt2_asked *asked, uint64_t virtual_vram_bytes, struct dt2_capacity *capacity,
                    struct dt2_notes *notes, struct dt2_draft *draft, struct dt2_error *err)
 {
     *draft = (struct dt2_draft){ .asked = asked, .virtual_vram_bytes = virtual_vram_bytes };
     int rc = dt2_claims_make(draft, capacity, notes, err);
     if (rc == 0)
-        rc = dt2_draft_place(draft, err);
+        rc = place(draft, err);
     if (rc == 0)
         rc = dt2_draft_charge(draft, capacity, err);
     if (rc < 0)

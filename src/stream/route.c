@@ -338,5 +338,6 @@ int dt2_route_finish(struct dt2_session *session, struct dt2_flight *flight, boo
     }
     uint64_t offset;
     dt2_handle window = window_at(session, flight->offset, &offset);
-    return dt2_staging_send(&session->prefetch.staging, flight->slot, window, offset, flight->bytes, err);
+    const struct dt2_copy copy = { 0, window, offset, flight->bytes };
+    return dt2_staging_send(&session->prefetch.staging, flight->slot, &copy, 1, err);
 }

@@ -4,8 +4,8 @@ FUZZ_INCLUDES = -I$(top_srcdir)/include -I$(top_srcdir)/src -I$(top_srcdir)/test
 FUZZ_ENVIRONMENT = \
 	top_srcdir='$(top_srcdir)' \
 	FUZZ_CFLAGS='-include config.h -I. $(FUZZ_INCLUDES) -DDT2_BACKEND_DIR="fuzz" $(CPPFLAGS) $(HWLOC_CFLAGS) \
-		$(JANSSON_CFLAGS) $(YAML_CFLAGS) $(XXHASH_CFLAGS)' \
-	FUZZ_LIBS='$(HWLOC_LIBS) $(JANSSON_LIBS) $(YAML_LIBS) $(XXHASH_LIBS) $(LIBADD_DLOPEN) -pthread $(LIBS)'
+		$(JANSSON_CFLAGS) $(YAML_CFLAGS) $(XXHASH_CFLAGS) $(URING_CFLAGS)' \
+	FUZZ_LIBS='$(HWLOC_LIBS) $(JANSSON_LIBS) $(YAML_LIBS) $(XXHASH_LIBS) $(URING_LIBS) $(LIBADD_DLOPEN) -pthread $(LIBS)'
 
 FUZZ_RUN = @$(FUZZ_ENVIRONMENT) $(SHELL) $(top_srcdir)/tests/fuzz/run.sh $(libdistorch2_core_la_SOURCES) $(libdistorch2_convert_la_SOURCES)
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The pieces of a load that need no device: layout, chunks, the workers. */
+/* The pieces of a load that need no device: layout, reads, the workers. */
 #include "base/checked.h"
-#include "load/chunks.h"
 #include "load/layout.h"
+#include "load/reads.h"
 #include "load/workers.h"
 #include "support/layout.h"
 #include "support/scratch.h"
@@ -52,6 +52,59 @@ static void make_file(void)
     dt2_devices_free(devices);
 }
 
+/* Brings the parts of a stretch from a slot to their slabs: joined ones with the gap before them, as one copy would. */
+static void copy_out(const struct dt2_reads *reads, const struct dt2_stretch *s, const char *slot, char *const *slabs)
+{
+    for (size_t i = 0; i < s->part_count; i++) {
+        const struct dt2_part *part = &reads->parts[s->first_part + i], *before = part - 1;
+        uint64_t gap = part->joined ? part->slab_offset - before->slab_offset - before->bytes : 0;
+        memcpy(slabs[part->slab] + part->slab_offset - gap, slot + part->staged - gap, part->bytes + gap);
+    }
+}
+
+/* Reads all stretches; returns whether each is within the limit and they are in the file's order. */
+static bool read_all(const struct dt2_reads *reads, uint64_t limit, char *slot, char *const *slabs)
+{
+    bool good = true;
+    uint64_t at = 0;
+    for (size_t i = 0; i < reads->count; i++) {
+        const struct dt2_stretch *s = &reads->stretches[i];
+        const struct dt2_part *last = &reads->parts[s->first_part + s->part_count - 1];
+        struct iovec iov[DT2_IOVECS_MOST];
+        char sink[DT2_GAP_MOST];
+        struct dt2_error err;
+        int count = dt2_stretch_scatter(reads, s, &(struct dt2_destination){ slot, slabs }, sink, iov);
+        good &= s->span <= limit && last->staged + last->bytes <= limit && s->offset >= at && s->bytes <= s->span;
+        good &= dt2_file_pread(file, s->file, iov, count, s->offset, &err) == 0;
+        at = s->offset + s->span;
+        if (slot)
+            copy_out(reads, s, slot, slabs);
+    }
+    return good;
+}
+
+static void test_reads(const struct dt2_layout *layout, uint64_t alignment, uint64_t limit, bool staged)
+{
+    struct dt2_reads reads = { 0 };
+    struct dt2_error err;
+    const struct dt2_reads_rules rules = { limit, alignment };
+    is_int(dt2_reads_make(file, layout, 0, &rules, &reads, &err), 0, "stretches of at most %" PRIu64 " bytes", limit);
+    char *slabs[16] = { 0 }, *slot = staged ? calloc(1, limit) : NULL;
+    for (size_t i = 0; i < layout->shares[0].slab_count; i++)
+        slabs[i] = calloc(1, layout->shares[0].slab_bytes[i] + 1);
+    ok(read_all(&reads, limit, slot, slabs), "are in the file's order and no longer%s", staged ? ", nor in a slot" : "");
+    bool same = true;
+    for (size_t i = 0, at = header_size; i < DT2_COUNT(sizes); at += sizes[i++])
+        same &= memcmp(slabs[layout->places[i].slab] + layout->places[i].offset, content + at, sizes[i]) == 0;
+    ok(same, "and bring every byte to its place");
+    if (limit == 1 << 20 && layout->shares[0].slab_count == 1)
+        is_u64(reads.count, 1, "what fits is read by one call");
+    for (size_t i = 0; i < layout->shares[0].slab_count; i++)
+        free(slabs[i]);
+    free(slot);
+    dt2_reads_clear(&reads);
+}
+
 static void test_layout(uint64_t alignment, uint64_t most)
 {
     struct dt2_layout_rules rules = { .alignment_bytes = alignment, .max_alloc_bytes = most };
@@ -81,31 +134,12 @@ static void test_layout(uint64_t alignment, uint64_t most)
     if (most == DT2_UNKNOWN)
         is_u64(layout.shares[0].slab_count, 1, "without a limit there is one slab");
 
-    /* Chunks of any size bring the same bytes to the same places. */
+    /* Stretches of any size bring the same bytes to the same places, straight and through a slot. */
     static const uint64_t limits[] = { 1, 7, 4096, 100000, 1 << 20 };
-    for (size_t k = 0; k < DT2_COUNT(limits); k++) {
-        struct dt2_chunks chunks = { 0 };
-        if (limits[k] == 1 && most != DT2_UNKNOWN)
-            continue; /* one byte a chunk: once is enough */
-        dt2_chunks_make(file, &layout, 0, limits[k], &chunks, &err);
-        unsigned char *slabs[16] = { 0 };
-        for (size_t i = 0; i < layout.shares[0].slab_count; i++)
-            slabs[i] = calloc(1, layout.shares[0].slab_bytes[i] + 1);
-        bool read = true, limited = true;
-        for (size_t i = 0; i < chunks.count; i++) {
-            const struct dt2_chunk *c = &chunks.chunks[i];
-            limited &= c->span <= limits[k];
-            read &= dt2_chunk_read(file, &chunks, c, slabs[c->slab] + c->offset, &err) == 0;
-        }
-        bool same = true;
-        for (size_t i = 0, at = header_size; i < DT2_COUNT(sizes); at += sizes[i++])
-            same &= memcmp(slabs[layout.places[i].slab] + layout.places[i].offset, content + at, sizes[i]) == 0;
-        ok(limited, "chunks of at most %" PRIu64 " bytes are", limits[k]);
-        ok(read && same, "and bring every byte to its place");
-        for (size_t i = 0; i < layout.shares[0].slab_count; i++)
-            free(slabs[i]);
-        dt2_chunks_clear(&chunks);
-    }
+    for (size_t k = 0; k < DT2_COUNT(limits); k++)
+        if (limits[k] > 1 || most == DT2_UNKNOWN) /* one byte a stretch: once is enough */
+            for (int slot = 0; slot < 2; slot++)
+                test_reads(&layout, alignment, limits[k], slot);
     dt2_layout_clear(&layout);
 }
 

@@ -414,6 +414,19 @@ static void test_nodes(void)
     is_str(dt2_plan_share(plan, 0)->device, "cpu:0", "without a locality, nodes stand by index");
     is_u64(dt2_plan_window_bytes(plan), 0, "host memory is used in place");
     dt2_plan_free(plan);
+
+    /* A node that computes holds the window of what streams to it from the others. */
+    const struct dt2_limit computes_and_is_small = { "cpu:0", 200 << 20 };
+    request.compute_device = "cpu:0";
+    request.expert_mode_allocations = "cpu,*";
+    request.budgets = &computes_and_is_small;
+    request.budget_count = 1;
+    is_int(plan_on(devices, &request, &plan, &err), 0, "cpu is cut into nodes of which a small one computes: %s", err.text);
+    is_str(dt2_plan_share(plan, 0)->device, "cpu:0", "which stands first");
+    uint64_t cost = dt2_plan_share(plan, 0)->cost_bytes; /* which the window is part of */
+    ok(dt2_plan_window_bytes(plan) > 0 && cost <= 200 << 20, "it has room for the window beside its share");
+    ok(cost > 150 << 20, "and little that is left over");
+    dt2_plan_free(plan);
     dt2_devices_free(devices);
 }
 

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* One stretch from the file to its place. */
+#include "base/alloc.h"
+#include "base/checked.h"
+#include "base/error.h"
+#include "load/fill.h"
+#include <string.h>
+
+/* -- ways */
+
+static bool is_made(uint32_t file)
+{
+    return file & (DT2_IN_VIEW | DT2_CONVERTED);
+}
+
+/* Whether a stretch is read past the page cache. */
+static bool goes_direct(struct dt2_fill *fill, size_t lane, const struct dt2_stretch *stretch)
+{
+    if (is_made(stretch->file) || fill->disks[stretch->file].direct < 0)
+        return false;
+    if (!fill->stagings[lane].ready && !fill->bounce.ready)
+        return false;
+    const struct dt2_disk *disk = &fill->disks[stretch->file];
+    if (fill->load->io == DT2_IO_DIRECT)
+        return true;
+    return !dt2_disk_cached(disk, stretch->offset, stretch->span) && dt2_choice_next(&fill->choice, stretch->span);
+}
+
+static uint64_t direct_begin(const struct dt2_stretch *stretch)
+{
+    return stretch->offset & ~(DT2_DIRECT_ALIGNMENT - 1);
+}
+
+/* Where a part lies in the flight's slot. */
+static uint64_t in_slot(const struct dt2_flight *flight, const struct dt2_part *part)
+{
+    return flight->direct ? part->file_offset - direct_begin(flight->stretch) : part->staged;
+}
+
+/* Host memory that a stretch goes to is there before it is read. */
+static int populate(struct dt2_fill *fill, const struct dt2_flight *flight, struct dt2_error *err)
+{
+    const struct dt2_part *parts = &fill->reads[flight->lane].parts[flight->stretch->first_part];
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && !fill->stagings[flight->lane].ready && i < flight->stretch->part_count; i++)
+        rc = dt2_populate(&fill->populating, flight->lane, parts[i].slab, parts[i].slab_offset, parts[i].bytes, err);
+    return rc;
+}
+
+/* Lists the memory that the read fills. A direct one takes whole blocks, as they lie in the file. */
+static void aim(struct dt2_fill *fill, struct dt2_flight *flight, char *sink)
+{
+    const struct dt2_stretch *stretch = flight->stretch;
+    if (flight->direct) {
+        uint64_t end = stretch->offset + stretch->span, begin = direct_begin(stretch);
+        end = (end + DT2_DIRECT_ALIGNMENT - 1) & ~(DT2_DIRECT_ALIGNMENT - 1);
+        flight->iov[0] = (struct iovec){ flight->slot->memory, end - begin };
+        flight->iov_count = 1;
+        return;
+    }
+    const struct dt2_destination destination = { flight->slot ? flight->slot->memory : NULL, fill->slabs[flight->lane] };
+    flight->iov_count = dt2_stretch_scatter(&fill->reads[flight->lane], stretch, &destination, sink, flight->iov);
+}
+
+/* -- arriving */
+
+static void copy_out(const struct dt2_fill *fill, const struct dt2_flight *flight, const struct dt2_slot *slot)
+{
+    const struct dt2_part *parts = &fill->reads[flight->lane].parts[flight->stretch->first_part];
+    for (size_t i = 0; i < flight->stretch->part_count; i++)
+        memcpy(fill->slabs[flight->lane][parts[i].slab] + parts[i].slab_offset,
+               (const char *)slot->memory + in_slot(flight, &parts[i]), parts[i].bytes);
+}
+
+/* Parts that lie behind one another in the slot as on the device go by one copy. */
+static size_t list_copies(const struct dt2_fill *fill, const struct dt2_flight *flight, struct dt2_copy *copies)
+{
+    const struct dt2_part *part = &fill->reads[flight->lane].parts[flight->stretch->first_part];
+    const struct dt2_store *store = &fill->load->storage->stores[flight->lane];
+    size_t count = 0;
+    for (size_t i = 0; i < flight->stretch->part_count; i++, part++) {
+        struct dt2_copy *last = count ? &copies[count - 1] : NULL;
+        uint64_t from = in_slot(flight, part);
+        if (last && part->joined && part->slab_offset - last->offset == from - last->from)
+            last->bytes = from + part->bytes - last->from;
+        else
+            copies[count++] = (struct dt2_copy){ from, store->slabs[part->slab].buffer, part->slab_offset, part->bytes };
+    }
+    return count;
+}
+
+static int deliver(struct dt2_fill *fill, struct dt2_flight *flight, struct dt2_error *err)
+{
+    struct dt2_copy copies[DT2_PARTS_MOST];
+    struct dt2_slot *slot = flight->slot;
+    if (!slot)
+        return 0;
+    flight->slot = NULL; /* it goes back here */
+    if (fill->stagings[flight->lane].ready)
+        return dt2_staging_send(flight->staging, slot, copies, list_copies(fill, flight, copies), err);
+    copy_out(fill, flight, slot);
+    dt2_staging_return(flight->staging, slot);
+    return 0;
+}
+
+/* Counts what has arrived. The last of a lane waits for all that was sent. */
+static int count(struct dt2_fill *fill, const struct dt2_flight *flight, struct dt2_error *err)
+{
+    struct dt2_load *load = fill->load;
+    size_t lane = flight->lane;
+    int rc = 0;
+    atomic_fetch_add(&load->lanes[lane].done_bytes, flight->stretch->bytes);
+    atomic_fetch_add(flight->direct ? &load->direct_bytes : &load->buffered_bytes, flight->stretch->bytes);
+    if (atomic_fetch_sub(&fill->left[lane], 1) == 1) {
+        rc = fill->stagings[lane].ready ? dt2_staging_drain(&fill->stagings[lane], err) : 0;
+        atomic_store(&load->lanes[lane].end_ns, dt2_now_ns());
+    }
+    return rc;
+}
+
+/* -- reading */
+
+/* What `got` bytes of the read have left over, from the file by an ordinary read, which also words why it fails. */
+static int read_rest(struct dt2_fill *fill, struct dt2_flight *flight, uint64_t got, struct dt2_error *err)
+{
+    const struct dt2_stretch *stretch = flight->stretch;
+    uint64_t wanted = stretch->span, offset = stretch->offset;
+    struct iovec *iov = flight->iov;
+    int left = flight->iov_count;
+    if (flight->direct) { /* which may end with the file, in the midst of a block */
+        offset = direct_begin(stretch);
+        wanted += stretch->offset - offset;
+        iov->iov_len = wanted;
+    }
+    if (got >= wanted)
+        return 0;
+    offset += got;
+    for (; got >= iov->iov_len; iov++, left--)
+        got -= iov->iov_len;
+    iov->iov_base = (char *)iov->iov_base + got;
+    iov->iov_len -= got;
+    return dt2_file_pread(fill->load->file, stretch->file, iov, left, offset, err);
+}
+
+/* Reads here and now. */
+static int read_now(struct dt2_fill *fill, struct dt2_flight *flight, struct dt2_error *err)
+{
+    const struct dt2_stretch *stretch = flight->stretch;
+    ssize_t got = 0;
+    if (flight->direct)
+        got = preadv(fill->disks[stretch->file].direct, flight->iov, 1, (off_t)direct_begin(stretch));
+    return read_rest(fill, flight, got < 0 ? 0 : (uint64_t)got, err);
+}
+
+static bool start(struct dt2_fill *fill, struct dt2_flyer *flyer, struct dt2_flight *flight)
+{
+    const struct dt2_stretch *stretch = flight->stretch;
+    if (!flyer->ring || is_made(stretch->file))
+        return false;
+    const struct dt2_disk *disk = &fill->disks[stretch->file];
+    uint64_t offset = flight->direct ? direct_begin(stretch) : stretch->offset;
+    return dt2_uring_read(flyer->ring, flight->direct ? disk->direct : disk->fd, flight->iov, flight->iov_count, offset,
+                          flight);
+}
+
+/* -- one flight */
+
+static void land(struct dt2_flyer *flyer, struct dt2_flight *flight)
+{
+    if (flight->slot)
+        dt2_staging_return(flight->staging, flight->slot);
+    flight->slot = NULL;
+    flight->next = flyer->idle;
+    flyer->idle = flight;
+}
+
+/* The read has ended with `rc`. */
+static int arrive(struct dt2_fill *fill, struct dt2_flyer *flyer, struct dt2_flight *flight, int rc, struct dt2_error *err)
+{
+    if (rc == 0)
+        dt2_choice_note(&fill->choice, flight->direct, flight->stretch->span, dt2_now_ns() - flight->begun_ns);
+    if (rc == 0)
+        rc = deliver(fill, flight, err);
+    if (rc == 0)
+        rc = count(fill, flight, err);
+    land(flyer, flight);
+    return rc;
+}
+
+/* Waits for one of the worker's reads. */
+static int reap(struct dt2_fill *fill, struct dt2_flyer *flyer, bool wanted, struct dt2_error *err)
+{
+    int result;
+    struct dt2_flight *flight = dt2_uring_reap(flyer->ring, &result);
+    flyer->under_way--;
+    if (!wanted) {
+        land(flyer, flight);
+        return 0;
+    }
+    return arrive(fill, flyer, flight, read_rest(fill, flight, result < 0 ? 0 : (uint64_t)result, err), err);
+}
+
+/* A flight that is idle, and a slot for it where it needs one. */
+static int take(struct dt2_fill *fill, struct dt2_flyer *flyer, struct dt2_staging *staging, struct dt2_flight **flight,
+                struct dt2_error *err)
+{
+    struct dt2_slot *slot = NULL;
+    int rc = 0;
+    while (rc == 0 && !flyer->idle)
+        rc = reap(fill, flyer, true, err);
+    while (rc == 0 && staging && !slot) {
+        bool may_wait = flyer->under_way == 0; /* else for slots that are its own */
+        rc = (may_wait ? dt2_staging_take : dt2_staging_try)(staging, &slot, err);
+        if (rc == 0 && !slot)
+            rc = reap(fill, flyer, true, err);
+    }
+    if (rc < 0)
+        return rc;
+    *flight = flyer->idle;
+    flyer->idle = flyer->idle->next;
+    (*flight)->staging = staging;
+    (*flight)->slot = slot;
+    return 0;
+}
+
+int dt2_flight_begin(void *data, unsigned worker, size_t lane, size_t item, struct dt2_error *err)
+{
+    struct dt2_fill *fill = data;
+    struct dt2_flyer *flyer = &fill->flyers[worker];
+    const struct dt2_stretch *stretch = &fill->reads[lane].stretches[item];
+    bool direct = goes_direct(fill, lane, stretch);
+    struct dt2_staging *staging = fill->stagings[lane].ready ? &fill->stagings[lane] : direct ? &fill->bounce : NULL;
+    struct dt2_flight *flight;
+    int rc = take(fill, flyer, staging, &flight, err);
+    if (rc < 0)
+        return rc;
+    flight->lane = lane;
+    flight->stretch = stretch;
+    flight->direct = direct;
+    rc = populate(fill, flight, err);
+    if (rc < 0) {
+        land(flyer, flight);
+        return rc;
+    }
+    flight->begun_ns = dt2_now_ns();
+    aim(fill, flight, flyer->sink);
+    if (start(fill, flyer, flight)) {
+        flyer->under_way++;
+        return 0;
+    }
+    return arrive(fill, flyer, flight, read_now(fill, flight, err), err);
+}
+
+int dt2_flight_finish(void *data, unsigned worker, bool wanted, struct dt2_error *err)
+{
+    struct dt2_fill *fill = data;
+    struct dt2_flyer *flyer = &fill->flyers[worker];
+    int rc = 0;
+    while (flyer->under_way > 0) {
+        int one = reap(fill, flyer, wanted && rc == 0, err);
+        rc = rc < 0 ? rc : one;
+    }
+    return rc;
+}
+
+/* -- workers */
+
+static int make_flyer(struct dt2_flyer *flyer, bool ring, unsigned depth, struct dt2_error *err)
+{
+    flyer->ring = ring ? dt2_uring_make(depth) : NULL;
+    unsigned count = flyer->ring ? depth : 1;
+    flyer->flights = dt2_alloc(count, sizeof *flyer->flights);
+    if (!flyer->flights)
+        return dt2_fail_nomem(err);
+    for (unsigned i = 0; i < count; i++)
+        land(flyer, &flyer->flights[i]);
+    return 0;
+}
+
+int dt2_flyers_make(struct dt2_fill *fill, bool rings, struct dt2_error *err)
+{
+    fill->flyers = dt2_alloc(fill->flyer_count, sizeof *fill->flyers);
+    int rc = fill->flyers ? 0 : dt2_fail_nomem(err);
+    for (unsigned i = 0; rc == 0 && i < fill->flyer_count; i++)
+        rc = make_flyer(&fill->flyers[i], rings, fill->depth, err);
+    return rc;
+}
+
+void dt2_flyers_free(struct dt2_fill *fill)
+{
+    for (unsigned i = 0; fill->flyers && i < fill->flyer_count; i++) {
+        dt2_uring_free(fill->flyers[i].ring);
+        dt2_release(fill->flyers[i].flights);
+    }
+    dt2_release(fill->flyers);
+    fill->flyers = NULL;
+}

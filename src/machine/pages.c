@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "machine/pages.h"
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#ifndef MADV_POPULATE_WRITE /* Linux 5.14 */
+#define MADV_POPULATE_WRITE 23
+#endif
+
+/* What the kernel calls a huge page: 2 MiB where pages have 4 KiB, 512 MiB where they have 64. */
+static size_t huge_page_bytes(void)
+{
+    static atomic_size_t known;
+    size_t bytes = atomic_load(&known);
+    if (bytes)
+        return bytes;
+    FILE *file = fopen("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", "re");
+    if (!file || fscanf(file, "%zu", &bytes) != 1 || bytes < (size_t)sysconf(_SC_PAGESIZE) || bytes & (bytes - 1))
+        bytes = DT2_HUGE_PAGE;
+    if (file)
+        fclose(file);
+    atomic_store(&known, bytes);
+    return bytes;
+}
+
+/* A small mapping begins on no huge page where these are very large: it has no use for one. */
+char *dt2_map_huge(size_t length)
+{
+    size_t huge = huge_page_bytes(), room = huge > DT2_HUGE_PAGE && length < huge ? 0 : huge;
+    char *mapping = mmap(NULL, length + room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapping == MAP_FAILED)
+        return NULL;
+    size_t before = room ? (huge - (uintptr_t)mapping % huge) % huge : 0;
+    if (before)
+        munmap(mapping, before);
+    if (room)
+        munmap(mapping + before + length, room - before);
+    madvise(mapping + before, length, MADV_HUGEPAGE); /* where the kernel has none, small pages do */
+    return mapping + before;
+}
+
+int dt2_pages_populate(char *memory, size_t bytes)
+{
+    while (madvise(memory, bytes, MADV_POPULATE_WRITE) < 0) {
+        if (errno == EINTR || errno == EAGAIN)
+            continue;
+        if (errno != EINVAL)
+            return errno;
+        /* An older kernel: it gives a page to whoever writes to it. */
+        size_t page = (size_t)sysconf(_SC_PAGESIZE);
+        for (size_t at = 0; at < bytes; at += page)
+            ((volatile char *)memory)[at] = 0;
+        return 0;
+    }
+    return 0;
+}

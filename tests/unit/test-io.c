@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Ways to read a file: past the page cache and through it, with io_uring and where that is refused. */
+#include "load/choice.h"
+#include "support/layout.h"
+#include "support/scratch.h"
+#include "support/tap.h"
+#include <distorch2.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { TENSORS = 60 };
+static const char *path;
+
+static void make_file(void)
+{
+    static char names[TENSORS][24], shapes[TENSORS][24];
+    struct layout layout = { 0 };
+    for (int i = 0; i < TENSORS; i++) {
+        snprintf(names[i], sizeof names[i], "block%d.weight", i);
+        snprintf(shapes[i], sizeof shapes[i], "%" PRIu64, i % 5 ? 1 + random_below(5000) : 1000001 + random_below(3000000));
+        layout_add(&layout, names[i], "U8", shapes[i]);
+    }
+    size_t header_size;
+    char *header = layout_header(&layout, &header_size);
+    unsigned char *bytes = layout_memory(header_size + layout.bytes);
+    memcpy(bytes, header, header_size);
+    for (size_t i = header_size; i < header_size + layout.bytes; i++)
+        bytes[i] = (unsigned char)(random_u64() >> 7);
+    path = strdup(scratch_file("io.safetensors", bytes, header_size + layout.bytes, 0));
+    free(bytes);
+    free(header);
+    free(layout.tensors);
+}
+
+static void drop_cache(void)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    fdatasync(fd);
+    posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    close(fd);
+}
+
+/* Whether file systems here have direct reads at all: tmpfs has not always had them. */
+static bool has_direct(void)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_DIRECT);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+/* Loads and verifies; the statistics that matter. */
+static int load(enum dt2_io io, unsigned threads, size_t depth, uint64_t staging_bytes, struct dt2_model_stats *stats,
+                struct dt2_error *err)
+{
+    struct dt2_request request = DT2_REQUEST_INIT;
+    struct dt2_load_options options = DT2_LOAD_OPTIONS_INIT;
+    struct dt2_context *context;
+    struct dt2_file *file;
+    struct dt2_blocks *blocks;
+    struct dt2_model *model = NULL;
+    request.compute_device = "cpu";
+    options.verify = true;
+    options.io = io;
+    options.threads = threads;
+    options.queue_depth = depth;
+    options.staging_bytes = staging_bytes;
+    drop_cache();
+    if (dt2_context_create(NULL, &context, err) < 0 || dt2_file_open(path, &file, err) < 0 ||
+        dt2_blocks_make(file, &blocks, err) < 0)
+        layout_die("%s", err->text);
+    int rc = dt2_model_load(context, file, blocks, &request, &options, &model, err);
+    if (rc == 0)
+        *stats = *dt2_model_statistics(model);
+    dt2_model_unref(model);
+    dt2_context_destroy(context);
+    dt2_blocks_free(blocks);
+    dt2_file_free(file);
+    return rc;
+}
+
+/* `wanted_engine` NULL: whoever is there. */
+static void test_ways(const char *wanted_engine)
+{
+    struct dt2_model_stats stats = { 0 };
+    struct dt2_error err = { 0 };
+    is_int(load(DT2_IO_BUFFERED, 2, 16, 0, &stats, &err), 0, "through the page cache, every byte verified: %s", err.text);
+    is_u64(stats.direct_bytes, 0, "nothing went past it");
+    if (wanted_engine)
+        is_str(stats.engine, wanted_engine, "who waits");
+    ok(stats.queue_depth >= 8, "more reads than threads are under way: %u", stats.queue_depth);
+    is_int(load(DT2_IO_DIRECT, 2, 16, 0, &stats, &err), 0, "past the page cache, every byte verified: %s", err.text);
+    if (has_direct())
+        is_u64(stats.direct_bytes, stats.bytes, "all of it");
+    ok(stats.staging_bytes <= 64 << 20 && (stats.staging_bytes > 0 || !has_direct()), "its memory is counted, and bounded");
+    is_int(load(DT2_IO_DIRECT, 2, 16, 1 << 20, &stats, &err), 0, "with little staging: %s", err.text);
+    ok(stats.staging_bytes <= 1 << 20, "and no more than that: %" PRIu64, stats.staging_bytes);
+    is_int(load(DT2_IO_AUTO, 1, 1, 0, &stats, &err), 0, "one by one: %s", err.text);
+    is_str(stats.engine, "threads", "which takes no io_uring");
+}
+
+/* Refuses io_uring_setup() to this process, as containers do. */
+static bool refuse_uring(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 425, 0, 1), /* io_uring_setup, the same on all architectures */
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = { sizeof filter / sizeof *filter, filter };
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+static void test_choice(void)
+{
+    const uint64_t part = 2 << 20;
+    struct dt2_choice choice;
+    dt2_choice_init(&choice, 100 << 20);
+    ok(!dt2_choice_next(&choice, part), "a small file goes through the page cache");
+    for (int quick = 0; quick < 2; quick++) { /* direct reads take half as long, or the same */
+        dt2_choice_init(&choice, (uint64_t)1 << 30);
+        for (uint64_t at = 0; at < 256 << 20; at += part) {
+            bool direct = dt2_choice_next(&choice, part);
+            dt2_choice_note(&choice, direct, part, direct && quick ? 500 : 1000);
+        }
+        ok(dt2_choice_next(&choice, part) == (quick == 1), "a large one %s", quick ? "past it, where that is quicker" : "too, where neither is");
+        ok(atomic_load(&choice.bytes[0]) > 0 && atomic_load(&choice.bytes[1]) > 0, "when both were tried");
+    }
+}
+
+static void test_usage(void)
+{
+    struct dt2_model_stats stats;
+    struct dt2_error err;
+    is_int(load((enum dt2_io)7, 1, 1, 0, &stats, &err), DT2_EUSAGE, "another way is refused");
+    ok(strstr(err.text, "7"), "by its number: %s", err.text);
+}
+
+int main(void)
+{
+    make_file();
+    test_choice();
+    test_usage();
+    test_ways(NULL);
+    if (refuse_uring())
+        test_ways("threads");
+    else
+        skip(1, "io_uring cannot be refused here");
+    return done_testing();
+}
