@@ -49,6 +49,7 @@
 #include <distorch2/dlpack.h>
 #include <distorch2/error.h>
 #include <distorch2/file.h>
+#include <distorch2/measure.h>
 #include <distorch2/model.h>
 #include <distorch2/plan.h>
 #include <distorch2/session.h>

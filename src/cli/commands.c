@@ -18,6 +18,7 @@ const struct cli_command cli_commands[] = {
     { "run", CLI_RUN, " MODEL", "Load a model, and measure what passes through it cost.", 1, 1, true, cli_run },
     { "verify", CLI_VERIFY, " MODEL --against FILE", "Compare a model with checksums that were taken of it.", 1, 1,
       true, cli_verify },
+    { "bench", CLI_BENCH, " [MODEL]", "This machine's limits, and how close a load comes to each.", 0, 1, true, cli_bench },
 };
 const size_t cli_command_count = sizeof cli_commands / sizeof *cli_commands;
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 bin_PROGRAMS += distorch2
 distorch2_SOURCES = \
+	src/cli/bench.c \
 	src/cli/commands.c \
 	src/cli/commands.h \
 	src/cli/complete.c \

@@ -3,8 +3,8 @@
 #include "cli/text.h"
 #include <string.h>
 
-#define ALL (CLI_DEVICES | CLI_MODELS | CLI_INSPECT | CLI_PLAN | CLI_LOAD | CLI_VERIFY | CLI_RUN)
-#define WITH_PROGRESS (CLI_INSPECT | CLI_LOAD | CLI_VERIFY | CLI_RUN)
+#define ALL (CLI_DEVICES | CLI_MODELS | CLI_INSPECT | CLI_PLAN | CLI_LOAD | CLI_VERIFY | CLI_RUN | CLI_BENCH)
+#define WITH_PROGRESS (CLI_INSPECT | CLI_LOAD | CLI_VERIFY | CLI_RUN | CLI_BENCH)
 #define AT(member) offsetof(struct cli_options, member)
 
 const struct cli_option cli_option_table[] = {
@@ -45,6 +45,8 @@ const struct cli_option cli_option_table[] = {
       CLI_OFFER_FILE },
     { "verify", 0, NULL, "read every tensor back, compare it with the file", CLI_KIND_FLAG, CLI_LOAD, AT(verify), 0 },
     { "io", 0, "auto|buffered|direct", "how files are read", CLI_KIND_CHOICE, CLI_LOAD, AT(io), 0 },
+    { "device", 0, "D", "whose memory and link [first GPU, else cpu]", CLI_KIND_TEXT, CLI_BENCH, AT(device),
+      CLI_OFFER_DEVICE },
     { "passes", 0, "N", "how often to go through the model [3]", CLI_KIND_COUNT, CLI_RUN, AT(passes), 0 },
     { "step-ms", 0, "T", "milliseconds that a pass computes [0]", CLI_KIND_MS, CLI_RUN, AT(step_ns), 0 },
     { "progress", 0, "auto|bar|lines|json|none", "how far it is", CLI_KIND_CHOICE, WITH_PROGRESS,

@@ -17,6 +17,7 @@ enum cli_command_bit {
     CLI_LOAD = 16,
     CLI_VERIFY = 32,
     CLI_RUN = 64,
+    CLI_BENCH = 128,
 };
 
 struct cli_texts {
@@ -74,6 +75,7 @@ struct cli_options {
     const char *machine; /* plan */
     bool verify;         /* load */
     unsigned io;         /* load: enum dt2_io */
+    const char *device;  /* bench */
     const char *against; /* verify */
     uint64_t passes;     /* run */
     uint64_t step_ns;

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "formats/cached.h"
 #include "formats/format.h"
+#include <distorch2/measure.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -81,4 +82,13 @@ bool dt2_disk_cached(const struct dt2_disk *disk, uint64_t offset, uint64_t byte
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
     int64_t pages = dt2_cached_pages(disk->fd, offset, bytes);
     return pages < 0 || (uint64_t)pages * page >= bytes - bytes / 8;
+}
+
+void dt2_file_drop_cache(const struct dt2_file *file)
+{
+    DT2_KEEP_ERRNO;
+    for (size_t i = 0; i < file->source_count; i++) {
+        (void)fdatasync(file->sources[i].fd); /* what was just written stays otherwise */
+        (void)posix_fadvise(file->sources[i].fd, 0, 0, POSIX_FADV_DONTNEED);
+    }
 }

@@ -224,7 +224,7 @@ static double measure(struct dt2_machine *machine, const char *name)
     double gbps = -1;
     int rc = dt2_machine_open(machine, name, &opened, &failure);
     if (rc == 0) {
-        rc = dt2_measure(opened, &gbps, &failure);
+        rc = dt2_measure_best(opened, &gbps, &failure);
         dt2_machine_close(machine, opened);
     }
     if (rc < 0)

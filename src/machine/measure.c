@@ -17,9 +17,23 @@ struct rig {
     uint64_t chunk;
     void *staging;
     bool pinned; /* staging came from the driver */
+    enum dt2_direction direction;
 };
 
-static int set_up(struct rig *rig, struct dt2_backend_error *failure)
+/* Staging, pinned or not; none is no failure. */
+static void add_staging(struct rig *rig, bool pinned, struct dt2_backend_error *failure)
+{
+    const struct dt2_opened *on = rig->on;
+    if (pinned)
+        rig->pinned = on->backend->host_alloc && on->backend->host_free &&
+                      on->backend->host_alloc(on->driver, on->device, rig->chunk, &rig->staging, failure) == 0;
+    else
+        rig->staging = dt2_alloc(1, rig->chunk);
+    if (rig->staging)
+        memset(rig->staging, 0x5A, rig->chunk);
+}
+
+static int set_up(struct rig *rig, bool pinned, struct dt2_backend_error *failure)
 {
     const struct dt2_opened *on = rig->on;
     rig->chunk = dt2_min(CHUNK_BYTES, on->max_alloc_bytes);
@@ -29,12 +43,7 @@ static int set_up(struct rig *rig, struct dt2_backend_error *failure)
         rc = on->backend->buffer_alloc(on->driver, on->device, rig->bytes, &rig->buffer, failure);
     if (rc < 0)
         return rc;
-    rig->pinned = on->backend->host_alloc && on->backend->host_free &&
-                  on->backend->host_alloc(on->driver, on->device, rig->chunk, &rig->staging, failure) == 0;
-    if (!rig->pinned)
-        rig->staging = dt2_alloc(1, rig->chunk);
-    if (rig->staging)
-        memset(rig->staging, 0x5A, rig->chunk);
+    add_staging(rig, pinned, failure);
     return 0;
 }
 
@@ -65,19 +74,22 @@ static int run_once(const struct rig *rig, double *seconds, struct dt2_backend_e
     double begin = seconds_now();
     int rc = 0;
     for (uint64_t done = 0; rc == 0 && done < TOTAL_BYTES; done += rig->chunk)
-        rc = on->backend->copy_h2d(on->driver, rig->queue, rig->buffer, done % rig->bytes, rig->staging, rig->chunk,
-                                   failure);
+        rc = rig->direction == DT2_WRITE ? on->backend->copy_h2d(on->driver, rig->queue, rig->buffer, done % rig->bytes,
+                                                                 rig->staging, rig->chunk, failure)
+                                         : on->backend->copy_d2h(on->driver, rig->queue, rig->buffer, done % rig->bytes,
+                                                                 rig->staging, rig->chunk, failure);
     int waited = on->backend->queue_wait(on->driver, rig->queue, rc == 0 ? failure : NULL);
     *seconds = seconds_now() - begin;
     return rc < 0 ? rc : waited;
 }
 
-int dt2_measure(const struct dt2_opened *opened, double *gbps, struct dt2_error *err)
+int dt2_measure(const struct dt2_opened *opened, enum dt2_direction direction, bool pinned, double *gbps,
+                struct dt2_error *err)
 {
-    struct rig rig = { .on = opened };
+    struct rig rig = { .on = opened, .direction = direction };
     struct dt2_backend_error failure = { 0 };
     double best = 0;
-    int rc = set_up(&rig, &failure);
+    int rc = set_up(&rig, pinned, &failure);
     bool no_staging = rc == 0 && !rig.staging;
     for (int i = 0; rc == 0 && !no_staging && i < RUNS; i++) {
         double seconds;
@@ -86,11 +98,21 @@ int dt2_measure(const struct dt2_opened *opened, double *gbps, struct dt2_error 
             best = seconds;
     }
     tear_down(&rig);
-    if (no_staging)
+    if (no_staging && !pinned)
         return dt2_fail_nomem(err);
+    if (no_staging) {
+        *gbps = -1;
+        return 0;
+    }
     if (rc < 0)
         return dt2_fail_driver(err, opened->name, &failure);
     double bytes = (double)((TOTAL_BYTES + rig.chunk - 1) / rig.chunk * rig.chunk);
     *gbps = (double)(long)(bytes / (best > 0 ? best : 1e-9) / 1e7 + 0.5) / 100; /* two digits: more would be noise */
     return 0;
+}
+
+int dt2_measure_best(const struct dt2_opened *opened, double *gbps, struct dt2_error *err)
+{
+    int rc = dt2_measure(opened, DT2_WRITE, true, gbps, err);
+    return rc == 0 && *gbps < 0 ? dt2_measure(opened, DT2_WRITE, false, gbps, err) : rc;
 }

@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* How fast bytes reach a device. */
+/* How fast bytes reach a device, and come from it. */
 #ifndef DT2_MACHINE_MEASURE_H
 #define DT2_MACHINE_MEASURE_H
 
 #include "machine/machine.h"
 
+enum dt2_direction { DT2_WRITE, DT2_READ };
+
 /*
- * The speed of copies from host memory to an open device, through staging memory as the device likes it, in GB/s.
- * Memory for it is taken and given back. Errors: what the driver says.
+ * The speed of copies between host memory and an open device, in GB/s: through memory that the driver pinned, or through
+ * ordinary memory. Below 0: pinned memory cannot be had. Memory for it is taken and given back. Errors: what the driver says.
  */
-int dt2_measure(const struct dt2_opened *opened, double *gbps, struct dt2_error *err);
+int dt2_measure(const struct dt2_opened *opened, enum dt2_direction direction, bool pinned, double *gbps,
+                struct dt2_error *err);
+/* The same of writes through staging memory as the device likes it. */
+int dt2_measure_best(const struct dt2_opened *opened, double *gbps, struct dt2_error *err);
 
 #endif

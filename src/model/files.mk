@@ -4,6 +4,7 @@ libdistorch2_core_la_SOURCES += \
 	src/model/blocks.c \
 	src/model/context.c \
 	src/model/loading.c \
+	src/model/measure.c \
 	src/model/memory.c \
 	src/model/model.c \
 	src/model/model.h \

@@ -158,3 +158,31 @@ PY
     [[ $(cat errors) =~ ^'loading tiny.safetensors: '.*' of 362 KiB, ' ]]
     [ "$(wc -l <errors)" -eq 1 ]
 }
+
+@test "--io: how files are read, and what was used" {
+    for io in buffered direct auto; do
+        run_split load tiny.safetensors --compute-device cpu --verify --io $io --json
+        expect_status 0
+        json 'doc["loads"][0]["io"] in ("buffered", "direct", "both")'
+        json 'doc["loads"][0]["queue_depth"] > 0 and doc["loads"][0]["engine"] in ("threads", "io_uring")'
+        json '(doc["loads"][0]["io"] == "buffered") == (doc["loads"][0]["direct_bytes"] == 0)'
+    done
+    run_split load tiny.safetensors --compute-device cpu --io buffered --json
+    json 'doc["loads"][0]["io"] == "buffered"'
+    run_split load tiny.safetensors --io sideways
+    expect_status 2
+}
+
+@test "bench: limits, and what is reached of them" {
+    run_split bench --device cpu --json
+    expect_status 0
+    json 'doc["device"].startswith("cpu") and doc["model"] is None and doc["measured_bytes"] is None'
+    json 'doc["rows"][0]["gbps"] > 0 and all(row["limit"] is None for row in doc["rows"])'
+    run_split bench tiny.safetensors --device cpu
+    expect_status 0
+    [[ $output == *'OF THE LIMIT'* && $output == *'a load, cold'* && $output == *'a load, warm'* ]]
+    run_split bench --device cpu:77
+    expect_status 4
+    run_split bench nothing-of-that-name
+    expect_status 4
+}

@@ -180,6 +180,10 @@ def test_load():
     compare("load", "load", "tiny.safetensors", "broken.safetensors", "--compute-device", "cpu")
 
 
+def test_bench():
+    compare("bench", "bench", "tiny.safetensors", "--device", "cpu")
+
+
 def test_run():
     compare("run", "run", "tiny.safetensors", "--compute-device", "cpu", "--passes", "2")
 
