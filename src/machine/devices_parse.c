@@ -7,6 +7,7 @@
 #include "machine/devices.h"
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/shown.h"
 #include <inttypes.h>
 #include <jansson.h>
 #include <string.h>
@@ -66,13 +67,27 @@ static int read_text(const struct place *at, const char *key, const char **text)
     return 0;
 }
 
+#define NAME_MOST 256 /* bytes */
+
+/* A name stands for itself: what would have to be shown as something else, or cut, is none. */
+static int check_name(const struct place *at, const char *key, const char *name)
+{
+    char shown[DT2_SHOWN];
+    size_t length = strlen(name);
+    if (length <= NAME_MOST && dt2_is_showable(name, length))
+        return 0;
+    return dt2_fail(at->err, DT2_EFAILED,
+                    "%s.%s: expected a name of at most %d bytes without control characters, found '%s' of %zu", at->path, key,
+                    NAME_MOST, dt2_shown(name, length, shown), length);
+}
+
 static int read_name(const struct place *at, const char *key, const char **text)
 {
     const json_t *value = look(at, key);
     if (!json_is_string(value) || json_string_length(value) == 0)
         return unexpected(at, key, "a name");
     *text = json_string_value(value);
-    return 0;
+    return check_name(at, key, *text);
 }
 
 /* A whole number of at least `least`; `otherwise` where it is unknown. */
@@ -209,7 +224,8 @@ static int read_aliases(struct dt2_devices *devices, const struct place *at, siz
     if (read_list(at, "aliases", &list) < 0)
         return DT2_EFAILED;
     for (size_t i = 0; i < json_array_size(list); i++) {
-        if (read_item(at, "aliases", list, i, &alias) < 0 || refuse_twice(devices, at, "aliases", alias) < 0)
+        if (read_item(at, "aliases", list, i, &alias) < 0 || check_name(at, "aliases", alias) < 0 ||
+            refuse_twice(devices, at, "aliases", alias) < 0)
             return DT2_EFAILED;
         int rc = dt2_devices_add_alias(devices, index, alias, at->err);
         if (rc < 0)

@@ -41,5 +41,6 @@ EXTRA_DIST += \
 	tests/fuzz/one.sh \
 	tests/fuzz/run.sh \
 	tests/fuzz/seeds/allocation \
+	tests/fuzz/seeds/devices-json \
 	tests/fuzz/seeds/index \
 	tests/fuzz/yaml.dict

@@ -67,6 +67,9 @@ static void test_by_hand(void)
 #define DEVICE(rest) "{\"devices\": [{\"name\": \"cpu\", \"total_bytes\": 9" rest "}]}"
 #define NODES "{\"devices\": [{\"name\": \"cpu:0\", \"total_bytes\": 1}, {\"name\": \"cpu:1\", \"total_bytes\": 1}]"
 
+#define TEN "aaaaaaaaaa"
+#define HUNDRED TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
+
 static void test_refused(void)
 {
     static const struct {
@@ -83,6 +86,13 @@ static void test_refused(void)
         { "{\"devices\": [{}]}", "devices[0].name: expected a name, found nothing" },
         { "{\"devices\": [{\"name\": \"\"}]}", "devices[0].name: expected a name" },
         { "{\"devices\": [{\"name\": 3}]}", "devices[0].name: expected a name, found a number" },
+        /* What would be shown as other text, or cut, could become the name of another device. */
+        { "{\"devices\": [{\"name\": \"a\\u001b:0\", \"total_bytes\": 1}]}",
+          "devices[0].name: expected a name of at most 256 bytes without control characters, found 'a\\x1b:0'" },
+        { "{\"devices\": [{\"name\": \"a\\u202e:0\", \"total_bytes\": 1}]}", "without control characters, found 'a\\u202e:0'" },
+        { DEVICE(", \"aliases\": [\"b\\n:0\"]"), "devices[0].aliases: expected a name of at most" },
+        { DEVICE(", \"links\": [{\"to\": \"b\\u007f:0\"}]"), "devices[0].links[0].to: expected a name of at most" },
+        { "{\"devices\": [{\"name\": \"" HUNDRED HUNDRED HUNDRED ":0\", \"total_bytes\": 1}]}", "' of 302" },
         { "{\"devices\": [{\"name\": \"cpu\"}]}",
           "devices[0].total_bytes: expected a number of bytes or null, found nothing" },
         { DEVICE(", \"total_bytes\": 9"), "duplicate" },
