@@ -50,7 +50,7 @@ static const struct word families[] = {
     { "sd3", "Stable Diffusion 3" },   { "sd35", "Stable Diffusion 3.5" }, { "flux", "Flux.1" },
     { "qwen-image", "Qwen-Image" },    { "hunyuandit", "HunyuanDiT" },     { "stable-cascade", "Stable Cascade" },
     { "z-image", "Z-Image" },          { "flux2", "Flux.2" },              { "wan", "Wan" },
-    { "sana", "Sana" },                { "anima", "Anima" },
+    { "sana", "Sana" },                { "anima", "Anima" },               { "cosmos", "Cosmos" },
 };
 /* By how the variant begins; the first that fits. */
 static const struct word kinds[] = {
@@ -62,6 +62,8 @@ static const struct word kinds[] = {
     { "control-lllite", "ControlNet-LLLite" },
     { "fun-control", "model with control" },
     { "vace", "VACE model" },
+    { "sparsectrl", "SparseCtrl" },
+    { "uni3c", "Uni3C ControlNet" },
     { "", "ControlNet" },
 };
 

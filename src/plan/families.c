@@ -34,6 +34,11 @@ PARTS(sana_parts, "patch_embed", "time_embed", "caption_projection", "caption_no
 PARTS(z_image_parts, "control_all_x_embedder", "control_noise_refiner", "control_layers");
 PARTS(flux2_fun_parts, "control_img_in", "control_transformer_blocks");
 PARTS(blockwise_parts, "img_in", "controlnet_blocks");
+/* Cosmos, as diffusers has it. */
+PARTS(cosmos_parts, "patch_embed", "patch_embed_base", "time_embed", "learnable_pos_embed", "img_context_proj", "crossattn_proj",
+      "control_blocks");
+/* Uni3C. */
+PARTS(uni3c_parts, "controlnet_patch_embedding", "controlnet_mask_embedding", "proj_in", "controlnet_blocks", "proj_out");
 PARTS(wan_parts, "control_encoder", "patch_embedding", "rope", "condition_embedder", "time_embedding", "time_projection",
       "text_embedding", "img_emb", "blocks", "controlnet_blocks");
 PARTS(style_parts, "style_embedding", "transformer_layes", "ln_post", "ln_pre", "proj");
@@ -52,6 +57,12 @@ const struct dt2_rule dt2_rules[] = {
     { { "controlnet_cond_embedding.conv_in.weight", "control_add_embedding.linear_1.bias" },
       .variant = "diffusers-union", .family = DT2_BY_WIDTH, .hint = "controlnet_cond_embedding.conv_in.weight",
       .types = "task_embedding", .ordering = DT2_ORDER_DIFFUSERS, .reads = diffusers_parts },
+    { { "controlnet_cond_embedding.conv_in.weight", "down_blocks.0.motion_modules.0.proj_in.weight" },
+      .variant = "sparsectrl", .family = DT2_BY_WIDTH, .hint = "controlnet_cond_embedding.conv_in.weight",
+      .ordering = DT2_ORDER_DIFFUSERS, .reads = diffusers_parts },
+    { { "controlnet_cond_embedding.weight", "down_blocks.0.motion_modules.0.proj_in.weight" }, /* of latents */
+      .variant = "sparsectrl", .family = DT2_BY_WIDTH, .hint = "controlnet_cond_embedding.weight",
+      .ordering = DT2_ORDER_DIFFUSERS, .reads = diffusers_parts },
     { { "controlnet_cond_embedding.conv_in.weight" },
       .variant = "diffusers", .family = DT2_BY_WIDTH, .hint = "controlnet_cond_embedding.conv_in.weight",
       .ordering = DT2_ORDER_DIFFUSERS, .reads = diffusers_parts },
@@ -61,6 +72,13 @@ const struct dt2_rule dt2_rules[] = {
     { { "controlnet_blocks.0.weight", "pos_embed_input.proj.weight", "transformer_blocks.0.adaLN_modulation.1.bias" },
       .variant = "native", .family = "sd35", .hint = "pos_embed_input.proj.weight", .ordering = DT2_ORDER_NAMES,
       .reads = sd3_parts },
+    /* As diffusers has those of SD3.5: its attention has norms, or it embeds no places of its own. */
+    { { "controlnet_blocks.0.weight", "pos_embed_input.proj.weight", "transformer_blocks.0.attn.norm_q.weight" },
+      .variant = "native", .family = "sd35", .hint = "pos_embed_input.proj.weight", .inpaint = 17,
+      .ordering = DT2_ORDER_NAMES, .reads = sd3_parts },
+    { { "controlnet_blocks.0.weight", "pos_embed_input.proj.weight", "transformer_blocks.0.norm1.linear.weight" },
+      .absent = "pos_embed.proj.weight", .variant = "native", .family = "sd35", .hint = "pos_embed_input.proj.weight",
+      .inpaint = 17, .ordering = DT2_ORDER_NAMES, .reads = sd3_parts },
     { { "controlnet_blocks.0.weight", "pos_embed_input.proj.weight" },
       .variant = "native", .family = "sd3", .hint = "pos_embed_input.proj.weight", .inpaint = 17,
       .ordering = DT2_ORDER_NAMES, .reads = sd3_parts },
@@ -92,14 +110,22 @@ const struct dt2_rule dt2_rules[] = {
       .reads = flux2_fun_parts },
     /* These are whole models, of which control is a part: their loaders read all. */
     { { "vace_blocks.0.after_proj.weight", "vace_patch_embedding.weight" },
-      .variant = "vace", .family = "wan", .hint = "vace_patch_embedding.weight", .ordering = DT2_ORDER_NAMES },
+      .variant = "vace", .family = "wan", .hint = "vace_patch_embedding.weight", .ordering = DT2_ORDER_PLAIN },
+    { { "vace_blocks.0.proj_out.weight", "vace_patch_embedding.weight" }, /* diffusers' spelling */
+      .variant = "vace", .family = "wan", .hint = "vace_patch_embedding.weight", .ordering = DT2_ORDER_PLAIN },
     { { "ref_conv.weight", "patch_embedding.weight", "blocks.0.self_attn.q.weight" },
-      .variant = "fun-control", .family = "wan", .hint = "patch_embedding.weight", .ordering = DT2_ORDER_NAMES },
+      .variant = "fun-control", .family = "wan", .hint = "patch_embedding.weight", .ordering = DT2_ORDER_PLAIN },
     { { "control_adapter.conv.weight", "patch_embedding.weight", "blocks.0.self_attn.q.weight" },
-      .variant = "fun-control", .family = "wan", .hint = "patch_embedding.weight", .ordering = DT2_ORDER_NAMES },
+      .variant = "fun-control", .family = "wan", .hint = "patch_embedding.weight", .ordering = DT2_ORDER_PLAIN },
     { { "controlnet_blocks.0.weight", "control_encoder.0.0.weight" },
-      .variant = "native", .family = "wan", .hint = "control_encoder.0.0.weight", .ordering = DT2_ORDER_NAMES,
+      .variant = "native", .family = "wan", .hint = "control_encoder.0.0.weight", .ordering = DT2_ORDER_PLAIN,
       .reads = wan_parts },
+    { { "controlnet_patch_embedding.weight", "controlnet_blocks.0.ffn.0.bias" },
+      .variant = "uni3c", .family = "wan", .hint = "controlnet_patch_embedding.weight", .ordering = DT2_ORDER_PLAIN,
+      .reads = uni3c_parts },
+    { { "control_blocks.0.after_proj.weight", "patch_embed_base.proj.weight" },
+      .variant = "diffusers", .family = "cosmos", .hint = "patch_embed.proj.weight", .ordering = DT2_ORDER_PLAIN,
+      .reads = cosmos_parts },
     { { "lllite_unet*" },
       .variant = "control-lllite", .family = "sdxl", .ordering = DT2_ORDER_LLLITE },
     { { "lllite_dit*" }, .variant = "control-lllite", .family = "anima", .ordering = DT2_ORDER_LLLITE },

@@ -49,6 +49,10 @@ static const struct place {
     { "patch_embed", PREAMBLE, .rank = 7 },
     { "patch_embedding", PREAMBLE, .rank = 7 },
     { "vace_patch_embedding", PREAMBLE, .rank = 8 },
+    { "controlnet_patch_embedding", PREAMBLE, .rank = 7 },
+    { "controlnet_mask_embedding", PREAMBLE, .rank = 8 },
+    { "proj_in", PREAMBLE, .rank = 98 },
+    { "vace_blocks.#", PREAMBLE, .base = 1, .factors = { 1 } }, /* all of them run before the model's own */
 
     { "input_blocks.#", LAYERS, .factors = { 1 } },
     { "double_blocks.#", LAYERS, .factors = { 1 }, .streams = true },
@@ -58,12 +62,12 @@ static const struct place {
     { "control_blocks.#", LAYERS, .factors = { 1 }, .streams = true },
     { "control_transformer_blocks.#", LAYERS, .factors = { 1 }, .streams = true },
     { "control_noise_refiner.#", LAYERS, .factors = { 1 } },
-    { "vace_blocks.#", LAYERS, .factors = { 1 } }, /* all of them run before the model's own */
     { "body.#", LAYERS, .factors = { 1 } },
     { "backbone.#", LAYERS, .factors = { 1 } },
     { "zero_convs.#", LAYERS, .rank = 1, .factors = { 1 } },
     { "controlnet_blocks.#", LAYERS, .rank = 1, .factors = { 1 } },
     { "after_proj_list.#", LAYERS, .rank = 1, .factors = { 1 } },
+    { "proj_out.#", LAYERS, .rank = 2, .factors = { 1 } },
 
     { "control_layers.#", SINGLE_LAYERS, .factors = { 1 } },
     { "projections.#", SINGLE_LAYERS, .factors = { 1 } },
@@ -77,6 +81,8 @@ static const struct place {
     { "ln_post", MIDDLE_OUT, .rank = 0 },
     { "proj", MIDDLE_OUT, .rank = 1 },
     { "head", MIDDLE_OUT, .rank = 0 },
+    { "norm_out", MIDDLE_OUT, .rank = 0 },
+    { "proj_out", MIDDLE_OUT, .rank = 2 },
 };
 
 /* The same for UNet ControlNets in diffusers' spelling: where each part stands in cldm, with two blocks a level. */
@@ -93,6 +99,7 @@ static const struct place diffusers_places[] = {
     { "conv_in", LAYERS, .rank = 0 },
     { "down_blocks.#.resnets.#", LAYERS, .part = 0, .base = 1, .factors = { 3, 1 } },
     { "down_blocks.#.attentions.#", LAYERS, .part = 1, .base = 1, .factors = { 3, 1 } },
+    { "down_blocks.#.motion_modules.#", LAYERS, .part = 2, .base = 1, .factors = { 3, 1 } },
     { "down_blocks.#.downsamplers", LAYERS, .base = 3, .factors = { 3 } },
     { "controlnet_down_blocks.#", LAYERS, .rank = 1, .factors = { 1 } },
     { "mid_block.resnets.#", MIDDLE, .factors = { 2 } },
@@ -112,19 +119,20 @@ static const char *const words[] = {
     /* residual blocks, adapters */
     "in_conv", "body", "in_layers", "emb_layers", "out_layers", "skip_connection",
     /* queries, keys and values, and their norms */
-    "linear1", "Wqkv", "qkv", "q_proj", "k_proj", "v_proj", "kv_proj", "to_q", "to_k", "to_v",
+    "linear1", "Wqkv", "qkv", "q", "k", "v", "q_proj", "k_proj", "v_proj", "kv_proj", "to_q", "to_k", "to_v",
     "add_q_proj", "add_k_proj", "add_v_proj",
-    "norm", "query_norm", "key_norm", "q_norm", "k_norm", "norm_q", "norm_k", "norm_added_q", "norm_added_k",
+    "linear", "norm", "query_norm", "key_norm", "q_norm", "k_norm", "norm_q", "norm_k", "norm_added_q", "norm_added_k",
     /* spatial transformers */
     "proj_in", "transformer_blocks", "proj_mlp",
     /* transformer blocks, and diffusers' residual blocks; HunyuanDiT counts its norms otherwise */
-    "x_rms", "y_rms", "input_proj", "output_proj", "ln_1", "self_attn",
-    "norm1", "norm1_context", "conv1", "time_emb_proj", "attn1", "blocks:norm3", "norm2", "norm2_context", "conv2",
-    "attn2", "blocks:norm2", "conv_shortcut", "norm3", "cross_attn",
+    "x_rms", "y_rms", "input_proj", "output_proj", "ln_1",
+    "norm1", "norm1_context", "self_attn", "conv1", "time_emb_proj", "pos_embed", "attn1", "blocks:norm3", "norm2",
+    "norm2_context", "conv2", "attn2", "blocks:norm2", "conv_shortcut", "norm3", "cross_attn",
     /* what follows the attention */
     "attention", "attention_norm2", "ffn_norm1", "w1", "w3", "w2", "feed_forward", "ffn_norm2", "ffn",
     "conv_inverted", "conv_depth", "conv_point",
-    "attn", "out_proj", "proj", "to_out", "to_add_out", "ln_2", "linear2", "mlp", "ff", "ff_context", "proj_out",
+    "attn", "out_proj", "proj", "o", "to_out", "to_add_out",
+    "transformer_blocks:attn2", "ln_2", "linear2", "mlp", "ff", "ff_context", "proj_out",
     "out_conv",
 };
 
@@ -136,7 +144,7 @@ static const struct {
     { "before_proj", 0 },
     { "img_mod", 0 }, { "txt_mod", 0 },    { "norm1", 0 },      { "norm1_context", 0 }, { "proj", 2 },
     { "to_out", 2 },  { "to_add_out", 2 }, { "mlp", 2 },        { "img_mlp", 2 },       { "txt_mlp", 2 },
-    { "ff", 2 },      { "ff_context", 2 }, { "after_proj", 3 },
+    { "ff", 2 },      { "ff_context", 2 }, { "after_proj", 3 }, { "attn2", 2 },         { "qkv", 1 },
 };
 #define PHASE_BETWEEN 1
 

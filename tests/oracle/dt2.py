@@ -14,7 +14,8 @@ class Tensor(c.Structure):
 
 class Block(c.Structure):
     _fields_ = [("name", c.c_char_p), ("bytes", c.c_uint64), ("tensor_bytes", c.POINTER(c.c_uint64)),
-                ("tensors", c.POINTER(c.c_size_t)), ("tensor_count", c.c_size_t)]
+                ("tensors", c.POINTER(c.c_size_t)), ("tensor_count", c.c_size_t),
+                ("tensor_names", c.POINTER(c.c_char_p))]
 
 
 class Traits(c.Structure):

@@ -2,6 +2,7 @@
 # make check-oracle: our reader beside the libraries that the formats come from. It needs Python, and a network once.
 EXTRA_DIST += \
 	tests/oracle/cast-oracle.py \
+	tests/oracle/composed.py \
 	tests/oracle/diffusers-oracle.py \
 	tests/oracle/dt2.py \
 	tests/oracle/gguf-oracle.py \

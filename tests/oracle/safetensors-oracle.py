@@ -4,8 +4,9 @@
 
 usage: safetensors-oracle.py [--cases N] [--seed N]
 
-What the reference accepts, we refuse for DuplicateName (of tensors and of metadata), NulInName, RankTooLarge, and when
-a tensor is an array of its fields: believed only where the header has such a thing. Of what both refuse, the rules are
+What the reference accepts, we refuse for DuplicateName (of tensors and of metadata), NulInName, RankTooLarge, when
+a tensor is an array of its fields, and for a dimension of 2^63 and more (of a tensor without elements: ValidationOverflow):
+believed only where the header has such a thing. Of what both refuse, the rules are
 compared too, except where we are stricter first, where we see no safetensors at all, or where several tensors lie at
 one place: the reference then takes them in the order of a hash table, which is another in every run.
 """
@@ -283,7 +284,7 @@ class Facts:
 
     def __init__(self, data):
         self.twice = self.nul = self.array = self.shared = False
-        self.rank = 0
+        self.rank = self.dimension = 0
         try:
             top = json.loads(header_of(data).decode(), object_pairs_hook=self.look)
         except (ValueError, RecursionError, struct.error):
@@ -297,13 +298,15 @@ class Facts:
         self.twice |= len(set(keys)) < len(keys)
         self.nul |= any("\0" in text for pair in items for text in pair if isinstance(text, str))
         self.array |= any(isinstance(v, list) and len(v) == 3 and isinstance(v[0], str) for _, v in items)
-        self.rank = max([self.rank] + [len(v) for k, v in items if k == "shape" and isinstance(v, list)])
+        for shape in (v for k, v in items if k == "shape" and isinstance(v, list)):
+            self.rank = max(self.rank, len(shape))
+            self.dimension = max([self.dimension] + [n for n in shape if isinstance(n, int)])
         return dict(items)
 
     def explain(self, rule):
         """Whether the header has what the rule is about."""
         return {"DuplicateName": self.twice, "NulInName": self.nul, "RankTooLarge": self.rank > 64,
-                "InvalidHeaderDeserialization": self.array}.get(rule, False)
+                "InvalidHeaderDeserialization": self.array, "ValidationOverflow": self.dimension >= 1 << 63}.get(rule, False)
 
 
 def agree(rule, their_rule, data):

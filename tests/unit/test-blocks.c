@@ -223,6 +223,24 @@ static void test_orders_of_2026(void)
         /* Wan, VACE */
         "vace_patch_embedding vace_blocks.0.before_proj vace_blocks.0.self_attn.q vace_blocks.0.after_proj "
         "vace_blocks.2.self_attn.q vace_blocks.10.self_attn.q",
+        /* Wan, Uni3C */
+        "controlnet_patch_embedding controlnet_mask_embedding.mask_proj.0 proj_in controlnet_blocks.0.norm1.linear "
+        "controlnet_blocks.0.norm1.norm controlnet_blocks.0.self_attn.to_q controlnet_blocks.0.self_attn.to_k "
+        "controlnet_blocks.0.self_attn.norm_q controlnet_blocks.0.self_attn.to_out.0 controlnet_blocks.0.norm2.linear "
+        "controlnet_blocks.0.ffn.0 controlnet_blocks.0.ffn.2 proj_out.0 controlnet_blocks.1.norm1.linear proj_out.1 "
+        "controlnet_blocks.2.norm1.linear proj_out.2 controlnet_blocks.10.norm1.linear proj_out.10",
+        /* Wan, Fun: as the model's own classes name its parts, and a whole model behind the control */
+        "patch_embedding ref_conv blocks.0.self_attn.q blocks.0.self_attn.k blocks.0.self_attn.v blocks.0.self_attn.norm_q "
+        "blocks.0.self_attn.norm_k blocks.0.self_attn.o blocks.0.norm3 blocks.0.cross_attn.q blocks.0.cross_attn.o "
+        "blocks.0.ffn.0 blocks.0.ffn.2 blocks.2.self_attn.q blocks.10.self_attn.q head.head",
+        "vace_patch_embedding vace_blocks.0.before_proj vace_blocks.0.after_proj vace_blocks.7.self_attn.q "
+        "vace_blocks.7.after_proj blocks.0.self_attn.q blocks.39.ffn.2 head.head",
+        /* Z-Image, Fun, as ComfyUI has it: Lumina's classes */
+        "control_all_x_embedder.2-1 control_noise_refiner.0.adaLN_modulation.0 control_noise_refiner.0.attention_norm1 "
+        "control_noise_refiner.0.attention.qkv control_noise_refiner.0.attention.q_norm "
+        "control_noise_refiner.0.attention.k_norm control_noise_refiner.0.attention.out "
+        "control_noise_refiner.0.attention_norm2 control_layers.0.before_proj control_layers.0.attention.qkv "
+        "control_layers.0.after_proj control_layers.1.attention.qkv control_layers.10.attention.qkv",
         /* SDXL, LLLite: numbers inside of names */
         "lllite_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q.conditioning1.0 "
         "lllite_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q.down.0 "
@@ -241,9 +259,11 @@ static void test_orders_of_2026(void)
         /* Stable Cascade: projections read what the whole backbone gave */
         "backbone.0.0 backbone.2.1 backbone.10.0 projections.0.0 projections.0.2 projections.1.0",
     };
-    static const char *const marks[] = { "control_noise_refiner.0.after_proj.weight", "", "control_blocks.0.after_proj.weight",
-                                         "controlnet_blocks.0.y_rms.weight", "", "", "transformer_layes.0.attn.in_proj_weight",
-                                         "" };
+    static const char *const marks[DT2_COUNT(cases)] = { "control_noise_refiner.0.after_proj.weight", "",
+                                                         "control_blocks.0.after_proj.weight",
+                                                         "controlnet_blocks.0.y_rms.weight", "",
+                                                         "controlnet_blocks.0.ffn.0.bias", "", "", "", "",
+                                                         "transformer_layes.0.attn.in_proj_weight", "" };
     for (size_t i = 0; i < DT2_COUNT(cases); i++) {
         char *copy = strdup(cases[i]), *names[64], text[64][128];
         size_t count = 0, wrong = 0;
@@ -477,7 +497,20 @@ static void test_rules(void)
         { "vace_blocks.0.after_proj.weight vace_patch_embedding.weight=5120,96,1,2,2", "vace", "wan" },
         { "ref_conv.weight patch_embedding.weight blocks.0.self_attn.q.weight", "fun-control", "wan" },
         { "controlnet_blocks.0.weight control_encoder.0.0.weight", "native", "wan" },
+        { "vace_blocks.0.proj_out.weight vace_patch_embedding.weight=5120,96,1,2,2", "vace", "wan" },
+        { "controlnet_patch_embedding.weight=5120,36,1,2,2 controlnet_blocks.0.ffn.0.bias", "uni3c", "wan" },
+        { "control_blocks.0.after_proj.weight patch_embed_base.proj.weight", "diffusers", "cosmos" },
+        { "controlnet_cond_embedding.conv_in.weight down_blocks.0.motion_modules.0.proj_in.weight", "sparsectrl", NULL },
+        { "controlnet_cond_embedding.weight down_blocks.0.motion_modules.0.proj_in.weight x.attn2.to_k.weight=2,768",
+          "sparsectrl", "sd1" },
+        { "controlnet_blocks.0.weight pos_embed_input.proj.weight=2,16,2,2 transformer_blocks.0.attn.norm_q.weight "
+          "pos_embed.proj.weight transformer_blocks.0.norm1.linear.weight", "native", "sd35" },
+        { "controlnet_blocks.0.weight pos_embed_input.proj.weight=2,16,2,2 transformer_blocks.0.norm1.linear.weight", "native",
+          "sd35" },
+        { "controlnet_blocks.0.weight pos_embed_input.proj.weight=2,16,2,2 pos_embed.proj.weight "
+          "transformer_blocks.0.norm1.linear.weight", "native", "sd3" },
         { "lllite_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q.down.0.weight", "control-lllite", "sdxl" },
+        { "lllite_conditioning1.conv1.weight lllite_dit_blocks_0_self_attn_q_proj.down.weight", "control-lllite", "anima" },
         { "lllite_dit_blocks_0_self_attn_q_proj.down.weight", "control-lllite", "anima" },
         { "style_embedding transformer_layes.0.attn.in_proj_weight", "t2i-adapter-style", "sd1" },
     };
