@@ -22,24 +22,43 @@ python_torch_tests = \
 	tests/python/torch/test_weights.py \
 	tests/python/torch/test_wheel.py
 python_comfyui_tests = \
+	tests/python/comfyui/test_browser.py \
 	tests/python/comfyui/test_families.py \
-	tests/python/comfyui/test_node.py
+	tests/python/comfyui/test_node.py \
+	tests/python/comfyui/test_server.py
 TESTS += $(python_tests)
 TEST_EXTENSIONS += .py
 PY_LOG_DRIVER = $(tap_driver)
 PY_LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/support/python.sh
 EXTRA_DIST += $(python_tests) $(python_torch_tests) $(python_comfyui_tests) \
 	python/comfyui/__init__.py \
+	python/comfyui/example_workflows/controlnet-with-virtual-vram.json \
+	python/comfyui/example_workflows/devices-and-plans.json \
+	python/comfyui/inputs.py \
 	python/comfyui/loading.py \
+	python/comfyui/locales/en/nodeDefs.json \
+	python/comfyui/locales/zh/nodeDefs.json \
 	python/comfyui/machine.py \
 	python/comfyui/network.py \
 	python/comfyui/nodes.py \
 	python/comfyui/patcher.py \
+	python/comfyui/picture.py \
 	python/comfyui/pyproject.toml \
 	python/comfyui/requirements.txt \
 	python/comfyui/t2i.py \
+	python/comfyui/web/docs/ControlNetLoaderDisTorch2MultiGPU.md \
+	python/comfyui/web/docs/DiffControlNetLoaderDisTorch2MultiGPU.md \
 	python/comfyui/web/docs/DisTorch2ControlNetLoader.md \
+	python/comfyui/web/docs/DisTorch2Devices.md \
+	python/comfyui/web/docs/DisTorch2DiffControlNetLoader.md \
+	python/comfyui/web/docs/DisTorch2Plan.md \
+	tests/python/comfyui/browser.py \
 	tests/python/comfyui/checkout.py \
+	tests/python/comfyui/families.py \
+	tests/python/comfyui/made.py \
+	tests/python/comfyui/pack/__init__.py \
+	tests/python/comfyui/serving.py \
+	tests/python/comfyui/workflows.py \
 	python/MANIFEST.in \
 	python/README.md \
 	python/build_backend.py \
@@ -113,7 +132,7 @@ check-comfyui: all
 	DISTORCH2_PYTHON_VENV=$$DISTORCH2_COMFYUI_VENV $(SHELL) $(srcdir)/tests/python/torch/venv.sh '$(PYTHON3)' comfyui-venv \
 	"$$DISTORCH2_COMFYUI/requirements.txt" && \
 	{ $(MAKE) $(AM_MAKEFLAGS) check TESTS='$(python_comfyui_tests)'; status=$$?; \
-	sed -n 's/^# //p' tests/python/comfyui/test_families.log; exit $$status; }; fi
+	sed -n 's/^# //p' tests/python/comfyui/test_server.log tests/python/comfyui/test_families.log; exit $$status; }; fi
 
 bench-python: all
 	@for test in overhead pass; do $(AM_TESTS_ENVIRONMENT) \

@@ -15,12 +15,7 @@ NODE_CLASS_MAPPINGS = {
     "DisTorch2Plan": nodes.Plan,
     "DisTorch2Devices": nodes.Devices,
 }
-NODE_DISPLAY_NAME_MAPPINGS = {
-    "DisTorch2ControlNetLoader": "Load ControlNet (DisTorch2)",
-    "DisTorch2DiffControlNetLoader": "Load ControlNet, diff (DisTorch2)",
-    "DisTorch2Plan": "DisTorch2 Plan",
-    "DisTorch2Devices": "DisTorch2 Devices",
-}
+NODE_DISPLAY_NAME_MAPPINGS = {name: kind.TITLE for name, kind in NODE_CLASS_MAPPINGS.items()}
 WEB_DIRECTORY = "./web"
 
 

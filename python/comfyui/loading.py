@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import weakref
 from typing import Any, Optional
 
 import comfy.controlnet
@@ -27,11 +28,14 @@ class CannotSpread(Exception):
     """This file is loaded as ComfyUI does it."""
 
 
-def load_control(path: str, request: dict[str, Any], model: Any = None) -> tuple[Any, Optional[Network], str]:
-    """A control of ComfyUI's for a file, its network if it is spread, and otherwise why it is not."""
+def load_control(
+    path: str, request: dict[str, Any], model: Any = None, node: Any = None
+) -> tuple[Any, Optional[Network], str]:
+    """A control of ComfyUI's for a file, its network if it is spread, and otherwise why it is not. ``node`` loads one
+    network at a time: what it loaded before sleeps from now on."""
     distorch2 = machine.need()
     try:
-        control, network = _spread(path, request, model)
+        control, network = _spread(path, request, model, node)
         return control, network, ""
     except (CannotSpread, distorch2.FailedError) as problem:
         why = f"{os.path.basename(path)} is not spread, and loaded as ComfyUI does it: {problem}"
@@ -39,24 +43,37 @@ def load_control(path: str, request: dict[str, Any], model: Any = None) -> tuple
         return comfy.controlnet.load_controlnet(path, model), None, why
 
 
-def _spread(path: str, request: dict[str, Any], model: Any) -> tuple[Any, Network]:
+_of_node: weakref.WeakValueDictionary[str, Network] = weakref.WeakValueDictionary()
+"""The network that each node of a workflow has loaded."""
+
+
+def _spread(path: str, request: dict[str, Any], model: Any, node: Any) -> tuple[Any, Network]:
     control, module, record, stored = _traced(path, model)
     own = _WRITTEN_BY_COMFY.get(type(control).__name__, [])
     network = Network(module, record, stored, request, own)
+    before = _of_node.get(str(node))
+    if before is not None:
+        before.sleep()
     if request["eject_models"]:
         make_room(network.device, network)
     network.wake()
-    return _with_patcher(control, network), network
+    control = _with_patcher(control, network)
+    management.load_models_gpu([control.patcher])  # from now on ComfyUI can unload it, before it is sampled as well
+    if node is not None:
+        _of_node[str(node)] = network
+    return control, network
 
 
-def plan_of(path: str, request: dict[str, Any]) -> Any:
-    """The plan for a load as it would be now. Nothing is loaded."""
+def plan_of(path: str, request: dict[str, Any]) -> tuple[Any, list[int]]:
+    """The plan for a load as it would be now, and the sizes of the blocks. Nothing is loaded."""
+    from distorch2 import File
+
     try:
         stored = _traced(path, None)[3]
-    except CannotSpread:
-        return machine.context().plan(path, **request)
+    except (CannotSpread, machine.need().FailedError):
+        stored = File(path)
     with stored:
-        return machine.context().plan(stored, **request)
+        return machine.context().plan(stored, **request), [block.bytes for block in stored.blocks]
 
 
 def _traced(path: str, model: Any) -> tuple[Any, Any, Any, Any]:
@@ -107,5 +124,9 @@ def _with_patcher(control: Any, network: Network) -> Any:
     patcher = Patcher(network.module, network.device, management.unet_offload_device())
     if hasattr(control, "control_model_wrapped"):
         control.control_model_wrapped = patcher
-        return control
-    return spread_adapter(control, patcher)
+    else:
+        control = spread_adapter(control, patcher)
+    # By these two ComfyUI's cache of outputs tells how much of the host's memory an output has.
+    control.patcher = patcher
+    control._comfy_cache_tensors = network.host_tensors
+    return control

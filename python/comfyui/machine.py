@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
+import struct
+import tempfile
 import threading
 from typing import Any, Optional
 
@@ -14,6 +17,7 @@ _OLDEST = (0, 1)
 _lock = threading.RLock()
 _context: Any = None
 _devices: Any = None
+_smallest: Any = None
 
 
 def missing() -> Optional[str]:
@@ -85,6 +89,44 @@ def donor_names() -> list[str]:
     except Exception as problem:
         logging.warning("distorch2: devices cannot be listed: %s", problem)
         return ["cpu"]
+
+
+def unusable() -> list[str]:
+    """GPUs that are here and cannot be used, each with the reason. Never raises."""
+    try:
+        return [f"{each.model or each.pci or each.driver}, {each.reason}" for each in devices().unusable]
+    except Exception:
+        return []
+
+
+def wrong_with(allocations: str) -> Optional[str]:
+    """What is wrong with an expert string, whatever the model: a plan for the smallest model says it."""
+    distorch2 = need()
+    if not allocations.strip():
+        return None
+    try:
+        distorch2.make_plan(devices(), _smallest_model(), compute_device="cpu", expert_mode_allocations=allocations)
+    except (distorch2.UsageError, distorch2.NotFoundError) as problem:
+        return str(problem.short)
+    except distorch2.DistorchError:  # that it does not fit now is another matter
+        return None
+    return None
+
+
+def _smallest_model() -> Any:
+    """A file of four bytes, which stays open when it has no name any more."""
+    global _smallest
+    with _lock:
+        if _smallest is None:
+            header = b'{"weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+            number, path = tempfile.mkstemp(suffix=".safetensors")
+            try:
+                with os.fdopen(number, "wb") as file:
+                    file.write(struct.pack("<Q", len(header)) + header + bytes(4))
+                _smallest = need().File(path)
+            finally:
+                os.unlink(path)
+        return _smallest
 
 
 def default_compute() -> str:

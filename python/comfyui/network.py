@@ -71,6 +71,12 @@ class Network:
             return 0
         return sum(share.cost_bytes for share in self.plan.shares if share.device.startswith("cpu"))
 
+    def host_tensors(self) -> list[Any]:
+        """Of the size of that, and without bytes of their own: ComfyUI's cache of outputs adds up tensors."""
+        import torch
+
+        return [torch.empty(1, dtype=torch.uint8).expand(self.host_bytes)]
+
     # -- coming and going --
 
     def wake(self) -> None:

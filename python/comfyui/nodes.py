@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The nodes: what their inputs are, and what they say."""
+"""The nodes: what they do, and what they say."""
 
 from __future__ import annotations
 
-from typing import Any, Union
+import os
+import random
+from typing import Any
 
 from . import machine
-
-CATEGORY = "multigpu/distorch_2"
+from .inputs import CATEGORY, Inputs, one_sentence, request_of, told
 
 
 def known_nodes() -> dict[str, Any]:
@@ -20,80 +21,6 @@ def known_nodes() -> dict[str, Any]:
         return {}
 
 
-def _names() -> list[str]:
-    import folder_paths
-
-    return folder_paths.get_filename_list("controlnet")  # type: ignore[no-any-return]
-
-
-def _inputs() -> dict[str, Any]:
-    """The six inputs of a loader."""
-    computes, donors = machine.compute_names(), machine.donor_names()
-    default = machine.default_compute()
-    return {
-        "control_net_name": (_names(), {"tooltip": "The file, from the folders that ComfyUI knows."}),
-        "compute_device": (
-            computes,
-            {
-                "default": default if default in computes else computes[0],
-                "tooltip": "Where the network computes: the devices of this torch.",
-            },
-        ),
-        "virtual_vram_gb": (
-            "FLOAT",
-            {
-                "default": 4.0,
-                "min": 0.0,
-                "max": 128.0,
-                "step": 0.1,
-                "tooltip": "GiB of the model that are kept off the compute device.",
-            },
-        ),
-        "donor_device": (
-            donors,
-            {"default": "cpu", "tooltip": "Who lends that memory. OpenCL devices and parts of the host can, too."},
-        ),
-        "expert_mode_allocations": (
-            "STRING",
-            {
-                "default": "",
-                "multiline": False,
-                "tooltip": "Exact shares instead, such as cuda:0,30%;cuda:1,4gb;cpu,*",
-            },
-        ),
-        "eject_models": (
-            "BOOLEAN",
-            {"default": True, "tooltip": "Unload what has bytes on the compute device first."},
-        ),
-    }
-
-
-def _check_allocations(expert_mode_allocations: str) -> Union[bool, str]:
-    """The grammar, and the names in it; whether it fits is seen when it is loaded."""
-    why = machine.missing()
-    if why is not None:
-        return why
-    text = (expert_mode_allocations or "").strip()
-    for part in filter(None, (each.strip() for each in text.split(";"))):
-        name = part.split(",")[0].strip()
-        try:
-            machine.devices().index_of(name)
-        except machine.need().DistorchError as problem:
-            return one_sentence(problem)
-    return True
-
-
-def one_sentence(problem: Exception) -> str:
-    """An error for a place where there is room for one."""
-    short = getattr(problem, "short", None)
-    return str(short if short is not None else problem).replace("\n", " ")
-
-
-def _request(**inputs: Any) -> dict[str, Any]:
-    inputs["expert_mode_allocations"] = (inputs["expert_mode_allocations"] or "").strip() or None
-    return inputs
-
-
 def _say(text: str, unique_id: Any) -> None:
     """Writes under a node, where there is a server with somebody at it."""
     try:
@@ -104,40 +31,35 @@ def _say(text: str, unique_id: Any) -> None:
         return
 
 
-class ControlNetLoader:
+def _path_of(control_net_name: str) -> str:
+    import folder_paths
+
+    return folder_paths.get_full_path_or_raise("controlnet", control_net_name)  # type: ignore[no-any-return]
+
+
+class ControlNetLoader(Inputs):
     """Loads a ControlNet with its weights spread over devices."""
 
     TITLE = "Load ControlNet (DisTorch2)"
     DESCRIPTION = "Loads a ControlNet whose weights lie on several devices. It computes on one, as the stock one does."
     SEARCH_ALIASES = ["controlnet multigpu", "distorch", "virtual vram"]
     RETURN_TYPES = ("CONTROL_NET",)
+    OUTPUT_TOOLTIPS = ("The ControlNet, for any node that applies one.",)
     FUNCTION = "load_controlnet"
-    CATEGORY = CATEGORY
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {"required": _inputs(), "hidden": {"unique_id": "UNIQUE_ID"}}
-
-    @classmethod
-    def VALIDATE_INPUTS(cls, expert_mode_allocations: str = "") -> Union[bool, str]:
-        return _check_allocations(expert_mode_allocations)
 
     def load_controlnet(
         self, control_net_name: str, unique_id: Any = None, model: Any = None, **inputs: Any
     ) -> dict[str, Any]:
         distorch2 = machine.need()
-        import folder_paths
-
         from .loading import load_control
 
-        path = folder_paths.get_full_path_or_raise("controlnet", control_net_name)
         try:
-            control, network, why = load_control(path, _request(**inputs), model)
+            control, network, why = load_control(_path_of(control_net_name), request_of(inputs), model, unique_id)
         except distorch2.DistorchError as problem:
             raise RuntimeError(one_sentence(problem)) from problem
         if control is None:
             raise RuntimeError(f"{control_net_name} is no ControlNet that ComfyUI knows")
-        text = why if network is None else network.plan.table()
+        text = why if network is None else told(network.plan)
         _say(text, unique_id)
         return {"ui": {"text": [text]}, "result": (control,)}
 
@@ -146,49 +68,61 @@ class DiffControlNetLoader(ControlNetLoader):
     """The same for files that may hold differences to the base model."""
 
     TITLE = "Load ControlNet, diff (DisTorch2)"
+    DESCRIPTION = "Loads a ControlNet as the other node does. Where the file holds differences to a base model, these "
+    DESCRIPTION += "are added to the model's weights, as ComfyUI does it, and nothing is spread."
+    BEFORE = {"model": ("MODEL", {"tooltip": "The base model, which is read where the file holds differences to it."})}
 
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {"required": {"model": ("MODEL",), **_inputs()}, "hidden": {"unique_id": "UNIQUE_ID"}}
 
-
-class Plan:
+class Plan(Inputs):
     """Says what a load would do, and loads nothing."""
 
-    DESCRIPTION = "What a load would do: which device gets how much. Nothing is loaded."
-    RETURN_TYPES = ("STRING",)
+    TITLE = "DisTorch2 Plan"
+    DESCRIPTION = "What a load would do: which device gets how much, and which blocks. Nothing is loaded."
+    SEARCH_ALIASES = ["virtual vram plan", "distorch plan"]
+    RETURN_TYPES = ("STRING", "IMAGE")
+    RETURN_NAMES = ("text", "picture")
+    OUTPUT_TOOLTIPS = ("Which device gets how much, and warnings.", "The blocks in the order in which they run.")
     FUNCTION = "plan"
-    CATEGORY = CATEGORY
     OUTPUT_NODE = True
 
     @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {"required": _inputs(), "hidden": {"unique_id": "UNIQUE_ID"}}
-
-    @classmethod
-    def VALIDATE_INPUTS(cls, expert_mode_allocations: str = "") -> Union[bool, str]:
-        return _check_allocations(expert_mode_allocations)
+    def IS_CHANGED(cls, **_: Any) -> float:
+        return float("nan")  # how much memory is free is asked each time
 
     def plan(self, control_net_name: str, unique_id: Any = None, **inputs: Any) -> dict[str, Any]:
         distorch2 = machine.need()
-        import folder_paths
-
         from .loading import plan_of
+        from .picture import drawn, tensor_of
 
-        path = folder_paths.get_full_path_or_raise("controlnet", control_net_name)
         try:
-            text = plan_of(path, _request(**inputs)).table()
+            plan, sizes = plan_of(_path_of(control_net_name), request_of(inputs))
         except distorch2.DistorchError as problem:
             raise RuntimeError(one_sentence(problem)) from problem
+        text = told(plan)
+        picture = drawn(plan, sizes, control_net_name)
         _say(text, unique_id)
-        return {"ui": {"text": [text]}, "result": (text,)}
+        return {"ui": {"text": [text], "images": [_shown(picture)]}, "result": (text, tensor_of(picture))}
+
+
+def _shown(picture: Any) -> dict[str, str]:
+    """Saves a picture where ComfyUI's page finds it, until ComfyUI ends."""
+    import folder_paths
+
+    folder = folder_paths.get_temp_directory()
+    os.makedirs(folder, exist_ok=True)
+    name = f"distorch2-plan-{random.SystemRandom().randrange(1 << 48):012x}.png"
+    picture.save(os.path.join(folder, name))
+    return {"filename": name, "subfolder": "", "type": "temp"}
 
 
 class Devices:
     """Says which devices are there, and what is wrong with those that are not."""
 
+    TITLE = "DisTorch2 Devices"
     DESCRIPTION = "The devices that can hold tensors, and GPUs that cannot be used, with the reason."
+    SEARCH_ALIASES = ["gpu list", "distorch devices"]
     RETURN_TYPES = ("STRING",)
+    RETURN_NAMES = ("list",)
     FUNCTION = "devices"
     CATEGORY = CATEGORY
     OUTPUT_NODE = True
@@ -197,14 +131,18 @@ class Devices:
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {"required": {}, "hidden": {"unique_id": "UNIQUE_ID"}}
 
+    @classmethod
+    def IS_CHANGED(cls, **_: Any) -> float:
+        return float("nan")
+
     def devices(self, unique_id: Any = None) -> dict[str, Any]:
         distorch2 = machine.need()
         lines = []
-        for device in machine.devices():
+        for device in machine.context().devices(unusable=True):
             size = "" if device.total_bytes is None else f", {distorch2.format_size(device.total_bytes)}"
-            lines.append(f"{device.name}: {device.model or device.kind}{size}")
-        for each in machine.devices().unusable:
-            lines.append(f"{each.model or each.pci}: cannot be used, {each.reason}. {each.help or ''}".strip())
+            free = "" if device.free_bytes is None else f", {distorch2.format_size(device.free_bytes)} free"
+            lines.append(f"{device.name}: {device.model or device.kind}{size}{free}")
+        lines += [f"cannot be used: {each}" for each in machine.unusable()]
         text = "\n".join(lines)
         _say(text, unique_id)
         return {"ui": {"text": [text]}, "result": (text,)}

@@ -16,6 +16,7 @@ here.start()
 import comfy.controlnet
 import comfy.model_management as management
 import comfy.t2i_adapter.adapter as adapters
+import folder_paths
 import torch
 from safetensors.torch import save_file
 
@@ -86,7 +87,7 @@ def test_inputs_are_those_of_the_published_node():
     for kind in NODES.NODE_CLASS_MAPPINGS.values():
         assert callable(getattr(kind(), kind.FUNCTION)) and kind.CATEGORY and isinstance(kind.INPUT_TYPES(), dict)
     difference = NODES.NODE_CLASS_MAPPINGS["DisTorch2DiffControlNetLoader"].INPUT_TYPES()["required"]
-    assert difference["model"] == ("MODEL",)
+    assert difference["model"][0] == "MODEL" and list(difference)[1:] == list(inputs)
 
 
 def test_what_is_typed_is_checked():
@@ -190,6 +191,48 @@ def test_errors_are_one_sentence():
     assert awake() == 0
 
 
+def test_what_does_not_fit_is_one_sentence_with_what_would():
+    import distorch2
+
+    name, load = adapter(), networks.Network._load
+
+    def refuse(_self):
+        raise distorch2.NoFitError("budget cuda:0 is short by 5 bytes:\nmore", "--virtual-vram-gb 0.5 would fit")
+
+    networks.Network._load = refuse
+    try:
+        with tap.raises(RuntimeError, "short by 5 bytes", "0.5 would fit") as caught:
+            loaded(name)
+    finally:
+        networks.Network._load = load
+    assert "\n" not in str(caught[0]) and awake() == 0
+
+
+def test_a_node_has_one_network_at_a_time():
+    first, second = adapter("one.safetensors"), adapter("two.safetensors")
+    expected = sample(stock(first))
+    one = loaded(first, unique_id="7", eject_models=False)
+    two = loaded(second, unique_id="7", eject_models=False)
+    assert awake() == 1, "what the node loaded before is loaded still"
+    assert equal(sample(one), expected) and equal(sample(two), sample(stock(second)))
+
+
+def test_comfy_unloads_what_was_never_sampled():
+    control = loaded(adapter())
+    assert awake() == 1
+    management.unload_all_models()
+    assert awake() == 0 and control.patcher.loaded_size() == 0
+
+
+def test_a_cache_of_outputs_is_told_the_size():
+    control = loaded(adapter(), "cpu,*")
+    (tensor,) = control._comfy_cache_tensors()
+    assert tensor.numel() * tensor.element_size() >= os.path.getsize(f"{here.models()}/light.safetensors") - 65536
+    assert tensor.device.type == "cpu" and tensor.untyped_storage().nbytes() == 1
+    control.patcher.detach()
+    assert control._comfy_cache_tensors()[0].numel() == 0
+
+
 def test_an_interrupt_ends_a_load():
     name = adapter()
     control = loaded(name)
@@ -205,7 +248,13 @@ def test_an_interrupt_ends_a_load():
 def test_a_plan_and_the_devices_are_said():
     name, before = adapter(), awake()
     plan = NODES.NODE_CLASS_MAPPINGS["DisTorch2Plan"]().plan(name, expert_mode_allocations=SPREAD, **REQUEST)
-    assert "opencl:1" in plan["result"][0] and "window" in plan["result"][0] and awake() == before
+    text, picture = plan["result"]
+    assert "opencl:1" in text and "window" in text and awake() == before
+    assert picture.dim() == 4 and picture.shape[-1] == 3 and 0 <= picture.min() < picture.max() <= 1
+    bar = {tuple(pixel.tolist()) for pixel in picture[0, 60]}
+    assert len(bar) >= 4, "a colour for each device, and the paper"
+    (shown,) = plan["ui"]["images"]
+    assert shown["type"] == "temp" and os.path.isfile(f"{folder_paths.get_temp_directory()}/{shown['filename']}")
     assert "cpu" in NODES.NODE_CLASS_MAPPINGS["DisTorch2Devices"]().devices()["result"][0]
 
 
