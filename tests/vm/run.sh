@@ -1,0 +1,43 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# `make check-vm`: a virtual machine of four NUMA nodes boots Debian's cloud kernel and our programs, and the kernel says where each
+# page lies. Needs qemu-system-x86, linux-image-cloud-amd64, busybox-static and cpio; without them it skips, and says so.
+set -eu
+: "${top_srcdir:=.}" "${top_builddir:=.}"
+kernel=${DISTORCH2_VM_KERNEL:-$(find /boot -name 'vmlinuz-*cloud*' | sort | tail -n 1)}
+for tool in qemu-system-x86_64 busybox cpio; do
+    command -v $tool >/dev/null || { echo "1..0 # SKIP $tool is not there"; exit 0; }
+done
+[ -r "$kernel" ] || { echo "1..0 # SKIP no kernel: linux-image-cloud-amd64, or DISTORCH2_VM_KERNEL"; exit 0; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+root=$work/root
+mkdir -p "$root/bin" "$root/proc" "$root/sys" "$root/dev" "$root/lib64" "$root/lib"
+
+# What each tensor is: 30 of 4 MiB.
+i=0
+while [ $i -lt 30 ]; do printf 'block%d.weight\tU8\t4194304\n' $i; i=$((i + 1)); done >"$work/layout.tsv"
+"$top_builddir/tests/support/mkmodel" "$work/layout.tsv" "$root/model"
+cp "$top_builddir/tests/vm/.libs/where" "$root/bin/" 2>/dev/null || cp "$top_builddir/tests/vm/where" "$root/bin/"
+cp -L "$top_builddir/.libs/libdistorch2.so.0" "$root/lib/"
+LD_LIBRARY_PATH=$top_builddir/.libs ldd "$root/bin/where" | sed -n 's/.*[ \t]\(\/[^ ]*\) (0x.*/\1/p' |
+    grep -v libdistorch2 | while read -r library; do
+    mkdir -p "$root$(dirname "$library")"
+    cp -L "$library" "$root$library"
+done
+cp "$(command -v busybox)" "$root/bin/busybox"
+for applet in sh mount awk grep dmesg poweroff sed test wait; do ln -sf busybox "$root/bin/$applet"; done
+cp "$top_srcdir/tests/vm/init.sh" "$root/init"
+chmod +x "$root/init"
+(cd "$root" && find . | cpio -o -H newc 2>/dev/null) >"$work/initrd"
+
+set --
+for node in 0 1 2 3; do
+    set -- "$@" -object "memory-backend-ram,size=512M,id=m$node" -numa "node,nodeid=$node,cpus=$node,memdev=m$node"
+done
+timeout "${DISTORCH2_VM_SECONDS:-600}" qemu-system-x86_64 -accel tcg -cpu max -smp 4 -m 2048 "$@" -nographic -no-reboot \
+    -kernel "$kernel" -initrd "$work/initrd" -append 'console=ttyS0 quiet panic=-1' >"$work/console" 2>&1 || true
+tr -d '\r' <"$work/console" | sed -n '/TAP-BEGIN/,/TAP-END/p' | sed '/TAP-/d' >"$work/tap"
+cat "$work/tap"
+grep -q '^1\.\.' "$work/tap" || { echo "not ok 1 - the machine came to the end"; tail -n 20 "$work/console" | sed 's/^/# /'; exit 1; }
+! grep -q '^not ok' "$work/tap"

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Loads a model several times, keeps all, and asks the kernel on which node each page of each buffer lies.
+ *
+ *   where MODEL ALLOCATIONS TIMES [DEVICE=SIZE]
+ *
+ * A line for each buffer: "DEVICE node0 PAGES node1 PAGES ..."; for a load that fails: "error CODE TEXT", and no more.
+ */
+#include <distorch2.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { NODES = 8, BATCH = 512 };
+
+static void die(const char *what)
+{
+    fprintf(stderr, "where: %s\n", what);
+    exit(1);
+}
+
+/* Adds the pages of a range to the counts of their nodes; what is not there is not counted. */
+static void count_pages(const char *memory, uint64_t bytes, unsigned long counts[NODES])
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t at = (uintptr_t)memory / page * page, end = (uintptr_t)memory + bytes;
+    while (at < end) {
+        void *pages[BATCH];
+        int status[BATCH];
+        unsigned long n = 0;
+        for (; n < BATCH && at < end; at += page)
+            pages[n++] = (void *)at;
+        if (syscall(SYS_move_pages, 0, n, pages, NULL, status, 0) < 0)
+            die("move_pages() cannot be asked");
+        for (unsigned long i = 0; i < n; i++)
+            if (status[i] >= 0 && status[i] < NODES)
+                counts[status[i]]++;
+    }
+}
+
+static void print_buffers(const struct dt2_model *model)
+{
+    for (size_t i = 0; i < dt2_model_buffer_count(model); i++) {
+        struct dt2_buffer buffer = DT2_BUFFER_INIT;
+        unsigned long counts[NODES] = { 0 };
+        if (dt2_model_buffer(model, i, &buffer, NULL) < 0)
+            die("a buffer has no address");
+        count_pages(buffer.handle, buffer.bytes, counts);
+        printf("%s", buffer.device);
+        for (int node = 0; node < NODES; node++)
+            if (counts[node])
+                printf(" node%d %lu", node, counts[node]);
+        putchar('\n');
+    }
+}
+
+/* A budget of "DEVICE=SIZE". */
+static struct dt2_limit budget_of(char *text)
+{
+    char *size = strchr(text, '=');
+    struct dt2_limit budget = { text, 0 };
+    if (!size || dt2_size_parse(size + 1, &budget.bytes, NULL) < 0)
+        die("a budget is DEVICE=SIZE");
+    *size = '\0';
+    return budget;
+}
+
+int main(int argc, char **argv)
+{
+    struct dt2_request request = DT2_REQUEST_INIT;
+    struct dt2_limit budget;
+    struct dt2_context *context;
+    struct dt2_file *file;
+    struct dt2_blocks *blocks;
+    struct dt2_model *model;
+    struct dt2_error err;
+    if (argc < 4)
+        die("where MODEL ALLOCATIONS TIMES [DEVICE=SIZE]");
+    request.compute_device = "cpu";
+    request.expert_mode_allocations = argv[2];
+    if (argc > 4) {
+        budget = budget_of(argv[4]);
+        request.budgets = &budget;
+        request.budget_count = 1;
+    }
+    request.eject_models = false;
+    if (dt2_context_create(NULL, &context, &err) < 0 || dt2_file_open(argv[1], &file, &err) < 0 ||
+        dt2_blocks_make_all(file, &blocks, &err) < 0)
+        die(err.text);
+    for (long i = strtol(argv[3], NULL, 10); i > 0; i--) {
+        int rc = dt2_model_load(context, file, blocks, &request, NULL, &model, &err);
+        if (rc < 0) {
+            printf("error %d %s\n", dt2_exit_status(rc), err.text);
+            break;
+        }
+        print_buffers(model);
+        dt2_model_unref(model);
+    }
+    dt2_context_destroy(context);
+    dt2_blocks_free(blocks);
+    dt2_file_free(file);
+    return 0;
+}
