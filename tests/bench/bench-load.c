@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How close a warm load comes to the limits of this machine. Every figure is the median of interleaved rounds in one run, and
+ * How close a load, cold and warm, comes to the limits of this machine. Every figure is the median of interleaved rounds in one run, and
  * what counts is the ratio of two of them: machines are noisy, ratios less so. Further files, of the same model in other
  * formats, are loaded in the same rounds and held against the first.
  *
@@ -250,6 +250,24 @@ static void load_all(const char *device, enum target target, unsigned round, int
         subjects[i].shares[target][round] = subjects[i].rates[target][round] / subjects->rates[target][round];
 }
 
+/* What a cold file gives at best: through the page cache or past it. */
+static double measure_cold_limit(void)
+{
+    struct dt2_file_speeds speeds = DT2_FILE_SPEEDS_INIT;
+    struct dt2_error err;
+    if (dt2_file_measure(subjects->file, dt2_file_total_bytes(subjects->file), &speeds, &err) < 0)
+        die("disk", err.text);
+    return speeds.cold_gbps > speeds.cold_direct_gbps ? speeds.cold_gbps : speeds.cold_direct_gbps;
+}
+
+/* The first file, of which nothing is in the page cache. */
+static double measure_cold(const char *device, int64_t *beyond)
+{
+    back_memory(dt2_file_total_bytes(subjects->file));
+    dt2_file_drop_cache(subjects->file);
+    return measure_load(&subjects[0], device, beyond);
+}
+
 static void close_all(void)
 {
     for (size_t i = 0; i < subject_count; i++) {
@@ -261,7 +279,7 @@ static void close_all(void)
 
 int main(int argc, char **argv)
 {
-    static double limit[ROUNDS_MOST], plan[ROUNDS_MOST];
+    static double limit[ROUNDS_MOST], plan[ROUNDS_MOST], disk[ROUNDS_MOST], cold[TARGETS][ROUNDS_MOST];
     read_options(argc, argv);
     open_all(argv + optind, argc - optind);
     char opencl[64] = "";
@@ -273,6 +291,13 @@ int main(int argc, char **argv)
     measure_limit(dt2_file_path(subjects->file)); /* warms the first file, and a load of each the others */
     for (size_t i = 1; i < subject_count; i++)
         measure_load(&subjects[i], "cpu", &beyond_host);
+    for (unsigned i = 0; i < rounds; i++) {
+        disk[i] = measure_cold_limit();
+        cold[HOST][i] = measure_cold("cpu", &beyond_host);
+        if (has_opencl)
+            cold[OPENCL][i] = measure_cold(opencl, &beyond_device);
+    }
+    measure_limit(dt2_file_path(subjects->file)); /* warm again */
     for (unsigned i = 0; i < rounds; i++) {
         back_memory(dt2_file_total_bytes(subjects->file));
         limit[i] = measure_limit(dt2_file_path(subjects->file));
@@ -286,6 +311,9 @@ int main(int argc, char **argv)
         plan[i] = measure_plan_ms();
     }
     printf("medians of %u interleaved rounds (lowest..highest)\n\n", rounds);
+    print_ratio("load to cpu, cold", cold[HOST], "the better of plain cold reads", disk);
+    if (has_opencl)
+        print_ratio("load to the OpenCL device, cold", cold[OPENCL], "the better of plain cold reads", disk);
     print_ratio("load to cpu", subjects->rates[HOST], "pread into fresh huge pages", limit);
     print_formats(HOST);
 #ifdef DT2_BENCH_OPENCL

@@ -24,7 +24,7 @@ tests_bench_bench_load_CPPFLAGS += -DDT2_BENCH_OPENCL -Wno-deprecated-declaratio
 tests_bench_bench_load_CFLAGS += $(OPENCL_CFLAGS)
 tests_bench_bench_load_LDADD += $(OPENCL_LIBS)
 endif
-EXTRA_DIST += tests/bench/bench.sh tests/bench/header.py tests/bench/plan-time.sh tests/support/gguffile.py
+EXTRA_DIST += tests/bench/bench.sh tests/bench/header.py tests/bench/peers.py tests/bench/peers.sh tests/bench/plan-time.sh tests/support/gguffile.py
 
 BENCH_MODEL = bench/sdxl.safetensors
 CLEANFILES += bench/*.safetensors bench/*.pth bench/*.gguf $(EXTRA_PROGRAMS)
@@ -37,4 +37,9 @@ bench: all $(BENCH_MODEL) $(EXTRA_PROGRAMS) $(check_LTLIBRARIES)
 	@top_srcdir='$(abs_top_srcdir)' top_builddir='$(abs_top_builddir)' PYTHON3='$(PYTHON3)' \
 	$(SHELL) $(top_srcdir)/tests/bench/bench.sh $(BENCH_MODEL)
 	@$(MAKE) -s --no-print-directory $(AM_MAKEFLAGS) bench-python
-.PHONY: bench
+
+# safetensors, fastsafetensors and Run:ai's streamer beside us.
+bench-peers: all $(BENCH_MODEL)
+	@top_srcdir='$(abs_top_srcdir)' top_builddir='$(abs_top_builddir)' PYTHON3='$(PYTHON3)' \
+	$(SHELL) $(top_srcdir)/tests/bench/peers.sh $(BENCH_MODEL)
+.PHONY: bench bench-peers
