@@ -143,6 +143,18 @@ def test_a_request_has_all_options():
             context.plan(file, budgets={"cpu": -1})
 
 
+def test_how_files_are_read():
+    with Context() as context:
+        for io in ("buffered", "direct", "auto"):
+            with context.load(tap.layout("tiny"), compute_device="cpu", io=io, threads=1, queue_depth=4, verify=True) as model:
+                stats = model.statistics
+                assert stats.engine in ("threads", "io_uring") and stats.queue_depth >= 1
+                assert io != "buffered" or stats.direct_bytes == 0
+                assert stats.direct_bytes <= stats.bytes == stats.verified_bytes
+        with tap.raises(distorch2.UsageError, "sideways"):
+            context.load(tap.layout("tiny"), compute_device="cpu", io="sideways")
+
+
 def test_a_load_is_verified_and_read_back():
     with Context() as context:
         need_opencl(context)
