@@ -70,6 +70,7 @@ house_tests = \
 	tests/house/arrows.sh \
 	tests/house/configure.sh \
 	tests/house/install.sh \
+	tests/house/quickstart.sh \
 	tests/house/symbols.sh \
 	tests/house/wrapper.sh
 TESTS += $(house_tests)
