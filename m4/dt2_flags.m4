@@ -53,6 +53,18 @@ AC_DEFUN([DT2_HARDENING], [
   AC_SUBST([DT2_HARDEN_LDFLAGS])
 ])
 
+dnl DT2_WRAPPED: tests put functions of theirs in the place of the C library's by the linker, which sees no call in what is only there
+dnl for link-time optimization: objects then have both, and these tests are linked without.
+AC_DEFUN([DT2_WRAPPED], [
+  DT2_FAT_CFLAGS=
+  DT2_WRAPPED_LDFLAGS=
+  AS_CASE([" $CFLAGS "], [*" -flto"*], [
+    DT2_CHECK_FLAG([-ffat-lto-objects], [DT2_FAT_CFLAGS])
+    DT2_CHECK_FLAG([-fno-lto], [DT2_WRAPPED_LDFLAGS])])
+  AC_SUBST([DT2_FAT_CFLAGS])
+  AC_SUBST([DT2_WRAPPED_LDFLAGS])
+])
+
 dnl DT2_LINK_DEFS (a macro must not have the name of the variable that it sets): a library that lacks a symbol does not link. Sanitized ones do lack some: clang keeps its runtime in the
 dnl program.
 AC_DEFUN([DT2_LINK_DEFS], [

@@ -42,7 +42,7 @@ tests_unit_test_file_SOURCES = tests/unit/test-file.c tests/support/scratch.h
 tests_unit_test_file_LDADD = $(TEST_LIBS)
 tests_unit_test_formats_memory_SOURCES = tests/unit/test-formats-memory.c tests/support/layout.h tests/support/scratch.h
 tests_unit_test_formats_memory_LDADD = $(TEST_LIBS)
-tests_unit_test_formats_memory_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc,--wrap=realloc,--wrap=free
+tests_unit_test_formats_memory_LDFLAGS = $(AM_LDFLAGS) $(DT2_WRAPPED_LDFLAGS) -Wl,--wrap=calloc,--wrap=realloc,--wrap=free
 tests_unit_test_hostile_SOURCES = tests/unit/test-hostile.c tests/support/scratch.h
 tests_unit_test_hostile_LDADD = $(TEST_LIBS)
 tests_unit_test_large_SOURCES = tests/unit/test-large.c tests/support/scratch.h

@@ -18,7 +18,7 @@ tests_failing_test_failing_SOURCES = \
 	tests/support/tap.h
 # Sanitizers refer to some of the names as well, and then they must not be hidden.
 tests_failing_test_failing_CFLAGS = $(AM_CFLAGS) -fvisibility=default $(JANSSON_CFLAGS)
-tests_failing_test_failing_LDFLAGS = $(AM_LDFLAGS) $(FAILING_WRAPS)
+tests_failing_test_failing_LDFLAGS = $(AM_LDFLAGS) $(DT2_WRAPPED_LDFLAGS) $(FAILING_WRAPS)
 tests_failing_test_failing_LDADD = $(TEST_LIBS) $(SIM_ENGINE) $(JANSSON_LIBS) $(LIBADD_DLOPEN)
 
 # All of them, instead of a sample of the driver's calls; and on a second machine.
