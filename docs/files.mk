@@ -10,6 +10,7 @@ dist_doc_DATA = \
 	docs/embedding.md \
 	docs/formats.md \
 	docs/hardware.md \
+	docs/packaging.md \
 	docs/comfyui.md \
 	docs/comfyui.png \
 	docs/python.md
