@@ -27,7 +27,7 @@ deb: dist-gzip
 	@ls packages/deb/*.deb
 	cd packages/deb && { ! command -v lintian >/dev/null || lintian --allow-root --fail-on error,warning \
 	--suppress-tags initial-upload-closes-no-bugs *.changes; }
-	cd packages/deb && { ! command -v blhc >/dev/null || blhc --all build.log; }
+	cd packages/deb && { ! command -v blhc >/dev/null || blhc --bindnow build.log; }
 
 # Of Debian's rpmbuild, too, which knows of no installed packages.
 rpm: dist-gzip
