@@ -3,6 +3,7 @@
 loader."""
 
 import gc
+import json
 import logging
 import os
 import subprocess
@@ -284,6 +285,44 @@ def test_an_import_opens_nothing():
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     done = subprocess.run([sys.executable, "-c", missing], capture_output=True, text=True, env=environment)
     assert "pip install distorch2" in done.stdout, done.stdout + done.stderr
+
+
+def _texts(path):
+    with open(f"{here.FOLDER}/{path}", encoding="utf-8") as file:
+        return json.load(file)
+
+
+def test_languages_and_help_are_those_of_the_nodes():
+    for language in ("en", "zh"):
+        texts = _texts(f"locales/{language}/nodeDefs.json")
+        assert set(texts) == set(NODES.NODE_CLASS_MAPPINGS), language
+        for name, kind in NODES.NODE_CLASS_MAPPINGS.items():
+            inputs, said = kind.INPUT_TYPES()["required"], texts[name]
+            assert list(said["inputs"]) == list(inputs), (language, name)
+            assert set(said["outputs"]) == set(map(str, range(len(kind.RETURN_TYPES)))), (language, name)
+            if language == "en":
+                assert said["display_name"] == kind.TITLE and said["description"]
+    for name, kind in NODES.NODE_CLASS_MAPPINGS.items():
+        with open(f"{here.FOLDER}/web/docs/{name}.md", encoding="utf-8") as page:
+            assert page.readline().strip() == f"# {kind.TITLE}", name
+        for _, (_, *options) in kind.INPUT_TYPES()["required"].items():
+            assert options and options[0]["tooltip"], name
+
+
+def test_templates_are_of_nodes_that_are_there():
+    import nodes
+
+    known = {**nodes.NODE_CLASS_MAPPINGS, **NODES.NODE_CLASS_MAPPINGS}
+    for name in os.listdir(f"{here.FOLDER}/example_workflows"):
+        workflow = _texts(f"example_workflows/{name}")
+        ours = [node for node in workflow["nodes"] if node["type"] in NODES.NODE_CLASS_MAPPINGS]
+        assert ours and all(node["type"] in {*known, "MarkdownNote"} for node in workflow["nodes"]), name
+        for node in ours:
+            assert len(node["widgets_values"]) == len(known[node["type"]].INPUT_TYPES()["required"]), name
+        ends = {node["id"]: node for node in workflow["nodes"]}
+        for link, source, slot, target, at, kind in workflow["links"]:
+            assert link in ends[source]["outputs"][slot]["links"] and ends[target]["inputs"][at]["link"] == link
+            assert ends[source]["outputs"][slot]["type"] == kind == ends[target]["inputs"][at]["type"], (name, link)
 
 
 if __name__ == "__main__":

@@ -11,10 +11,12 @@ import tap
 here.start()
 
 import made
+import serving
 import torch
 import workflows as flow
 from serving import Failed, Refused, Server, latents
 
+PUBLISHED = ("DisTorch2ControlNetLoader", "ControlNetLoaderDisTorch2MultiGPU")
 SPREAD = "cpu,30%;opencl:0,35%;opencl:1,*"
 MIB = 1 << 20
 torch.set_num_threads(2)
@@ -232,6 +234,18 @@ def test_fifty_workflows_without_growth():
         seen.append(comfy.rss())
     tap.diag(f"fifty workflows: {seen[9]:.0f} MiB after 10, {seen[-1]:.0f} MiB after 50")
     assert seen[-1] < seen[9] + 24, seen
+
+
+def test_beside_the_pack_that_published_these_names():
+    pack = os.environ.get("DISTORCH2_COMFYUI_MULTIGPU", "")
+    if not os.path.isfile(f"{pack}/__init__.py"):
+        raise tap.Skip("DISTORCH2_COMFYUI_MULTIGPU names no checkout of ComfyUI-MultiGPU")
+    nodes = (("distorch2", serving.NODES), ("distorch2-tests", serving.PACK), ("ComfyUI-MultiGPU", pack))
+    comfy = server(nodes=nodes)
+    known = {name: comfy.get(f"/object_info/{name}")[name]["python_module"] for name in PUBLISHED}
+    assert known["DisTorch2ControlNetLoader"] == "custom_nodes.distorch2"
+    assert known["ControlNetLoaderDisTorch2MultiGPU"] == "custom_nodes.ComfyUI-MultiGPU", known
+    equal("beside ComfyUI-MultiGPU", flow.plain, file="small.safetensors", of=lambda: comfy)
 
 
 def test_what_the_log_says():
