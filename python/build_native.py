@@ -154,7 +154,7 @@ class Build:
             variables[f"{variable}_CFLAGS"] = self.pkg_config("--cflags", DEPENDENCIES[library]) or " "
             variables[f"{variable}_LIBS"] = f"-L{self.deps} {flags}"
         options = ["--quiet", "--disable-maintainer-mode", "--disable-dependency-tracking", "--without-libcrypto",
-                   "--without-vendor-headers", "--prefix=/nonexistent"]  # fmt: skip
+                   "--without-vendor-headers", "--without-liburing", "--prefix=/nonexistent"]  # fmt: skip
         if self.has_header("CL/cl.h"):
             variables.update(OPENCL_CFLAGS=" ", OPENCL_LIBS=" ")
         else:
