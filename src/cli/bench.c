@@ -241,7 +241,8 @@ static void print_json(const struct bench *bench)
 static void print_table(const struct bench *bench)
 {
     static const struct cli_column columns[] = {
-        { "WHAT", false, 0, 0 }, { "RATE", true, 0, 0 }, { "LIMIT", false, 0, 1 }, { "", true, 0, 2 }, { "OF THE LIMIT", true, 0, 0 },
+        { "WHAT", false, 0, 0 }, { "RATE", true, 0, 0 },         { "LIMIT", false, 0, 1 },
+        { "", true, 0, 2 },      { "OF THE LIMIT", true, 0, 0 },
     };
     struct cli_table *table = cli_table_create(columns, sizeof columns / sizeof *columns);
     printf("%s%s%s\n", cli_bold(), bench->device, cli_normal());

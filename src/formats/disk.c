@@ -14,7 +14,8 @@
 /* File systems on disks of this machine's, by their magic numbers: include/uapi/linux/magic.h and statfs(2). */
 static const unsigned long local_systems[] = {
     0xEF53 /* ext2, 3, 4 */, 0x58465342 /* xfs */, 0x9123683E /* btrfs */, 0xF2F52010 /* f2fs */, 0x2FC12FC1 /* zfs */,
-    0xCA451A4E /* bcachefs */, 0x794C7630 /* overlayfs, most often on one of these */, 0x4D44 /* vfat */, 0x2011BAB0 /* exfat */, 0x7366746E /* ntfs3 */,
+    0xCA451A4E /* bcachefs */, 0x4D44 /* vfat */, 0x2011BAB0 /* exfat */, 0x7366746E /* ntfs3 */,
+    0x794C7630 /* overlayfs, most often on one of these */,
 };
 
 static bool is_local(int fd)

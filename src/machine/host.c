@@ -186,7 +186,7 @@ static int host_peer_query(void *driver, uint32_t index, uint32_t peer, bool *re
 
 /* -- buffers */
 
-/* Containers often forbid to bind memory (mbind needs a capability there): the kernel then places it, which is worth one warning. */
+/* Containers often forbid to bind memory (mbind needs a capability): the kernel then places it, which is worth one warning. */
 static int fail_to_bind(void *driver, const struct dt2_host_device *device, int failure, uint64_t bytes,
                         struct dt2_backend_error *err)
 {

@@ -59,7 +59,10 @@ struct dt2_locality dt2_topology_locality(const struct dt2_topology *topology, c
 
 /* Wishes that fresh memory lies on the node of that number, where there are several; elsewhere is as good as nothing. */
 void dt2_topology_prefer(const struct dt2_topology *topology, int node, void *memory, size_t bytes);
-/* Binds memory strictly to the node nodes[index], and moves there what lies elsewhere. Returns 0, or a positive errno (EIO: no room). */
+/*
+ * Binds memory strictly to the node nodes[index], and moves there what lies elsewhere. Returns 0, or a positive errno; EIO: no
+ * room.
+ */
 int dt2_topology_bind(const struct dt2_topology *topology, size_t index, void *memory, size_t bytes);
 
 #endif
