@@ -181,17 +181,21 @@ static const char *part_number(const char *name)
     return of && of - name > 6 && of[-6] == '-' && strspn(of - 5, "0123456789") == 5 ? of - 6 : NULL;
 }
 
-/* The index of a model in parts, where `name` is the first of them; NULL: it is not, or there is no index. */
-static char *index_of(const struct repository *repository, const char *name)
+/*
+ * The path that stands for a model in parts, where `name` is the first of them: of its index, "x.safetensors.index.json",
+ * "x.bin.index.json"; where there is none, that of the part, whose reader finds the others by their names. NULL: it is not the first.
+ */
+static char *whole_of(const struct repository *repository, const struct dt2_catalog_entry *entry)
 {
-    const char *number = part_number(name);
+    const char *name = entry->name, *number = part_number(name);
     if (!number || strncmp(number, "-00001-", 7) != 0)
         return NULL;
-    char *path = dt2_printf("%s/%.*s.safetensors.index.json", repository->snapshot, (int)(number - name), name);
+    const char *suffix = strrchr(number, '.');
+    char *path = dt2_printf("%s/%.*s%s.index.json", repository->snapshot, (int)(number - name), name, suffix ? suffix : "");
     if (path && is_there(path))
         return path;
     dt2_release(path);
-    return NULL;
+    return dt2_strdup(entry->path);
 }
 
 static int fail_several(const struct repository *repository, struct dt2_error *err)
@@ -224,15 +228,16 @@ static int choose(const struct repository *repository, char **path, struct dt2_e
     bool folder = false;
     for (size_t i = 0; i < repository->scan.model_count; i++) {
         const struct dt2_catalog_entry *entry = &repository->scan.models[i].entry;
-        folder |= strncmp(entry->name, STEM, strlen(STEM)) == 0 && strstr(entry->name, ".safetensors");
-        char *index = index_of(repository, entry->name);
-        if (!index && part_number(entry->name))
+        folder |= strncmp(entry->name, STEM, strlen(STEM)) == 0 &&
+                  (strstr(entry->name, ".safetensors") || strstr(entry->name, ".bin"));
+        char *whole = whole_of(repository, entry);
+        if (!whole && part_number(entry->name))
             continue;
         count++;
         if (!found)
-            found = index ? index : dt2_strdup(entry->path);
+            found = whole ? whole : dt2_strdup(entry->path);
         else
-            dt2_release(index);
+            dt2_release(whole);
     }
     if (repository->gone && (folder || count == 0))
         return fail_partial(repository, repository->gone, err);

@@ -95,6 +95,61 @@ downloaded()
     [[ $errors == *model.safetensors.index.json* ]]
 }
 
+# parts FORMAT STEM: a model in two parts and their index, as files in the folder "made"; of gguf without one.
+parts()
+{
+    need_python
+    rm -rf made
+    mkdir made
+    (
+        cd made || exit
+        export PYTHONPATH=$top_srcdir/tests/support PYTHONDONTWRITEBYTECODE=1
+        "$PYTHON3" -c "from safefile import *; write('a', SMALL[:3]); write('b', SMALL[3:])"
+        i=0
+        for half in a b; do
+            i=$((i + 1))
+            case $1 in
+            safetensors) cp $half "$2-0000$i-of-00002.safetensors" ;;
+            bin) "$PYTHON3" "$top_srcdir/tests/support/torchfile.py" $half "$2-0000$i-of-00002.bin" ;;
+            esac
+        done
+        rm a b
+        "$PYTHON3" - "$1" "$2" <<'PY'
+import json, sys
+from safefile import SMALL
+kind, stem = sys.argv[1:]
+files = ["%s-0000%d-of-00002.%s" % (stem, i, kind) for i in (1, 2)]
+json.dump({"weight_map": {t[0]: files[i // 3] for i, t in enumerate(SMALL)}}, open("%s.%s.index.json" % (stem, kind), "w"))
+PY
+    )
+}
+
+@test "a whole model in parts by its id, each of its files a link: every kind of weights" {
+    for kind in safetensors bin; do
+        for stem in diffusion_pytorch_model model; do
+            parts $kind $stem
+            for indexed in yes no; do
+                repository u $stem.$kind.$indexed
+                for file in made/*; do
+                    [[ $indexed == no && $file == *.json ]] || downloaded "${file#made/}" "$file"
+                done
+                [[ $indexed == no && $stem == diffusion_pytorch_model ]] && continue # a folder of diffusers has one
+                for id in u/$stem.$kind.$indexed u/$stem.$kind.$indexed/$stem-00002-of-00002.$kind; do
+                    run_split load "$id" --compute-device cpu --virtual-vram-gb 0 --verify --json
+                    expect_status 0
+                    json 'doc["loads"][0]["bytes"] == doc["loads"][0]["verified_bytes"] > 16000'
+                    run_split inspect "$id" --json
+                    json 'len(doc["parts"]) == 2 and doc["variant"] == "cldm"'
+                done
+            done
+        done
+    done
+    rm "$(readlink -f "$snapshot/model-00002-of-00002.bin")"
+    run_split load "u/model.bin.no" --compute-device cpu
+    expect_status 1
+    [[ $errors == *'missing beside it: model-00002-of-00002.bin'* || $errors == *'not downloaded completely'* ]]
+}
+
 @test "a download that is not complete is named: exit 1" {
     repository u n
     downloaded a.safetensors
