@@ -33,37 +33,9 @@ static const struct dt2_format *const formats[] = { FORMATS(ADDRESS) };
 
 #define SHOWN_BYTES 16
 
-static bool begins_with(const struct dt2_head *head, const char *text)
-{
-    size_t i = 0;
-    while (text[i] && i < head->length && (head->bytes[i] | 0x20) == ((unsigned char)text[i] | 0x20))
-        i++;
-    return text[i] == '\0';
-}
-
-/* What is often found in the place of a model, and what to do; NULL: none of these. */
-static const char *mistaken(const struct dt2_head *head, const char **advice)
-{
-    if (begins_with(head, "version https://git-lfs.github.com/spec/")) {
-        *advice = "fetch the file itself: git lfs pull";
-        return "a Git LFS pointer, which stands for the file, was left in its place";
-    }
-    if (begins_with(head, "<!doctype html") || begins_with(head, "<html")) {
-        *advice = "download the file itself; a page that asks to log in or to accept terms comes in its place";
-        return "a web page was saved instead of the file";
-    }
-    for (size_t i = 0; i < head->length; i++)
-        if (head->bytes[i] != 0)
-            return NULL;
-    if (head->length < sizeof head->bytes)
-        return NULL;
-    *advice = "download it again";
-    return "it begins with zeros: a download whose place was taken before, and that was not finished";
-}
-
 static int fail_unknown(const struct dt2_source *source, const struct dt2_head *head, struct dt2_error *err)
 {
-    const char *advice = "", *what = mistaken(head, &advice);
+    const char *advice = "", *what = dt2_head_mistaken(head, &advice);
     if (what) {
         dt2_fail(err, DT2_EFAILED, "%s: not a model file: %s", source->path, what);
         dt2_suggest(err, "%s", advice);
@@ -95,7 +67,7 @@ static int recognise(struct dt2_file *file, struct dt2_error *err)
     if (rc < 0)
         return rc;
     const char *advice;
-    bool model = !mistaken(&head, &advice);
+    bool model = !dt2_head_mistaken(&head, &advice);
     for (size_t i = 0; model && i < DT2_COUNT(formats) && !file->format; i++)
         if (formats[i]->probe(&head))
             file->format = formats[i];

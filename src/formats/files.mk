@@ -16,6 +16,7 @@ libdistorch2_core_la_SOURCES += \
 	src/formats/index.c \
 	src/formats/merge.c \
 	src/formats/merge.h \
+	src/formats/mistaken.c \
 	src/formats/names.c \
 	src/formats/names.h \
 	src/formats/parts.c \

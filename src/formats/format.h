@@ -27,6 +27,9 @@ struct dt2_head {
     unsigned char bytes[512];
 };
 
+/* What a file is that often stands in the place of a model, and what to do; NULL: none of these. */
+const char *dt2_head_mistaken(const struct dt2_head *head, const char **advice);
+
 struct dt2_format {
     const char *name;
     /* Whether the content is of this format, well-formed or not. */

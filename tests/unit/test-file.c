@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Opening, reading and watching a file, and what is no model. */
 #include "formats/file.h"
+#include "base/checked.h"
 #include "support/scratch.h"
 #include "support/tap.h"
 #include <errno.h>
@@ -217,6 +218,17 @@ static void test_refusals(void)
     expect_refusal(scratch_file("pointer", pointer, sizeof pointer - 1, 0), DT2_EFAILED, "a Git LFS pointer");
     static const char page[] = "<!DOCTYPE html>\n<html><title>Log in</title></html>\n";
     expect_refusal(scratch_file("page", page, sizeof page - 1, 0), DT2_EFAILED, "a web page was saved");
+    static const struct {
+        const char *text, *says;
+    } mistakes[] = {
+        { "\n \t<!DOCTYPE HTML>\n<title>Sign in</title>", "a web page was saved" },
+        { "\xEF\xBB\xBF<HTML>", "a web page was saved" },
+        { "<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>", "a server's message in XML" },
+        { "/annex/objects/SHA256E-s4--00.safetensors\n", "a git-annex pointer" },
+        { "../../blobs/0123456789abcdef", "the text of a symbolic link" },
+    };
+    for (size_t i = 0; i < DT2_COUNT(mistakes); i++)
+        expect_refusal(scratch_text("mistaken", mistakes[i].text), DT2_EFAILED, mistakes[i].says);
     static const char zeros[4096];
     expect_refusal(scratch_file("zeros", zeros, sizeof zeros, 0), DT2_EFAILED, "it begins with zeros: a download");
     expect_refusal(scratch_file("text", "<!ELEMENT model>\n<model>", 24, 0), DT2_EFAILED,
