@@ -4,6 +4,7 @@
 #include "cli/json.h"
 #include "cli/model.h"
 #include "cli/table.h"
+#include "cli/term.h"
 #include "cli/text.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -166,23 +167,101 @@ static void print_runtimes(const struct dt2_devices *devices)
     cli_table_destroy(table);
 }
 
+/* -- what cannot be used: alike GPUs are one paragraph */
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool are_alike(const struct dt2_unusable *a, const struct dt2_unusable *b)
+{
+    return same_text(a->model, b->model) && same_text(a->reason, b->reason) && same_text(a->help, b->help);
+}
+
+/* The first that is like the one at `index`. */
+static size_t first_alike(const struct dt2_devices *devices, size_t index)
+{
+    size_t first = 0;
+    while (!are_alike(dt2_devices_unusable(devices, first), dt2_devices_unusable(devices, index)))
+        first++;
+    return first;
+}
+
+/* "0000:01:00.0, 0000:02:00.0" of all that are like it; "-": none has an address. */
+static char *addresses_of(const struct dt2_devices *devices, size_t index, size_t *count)
+{
+    char *list = cli_format("%s", "");
+    *count = 0;
+    for (size_t i = index; i < dt2_devices_unusable_count(devices); i++) {
+        const struct dt2_unusable *gpu = dt2_devices_unusable(devices, i);
+        if (!are_alike(gpu, dt2_devices_unusable(devices, index)))
+            continue;
+        ++*count;
+        if (!gpu->pci)
+            continue;
+        char *longer = cli_format("%s%s%s", list, *list ? ", " : "", gpu->pci);
+        free(list);
+        list = longer;
+    }
+    char *shown = cli_printable(*list ? list : "-", false);
+    free(list);
+    return shown;
+}
+
+/* A paragraph as wide as a table may be, in one line for who reads a pipe. A word that is wider stands alone. */
+static void print_paragraph(unsigned first, unsigned rest, const char *text)
+{
+    size_t most = cli_output_is_terminal() || getenv("COLUMNS") ? cli_table_width() : SIZE_MAX, column = first;
+    printf("%*s", (int)first, "");
+    for (bool begins = true; *text; begins = false) {
+        size_t length = strcspn(text, " ");
+        char *word = cli_format("%.*s", (int)length, text);
+        size_t columns = cli_columns(word);
+        bool breaks = !begins && (columns >= most || column + 1 + columns > most);
+        if (breaks)
+            printf("\n%*s%s", (int)rest, "", word);
+        else
+            printf("%s%s", begins ? "" : " ", word);
+        column = breaks ? rest + columns : column + !begins + columns;
+        free(word);
+        text += length + (text[length] == ' ');
+    }
+    putchar('\n');
+}
+
+static void print_alike(const struct dt2_devices *devices, size_t index)
+{
+    const struct dt2_unusable *gpu = dt2_devices_unusable(devices, index);
+    size_t count;
+    char *addresses = addresses_of(devices, index, &count);
+    char *model = cli_printable(gpu->model ? gpu->model : "GPU", false);
+    char *reason = cli_printable(gpu->reason ? gpu->reason : "no driver claims it", false);
+    char *help = cli_printable(gpu->help ? gpu->help : "", false);
+    char *what = count == 1 ? cli_format("%s  %s: %s", addresses, model, reason) : cli_format("%zu x %s: %s", count, model, reason);
+    char *where = cli_format("at %s", addresses), *hint = cli_format("hint: %s", help);
+    print_paragraph(2, 4, what);
+    if (count > 1)
+        print_paragraph(4, 4, where);
+    if (*help)
+        print_paragraph(4, 4, hint);
+    free(what);
+    free(where);
+    free(hint);
+    free(addresses);
+    free(model);
+    free(reason);
+    free(help);
+}
+
 static void print_unusable(const struct dt2_devices *devices)
 {
     size_t count = dt2_devices_unusable_count(devices);
     if (count)
         puts("\nUnusable");
-    for (size_t i = 0; i < count; i++) {
-        const struct dt2_unusable *gpu = dt2_devices_unusable(devices, i);
-        char *model = cli_printable(gpu->model ? gpu->model : "GPU", false);
-        char *reason = cli_printable(gpu->reason ? gpu->reason : "no driver claims it", false);
-        char *help = cli_printable(gpu->help ? gpu->help : "", false);
-        printf("  %s  %s: %s\n", gpu->pci ? gpu->pci : "-", model, reason);
-        if (*help)
-            printf("    hint: %s\n", help);
-        free(model);
-        free(reason);
-        free(help);
-    }
+    for (size_t i = 0; i < count; i++)
+        if (first_alike(devices, i) == i)
+            print_alike(devices, i);
 }
 
 int cli_devices(const struct cli_options *options, struct dt2_error *err)

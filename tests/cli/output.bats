@@ -209,3 +209,77 @@ PY
     run_split devices --json
     json 'doc["compute_device"] in [d["name"] for d in doc["devices"]]'
 }
+
+@test "devices: GPUs that are alike and cannot be used are one paragraph, no wider than a table" {
+    HWLOC_XMLFILE=$top_srcdir/tests/data/topologies/nvidiaDGX2.xml DISTORCH2_BACKEND_PATH='' COLUMNS=80 run_split devices
+    expect_status 0
+    unusable=${output#*Unusable}
+    [ "$(grep -c 'hint: ' <<<"$unusable")" -eq 1 ]
+    [[ $unusable =~ ([0-9]+)' x ' && ${BASH_REMATCH[1]} -ge 8 ]]
+    [ "$(grep -o '[0-9a-f]\{4\}:[0-9a-f]\{2\}:[0-9a-f]\{2\}\.[0-9]' <<<"$unusable" | sort -u | wc -l)" -eq "${BASH_REMATCH[1]}" ]
+    output=$unusable
+    [ "$(widest)" -le 80 ]
+    HWLOC_XMLFILE=$top_srcdir/tests/data/topologies/nvidiaDGX2.xml DISTORCH2_BACKEND_PATH='' run_split devices --json
+    json "len(doc['unusable']) == ${BASH_REMATCH[1]}"
+}
+
+# hostile NAME: a model whose tensors have names that would move the cursor, fake a line or turn the text around.
+hostile()
+{
+    need_python
+    "$PYTHON3" - "$1" <<'PY'
+import json, struct, sys
+names = ["a\x1b[2Jb.weight", "c\nERROR: faked.weight", "d\u202egnp.weight", "e\x9b31m.weight", "f\u2028g.weight", "h\x7f\rj.weight"]
+header = {name: {"dtype": "F32", "shape": [2], "data_offsets": [8 * i, 8 * i + 8]} for i, name in enumerate(names)}
+text = json.dumps(header).encode()
+open(sys.argv[1], "wb").write(struct.pack("<Q", len(text)) + text + bytes(8 * len(names)))
+PY
+}
+
+# tame TEXT: nothing of it that a terminal or a reader obeys, but for colours, bars and the erasing of our own.
+tame()
+{
+    printf '%s' "$1" | "$PYTHON3" -c '
+import re, sys
+text = sys.stdin.buffer.read().decode()
+text = re.sub("\x1b\\[(?:[0-9;]*m|J|[0-9]+A)|\r", "", text)
+bad = [c for c in text if c != "\n" and (ord(c) < 32 or 0x7f <= ord(c) < 0xa0 or c in "\u202e\u2028\u2029\u200e\u200f\u061c")]
+sys.exit(repr(bad) if bad else 0)'
+}
+
+@test "hostile names of tensors and files: tables, pages, JSON, progress and errors, on a terminal and in a pipe" {
+    local name=$'x\e[31m\n\u202ey.safetensors'
+    mkdir -p h/models/controlnet
+    hostile "h/models/controlnet/$name"
+    on_a_terminal()
+    {
+        printf '%q ' "$DISTORCH2" "$@" >run
+        on_terminal "$(cat run) 2>&1"
+    }
+    for command in 'models --long' 'inspect --all' 'inspect --tensors' 'plan --compute-device cpu' \
+        'load --verify --compute-device cpu --virtual-vram-gb 0' \
+        'load --progress=lines --compute-device cpu --virtual-vram-gb 0'; do
+        for json in '' --json; do
+            local model=("$name")
+            [[ $command != models* && $command != *--all* ]] || model=()
+            # shellcheck disable=SC2086
+            on_a_terminal $command "${model[@]}" --comfyui h $json
+            expect_status 0
+            tame "$output"
+            ! grep -q '^ERROR: faked' <<<"$output"
+            # shellcheck disable=SC2086
+            run bash -c '"$@" 2>&1' - "$DISTORCH2" $command "${model[@]}" --comfyui h $json
+            expect_status 0
+            tame "$output"
+            ! grep -q '^ERROR: faked' <<<"$output"
+        done
+    done
+    run_split inspect "$name" --tensors --comfyui h --json
+    json '[t["name"] for t in doc["tensors"]][:2] == ["a\x1b[2Jb.weight", "c\nERROR: faked.weight"]'
+    run_split inspect "$name" --tensors --comfyui h
+    [[ $output == *'a\x1b[2Jb'* && $output == *'c\x0aERROR: faked'* && $output == *'d\u202egnp'* ]]
+    on_a_terminal inspect $'no\e[2J\nERROR: faked' --comfyui h
+    expect_status 4
+    tame "$output"
+    ! grep -q '^ERROR: faked' <<<"$output"
+}
