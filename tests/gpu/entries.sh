@@ -61,7 +61,7 @@ for name in cuda hip; do
     [ -f "$module" ] || continue
     verdict "dt2-$name.so needs no library of a vendor" \
         "$(LC_ALL=C readelf -W -d "$module" | grep NEEDED |
-            grep -vE '\[(libc|ld-linux[^]]*|libdl|libpthread|lib[a-z]*san)\.so')"
+            grep -vE '\[(libc|ld-linux[^]]*|libdl|libm|libpthread|lib[a-z]*san)\.so')"
     "${name}_listed" | sort >"$module.listed"
     looked_up "$module" | sort -u >"$module.looked-up"
     verdict "dt2-$name.so looks up $(grep -c . "$module.looked-up") entry points, those of the list" \
