@@ -220,6 +220,24 @@ public:
         dt2_error err;
         detail::check(dt2_model_unload(get(), mode, &err), err);
     }
+    /* Makes room on the compute device; returns the bytes that were freed. */
+    std::uint64_t evict(std::uint64_t bytes)
+    {
+        std::uint64_t freed = 0;
+        dt2_error err;
+        detail::check(dt2_model_evict(get(), nullptr, bytes, &freed, &err), err);
+        return freed;
+    }
+    /* Brings back what was evicted; returns how much that was. */
+    std::uint64_t restore()
+    {
+        std::uint64_t restored = 0;
+        dt2_error err;
+        detail::check(dt2_model_restore(get(), &restored, &err), err);
+        return restored;
+    }
+    /* Bytes on a device, or, with nullptr, on all. */
+    std::uint64_t held(const char *device = nullptr) const { return dt2_model_held(get(), device); }
     std::size_t size() const { return dt2_model_tensor_count(get()); }
     /* nullptr for a wrong index. */
     const dt2_tensor *tensor(std::size_t index) const { return dt2_model_tensor(get(), index); }

@@ -98,7 +98,8 @@ DT2_PUBLIC int dt2_model_plan(struct dt2_context *context, const struct dt2_bloc
  * straight to where they live, all devices at once. A failure or a cancel gives back all that was taken; models
  * that were ejected stay ejected.
  *
- * `file` and `blocks` may be freed afterwards. `request` and `options` may be NULL: the defaults. *model has
+ * `file` and `blocks` may be freed afterwards; the model keeps the file open while it is loaded, for what dt2_model_evict() may
+ * leave to it. `request` and `options` may be NULL: the defaults. *model has
  * one reference, which is the caller's; the context holds another until the model is unloaded. Two threads may
  * load into one context at once: one at a time decides, ejects and allocates, then both read.
  *
@@ -121,6 +122,37 @@ DT2_PUBLIC int dt2_model_load_plan(struct dt2_context *context, const struct dt2
                                    const struct dt2_load_options *options, struct dt2_model **model,
                                    struct dt2_error *err);
 
+/* -- Memory on request ---------------------------------------------------------------------------------- */
+
+/*
+ * Makes room on the compute device: resident blocks become streamed ones until `bytes` bytes are free that were not, or none is left
+ * that may go, those that the network needs last before the others. They lie with a donor of the plan that has room for them then,
+ * else in host memory, else in the model's file alone, from where each pass reads them. Sessions stay open, and passes go on
+ * meanwhile; an address that was given for a resident tensor holds while its block is held, or its DLPack export lives: these
+ * blocks stay. (A graph that was captured has such addresses, and holds nothing: hold the blocks as long as it is replayed.) Blocks go some at a time, about a sixteenth of the device's share; what a session's window must grow for them
+ * counts against them. Waits for what is queued on the sessions' streams.
+ *
+ * `device` is the compute device, or NULL, which means it. *freed_bytes (NULL is fine) is what dt2_model_held() says less than before: fewer
+ * than `bytes` when nothing more may go. From any thread, also one that holds blocks.
+ *
+ * Errors: DT2_EGONE when the model is not loaded; DT2_EUSAGE for another device; DT2_EBUSY, with nothing changed, while somebody
+ * else than sessions borrows the model, or a session's stream captures a graph; DT2_EFAILED from a driver or the file, with nothing
+ * changed. When a session cannot have the window that it needs then, it is parked, which is said; dt2_session_unpark() tries again.
+ */
+DT2_PUBLIC int dt2_model_evict(struct dt2_model *model, const char *device, uint64_t bytes, uint64_t *freed_bytes,
+                               struct dt2_error *err);
+/*
+ * Brings back what was evicted, what the network needs first before the rest. *restored_bytes (NULL is fine) is how much came back
+ * now. Errors: DT2_ENOFIT, or what the driver says, when the device has no room for all; DT2_EBUSY when some of it is held: what could come is back, and the
+ * text says how much is not; else as dt2_model_evict().
+ */
+DT2_PUBLIC int dt2_model_restore(struct dt2_model *model, uint64_t *restored_bytes, struct dt2_error *err);
+/*
+ * Bytes that the model holds on a device by now: its tensors, and its sessions' windows. "cpu" is all host memory, NULL are all
+ * devices; 0 of one that is not loaded. Memory that the caller gave does not count, nor staging memory.
+ */
+DT2_PUBLIC uint64_t dt2_model_held(const struct dt2_model *model, const char *device);
+
 /* -- A loaded model ----------------------------------------------------------------------------------- */
 
 /*
@@ -136,7 +168,8 @@ DT2_PUBLIC void dt2_model_unref(struct dt2_model *model);
 
 /*
  * Borrows the model's bytes: until dt2_model_return() it is not ejected and not unloaded, and native addresses stay
- * valid. Borrows are counted. Errors: DT2_EGONE when it is unloaded already, or is just being unloaded.
+ * valid. Borrows are counted. A session borrows by itself; another borrow keeps dt2_model_evict() from moving anything.
+ * Errors: DT2_EGONE when it is unloaded already, or is just being unloaded.
  */
 DT2_PUBLIC int dt2_model_borrow(struct dt2_model *model, struct dt2_error *err);
 /* Gives one borrow back. Owed once for each dt2_model_borrow() that succeeded, by any thread. */
@@ -194,7 +227,8 @@ DT2_PUBLIC size_t dt2_model_tensor_count(const struct dt2_model *model);
 DT2_PUBLIC const struct dt2_tensor *dt2_model_tensor(const struct dt2_model *model, size_t index);
 /* Finds a tensor by its name. Errors: DT2_ENOENT with the nearest names. */
 DT2_PUBLIC int dt2_model_find(const struct dt2_model *model, const char *name, size_t *index, struct dt2_error *err);
-/* The device of a tensor; NULL for a wrong index, and for a tensor that is in no block, so not loaded. */
+/* The device where a tensor lies by now, or "file" (dt2_model_evict()); NULL for a wrong index, and for a tensor that is in no
+ * block, so not loaded. */
 DT2_PUBLIC const char *dt2_model_device(const struct dt2_model *model, size_t index);
 
 /*
@@ -208,7 +242,7 @@ DT2_PUBLIC size_t dt2_model_tensor_block(const struct dt2_model *model, size_t i
 
 /*
  * The native address. Hold a borrow while it is used.
- * Errors: DT2_EUSAGE for a wrong index or a tensor that is in no block, DT2_EGONE when unloaded, DT2_EFAILED from the
+ * Errors: DT2_EUSAGE for a wrong index or a tensor that is in no block, DT2_EGONE when unloaded, or evicted to its file, DT2_EFAILED from the
  * driver.
  */
 DT2_PUBLIC int dt2_model_native(const struct dt2_model *model, size_t index, struct dt2_native *native,

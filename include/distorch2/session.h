@@ -51,7 +51,8 @@ struct dt2_session_options {
     size_t struct_size;
     /*
      * Of the window on the compute device. 0: what the plan charged, which is twice the largest streamed block. Less is
-     * slower, down to the largest block alone; more needs room in the budgets of the plan.
+     * slower, down to the largest block alone; more needs room in the budgets of the plan. While blocks are evicted it is what
+     * their largest needs, if that is more.
      */
     uint64_t window_bytes;
     enum dt2_host_memory host_memory;
@@ -112,7 +113,7 @@ DT2_PUBLIC int dt2_session_acquire(struct dt2_session *session, size_t block, un
 
 /*
  * Gives a block back. With a stream: its bytes stay until all that is queued on the stream by now has run. Without one: the
- * caller has finished reading. Errors: DT2_EUSAGE for a wrong index, or a streamed block that nobody holds; DT2_EBUSY while the stream
+ * caller has finished reading. Errors: DT2_EUSAGE for a wrong index, or a block that nobody holds; DT2_EBUSY while the stream
  * captures a graph: the block stays held, and is to be released after the capture; DT2_EFAILED from
  * the driver, also when the bytes never arrived: the block has gone back all the same.
  */

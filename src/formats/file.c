@@ -352,6 +352,13 @@ static void free_opened(struct dt2_file *file)
     dt2_release(file->parts);
 }
 
+struct dt2_file *dt2_file_ref(const struct dt2_file *file)
+{
+    struct dt2_file *ours = (struct dt2_file *)(uintptr_t)file; /* the count is not part of what const promises */
+    atomic_fetch_add(&ours->references, 1);
+    return ours;
+}
+
 void dt2_file_free(struct dt2_file *file)
 {
     DT2_KEEP_ERRNO;

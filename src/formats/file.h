@@ -47,6 +47,9 @@ int dt2_file_pread(const struct dt2_file *file, uint32_t file_index, const struc
 int dt2_file_pread_check(const struct dt2_file *file, uint32_t file_index, const struct iovec *iov, int count,
                          uint64_t offset, struct dt2_error *err);
 
+/* One more who uses the file; each owes a dt2_file_free(). */
+struct dt2_file *dt2_file_ref(const struct dt2_file *file);
+
 /* The part of the model's files that is in the page cache, 0 to 1; below 0: unknown. Nothing is read for it. */
 double dt2_file_cached(const struct dt2_file *file);
 

@@ -10,6 +10,8 @@ libdistorch2_core_la_SOURCES += \
 	src/load/layout.c \
 	src/load/layout.h \
 	src/load/load.h \
+	src/load/move.c \
+	src/load/move.h \
 	src/load/pins.c \
 	src/load/pins.h \
 	src/load/populate.c \

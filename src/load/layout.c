@@ -55,6 +55,16 @@ static int append(struct dt2_layout *layout, size_t share_index, const struct dt
     return 0;
 }
 
+/* Whether a slab ends before a block, so that slabs hold whole blocks and can go each by itself. */
+static bool ends_slab(const struct dt2_share_layout *share, const struct dt2_layout_rules *rules,
+                      const struct dt2_block *block)
+{
+    uint64_t end;
+    if (rules->slab_bytes == 0 || rules->given || share->slab_count == 0 || block->bytes == 0)
+        return false;
+    return dt2_add_overflows(share->slab_bytes[share->slab_count - 1], block->bytes, &end) || end > rules->slab_bytes;
+}
+
 static int lay_share(struct dt2_layout *layout, const struct dt2_share *share, size_t index,
                      const struct dt2_block *blocks, const struct dt2_layout_rules *rules, struct dt2_error *err)
 {
@@ -66,6 +76,8 @@ static int lay_share(struct dt2_layout *layout, const struct dt2_share *share, s
         return dt2_fail_nomem(err);
     for (size_t i = 0; i < share->block_count; i++) {
         const struct dt2_block *block = &blocks[share->blocks[i]];
+        if (ends_slab(&layout->shares[index], rules, block) && open_slab(&layout->shares[index], rules, 0, err) < 0)
+            return DT2_ENOMEM;
         for (size_t j = 0; j < block->tensor_count; j++) {
             int rc = 0;
             layout->places[block->tensors[j]] = (struct dt2_place){ .share = (uint32_t)index };

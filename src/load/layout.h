@@ -21,6 +21,7 @@ struct dt2_layout_rules {
     uint64_t alignment_bytes;
     uint64_t max_alloc_bytes; /* DT2_UNKNOWN: no limit */
     uint64_t padding_bytes;   /* behind each tensor, that no other one lies in */
+    uint64_t slab_bytes;      /* a slab ends before the block that would take it above these; 0: only where it must */
     /* Slabs that are there already, and the only ones that may be used. NULL: as many as are needed. */
     const struct dt2_room_given *given;
     size_t given_count;

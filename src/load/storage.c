@@ -28,7 +28,7 @@ int dt2_storage_open(struct dt2_machine *machine, const struct dt2_plan *plan, s
                      struct dt2_error *err)
 {
     size_t count = dt2_plan_share_count(plan);
-    struct dt2_storage made = { machine, dt2_alloc(count, sizeof *made.stores), count };
+    struct dt2_storage made = { .machine = machine, .stores = dt2_alloc(count, sizeof *made.stores), .count = count };
     DT2_AUTO size_t *lanes = dt2_alloc(count, sizeof *lanes);
     if (!made.stores || !lanes) {
         dt2_storage_clear(&made);
@@ -169,41 +169,80 @@ int dt2_storage_alloc(struct dt2_storage *storage, const struct dt2_layout *layo
             continue;
         storage->stores[i].filled_next = true;
         rc = dt2_store_alloc(storage->machine, &storage->stores[i], share->slab_bytes, share->slab_count, err);
+        storage->stores[i].filled_next = false; /* what comes later is there at once */
+        for (size_t j = 0; j < storage->stores[i].slab_count; j++)
+            storage->stores[i].slabs[j].at = (uint32_t)i;
     }
     return rc;
 }
 
-static void free_slab(struct dt2_store *store, struct dt2_slab *slab)
+int dt2_slab_alloc(struct dt2_machine *machine, struct dt2_store *store, struct dt2_slab *slab, struct dt2_error *err)
+{
+    int rc = alloc_slab(machine, store, slab, err);
+    if (rc < 0)
+        dt2_slab_free(store, slab);
+    return rc;
+}
+
+void dt2_slab_free(struct dt2_store *store, struct dt2_slab *slab)
 {
     if (slab->buffer)
         store->opened->backend->buffer_free(store->opened->driver, slab->buffer, NULL);
     if (slab->backing)
         store->host->backend->buffer_free(store->host->driver, slab->backing, NULL);
+    slab->buffer = slab->backing = 0;
+    slab->address = NULL;
 }
 
 void dt2_store_clear(struct dt2_machine *machine, struct dt2_store *store)
 {
     for (size_t i = 0; i < store->slab_count; i++)
-        free_slab(store, &store->slabs[i]);
+        dt2_slab_free(store, &store->slabs[i]);
     dt2_release(store->slabs);
     dt2_machine_close(machine, store->host);
     dt2_machine_close(machine, store->opened);
     *store = (struct dt2_store){ 0 };
 }
 
+/* What was evicted is given back where it lies, while that device is open. */
+static void free_evicted(struct dt2_storage *storage, size_t share)
+{
+    struct dt2_store *store = &storage->stores[share];
+    for (size_t i = 0; i < store->slab_count; i++) {
+        struct dt2_store *at = dt2_storage_at(storage, store->slabs[i].at);
+        if (at && at != store)
+            dt2_slab_free(at, &store->slabs[i]);
+    }
+}
+
 void dt2_storage_clear(struct dt2_storage *storage)
 {
     for (size_t i = 0; storage->stores && i < storage->count; i++)
+        free_evicted(storage, i);
+    for (size_t i = 0; storage->stores && i < storage->count; i++)
         dt2_store_clear(storage->machine, &storage->stores[i]);
+    dt2_store_clear(storage->machine, &storage->refuge);
     dt2_release(storage->stores);
     *storage = (struct dt2_storage){ 0 };
 }
 
-uint64_t dt2_store_bytes(const struct dt2_store *store)
+uint64_t dt2_storage_bytes(const struct dt2_storage *storage, size_t at)
 {
     uint64_t bytes = 0;
-    for (size_t i = 0; i < store->slab_count; i++)
-        bytes += store->slabs[i].adopted ? 0 : store->slabs[i].bytes;
+    for (size_t i = 0; i < storage->count; i++)
+        for (size_t j = 0; j < storage->stores[i].slab_count; j++) {
+            const struct dt2_slab *slab = &storage->stores[i].slabs[j];
+            bytes += slab->at == at && !slab->adopted ? slab->bytes : 0;
+        }
+    return bytes;
+}
+
+uint64_t dt2_storage_evicted(const struct dt2_storage *storage)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < storage->count; i++)
+        for (size_t j = 0; j < storage->stores[i].slab_count; j++)
+            bytes += storage->stores[i].slabs[j].at != i ? storage->stores[i].slabs[j].bytes : 0;
     return bytes;
 }
 

@@ -5,6 +5,7 @@
 
 #include "load/layout.h"
 #include "machine/machine.h"
+#include <stdatomic.h>
 
 /* One allocation. */
 struct dt2_slab {
@@ -14,6 +15,10 @@ struct dt2_slab {
     dt2_handle backing; /* of a buffer that wraps host memory: that memory; else 0 */
     bool adopted;       /* memory of the caller's, which it frees */
     bool mapped_only;   /* host memory that is populated when it is filled (load/populate.h) */
+    uint32_t at;        /* whose device holds it, for dt2_storage_at(): its own store's, unless it was evicted */
+    bool movable;       /* it may be evicted: the blocks in it lie nowhere else */
+    /* Twice the number of those who use it where it lies; and 1 while a movable one lies with its own store. See dt2_slab_use(). */
+    _Atomic uint32_t uses;
 };
 
 /* What one share has of its device. An empty share opens nothing. */
@@ -29,7 +34,22 @@ struct dt2_storage {
     struct dt2_machine *machine;
     struct dt2_store *stores; /* by share */
     size_t count;
+    struct dt2_store refuge; /* the host, where what is evicted finds room when no share's device has it; it has no slabs of its own */
 };
+
+/* The store of `at`; NULL: what lies there lies in the model's file alone. */
+static inline struct dt2_store *dt2_storage_at(struct dt2_storage *storage, size_t at)
+{
+    return at < storage->count ? &storage->stores[at] : at == storage->count ? &storage->refuge : NULL;
+}
+static inline uint32_t dt2_storage_refuge(const struct dt2_storage *storage)
+{
+    return (uint32_t)storage->count;
+}
+static inline uint32_t dt2_storage_file(const struct dt2_storage *storage)
+{
+    return (uint32_t)storage->count + 1;
+}
 
 /* Opens the devices of all shares that get bytes. On failure nothing stays open. */
 int dt2_storage_open(struct dt2_machine *machine, const struct dt2_plan *plan, struct dt2_storage *storage,
@@ -54,8 +74,43 @@ void dt2_store_clear(struct dt2_machine *machine, struct dt2_store *store);
 /* Takes memory of the caller's as the next slab of a store whose device is open. Errors: what the driver says of it. */
 int dt2_store_adopt(struct dt2_store *store, void *native, uint64_t bytes, struct dt2_error *err);
 
-/* Bytes allocated for a share: without what is the caller's. */
-uint64_t dt2_store_bytes(const struct dt2_store *store);
+/* Bytes that the device of `at` holds of all shares: without what is the caller's. */
+uint64_t dt2_storage_bytes(const struct dt2_storage *storage, size_t at);
+
+/* Bytes of slabs that lie elsewhere than on their own device. */
+uint64_t dt2_storage_evicted(const struct dt2_storage *storage);
+
+/* One slab of a store whose device is open: bytes are set. On failure nothing stays. */
+int dt2_slab_alloc(struct dt2_machine *machine, struct dt2_store *store, struct dt2_slab *slab, struct dt2_error *err);
+void dt2_slab_free(struct dt2_store *store, struct dt2_slab *slab);
+
+/*
+ * Uses a movable slab where it lies, on its own device: it stays there until dt2_slab_let_go(). False: it does not lie there.
+ * Costs no lock: who moves a slab makes `uses` 0 first, which it can only where nobody uses it.
+ */
+static inline bool dt2_slab_use(struct dt2_slab *slab)
+{
+    if (!(atomic_load_explicit(&slab->uses, memory_order_relaxed) & 1))
+        return false;
+    if (atomic_fetch_add(&slab->uses, 2) & 1)
+        return true;
+    atomic_fetch_sub(&slab->uses, 2);
+    return false;
+}
+/* Uses a slab wherever it lies by then: it stays there. */
+static inline void dt2_slab_hold(struct dt2_slab *slab)
+{
+    atomic_fetch_add(&slab->uses, 2);
+}
+static inline void dt2_slab_let_go(struct dt2_slab *slab)
+{
+    atomic_fetch_sub(&slab->uses, 2);
+}
+/* Whether a movable slab lies on its own device. */
+static inline bool dt2_slab_is_home(const struct dt2_slab *slab)
+{
+    return atomic_load(&slab->uses) & 1;
+}
 
 /*
  * Makes the slabs that wrap host memory writable by the host, or gives them to their device again. Between the two, and only

@@ -71,7 +71,7 @@ static int count_credits(struct dt2_context *context, const struct dt2_devices *
         for (size_t j = 0; j < model->storage.count; j++)
             for (size_t k = 0; k < devices->budget_count; k++)
                 if (dt2_charged_to(devices, dt2_plan_share(model->plan, j)->device, made[k].name))
-                    made[k].bytes += dt2_store_bytes(&model->storage.stores[j]);
+                    made[k].bytes += dt2_storage_bytes(&model->storage, j);
     }
     pthread_mutex_unlock(&context->lock);
     *credits = made;

@@ -99,7 +99,7 @@ size_t dt2_context_models(struct dt2_context *context, struct dt2_model **models
 static uint64_t share_takes(const struct dt2_model *model, size_t share, const struct dt2_budget *budget)
 {
     const struct dt2_store *store = &model->storage.stores[share];
-    uint64_t held = dt2_store_bytes(store);
+    uint64_t held = dt2_storage_bytes(&model->storage, share);
     if (budget->free_bytes == DT2_UNKNOWN)
         return held;
     bool lazy = store->opened && (store->host || (store->opened->flags & DT2_DEVICE_HOST_ADDRESSABLE));
@@ -132,6 +132,10 @@ static void add_taken(const struct dt2_devices *devices, struct dt2_model *model
         for (size_t j = 0; j < devices->budget_count; j++)
             if (dt2_charged_to(devices, dt2_plan_share(model->plan, i)->device, devices->budgets[j].name))
                 taken[j] += share_takes(model, i, &devices->budgets[j]);
+    uint64_t refuge = dt2_storage_bytes(&model->storage, dt2_storage_refuge(&model->storage));
+    for (size_t j = 0; refuge && j < devices->budget_count; j++)
+        if (devices->budgets[j].free_bytes == DT2_UNKNOWN && dt2_charged_to(devices, "cpu", devices->budgets[j].name))
+            taken[j] += refuge;
 }
 
 int dt2_context_devices(struct dt2_context *context, unsigned flags, const struct dt2_wanted *wanted,

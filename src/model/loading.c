@@ -121,6 +121,15 @@ static void widen(const struct dt2_model *model, const struct dt2_storage *stora
     }
 }
 
+/* The compute device's share lies in about so many slabs, each of which can be evicted by itself, and none smaller than this. */
+#define MOVABLE_PARTS 16
+#define MOVABLE_LEAST ((uint64_t)64 << 10)
+
+static bool computes(const struct dt2_plan *plan, size_t share)
+{
+    return !plan->resident && strcmp(dt2_plan_share(plan, share)->device, dt2_plan_compute_device(plan)) == 0;
+}
+
 /* Lays the tensors out for devices that are open, in memory that was given or that is to be had. */
 static int lay_out(struct dt2_model *model, const struct dt2_applicant *applicant, struct dt2_storage *storage,
                    struct dt2_error *err)
@@ -130,6 +139,8 @@ static int lay_out(struct dt2_model *model, const struct dt2_applicant *applican
     int rc = rules ? 0 : dt2_fail_nomem(err);
     for (size_t i = 0; rc == 0 && i < count; i++) {
         rules[i] = rules_of(model->plan, storage->stores[i].opened);
+        if (computes(model->plan, i))
+            rules[i].slab_bytes = dt2_max(dt2_plan_share(model->plan, i)->bytes / MOVABLE_PARTS, MOVABLE_LEAST);
         if (storage->stores[i].opened)
             rc = dt2_memory_adopt(applicant->options, dt2_plan_share(model->plan, i)->device, &storage->stores[i],
                                   &rules[i], err);
@@ -142,6 +153,38 @@ static int lay_out(struct dt2_model *model, const struct dt2_applicant *applican
     if (rc == 0)
         widen(model, storage);
     return rc;
+}
+
+/* A block that lies in several slabs, as one above a device's largest allocation does, keeps all of them where they are. */
+static void pin_down(const struct dt2_layout *layout, const struct dt2_block *block, struct dt2_slab *slabs)
+{
+    uint32_t first = UINT32_MAX;
+    for (size_t i = 0; i < block->tensor_count; i++) {
+        uint32_t slab = layout->places[block->tensors[i]].slab;
+        if (block->tensor_bytes[i] == 0)
+            continue;
+        if (first == UINT32_MAX)
+            first = slab;
+        if (slab != first)
+            slabs[slab].movable = slabs[first].movable = false;
+    }
+}
+
+/* Says which slabs may be evicted. */
+static void mark_movable(struct dt2_model *model, struct dt2_storage *storage)
+{
+    for (size_t i = 0; i < storage->count; i++) {
+        const struct dt2_share *share = dt2_plan_share(model->plan, i);
+        struct dt2_store *store = &storage->stores[i];
+        if (!computes(model->plan, i))
+            continue;
+        for (size_t j = 0; j < store->slab_count; j++)
+            store->slabs[j].movable = !store->slabs[j].adopted;
+        for (size_t j = 0; j < share->block_count; j++)
+            pin_down(&model->layout, &model->blocks.blocks[share->blocks[j]], store->slabs);
+        for (size_t j = 0; j < store->slab_count; j++)
+            atomic_store(&store->slabs[j].uses, store->slabs[j].movable);
+    }
 }
 
 /* Opens the devices of the plan, lays the tensors out and allocates: all memory before the first byte. */
@@ -157,11 +200,13 @@ static int allocate(struct dt2_model *model, const struct dt2_applicant *applica
     rc = lay_out(model, applicant, &storage, err);
     if (rc == 0)
         rc = dt2_storage_alloc(&storage, &model->layout, err);
-    if (rc < 0)
+    if (rc < 0) {
         dt2_storage_clear(&storage);
-    else
-        model->storage = storage;
-    return rc;
+        return rc;
+    }
+    mark_movable(model, &storage);
+    model->storage = storage;
+    return 0;
 }
 
 /* Copies the names of those ejected into the statistics. */

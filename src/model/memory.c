@@ -116,11 +116,11 @@ size_t dt2_model_buffer_count(const struct dt2_model *model)
     struct dt2_model *m = (struct dt2_model *)(uintptr_t)model;
     size_t count = 0;
     DT2_KEEP_ERRNO;
-    if (dt2_model_borrow_again(m, NULL) < 0)
+    if (dt2_model_visit(m, NULL) < 0)
         return 0;
     for (size_t i = 0; i < model->storage.count; i++)
         count += model->storage.stores[i].slab_count;
-    dt2_model_return(m);
+    dt2_model_leave(m);
     return count;
 }
 
@@ -132,14 +132,15 @@ static int describe(const struct dt2_model *model, size_t index, struct dt2_buff
         slab -= model->storage.stores[share++].slab_count;
     if (share == model->storage.count)
         return dt2_fail(err, DT2_EUSAGE, "model %s has no buffer %zu", model->name, index);
-    const struct dt2_store *store = &model->storage.stores[share];
+    struct dt2_model *m = (struct dt2_model *)(uintptr_t)model;
+    const struct dt2_slab *found = &model->storage.stores[share].slabs[slab];
+    const struct dt2_store *store = dt2_storage_at(&m->storage, found->at);
     struct dt2_backend_native native = { .struct_size = sizeof native };
     struct dt2_backend_error failure = { 0 };
-    if (store->opened->backend->buffer_native(store->opened->driver, store->slabs[slab].buffer, &native, &failure) < 0)
+    if (store && store->opened->backend->buffer_native(store->opened->driver, found->buffer, &native, &failure) < 0)
         return dt2_fail_driver(err, store->opened->name, &failure);
-    *buffer = (struct dt2_buffer){ .device = dt2_plan_share(model->plan, share)->device,
-                                   .handle = native.handle,
-                                   .bytes = store->slabs[slab].bytes };
+    *buffer = (struct dt2_buffer){ .device = dt2_model_device_at(model, found->at), .handle = native.handle,
+                                   .bytes = found->bytes };
     return 0;
 }
 
@@ -150,11 +151,11 @@ int dt2_model_buffer(const struct dt2_model *model, size_t index, struct dt2_buf
     struct dt2_buffer found;
     int rc = dt2_result_check(&sized_buffer, buffer, err);
     if (rc == 0)
-        rc = dt2_model_borrow_again(m, err);
+        rc = dt2_model_visit(m, err);
     if (rc < 0)
         return rc;
     rc = describe(model, index, &found, err);
-    dt2_model_return(m);
+    dt2_model_leave(m);
     if (rc == 0)
         dt2_result_write(&sized_buffer, &found, buffer);
     return rc;

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/sized.h"
+#include "load/move.h"
 #include "model/model.h"
 #include <inttypes.h>
 #include <string.h>
@@ -18,6 +19,9 @@ int dt2_model_create(struct dt2_context *context, const struct dt2_file *file, c
     pthread_mutex_init(&made->lock, NULL);
     dt2_pins_init(&made->pins, context->machine, &context->pinned_bytes);
     pthread_cond_init(&made->changed, NULL);
+    pthread_mutex_init(&made->lives, NULL);
+    pthread_rwlock_init(&made->whereabouts, NULL);
+    made->file = dt2_file_ref(file);
     made->generation = context->generation;
     made->context = context;
     made->state = DT2_MODEL_LOADING;
@@ -58,6 +62,9 @@ void dt2_model_unref(struct dt2_model *model)
     dt2_table_clear(&model->table);
     dt2_release(model->name);
     dt2_release(model->path);
+    dt2_file_free(model->file);
+    pthread_rwlock_destroy(&model->whereabouts);
+    pthread_mutex_destroy(&model->lives);
     pthread_cond_destroy(&model->changed);
     dt2_pins_destroy(&model->pins);
     pthread_mutex_destroy(&model->lock);
@@ -85,6 +92,21 @@ int dt2_model_borrow(struct dt2_model *model, struct dt2_error *err)
 int dt2_model_borrow_again(struct dt2_model *model, struct dt2_error *err)
 {
     return borrow(model, true, err);
+}
+
+int dt2_model_visit(struct dt2_model *model, struct dt2_error *err)
+{
+    pthread_rwlock_rdlock(&model->whereabouts); /* before the borrow: who moves slabs counts borrowers */
+    int rc = dt2_model_borrow_again(model, err);
+    if (rc < 0)
+        pthread_rwlock_unlock(&model->whereabouts);
+    return rc;
+}
+
+void dt2_model_leave(struct dt2_model *model)
+{
+    dt2_model_return(model);
+    pthread_rwlock_unlock(&model->whereabouts);
 }
 
 void dt2_model_return(struct dt2_model *model)
@@ -115,6 +137,7 @@ void dt2_model_release(struct dt2_model *model)
         }
     pthread_mutex_unlock(&context->lock);
     dt2_storage_clear(&storage);
+    dt2_file_free(DT2_TAKE(model->file));
 
     pthread_mutex_lock(&model->lock);
     model->state = DT2_MODEL_UNLOADED;
@@ -225,6 +248,12 @@ const struct dt2_model_stats *dt2_model_statistics(const struct dt2_model *model
 
 /* -- tensors ---------------------------------------------------------------------------------------------- */
 
+/* The slab of a tensor with bytes. The model is borrowed. */
+static const struct dt2_slab *slab_of(const struct dt2_model *model, const struct dt2_place *place)
+{
+    return &model->storage.stores[place->share].slabs[place->slab];
+}
+
 size_t dt2_model_tensor_count(const struct dt2_model *model)
 {
     return model->table.count;
@@ -241,11 +270,33 @@ int dt2_model_find(const struct dt2_model *model, const char *name, size_t *inde
     return dt2_table_find(&model->table, name, index, err);
 }
 
+const char *dt2_model_device_at(const struct dt2_model *model, size_t at)
+{
+    if (at < model->storage.count)
+        return dt2_plan_share(model->plan, at)->device;
+    return at == dt2_storage_refuge(&model->storage) ? "cpu" : "file";
+}
+
+/* The device where a tensor lies by now. The model is visited. */
+static const char *device_of(const struct dt2_model *model, const struct dt2_place *place)
+{
+    if (place->bytes == 0 || model->storage.stores[place->share].slab_count == 0)
+        return dt2_plan_share(model->plan, place->share)->device;
+    return dt2_model_device_at(model, slab_of(model, place)->at);
+}
+
 const char *dt2_model_device(const struct dt2_model *model, size_t index)
 {
     if (index >= model->table.count || model->owners[index] == SIZE_MAX)
         return NULL;
-    return dt2_plan_share(model->plan, model->layout.places[index].share)->device;
+    struct dt2_model *m = (struct dt2_model *)(uintptr_t)model;
+    const struct dt2_place *place = &model->layout.places[index];
+    DT2_KEEP_ERRNO;
+    if (dt2_model_visit(m, NULL) < 0)
+        return dt2_plan_share(model->plan, place->share)->device;
+    const char *device = device_of(model, place);
+    dt2_model_leave(m);
+    return device;
 }
 
 static int check_index(const struct dt2_model *model, size_t index, struct dt2_error *err)
@@ -259,10 +310,11 @@ static int check_index(const struct dt2_model *model, size_t index, struct dt2_e
     return 0;
 }
 
-/* The slab of a tensor with bytes. The model is borrowed. */
-static const struct dt2_slab *slab_of(const struct dt2_model *model, const struct dt2_place *place)
+/* The store whose device holds a tensor with bytes; NULL: the file alone has it. */
+static const struct dt2_store *store_of(const struct dt2_model *model, const struct dt2_place *place)
 {
-    return &model->storage.stores[place->share].slabs[place->slab];
+    struct dt2_model *m = (struct dt2_model *)(uintptr_t)model;
+    return dt2_storage_at(&m->storage, slab_of(model, place)->at);
 }
 
 const struct dt2_sized dt2_sized_native = DT2_SIZED(struct dt2_native, offset, "the result's", "DT2_NATIVE_INIT");
@@ -270,10 +322,13 @@ const struct dt2_sized dt2_sized_native = DT2_SIZED(struct dt2_native, offset, "
 static int native_of(const struct dt2_model *model, size_t index, struct dt2_native *native, struct dt2_error *err)
 {
     const struct dt2_place *place = &model->layout.places[index];
-    *native = (struct dt2_native){ .device = dt2_model_device(model, index) };
-    const struct dt2_store *store = &model->storage.stores[place->share];
-    if (place->bytes == 0 || store->slab_count == 0)
+    *native = (struct dt2_native){ .device = device_of(model, place) };
+    if (place->bytes == 0 || model->storage.stores[place->share].slab_count == 0)
         return 0; /* a tensor without bytes lies nowhere */
+    const struct dt2_store *store = store_of(model, place);
+    if (!store)
+        return dt2_fail(err, DT2_EGONE, "tensor %s of model %s was evicted, and lies in its file alone",
+                        model->table.tensors[index].name, model->name);
     struct dt2_backend_native found = { .struct_size = sizeof found };
     struct dt2_backend_error failure = { 0 };
     const struct dt2_opened *o = store->opened;
@@ -293,11 +348,11 @@ int dt2_model_native(const struct dt2_model *model, size_t index, struct dt2_nat
     if (rc == 0)
         rc = check_index(model, index, err);
     if (rc == 0)
-        rc = dt2_model_borrow_again(m, err);
+        rc = dt2_model_visit(m, err);
     if (rc < 0)
         return rc;
     rc = native_of(model, index, &found, err);
-    dt2_model_return(m);
+    dt2_model_leave(m);
     if (rc == 0)
         dt2_result_write(&dt2_sized_native, &found, native);
     return rc;
@@ -308,9 +363,13 @@ static int read_back(const struct dt2_model *model, size_t index, void *destinat
     const struct dt2_place *place = &model->layout.places[index];
     if (place->bytes == 0)
         return 0;
-    const struct dt2_opened *o = model->storage.stores[place->share].opened;
+    const struct dt2_store *store = store_of(model, place);
     struct dt2_backend_error failure = { 0 };
     dt2_handle queue;
+    if (!store)
+        return dt2_slab_read(model->file, &model->layout, (struct dt2_slab_name){ place->share, place->slab }, place->offset,
+                             place->bytes, destination, err);
+    const struct dt2_opened *o = store->opened;
     if (o->backend->queue_create(o->driver, o->device, &queue, &failure) < 0)
         return dt2_fail_driver(err, o->name, &failure);
     int status = o->backend->copy_d2h(o->driver, queue, slab_of(model, place)->buffer, place->offset, destination,
@@ -331,10 +390,10 @@ int dt2_model_read(struct dt2_model *model, size_t index, void *destination, uin
     if (size != tensor->bytes)
         return dt2_fail(err, DT2_EUSAGE, "tensor %s has %" PRIu64 " bytes, the destination %" PRIu64, tensor->name,
                         tensor->bytes, size);
-    rc = dt2_model_borrow_again(model, err);
+    rc = dt2_model_visit(model, err);
     if (rc < 0)
         return rc;
     rc = read_back(model, index, destination, err);
-    dt2_model_return(model);
+    dt2_model_leave(model);
     return rc;
 }

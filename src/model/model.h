@@ -58,6 +58,12 @@ struct dt2_model {
     struct dt2_model_stats stats;
     struct dt2_device_stats *device_stats; /* that they point to */
     _Atomic uint64_t window_bytes; /* on the compute device, that its sessions have taken */
+    struct dt2_file *file; /* that it was loaded from, while it is loaded: what is evicted may have no other place */
+    _Atomic unsigned exports; /* DLPack structures: each borrows the model, and holds its slab by itself */
+
+    pthread_mutex_t lives; /* held by who opens, parks or closes a session, and who moves slabs; taken before all other locks */
+    struct dt2_session *first_session; /* open on it, linked by `next` */
+    pthread_rwlock_t whereabouts; /* of slabs; written by who moves them, after the locks of all sessions */
 
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
@@ -85,6 +91,13 @@ extern const struct dt2_sized dt2_sized_native;
 int dt2_model_keep_blocks(struct dt2_model *model, const struct dt2_blocks *blocks, struct dt2_error *err);
 /* One more borrow for who has one: granted also while somebody waits for borrowers, to unload the model. */
 int dt2_model_borrow_again(struct dt2_model *model, struct dt2_error *err);
+/*
+ * The same while one looks where slabs lie, which do not move meanwhile. Short: who moves them waits. Each success is owed a leave.
+ */
+int dt2_model_visit(struct dt2_model *model, struct dt2_error *err);
+void dt2_model_leave(struct dt2_model *model);
+/* The name of what holds a slab, by its `at`: a device, or "file". */
+const char *dt2_model_device_at(const struct dt2_model *model, size_t at);
 /* Unloads a model whose context ends: waits for its borrowers, and says so in the log after a second. */
 void dt2_model_unload_at_last(struct dt2_model *model, const struct dt2_log *log);
 /* Gives the model's memory back and leaves the registry. The state must be UNLOADING; it becomes UNLOADED. */

@@ -5,6 +5,12 @@
 #include "model/model.h"
 #include "stream/stream.h"
 
+static int refuse_parked(const struct dt2_session *session, size_t block, struct dt2_error *err)
+{
+    return dt2_fail(err, DT2_EPARKED, "the session is parked: dt2_session_unpark() comes before block %s",
+                    session->model->blocks.blocks[block].name);
+}
+
 /* Waits until a unit's copies are queued; those who wait keep it in the window. The lock is held. */
 static int wait_for(struct dt2_session *session, size_t index, struct dt2_error *err)
 {
@@ -12,7 +18,7 @@ static int wait_for(struct dt2_session *session, size_t index, struct dt2_error 
     unsigned failures = unit->failures;
     uint64_t begin = dt2_now_ns();
     unit->waiters++;
-    while (unit->state != DT2_UNIT_HERE && unit->failures == failures && !session->prefetch.ended) {
+    while (unit->state != DT2_UNIT_HERE && unit->failures == failures && !session->prefetch.ended && !session->parked) {
         if (unit->state == DT2_UNIT_ABSENT)
             dt2_prefetch_ask(session, index);
         pthread_cond_signal(&session->work);
@@ -22,6 +28,8 @@ static int wait_for(struct dt2_session *session, size_t index, struct dt2_error 
     session->total.stall_ns += dt2_now_ns() - begin;
     if (unit->state == DT2_UNIT_HERE)
         return 0;
+    if (session->parked)
+        return refuse_parked(session, unit->block, err);
     if (unit->failures == failures)
         return dt2_fail(err, DT2_EGONE, "block %s does not come any more: the program is ending",
                         session->model->blocks.blocks[unit->block].name);
@@ -93,9 +101,10 @@ static int follow_arrival(struct dt2_session *session, size_t index, bool *there
 static int acquire_unit(struct dt2_session *session, size_t index, size_t block, struct dt2_error *err)
 {
     struct dt2_unit *unit = &session->units.units[index];
+    if (unit->movable && dt2_slab_use(unit->movable))
+        return 0;
     if (session->parked)
-        return dt2_fail(err, DT2_EPARKED, "the session is parked: dt2_session_unpark() comes before block %s",
-                        session->model->blocks.blocks[block].name);
+        return refuse_parked(session, block, err);
     dt2_session_reach(session, index, block);
     session->prefetch.halted = false;
     session->total.acquires++;
@@ -117,7 +126,9 @@ static int acquire_unit(struct dt2_session *session, size_t index, size_t block,
 /* Takes back a hold of one who has read nothing. */
 static void unhold(struct dt2_session *session, size_t index)
 {
-    if (--session->units.units[index].holders == 0 && !dt2_session_queue(session))
+    if (!dt2_unit_streams(&session->units.units[index]))
+        dt2_slab_let_go(session->units.units[index].movable);
+    else if (--session->units.units[index].holders == 0 && !dt2_session_queue(session))
         dt2_window_done(&session->places, index);
 }
 
@@ -132,6 +143,10 @@ static int release_unit(struct dt2_session *session, size_t index, struct dt2_er
     struct dt2_unit *unit = &session->units.units[index];
     struct dt2_backend_error failure = { 0 };
     dt2_handle queue = dt2_session_queue(session), reader;
+    if (!dt2_unit_streams(unit)) {
+        dt2_slab_let_go(unit->movable);
+        return 0;
+    }
     if (unit->holders == 0)
         return dt2_fail(err, DT2_EUSAGE, "block %s is not held", session->model->blocks.blocks[unit->block].name);
     if (unit->holders > 1 || !queue) {
@@ -197,6 +212,59 @@ static int wait_for_stream(struct dt2_session *session, size_t block, struct dt2
     return rc;
 }
 
+/* -- blocks that lie on the compute device: without the lock ------------------------------------------------- */
+
+/* One less, of a count that is not 0. */
+static bool take_from(_Atomic unsigned *count)
+{
+    unsigned old = atomic_load(count);
+    while (old > 0 && !atomic_compare_exchange_weak(count, &old, old - 1))
+        ;
+    return old > 0;
+}
+
+/* Whether all units of a block are used where they lie. While the block is held that stays so. */
+static bool is_in_place(const struct dt2_units *units, size_t block)
+{
+    for (size_t i = units->first[block]; i < units->first[block + 1]; i++)
+        if (dt2_unit_streams(&units->units[units->lists[i]]))
+            return false;
+    return true;
+}
+
+/* Gives the units of a block before `end` back. */
+static void leave_in_place(const struct dt2_units *units, size_t block, size_t end)
+{
+    for (size_t i = units->first[block]; i < end; i++)
+        dt2_slab_let_go(units->units[units->lists[i]].movable);
+}
+
+/* Uses a block where it lies; false: some of it does not lie there. */
+static bool use_in_place(struct dt2_session *session, size_t block)
+{
+    const struct dt2_units *units = &session->units;
+    for (size_t i = units->first[block]; i < units->first[block + 1]; i++) {
+        struct dt2_slab *movable = units->units[units->lists[i]].movable;
+        if (movable && dt2_slab_use(movable))
+            continue;
+        leave_in_place(units, block, i);
+        return false;
+    }
+    atomic_fetch_add(&session->held[block], 1);
+    return true;
+}
+
+/* One more hold on a unit that was let go this moment. The lock is held. */
+static void hold_again(struct dt2_unit *unit)
+{
+    if (dt2_unit_streams(unit))
+        unit->holders++;
+    else
+        dt2_slab_hold(unit->movable);
+}
+
+/* -- all blocks ---------------------------------------------------------------------------------------------- */
+
 int dt2_session_release(struct dt2_session *session, size_t block, struct dt2_error *err)
 {
     if (check_block(session, block, err) < 0)
@@ -207,21 +275,24 @@ int dt2_session_release(struct dt2_session *session, size_t block, struct dt2_er
     size_t first = units->first[block], end = units->first[block + 1];
     if (first == end)
         return 0;
+    if (!take_from(&session->held[block]))
+        return dt2_fail(err, DT2_EUSAGE, "block %s is not held", session->model->blocks.blocks[block].name);
+    if (is_in_place(units, block)) {
+        leave_in_place(units, block, end);
+        return 0;
+    }
     DT2_KEEP_ERRNO;
     int rc = 0;
     pthread_mutex_lock(&session->lock);
     dt2_session_pay(session);
-    if (session->held[block] == 0) {
-        pthread_mutex_unlock(&session->lock);
-        return dt2_fail(err, DT2_EUSAGE, "block %s is not held", session->model->blocks.blocks[block].name);
-    }
     for (size_t i = first; i < end && rc != DT2_EBUSY; i++) {
         int failed = release_unit(session, units->lists[i], rc < 0 ? NULL : err);
         rc = rc < 0 && failed != DT2_EBUSY ? rc : failed;
         for (size_t j = first; failed == DT2_EBUSY && j < i; j++) /* a stream that captures: all or none */
-            session->units.units[units->lists[j]].holders++;
+            hold_again(&session->units.units[units->lists[j]]);
     }
-    session->held[block] -= rc != DT2_EBUSY;
+    if (rc == DT2_EBUSY)
+        atomic_fetch_add(&session->held[block], 1);
     dt2_prefetch_wake(session);
     pthread_mutex_unlock(&session->lock);
     return rc;
@@ -237,7 +308,7 @@ int dt2_session_acquire(struct dt2_session *session, size_t block, unsigned flag
         return dt2_fail(err, DT2_EUSAGE, "flags %#x: not all are enum dt2_acquire_flag", flags);
     const struct dt2_units *units = &session->units;
     size_t first = units->first[block], end = units->first[block + 1], i = first;
-    if (first == end) /* it lies on the compute device */
+    if (first == end || use_in_place(session, block)) /* it lies on the compute device */
         return 0;
     DT2_KEEP_ERRNO;
     int rc = 0;
@@ -247,7 +318,8 @@ int dt2_session_acquire(struct dt2_session *session, size_t block, unsigned flag
         rc = acquire_unit(session, units->lists[i], block, err);
         i += rc == 0;
     }
-    session->held[block] += rc == 0;
+    if (rc == 0)
+        atomic_fetch_add(&session->held[block], 1);
     dt2_prefetch_wake(session);
     pthread_mutex_unlock(&session->lock);
     if (rc == 0 && (flags & DT2_ACQUIRE_HOST))
@@ -255,7 +327,8 @@ int dt2_session_acquire(struct dt2_session *session, size_t block, unsigned flag
     if (rc == 0)
         return 0;
     pthread_mutex_lock(&session->lock);
-    session->held[block] -= i == end;
+    if (i == end)
+        take_from(&session->held[block]);
     while (i > first)
         unhold(session, units->lists[--i]);
     dt2_prefetch_wake(session);
@@ -298,6 +371,10 @@ int dt2_session_hold(struct dt2_session *session, size_t tensor, struct dt2_sess
     if (index == DT2_NOWHERE)
         return 0;
     pthread_mutex_lock(&session->lock);
+    if (!dt2_unit_streams(&session->units.units[index])) {
+        pthread_mutex_unlock(&session->lock);
+        return 0;
+    }
     if (session->units.units[index].holders == 0) {
         rc = dt2_fail(err, DT2_EUSAGE, "the block of tensor %s is not held", session->model->table.tensors[tensor].name);
     } else {
@@ -333,7 +410,7 @@ int dt2_session_native(struct dt2_session *session, size_t tensor, struct dt2_na
         return rc;
     struct dt2_home home = session->model->table.homes[tensor];
     size_t index = session->units.of_tensor[home.tensor];
-    if (index == DT2_NOWHERE) {
+    if (index == DT2_NOWHERE || !dt2_unit_streams(&session->units.units[index])) {
         rc = dt2_model_native(session->model, tensor, native, err);
         if (rc == 0 && !native->handle) /* without bytes it lies nowhere, so not on a donor */
             native->device = session->compute->name;

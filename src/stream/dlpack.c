@@ -99,6 +99,7 @@ struct export {
     struct dt2_model *model;     /* borrowed, and referenced */
     struct dt2_session *session; /* NULL: the tensor where it lies, which may outlive a session */
     size_t tensor;               /* held in the session's window */
+    struct dt2_slab *slab;       /* of a tensor where it lies: held, so that it stays there; NULL: the tensor has no bytes */
     int64_t shape[];             /* and strides behind it */
 };
 
@@ -107,7 +108,10 @@ static void end(struct export *export)
     DT2_KEEP_ERRNO;
     if (export->session)
         dt2_session_let_go(export->session, export->tensor);
+    if (export->slab)
+        dt2_slab_let_go(export->slab);
     dt2_model_return(export->model);
+    atomic_fetch_sub(&export->model->exports, 1); /* in this order: who moves slabs takes borrows above these for others' */
     dt2_model_unref(export->model);
     dt2_release(export);
 }
@@ -178,8 +182,44 @@ static void fill(struct dl_tensor *out, struct export *export, const struct dt2_
                                .strides = strides };
 }
 
-/* The structure itself, for a tensor that is borrowed and, in a window, held by `held`. */
-static int make(struct dt2_model *model, struct dt2_session *session, struct dt2_session *held, size_t index,
+/* The slab of a tensor of a model that is borrowed; NULL: it has no bytes, or was not loaded. */
+static struct dt2_slab *slab_of(const struct dt2_model *model, size_t tensor)
+{
+    if (tensor >= model->table.count || model->owners[tensor] == SIZE_MAX)
+        return NULL;
+    const struct dt2_place *place = &model->layout.places[tensor];
+    const struct dt2_store *store = &model->storage.stores[place->share];
+    return place->bytes && store->slab_count ? &store->slabs[place->slab] : NULL;
+}
+
+/* What keeps a tensor where it is. */
+struct holding {
+    struct dt2_session *session; /* in its window; else NULL, and in its slab */
+    struct dt2_slab *slab;
+};
+
+static int hold(struct dt2_model *model, struct dt2_session *session, size_t tensor, struct holding *holding,
+                struct dt2_error *err)
+{
+    *holding = (struct holding){ 0 };
+    int rc = session ? dt2_session_hold(session, tensor, &holding->session, err) : 0;
+    if (rc == 0 && !holding->session)
+        holding->slab = slab_of(model, tensor);
+    if (holding->slab)
+        dt2_slab_hold(holding->slab);
+    return rc;
+}
+
+static void let_go(const struct holding *holding, size_t tensor)
+{
+    if (holding->session)
+        dt2_session_let_go(holding->session, tensor);
+    if (holding->slab)
+        dt2_slab_let_go(holding->slab);
+}
+
+/* The structure itself, for a tensor that is borrowed and held. */
+static int make(struct dt2_model *model, struct dt2_session *session, const struct holding *holding, size_t index,
                 enum dt2_dlpack_kind kind, void **managed, struct dt2_error *err)
 {
     const struct dt2_tensor *tensor = dt2_model_tensor(model, index);
@@ -196,7 +236,8 @@ static int make(struct dt2_model *model, struct dt2_session *session, struct dt2
     if (!export)
         return dt2_fail_nomem(err);
     export->model = dt2_model_ref(model);
-    export->session = held;
+    export->session = holding->session;
+    export->slab = holding->slab;
     export->tensor = index;
     if (kind == DT2_DLPACK_VERSIONED) {
         export->versioned = (struct dl_versioned){ .major = DL_MAJOR, .minor = DL_MINOR, .manager = export,
@@ -218,20 +259,22 @@ int dt2_tensor_dlpack(struct dt2_model *model, struct dt2_session *session, size
     if (kind != DT2_DLPACK_UNVERSIONED && kind != DT2_DLPACK_VERSIONED)
         return dt2_fail(err, DT2_EUSAGE, "%d is no kind of DLPack structure: it is no enum dt2_dlpack_kind", (int)kind);
     int rc = check_session(model, session, err);
-    if (rc == 0)
-        rc = dt2_model_borrow_again(model, err); /* of the caller's, or the session's */
+    struct holding holding;
     if (rc < 0)
         return rc;
-    struct dt2_session *held = NULL;
-    if (session)
-        rc = dt2_session_hold(session, tensor, &held, err);
+    atomic_fetch_add(&model->exports, 1);
+    rc = dt2_model_borrow_again(model, err); /* of the caller's, or the session's */
     if (rc == 0) {
-        rc = make(model, session, held, tensor, kind, managed, err);
-        if (rc < 0 && held)
-            dt2_session_let_go(held, tensor);
+        rc = hold(model, session, tensor, &holding, err);
+        if (rc == 0)
+            rc = make(model, session, &holding, tensor, kind, managed, err);
+        if (rc < 0) {
+            let_go(&holding, tensor);
+            dt2_model_return(model);
+        }
     }
     if (rc < 0)
-        dt2_model_return(model);
+        atomic_fetch_sub(&model->exports, 1);
     return rc;
 }
 

@@ -2,6 +2,7 @@
 libdistorch2_core_la_SOURCES += \
 	src/stream/acquire.c \
 	src/stream/dlpack.c \
+	src/stream/evict.c \
 	src/stream/info.c \
 	src/stream/gather.c \
 	src/stream/gather.h \

@@ -19,6 +19,18 @@ bool dt2_order_make(struct dt2_order *order, size_t units)
     return true;
 }
 
+void dt2_order_renew(struct dt2_order *order)
+{
+    order->count = order->cursor = order->lead = order->seen_count = 0;
+    order->overlong = false;
+}
+
+void dt2_order_append(struct dt2_order *order, size_t unit, bool passed)
+{
+    order->sequence[order->count++] = unit;
+    order->cursor += passed;
+}
+
 void dt2_order_clear(struct dt2_order *order)
 {
     dt2_release(order->sequence);

@@ -27,6 +27,10 @@ struct dt2_order {
 /* Expects units 0 .. `units` - 1 in this order. False without memory. */
 bool dt2_order_make(struct dt2_order *order, size_t units);
 void dt2_order_clear(struct dt2_order *order);
+/* Expects nothing any more, and has seen nothing of this pass. */
+void dt2_order_renew(struct dt2_order *order);
+/* Expects one more unit after the others; in this pass it is `passed` already. None twice, of those that the order was made for. */
+void dt2_order_append(struct dt2_order *order, size_t unit, bool passed);
 
 /* The unit to be fetched next; DT2_NOWHERE when the whole circle is. */
 size_t dt2_order_ahead(const struct dt2_order *order);

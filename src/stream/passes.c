@@ -17,7 +17,7 @@ void dt2_session_next_pass(struct dt2_session *session)
         return;
     pthread_mutex_lock(&session->lock);
     session->order.guided = true;
-    if (session->units.count && dt2_order_pass(&session->order))
+    if (session->units.streaming && dt2_order_pass(&session->order))
         dt2_prefetch_rewind(session);
     turn_page(session);
     dt2_prefetch_wake(session);

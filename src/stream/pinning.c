@@ -25,7 +25,7 @@ static bool gains(const struct dt2_session *session, const struct dt2_route *rou
 {
     bool copied = route->kind == DT2_ROUTE_GATHER || route->kind == DT2_ROUTE_DIRECT;
     return copied && !(session->compute->flags & DT2_DEVICE_HOST_ADDRESSABLE) && can_register(session->compute) &&
-           route->store->opened->flags & DT2_DEVICE_HOST_ADDRESSABLE;
+           route->donor->flags & DT2_DEVICE_HOST_ADDRESSABLE;
 }
 
 /* Half of the memory that this process may have: what is pinned cannot be given to anybody while memory is short. */
@@ -74,7 +74,7 @@ static int take_all(struct dt2_session *session, struct dt2_error *err)
     session->pins.of = dt2_alloc(storage->count, sizeof(struct dt2_pinning *));
     int rc = session->pins.of ? choose_budget(session, err) : dt2_fail_nomem(err);
     for (size_t i = 0; rc == 0 && i < storage->count; i++)
-        if (session->prefetch.routes[i].store && gains(session, &session->prefetch.routes[i]))
+        if (i != session->own && gains(session, &session->prefetch.routes[i]))
             rc = dt2_pinning_take(&session->model->pins, &storage->stores[i], session->compute, &session->pins.of[i],
                                   err);
     return rc;
@@ -202,14 +202,14 @@ static bool is_first_of_driver(const struct dt2_session *session, size_t route)
 {
     const struct dt2_route *routes = session->prefetch.routes;
     for (size_t i = 0; i < route; i++)
-        if (routes[i].kind == DT2_ROUTE_READ && routes[i].store->opened->driver == routes[route].store->opened->driver)
+        if (routes[i].kind == DT2_ROUTE_READ && routes[i].donor->driver == routes[route].donor->driver)
             return false;
     return true;
 }
 
 static int pin_window_for(struct dt2_session *session, struct dt2_route *route, struct dt2_error *err)
 {
-    const struct dt2_opened *o = route->store->opened;
+    const struct dt2_opened *o = route->donor;
     const struct dt2_store *window = &session->prefetch.window;
     struct dt2_backend_error failure = { 0 };
     int status = 0;
@@ -230,7 +230,7 @@ int dt2_session_pin_window(struct dt2_session *session, struct dt2_error *err)
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < session->model->storage.count; i++) {
         struct dt2_route *route = &session->prefetch.routes[i];
-        if (route->kind == DT2_ROUTE_READ && can_register(route->store->opened) && is_first_of_driver(session, i))
+        if (route->kind == DT2_ROUTE_READ && can_register(route->donor) && is_first_of_driver(session, i))
             rc = pin_window_for(session, route, err);
     }
     return rc;
@@ -238,7 +238,7 @@ int dt2_session_pin_window(struct dt2_session *session, struct dt2_error *err)
 
 void dt2_session_unpin_window(struct dt2_session *session, struct dt2_route *route)
 {
-    const struct dt2_opened *o = route->store->opened;
+    const struct dt2_opened *o = route->donor;
     while (route->window_pinned > 0) {
         const struct dt2_slab *slab = &session->prefetch.window.slabs[--route->window_pinned];
         o->backend->host_unregister(o->driver, o->device, slab->address, NULL);

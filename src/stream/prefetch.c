@@ -28,11 +28,8 @@ static void fail_unit(struct dt2_session *session, size_t index, const struct dt
     pthread_cond_broadcast(&session->changed);
 }
 
-/*
- * After a failure on the way to unit `index`: nothing may be on its way any more when the places of what was coming are
- * given to others. All that was coming is dropped; for other units than the one that failed, who waits asks again.
- */
-static void abandon(struct dt2_session *session, size_t index, const struct dt2_error *failure)
+/* Nothing may be on its way any more when the places of what was coming are given to others. */
+void dt2_prefetch_abandon(struct dt2_session *session, size_t index, const struct dt2_error *failure)
 {
     struct dt2_prefetch *prefetch = &session->prefetch;
     if (dt2_ending())
@@ -66,7 +63,7 @@ static int arrive(struct dt2_session *session, size_t index, struct dt2_error *e
     struct dt2_unit *unit = &session->units.units[index];
     struct dt2_prefetch *prefetch = &session->prefetch;
     struct dt2_backend_error failure = { 0 };
-    bool there = prefetch->routes[unit->share].kind == DT2_ROUTE_READ || (o->flags & DT2_DEVICE_HOST_ADDRESSABLE);
+    bool there = prefetch->routes[dt2_unit_at(unit)].kind == DT2_ROUTE_READ || (o->flags & DT2_DEVICE_HOST_ADDRESSABLE);
     if (!there && o->backend->event_record(o->driver, prefetch->staging.queue, &unit->arrival, &failure) < 0)
         return dt2_fail_driver(err, o->name, &failure);
     if (!there && !dt2_session_queue(session)) {
@@ -199,7 +196,7 @@ static void send_piece(struct dt2_session *session)
         rc = dt2_route_begin(session, &session->units.units[index], &piece, &flight, &failure);
     pthread_mutex_lock(&session->lock);
     if (rc < 0) {
-        abandon(session, index, &failure);
+        dt2_prefetch_abandon(session, index, &failure);
         return;
     }
     prefetch->at = piece.target + flight.bytes;
@@ -215,7 +212,7 @@ static void send_piece(struct dt2_session *session)
     if (rc == 0)
         rc = all_sent(session, index, &failure);
     if (rc < 0)
-        abandon(session, index, &failure);
+        dt2_prefetch_abandon(session, index, &failure);
 }
 
 /* Ends the oldest flight. */
@@ -231,7 +228,7 @@ static void finish_flight(struct dt2_session *session)
     if (rc == 0 && flight.last)
         rc = arrive(session, flight.unit, &failure);
     if (rc < 0)
-        abandon(session, flight.unit, &failure);
+        dt2_prefetch_abandon(session, flight.unit, &failure);
 }
 
 /* Takes note of the oldest unit whose arrival the host waits for; `blocking` false: only when it is there. */
@@ -252,7 +249,7 @@ static bool land(struct dt2_session *session, bool blocking)
     pthread_mutex_lock(&session->lock);
     if (status < 0) {
         dt2_fail_driver(&failure, o->name, &failed);
-        abandon(session, index, &failure);
+        dt2_prefetch_abandon(session, index, &failure);
         return true;
     }
     if (!done)
@@ -279,7 +276,7 @@ static bool take_turn(struct dt2_session *session)
 {
     struct dt2_prefetch *prefetch = &session->prefetch;
     if (prefetch->shaken)
-        abandon(session, DT2_NOWHERE, NULL);
+        dt2_prefetch_abandon(session, DT2_NOWHERE, NULL);
     while (land(session, false))
         ;
     if (prefetch->stop || prefetch->shaken)
@@ -309,7 +306,7 @@ void *dt2_prefetch_run(void *data)
         if (!worked)
             pthread_cond_wait(&session->work, &session->lock);
     }
-    session->prefetch.ended = true;
+    session->prefetch.ended = !session->prefetch.stop;
     pthread_cond_broadcast(&session->changed);
     pthread_mutex_unlock(&session->lock);
     return NULL;

@@ -25,6 +25,11 @@ void dt2_prefetch_free_event(const struct dt2_session *session, dt2_handle *even
 
 /* -- prefetch.c */
 
+/*
+ * After a failure on the way to unit `index`, or, with DT2_NOWHERE, before all is begun anew: waits for what is on its way, and
+ * drops all that was coming; for other units than the one that failed, who waits asks again. By the thread, or when there is none.
+ */
+void dt2_prefetch_abandon(struct dt2_session *session, size_t index, const struct dt2_error *failure);
 /* The thread itself; `data` is the session, whose lock it takes. */
 void *dt2_prefetch_run(void *data);
 

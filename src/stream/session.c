@@ -11,34 +11,31 @@
 
 /* -- opening ----------------------------------------------------------------------------------------------- */
 
-static int choose_window(struct dt2_session *session, struct dt2_error *err)
+/* The share of the compute device. */
+static size_t own_share(const struct dt2_plan *plan)
 {
-    const struct dt2_plan *plan = session->model->plan;
+    size_t count = dt2_plan_share_count(plan), i = 0;
+    while (i < count && strcmp(dt2_plan_share(plan, i)->device, dt2_plan_compute_device(plan)) != 0)
+        i++;
+    return i < count ? i : DT2_NOWHERE;
+}
+
+/* All that depends on how many units there are, whether they stream by now or not. */
+static int make_tables(struct dt2_session *session, struct dt2_error *err)
+{
     const struct dt2_units *units = &session->units;
-    uint64_t planned = plan->window_bytes, wanted = session->options.window_bytes;
-    if (wanted == 0)
-        wanted = dt2_max(planned, units->largest);
-    if (wanted < units->largest)
-        return dt2_fail(err, DT2_EUSAGE,
-                        "a window of %" PRIu64 " bytes cannot hold the largest block that streams to %s, of %" PRIu64
-                        " bytes; the plan has %" PRIu64,
-                        wanted, session->compute->name, units->largest, planned);
-    if (wanted > planned && plan->compute_left_bytes != DT2_UNKNOWN && wanted - planned > plan->compute_left_bytes)
-        return dt2_fail(err, DT2_ENOFIT,
-                        "a window of %" PRIu64 " bytes is %" PRIu64
-                        " bytes above what the plan and its budgets leave on %s, %" PRIu64,
-                        wanted, wanted - planned - plan->compute_left_bytes, session->compute->name,
-                        planned + plan->compute_left_bytes);
-    session->places = (struct dt2_window){ .largest = units->largest, .alignment = session->compute->alignment_bytes };
-    session->places.alignment = dt2_max(session->places.alignment, plan->alignment_bytes);
+    session->places.alignment = dt2_max(session->compute->alignment_bytes, session->model->plan->alignment_bytes);
     session->places.by_parts = session->options.has_stream;
-    dt2_window_cut(&session->places, wanted, session->compute->max_alloc_bytes);
     session->places.tenants = dt2_alloc(units->count, sizeof *session->places.tenants);
     session->asked = dt2_alloc(units->count, sizeof *session->asked);
     session->held = dt2_alloc(session->model->blocks.count, sizeof *session->held);
     session->reached = DT2_NOWHERE;
     if (!session->places.tenants || !session->asked || !session->held || !dt2_order_make(&session->order, units->count))
         return dt2_fail_nomem(err);
+    dt2_order_renew(&session->order);
+    for (size_t i = 0; i < units->count; i++)
+        if (dt2_unit_streams(&units->units[i]))
+            dt2_order_append(&session->order, i, false);
     return 0;
 }
 
@@ -74,21 +71,50 @@ static int prepare(struct dt2_session *session, struct dt2_error *err)
     if (rc == 0)
         rc = dt2_units_make(model, dt2_max(session->compute->alignment_bytes, model->plan->alignment_bytes), session->compute->max_alloc_bytes,
                             &session->units, err);
+    session->own = own_share(model->plan);
     if (rc == 0 && session->options.has_stream && (session->compute->flags & DT2_DEVICE_HOST_ADDRESSABLE))
         rc = dt2_fail(err, DT2_EUSAGE, "%s computes in the caller's thread and has no streams", session->compute->name);
     if (rc == 0 && session->options.has_stream)
         rc = adopt_stream(session, session->options.stream, err);
-    if (rc == 0 && session->units.count)
-        rc = choose_window(session, err);
-    if (rc == 0 && session->units.count)
+    if (rc == 0)
+        rc = make_tables(session, err);
+    if (rc == 0 && session->units.streaming)
+        rc = dt2_prefetch_fit(session, err);
+    if (rc == 0 && session->units.streaming)
         rc = dt2_prefetch_make(session, err);
     return rc;
+}
+
+/* Who holds a block in place as the session ends reads it no more. */
+static void let_all_go(struct dt2_session *session)
+{
+    const struct dt2_units *units = &session->units;
+    for (size_t i = 0; session->held && i < session->model->blocks.count; i++)
+        for (unsigned times = atomic_load(&session->held[i]); times > 0; times--)
+            for (size_t j = units->first[i]; j < units->first[i + 1]; j++)
+                if (!dt2_unit_streams(&units->units[units->lists[j]]))
+                    dt2_slab_let_go(units->units[units->lists[j]].movable);
+}
+
+/* Takes the session out of the model's list. The model's `lives` is held. */
+static void unlink_session(struct dt2_session *session)
+{
+    struct dt2_session **link = &session->model->first_session;
+    while (*link && *link != session)
+        link = &(*link)->next;
+    if (*link)
+        *link = session->next;
 }
 
 static void destroy(struct dt2_session *session)
 {
     const struct dt2_opened *o = session->compute;
+    struct dt2_model *model = session->model;
+    pthread_mutex_lock(&model->lives);
+    unlink_session(session);
     dt2_prefetch_clear(session);
+    let_all_go(session);
+    pthread_mutex_unlock(&model->lives);
     dt2_session_unpin(session);
     for (size_t i = 0; i < session->stream_count; i++)
         o->backend->queue_destroy(o->driver, session->streams[i].queue, NULL);
@@ -96,16 +122,16 @@ static void destroy(struct dt2_session *session)
     dt2_order_clear(&session->order);
     dt2_release(session->places.tenants);
     dt2_release(session->asked);
-    dt2_release(session->held);
+    dt2_release((void *)(uintptr_t)session->held);
     dt2_units_clear(&session->units);
     dt2_notes_clear(&session->notes);
-    dt2_machine_close(session->model->context->machine, session->compute);
+    dt2_machine_close(model->context->machine, session->compute);
     pthread_cond_destroy(&session->changed);
     pthread_cond_destroy(&session->work);
     pthread_mutex_destroy(&session->lock);
-    atomic_fetch_sub(&session->model->sessions, 1);
-    dt2_model_return(session->model);
-    dt2_model_unref(session->model);
+    atomic_fetch_sub(&model->sessions, 1);
+    dt2_model_return(model);
+    dt2_model_unref(model);
     dt2_release(session);
 }
 
@@ -140,8 +166,12 @@ int dt2_session_open(struct dt2_model *model, const struct dt2_session_options *
     pthread_mutex_init(&made->lock, NULL);
     pthread_cond_init(&made->work, NULL);
     pthread_cond_init(&made->changed, NULL);
+    pthread_mutex_lock(&model->lives);
     rc = prepare(made, err);
     atomic_fetch_add(&model->sessions, 1);
+    made->next = model->first_session;
+    model->first_session = made;
+    pthread_mutex_unlock(&model->lives);
     if (rc < 0)
         destroy(made);
     else
@@ -215,24 +245,13 @@ int dt2_session_use_stream(struct dt2_session *session, void *stream, struct dt2
 
 bool dt2_session_streams(const struct dt2_session *session, size_t block)
 {
-    return block < session->model->blocks.count && session->units.first[block] != session->units.first[block + 1];
-}
-
-/* Waits until no other thread parks or unparks. The lock is held. */
-static void wait_for_parking(struct dt2_session *session)
-{
-    while (session->parking)
-        pthread_cond_wait(&session->changed, &session->lock);
-}
-
-/* The prefetch is made or given back without the lock. */
-static void end_parking(struct dt2_session *session, bool parked)
-{
-    pthread_mutex_lock(&session->lock);
-    session->parking = false;
-    session->parked = parked;
-    pthread_cond_broadcast(&session->changed);
-    pthread_mutex_unlock(&session->lock);
+    const struct dt2_units *units = &session->units;
+    if (block >= session->model->blocks.count)
+        return false;
+    for (size_t i = units->first[block]; i < units->first[block + 1]; i++)
+        if (dt2_unit_streams(&units->units[units->lists[i]]))
+            return true;
+    return false;
 }
 
 int dt2_session_park(struct dt2_session *session, struct dt2_error *err)
@@ -240,17 +259,15 @@ int dt2_session_park(struct dt2_session *session, struct dt2_error *err)
     DT2_KEEP_ERRNO;
     if (dt2_fork_check(session->model->generation, "session", err) < 0)
         return DT2_EUSAGE;
+    pthread_mutex_lock(&session->model->lives);
     pthread_mutex_lock(&session->lock);
-    wait_for_parking(session);
     int rc = session->parked ? 0 : check_idle(session, "parked", err);
     bool ours = rc == 0 && !session->parked;
-    if (ours)
-        session->parking = session->parked = true;
+    session->parked |= ours;
     pthread_mutex_unlock(&session->lock);
-    if (ours) {
+    if (ours)
         dt2_prefetch_clear(session);
-        end_parking(session, true);
-    }
+    pthread_mutex_unlock(&session->model->lives);
     return rc;
 }
 
@@ -259,13 +276,16 @@ int dt2_session_unpark(struct dt2_session *session, struct dt2_error *err)
     DT2_KEEP_ERRNO;
     if (dt2_fork_check(session->model->generation, "session", err) < 0)
         return DT2_EUSAGE;
+    pthread_mutex_lock(&session->model->lives);
     pthread_mutex_lock(&session->lock);
-    wait_for_parking(session);
-    bool ours = session->parked;
-    session->parking = ours;
+    bool made = session->parked && session->units.streaming;
+    int rc = made && !session->prefetch.window.opened ? dt2_prefetch_fit(session, err) : 0;
     pthread_mutex_unlock(&session->lock);
-    int rc = ours && session->units.count ? dt2_prefetch_make(session, err) : 0;
-    if (ours)
-        end_parking(session, rc < 0);
+    if (made && rc == 0)
+        rc = dt2_prefetch_make(session, err);
+    pthread_mutex_lock(&session->lock);
+    session->parked &= rc < 0;
+    pthread_mutex_unlock(&session->lock);
+    pthread_mutex_unlock(&session->model->lives);
     return rc;
 }

@@ -40,13 +40,14 @@ enum dt2_unit_state {
     DT2_UNIT_HERE,   /* all copies are queued; `arrival` says when they are done */
 };
 
-/* A block that streams, or several small ones, one after the other, that stream as one. */
+/* A block that streams or may come to, or several small ones, one after the other, that stream as one. */
 struct dt2_unit {
     size_t block; /* the first */
     uint64_t payload; /* bytes of its blocks */
     unsigned blocks;
     unsigned visited; /* blocks that were acquired since the network came to it */
     uint32_t share;
+    struct dt2_slab *movable; /* of the compute device's share: where it lies while it is used in place, or was evicted from; else NULL */
     uint64_t bytes; /* in the window, a multiple of the alignment */
     size_t first_stretch;
     size_t stretch_count;
@@ -65,7 +66,18 @@ struct dt2_unit {
     unsigned failures;
 };
 
-/* What of a network streams, and how it lies in the window. Immutable but for the units' state. */
+/* Where a unit's bytes lie, for dt2_storage_at(). They move only while the session's lock is held and nothing is under way. */
+static inline uint32_t dt2_unit_at(const struct dt2_unit *unit)
+{
+    return unit->movable ? unit->movable->at : unit->share;
+}
+/* Whether a unit comes through the window. From any thread; it stays so while the unit is held, or the session's lock. */
+static inline bool dt2_unit_streams(const struct dt2_unit *unit)
+{
+    return !unit->movable || !dt2_slab_is_home(unit->movable);
+}
+
+/* What of a network streams or may come to, and how it lies in the window. The last four change when slabs move. */
 struct dt2_units {
     struct dt2_unit *units;
     size_t count;
@@ -73,10 +85,11 @@ struct dt2_units {
     size_t stretch_count;
     size_t *first;      /* of each block, and one more: where its list of units begins in `lists` */
     size_t *lists;      /* a block whose tensors are names of another block's needs that one too */
-    size_t *of_tensor;  /* the unit that holds a tensor's bytes; DT2_NOWHERE: it does not stream */
+    size_t *of_tensor;  /* the unit that holds a tensor's bytes; DT2_NOWHERE: it never streams */
     uint64_t *offsets;  /* of each tensor in its unit */
-    size_t blocks;      /* of all units */
-    uint64_t largest;   /* of the units */
+    size_t streaming;   /* units that stream */
+    size_t blocks;      /* of these */
+    uint64_t largest;   /* of these */
     uint64_t pass_bytes;
 };
 struct dt2_model;
@@ -84,6 +97,8 @@ struct dt2_model;
 int dt2_units_make(const struct dt2_model *model, uint64_t alignment, uint64_t most, struct dt2_units *units,
                    struct dt2_error *err);
 void dt2_units_clear(struct dt2_units *units);
+/* Looks again at which units stream. */
+void dt2_units_count(struct dt2_units *units);
 
 /* -- routes --------------------------------------------------------------------------------------------- */
 
@@ -94,6 +109,7 @@ enum dt2_route_kind {
     DT2_ROUTE_READ,   /* the donor copies to the window's address */
     DT2_ROUTE_GATHER, /* the host copies from the share's address to staging, the compute device from there */
     DT2_ROUTE_RELAY,  /* the donor copies to staging, the compute device from there */
+    DT2_ROUTE_FILE,   /* the host reads the model's file, to staging or to the window */
 };
 
 /* What one slab of a donor has, beyond its buffer, while a session runs. */
@@ -102,15 +118,13 @@ struct dt2_source {
     bool mapped;         /* by this session */
 };
 
-/* The way from one share. */
+/* The way from one place where slabs lie, by their `at`. */
 struct dt2_route {
     enum dt2_route_kind kind;
-    const struct dt2_store *store;
-    struct dt2_source *sources; /* by slab */
+    const struct dt2_opened *donor; /* NULL: the file */
     dt2_handle queue;           /* the donor's; 0 when it copies nothing */
     size_t slots_pinned;        /* of the staging slots, for the donor too */
     size_t window_pinned;       /* of the window's slabs, for the donor, where the host computes */
-    const struct dt2_pinning *pinning; /* what of the share is pinned; NULL: nothing will be */
 };
 
 /* A piece on its way: between the first leg of its route and the second. */
@@ -142,12 +156,14 @@ struct dt2_prefetch {
     struct dt2_store window; /* its device is the compute device */
     struct dt2_backend_native *natives; /* of the window's slabs */
     struct dt2_staging staging; /* the queue of copies, with slots when some route needs them */
-    struct dt2_route *routes; /* by share */
+    struct dt2_route *routes; /* by `at` of slabs: of shares, refuge and file */
+    struct dt2_source **sources; /* by share and slab: of slabs from which bytes come */
     struct dt2_gatherers gatherers;
     uint64_t charged_bytes; /* that the model counts for this window */
+    bool outgrown; /* the window is too small or too large for what streams now, and empty */
     bool running;
     bool stop;
-    bool ended;  /* the thread has left: it was stopped, or the program is ending */
+    bool ended;  /* the thread has left since the program is ending */
     bool shaken; /* copies failed after they had been queued: the thread is to begin anew */
     bool halted; /* fetching ahead failed: only what is asked for is fetched, until the next acquire */
     pthread_t thread;
@@ -177,9 +193,11 @@ struct dt2_session_pins {
 };
 
 struct dt2_session {
+    struct dt2_session *next; /* that is open on the model; under its `lives` */
     struct dt2_model *model; /* borrowed, and referenced */
     struct dt2_session_options options;
     struct dt2_opened *compute;
+    size_t own; /* the compute device's share; DT2_NOWHERE: it has none */
     struct dt2_units units;
 
     pthread_mutex_t lock;
@@ -190,11 +208,10 @@ struct dt2_session {
     size_t latest; /* unit that was acquired */
     size_t reached; /* unit where the network is; DT2_NOWHERE: not begun */
     size_t entered; /* the block for which it came there */
-    unsigned *held; /* how often each block is */
+    _Atomic unsigned *held; /* how often each block is */
     size_t *asked; /* units, in the order in which somebody began to wait */
     size_t asked_count;
     bool parked;
-    bool parking; /* the prefetch is being made or given back */
     struct dt2_prefetch prefetch;
     struct dt2_stream *streams; /* of the caller; the last used first */
     size_t stream_count;
@@ -232,9 +249,28 @@ void dt2_session_reach(struct dt2_session *session, size_t index, size_t block);
 /* Lets go again what could not be released, or held off, while a stream captured. The lock is held. */
 void dt2_session_pay(struct dt2_session *session);
 
-/* Takes window, staging, pinned memory, and starts the thread; on failure all is given back. */
+/*
+ * Window and transport (staging, routes, thread) are made, and given back, by who holds the model's `lives`; the session's lock is
+ * not held, but where it is said. Clearing is fine on what is not there.
+ */
+
+/* Says how large the window is to be, for what streams now. The lock is held, and there is none. Errors: DT2_EUSAGE, DT2_ENOFIT. */
+int dt2_prefetch_fit(struct dt2_session *session, struct dt2_error *err);
+/* Takes the window if there is none, and the transport; begins to fetch. On failure nothing of the transport stays. */
 int dt2_prefetch_make(struct dt2_session *session, struct dt2_error *err);
-/* Stops the thread, waits for copies and readers, and gives all back. The lock is not held. Fine on a zeroed one. */
+/* Ends the transport after all that is on its way; units that are in the window stay there, and go on to be held. */
+void dt2_prefetch_freeze(struct dt2_session *session);
+/*
+ * While it is frozen, after slabs moved, with the lock held: looks again at what streams, and what window that wants. Then, without
+ * it, has all go on; on failure the session is parked. What is held in the window keeps it as it is.
+ */
+int dt2_prefetch_look_again(struct dt2_session *session, struct dt2_error *err);
+int dt2_prefetch_thaw(struct dt2_session *session, struct dt2_error *err);
+/* Whether the window stays as it is since something in it is held. The lock is held. */
+bool dt2_prefetch_keeps_window(const struct dt2_session *session);
+/* The window's bytes if units up to `largest` bytes streamed. The lock is held. */
+uint64_t dt2_prefetch_window_after(const struct dt2_session *session, uint64_t largest, bool evicted);
+/* Waits for copies and readers, and gives all back. */
 void dt2_prefetch_clear(struct dt2_session *session);
 
 /* Has a unit fetched before all that is fetched ahead. The lock is held. */

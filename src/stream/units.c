@@ -11,14 +11,33 @@
 #define SMALL_MOST ((uint64_t)64 * 1024)
 #define SMALL_PART 16
 
+/* Whether a share is the compute device's own. */
+static bool is_own(const struct dt2_model *model, size_t share)
+{
+    return strcmp(dt2_plan_compute_device(model->plan), dt2_plan_share(model->plan, share)->device) == 0;
+}
+
 /* Whether the blocks of a share come through the window: not what the compute device has, nor what "cpu" can read in place. */
 static bool share_streams(const struct dt2_model *model, size_t share)
 {
-    const char *compute = dt2_plan_compute_device(model->plan);
     const struct dt2_opened *opened = model->storage.stores[share].opened;
-    if (strcmp(compute, dt2_plan_share(model->plan, share)->device) == 0)
+    if (is_own(model, share))
         return false;
-    return !(strcmp(compute, "cpu") == 0 && opened && (opened->flags & DT2_DEVICE_HOST_ADDRESSABLE));
+    return !(strcmp(dt2_plan_compute_device(model->plan), "cpu") == 0 && opened &&
+             (opened->flags & DT2_DEVICE_HOST_ADDRESSABLE));
+}
+
+/* The slab that holds a block of the compute device's share, and may be evicted with it; NULL: the block stays there. */
+static struct dt2_slab *movable_slab(const struct dt2_model *model, const struct dt2_block *block, size_t share)
+{
+    if (!is_own(model, share))
+        return NULL;
+    for (size_t i = 0; i < block->tensor_count; i++) {
+        struct dt2_slab *slab = &model->storage.stores[share].slabs[model->layout.places[block->tensors[i]].slab];
+        if (block->tensor_bytes[i] > 0)
+            return slab->movable ? slab : NULL;
+    }
+    return NULL;
 }
 
 /* Lays one tensor behind those of its unit that came before, and prolongs the last stretch where both sides follow on it. */
@@ -78,15 +97,17 @@ static void measure(struct laying *laying)
  * than the largest block.
  */
 static struct dt2_unit *unit_for(const struct laying *laying, const struct dt2_block *block, size_t index, size_t share,
-                                 struct dt2_units *made)
+                                 struct dt2_slab *movable, struct dt2_units *made)
 {
     struct dt2_unit *last = made->count ? &made->units[made->count - 1] : NULL;
     uint64_t room = room_of(laying, block), both;
     bool small = room <= dt2_min(laying->largest / SMALL_PART, SMALL_MOST);
-    if (last && small && last->share == share && !dt2_add_overflows(last->bytes, room, &both) && both <= laying->largest)
+    if (last && small && last->share == share && last->movable == movable &&
+        !dt2_add_overflows(last->bytes, room, &both) && both <= laying->largest)
         return last;
     struct dt2_unit *unit = &made->units[made->count++];
-    *unit = (struct dt2_unit){ .block = index, .share = (uint32_t)share, .first_stretch = made->stretch_count };
+    *unit = (struct dt2_unit){ .block = index, .share = (uint32_t)share, .movable = movable,
+                               .first_stretch = made->stretch_count };
     return unit;
 }
 
@@ -95,12 +116,12 @@ static int add_block(const struct laying *laying, size_t index, struct dt2_units
     const struct dt2_model *model = laying->model;
     const struct dt2_block *block = &model->blocks.blocks[index];
     size_t share = dt2_plan_block_share(model->plan, index);
-    if (block->bytes == 0 || !share_streams(model, share))
+    struct dt2_slab *movable = block->bytes ? movable_slab(model, block, share) : NULL;
+    if (block->bytes == 0 || (!movable && !share_streams(model, share)))
         return 0;
-    struct dt2_unit *unit = unit_for(laying, block, index, share, made);
+    struct dt2_unit *unit = unit_for(laying, block, index, share, movable, made);
     unit->payload += block->bytes;
     unit->blocks++;
-    made->blocks++;
     for (size_t i = 0; i < block->tensor_count; i++) {
         size_t tensor = block->tensors[i];
         if (block->tensor_bytes[i] == 0)
@@ -110,14 +131,29 @@ static int add_block(const struct laying *laying, size_t index, struct dt2_units
                        &made->offsets[tensor]) < 0)
             unit->bytes = UINT64_MAX;
     }
-    made->pass_bytes += block->bytes;
-    if (dt2_round_up_overflows(unit->bytes, laying->alignment, &unit->bytes) || unit->bytes > laying->most)
+    bool over = dt2_round_up_overflows(unit->bytes, laying->alignment, &unit->bytes) || unit->bytes > laying->most;
+    if (over && movable) /* too large for any window: it stays where it is */
+        unit->bytes = UINT64_MAX;
+    else if (over)
         return dt2_fail(err, DT2_ENOFIT,
                         "block %s of %" PRIu64 " bytes is above the largest allocation of %s, %" PRIu64
                         ", and cannot be streamed there as one",
                         block->name, block->bytes, dt2_plan_compute_device(model->plan), laying->most);
-    made->largest = dt2_max(made->largest, unit->bytes);
     return 0;
+}
+
+void dt2_units_count(struct dt2_units *units)
+{
+    units->streaming = units->blocks = units->largest = units->pass_bytes = 0;
+    for (size_t i = 0; i < units->count; i++) {
+        const struct dt2_unit *unit = &units->units[i];
+        if (!dt2_unit_streams(unit))
+            continue;
+        units->streaming++;
+        units->blocks += unit->blocks;
+        units->largest = dt2_max(units->largest, unit->bytes);
+        units->pass_bytes += unit->payload;
+    }
 }
 
 /* Which units each block needs: its own, and those of other blocks whose tensors it has under another name. */
@@ -162,6 +198,7 @@ int dt2_units_make(const struct dt2_model *model, uint64_t alignment, uint64_t m
         return rc;
     }
     list_needs(model, &made);
+    dt2_units_count(&made);
     *units = made;
     return 0;
 }

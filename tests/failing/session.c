@@ -86,6 +86,32 @@ static void pass(struct account *account)
     }
 }
 
+/*
+ * All that is resident leaves and comes back, around a pass each. A session that could not have its window is parked. The caller's
+ * borrow would keep all where it is: the session has one of its own.
+ */
+static void move_away_and_back(struct account *account)
+{
+    struct dt2_error err;
+    uint64_t freed;
+    dt2_model_return(account->model);
+    int rc = dt2_model_evict(account->model, NULL, UINT64_MAX, &freed, &err);
+    failed(account, rc, &err);
+    if (rc < 0) {
+        must_be_good(account, dt2_session_unpark(account->session, &err), "unpark after evict", &err);
+        must_be_good(account, dt2_model_evict(account->model, NULL, UINT64_MAX, &freed, &err), "evict", &err);
+    }
+    pass(account);
+    rc = dt2_model_restore(account->model, NULL, &err);
+    failed(account, rc, &err);
+    if (rc < 0) {
+        must_be_good(account, dt2_session_unpark(account->session, &err), "unpark after restore", &err);
+        must_be_good(account, dt2_model_restore(account->model, NULL, &err), "restore", &err);
+    }
+    must_be_good(account, dt2_model_borrow(account->model, &err), "borrow", &err);
+    pass(account);
+}
+
 int session_use(struct dt2_model *model, const struct work_file *file, struct dt2_error *err, char *again, size_t size)
 {
     struct account account = { .model = model, .file = file, .err = err, .again = again, .size = size };
@@ -112,6 +138,7 @@ int session_use(struct dt2_model *model, const struct work_file *file, struct dt
     if (rc < 0)
         must_be_good(&account, dt2_session_unpark(account.session, &failure), "unpark", &failure);
     pass(&account);
+    move_away_and_back(&account);
     must_be_good(&account, dt2_session_close(account.session, &failure), "close", &failure);
     return account.rc;
 }

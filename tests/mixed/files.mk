@@ -67,6 +67,15 @@ check_PROGRAMS += tests/mixed/test-pinning
 TESTS += tests/mixed/test-pinning
 tests_mixed_test_pinning_SOURCES = tests/mixed/test-pinning.c $(lives_headers)
 tests_mixed_test_pinning_LDADD = $(TEST_LIBS) $(LIBADD_DLOPEN)
+check_PROGRAMS += tests/mixed/test-evict
+TESTS += tests/mixed/test-evict
+tests_mixed_test_evict_SOURCES = tests/mixed/test-evict.c $(lives_headers)
+tests_mixed_test_evict_LDADD = $(TEST_LIBS) $(LIBADD_DLOPEN)
+# Ten thousand random points at each place.
+check-evict: all
+	@$(MAKE) -s --no-print-directory $(AM_MAKEFLAGS) $(check_PROGRAMS) $(check_LTLIBRARIES)
+	@$(AM_TESTS_ENVIRONMENT) DT2_TEST_POINTS=10000; export DT2_TEST_POINTS; tests/mixed/test-evict
+.PHONY: check-evict
 check_PROGRAMS += tests/mixed/test-session-faults
 TESTS += tests/mixed/test-session-faults
 tests_mixed_test_session_faults_SOURCES = tests/mixed/test-session-faults.c $(lives_headers)

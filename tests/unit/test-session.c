@@ -70,7 +70,7 @@ static bool tensor_is(const struct source *source, struct dt2_session *session, 
         return memcmp(native.handle, expected, t->bytes) == 0;
     unsigned char *copy = layout_memory(t->bytes);
     bool same = false;
-    if (unit == DT2_NOWHERE) {
+    if (unit == DT2_NOWHERE || !dt2_unit_streams(&session->units.units[unit])) {
         same = dt2_model_read(session->model, tensor, copy, t->bytes, NULL) == 0;
     } else {
         uint64_t place = session->units.units[unit].offset + session->units.offsets[tensor];
