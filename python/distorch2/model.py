@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import os
 import time
+import weakref
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from ctypes import byref, c_size_t
+from contextlib import ExitStack, contextmanager
+from ctypes import byref, c_size_t, c_uint64
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Optional, Union
@@ -19,6 +20,7 @@ from ._native import lib
 from .errors import BusyError
 from .file import Block, TensorInfo, block_of, tensor_info
 from .plan import Plan, plan_of
+from .sizes import Size, in_bytes
 from .tensor import Tensor
 
 if TYPE_CHECKING:
@@ -112,6 +114,15 @@ class Tensors(Mapping):  # type: ignore[type-arg]
 
     def __len__(self) -> int:
         return len(self._model._infos)
+
+
+_viewers: dict[int, weakref.WeakSet[Any]] = {}
+
+
+def viewers_of(pointer: int) -> weakref.WeakSet[Any]:
+    """Those who look at resident tensors of a model for longer than a call, such as attachments; each has
+    ``_given_way()``, within which it does not."""
+    return _viewers.setdefault(pointer, weakref.WeakSet())
 
 
 class Model(Handle):
@@ -233,6 +244,41 @@ class Model(Handle):
                     failure(error).text, "close its sessions, and let go of the arrays that are views of its tensors"
                 )
             time.sleep(_POLL_SECONDS)
+
+    @contextmanager
+    def _moving(self) -> Iterator[int]:
+        """While blocks move, who looks at resident ones lets go of them, unless it runs just then."""
+        with self._call() as model, ExitStack() as stack:
+            for viewer in list(viewers_of(model)):
+                stack.enter_context(viewer._given_way())
+            yield model
+
+    def evict(self, wanted: Size, device: Optional[str] = None) -> int:
+        """Makes room on the compute device: resident blocks become streamed ones until ``wanted`` bytes more are free
+        there, or no more may go. They lie with a donor that has room then, else in host memory, else in the file alone.
+        Sessions and attachments stay as they are, and run on. ``device`` is the compute device.
+
+        Returns the bytes that were freed: fewer when nothing more may go, such as blocks that are held, or that an array is
+        a view of. Raises :class:`BusyError` while the model is borrowed by others than sessions.
+        """
+        freed = c_uint64()
+        with self._moving() as model:
+            call(lib.dt2_model_evict, model, device and encode(device), in_bytes(wanted, "wanted"), byref(freed))
+        return freed.value
+
+    def restore(self) -> int:
+        """Brings back what was evicted, and returns how many bytes that were. Raises :class:`NoFitError` when the device
+        has no room for all, and :class:`BusyError` when some of it is held: what could come is back then."""
+        restored = c_uint64()
+        with self._moving() as model:
+            call(lib.dt2_model_restore, model, byref(restored))
+        return restored.value
+
+    def held(self, device: Optional[str] = None) -> int:
+        """Bytes that it holds on a device by now, windows of its sessions included; on all of them without one. "cpu" is
+        all host memory."""
+        with self._call() as model:
+            return int(lib.dt2_model_held(model, device and encode(device)))
 
     def session(self, **options: Any) -> Session:
         """Opens a :class:`Session`, through which the model's blocks reach its compute device; options as there."""

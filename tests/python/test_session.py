@@ -134,6 +134,30 @@ def test_options_are_those_of_the_library():
             model.session(stream="one")
 
 
+def test_what_is_evicted_streams_and_comes_back():
+    for allocations in (SPREAD, "cpu,*"):
+        with loaded(expert_mode_allocations=allocations) as (file, model), model.session() as session:
+            before, resident = model.held("cpu"), [block for block in model.blocks if not session.streams(block)]
+            assert model.held() >= before > 0 and model.held("cuda:7") == 0
+            freed = model.evict("1gb", "cpu")
+            assert freed == before - model.held("cpu") > 0
+            assert all(session.streams(block) for block in resident if block.bytes)
+            for block in model.blocks:
+                with session.acquire(block) as held:
+                    for name, tensor in held.items():
+                        assert bytes_at(tensor) == file.read(name), name
+                    if not block.index:
+                        with tap.raises(distorch2.BusyError, "in use"):
+                            model.restore()
+            model.restore()
+            assert model.held("cpu") == before and not any(session.streams(block) for block in resident)
+            assert model.restore() == 0
+            with model.borrow(), tap.raises(distorch2.BusyError, "borrowers"):
+                model.evict(1)
+            with tap.raises(distorch2.UsageError, "opencl:0", "cpu"):
+                model.evict(1, "opencl:0")
+
+
 def test_two_sessions_run_on_one_model():
     with loaded() as (file, model), model.session() as one, model.session() as two:
         for block in model.blocks:

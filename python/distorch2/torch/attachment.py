@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import warnings
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Callable, Optional, Union
 
 import torch
 
 from ..errors import BusyError, DistorchError, UsageError
-from ..model import Model
+from ..model import Model, viewers_of
 from ..session import Session, SessionStatistics, Span
 from .buffers import Buffers
 from .devices import torch_device
@@ -53,6 +54,7 @@ class Attachment:
         _one_of("stray", stray, ("error", "fetch"))
         _one_of("moves", moves, ("refuse", "ignore"))
         self.model = model
+        self._pointer = model._ptr
         self.device = torch_device(model.plan.compute_device, _devices_of(model))
         """Where the module computes, in torch's terms."""
         self._module = weakref.ref(module, partial(_module_gone, weakref.ref(self)))
@@ -79,6 +81,7 @@ class Attachment:
             self.detach()
             raise
         self._attached = True
+        viewers_of(self._pointer).add(self)
 
     @property
     def module(self) -> Optional[torch.nn.Module]:
@@ -155,8 +158,12 @@ class Attachment:
                     slot.entries[slot.key] = shared[same]
         for unit in self._units:
             module = unit.module()
-            if module is not None and unit.settle():
+            if module is None:
+                continue
+            if unit.settle():
                 _install(module, unit)
+            elif module.__dict__.get("_call_impl") is unit:
+                del module.__dict__["_call_impl"]
 
     def _answer_as_root(self, module: torch.nn.Module, places: Places, moves: str) -> None:
         """The root answers whoever wants to move the module: a pipeline says where it computes, which is where it
@@ -214,6 +221,20 @@ class Attachment:
         self._clear()
         self._settle(_slots(self._units))
 
+    @contextmanager
+    def _given_way(self) -> Iterator[None]:
+        """For who moves blocks of the model: between forwards, which wait meanwhile, nothing here looks at resident ones. In
+        the middle of one all that it looks at stays where it is."""
+        with self._running.between() as idle:
+            moves = idle and self._attached and not self.suspended
+            if moves:
+                self._clear()
+            try:
+                yield
+            finally:
+                if moves:
+                    self._settle(_slots(self._units))
+
     def _clear(self) -> None:
         """Puts stand-ins in the places of all of the model's weights."""
         for slot in _slots(self._units):
@@ -240,6 +261,7 @@ class Attachment:
             self._undo.pop()()
         self._units.clear()
         self._buffers.clear()
+        viewers_of(self._pointer).discard(self)
         if self._owned:
             self.session.close()
         self._attached = False

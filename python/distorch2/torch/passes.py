@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from ctypes import byref, c_int, c_size_t, c_void_p
 from typing import Any, Optional
 
@@ -117,6 +119,16 @@ class Running:
             over, self._in_flight = self._in_flight, None
         if over is not None:
             over.__exit__()
+
+    @contextmanager
+    def between(self) -> Iterator[bool]:
+        """Whether no forward runs; none begins within."""
+        with self._lock:
+            idle = not self.active
+            if idle:
+                yield True
+        if not idle:
+            yield False
 
     def release_all(self) -> None:
         while self.active:

@@ -40,6 +40,57 @@ def test_a_suspended_module_takes_nothing_and_comes_back():
             assert {each.device.type for each in network.parameters()} == {"meta"}
 
 
+def test_what_is_evicted_changes_no_output():
+    for allocations in (SPREAD, "cpu,*"):
+        with setting(expert_mode_allocations=allocations) as s, torch.no_grad():
+            network = s.meta()
+            before = s.model.held("cpu")
+            with attach(network, s.model):
+                assert torch.equal(network(*s.inputs), s.expected())
+                for _ in range(3):
+                    assert s.model.evict("1gb") > 0 and s.model.held("cpu") < before + 100000
+                    assert torch.equal(network(*s.inputs), s.expected())
+                    s.model.restore()
+                    assert torch.equal(network(*s.inputs), s.expected())
+            assert s.model.held("cpu") == before
+            assert {each.device.type for each in network.parameters()} == {"meta"}
+
+
+def test_it_may_be_evicted_in_a_forward_and_by_other_threads():
+    with setting() as s, torch.no_grad():
+        network = s.meta()
+        with attach(network, s.model):
+            asked = []
+
+            def evict(*_):
+                asked.append(s.model.evict("1gb"))
+
+            hook = network.layers[1].register_forward_hook(evict)
+            assert torch.equal(network(*s.inputs), s.expected()) and asked
+            hook.remove()
+            stop = threading.Event()
+            failures = []
+
+            def move():
+                while not stop.is_set():
+                    try:
+                        s.model.evict("1gb")
+                        s.model.restore()
+                    except distorch2.BusyError:
+                        pass
+                    except Exception as failure:  # noqa: BLE001 - whatever it is, the test has it
+                        failures.append(failure)
+
+            thread = threading.Thread(target=move)
+            thread.start()
+            same = all(torch.equal(network(*s.inputs), s.expected()) for _ in range(20))
+            stop.set()
+            thread.join()
+            assert same and not failures, failures
+            s.model.restore()
+            assert torch.equal(network(*s.inputs), s.expected())
+
+
 def test_it_is_not_suspended_in_a_forward():
     with setting() as s, torch.no_grad():
         network = s.meta()
