@@ -4,6 +4,7 @@
 #include "base/sized.h"
 #include "model/model.h"
 #include "stream/stream.h"
+#include <stdarg.h>
 
 static const struct dt2_sized sized_stats =
     DT2_SIZED(struct dt2_session_stats, window_bytes, "the statistics'", "DT2_SESSION_STATS_INIT");
@@ -58,6 +59,19 @@ int dt2_session_info(struct dt2_session *session, struct dt2_session_info *info,
     pthread_mutex_unlock(&session->lock);
     dt2_result_write(&sized_info, &found, info);
     return 0;
+}
+
+int dt2_session_say(struct dt2_session *session, struct dt2_error *err, const char *format, ...)
+{
+    char words[1024];
+    va_list args;
+    va_start(args, format);
+    dt2_format_into(words, sizeof words, format, args);
+    va_end(args);
+    pthread_mutex_lock(&session->lock);
+    int rc = dt2_notes_add(&session->notes, err, "%s", words);
+    pthread_mutex_unlock(&session->lock);
+    return rc;
 }
 
 /* The lock is the session's own business, also where it is only looked at. */

@@ -71,12 +71,14 @@ static int take_all(struct dt2_session *session, struct dt2_error *err)
     const struct dt2_storage *storage = &session->model->storage;
     if (session->pins.of)
         return 0;
-    session->pins.of = dt2_alloc(storage->count, sizeof(struct dt2_pinning *));
-    int rc = session->pins.of ? choose_budget(session, err) : dt2_fail_nomem(err);
+    struct dt2_pinning **of = dt2_alloc(storage->count, sizeof(struct dt2_pinning *));
+    int rc = of ? choose_budget(session, err) : dt2_fail_nomem(err);
     for (size_t i = 0; rc == 0 && i < storage->count; i++)
         if (i != session->own && gains(session, &session->prefetch.routes[i]))
-            rc = dt2_pinning_take(&session->model->pins, &storage->stores[i], session->compute, &session->pins.of[i],
-                                  err);
+            rc = dt2_pinning_take(&session->model->pins, &storage->stores[i], session->compute, &of[i], err);
+    pthread_mutex_lock(&session->lock); /* others ask what is pinned */
+    session->pins.of = of;
+    pthread_mutex_unlock(&session->lock);
     return rc;
 }
 
@@ -120,7 +122,7 @@ static uint64_t all_that_gains(const struct dt2_session *session)
 /* What cannot be pinned goes through staging memory, which is worth a note. */
 static int note_refusal(struct dt2_session *session, const struct dt2_error *refusal, struct dt2_error *err)
 {
-    return dt2_notes_add(&session->notes, err, "%" PRIu64 " of %" PRIu64 " bytes in host memory could be pinned for %s: %s",
+    return dt2_session_say(session, err, "%" PRIu64 " of %" PRIu64 " bytes in host memory could be pinned for %s: %s",
                          dt2_session_pinned(session), all_that_gains(session), session->compute->name, refusal->text);
 }
 
@@ -134,11 +136,8 @@ static void *pin_on(void *data)
         rc = pin_one(session, &refusal);
         dt2_turn_end();
     }
-    if (rc < 0) {
-        pthread_mutex_lock(&session->lock);
+    if (rc < 0)
         (void)note_refusal(session, &refusal, NULL); /* without memory it is not said */
-        pthread_mutex_unlock(&session->lock);
-    }
     return NULL;
 }
 
@@ -163,7 +162,7 @@ static int note_unable(struct dt2_session *session, struct dt2_error *err)
 {
     for (size_t i = 0; i < session->model->storage.count; i++)
         if (session->prefetch.routes[i].kind == DT2_ROUTE_GATHER && !can_register(session->compute))
-            return dt2_notes_add(&session->notes, err, "nothing in host memory is pinned for %s: its driver cannot",
+            return dt2_session_say(session, err, "nothing in host memory is pinned for %s: its driver cannot",
                                  session->compute->name);
     return 0;
 }
@@ -221,7 +220,7 @@ static int pin_window_for(struct dt2_session *session, struct dt2_route *route, 
         route->window_pinned += status == 0;
     }
     return status == 0 ? 0
-                       : dt2_notes_add(&session->notes, err, "the window on %s is not pinned for %s: %s",
+                       : dt2_session_say(session, err, "the window on %s is not pinned for %s: %s",
                                        session->compute->name, o->name, failure.text);
 }
 

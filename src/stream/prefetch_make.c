@@ -100,10 +100,12 @@ static int make_staging(struct dt2_session *session, struct dt2_error *err)
     bool shared = dt2_routes_share_slots(session);
     int rc = dt2_staging_make(session->compute, staged ? SLOTS : 0, slot, shared, staging, err);
     if (rc == 0 && staging->compromise[0])
-        rc = dt2_notes_add(&session->notes, err, "%s", staging->compromise);
+        rc = dt2_session_say(session, err, "%s", staging->compromise);
     if (rc == 0)
         rc = dt2_routes_pin_slots(session, err);
+    pthread_mutex_lock(&session->lock);
     session->staging_bytes = dt2_staging_bytes(staging);
+    pthread_mutex_unlock(&session->lock);
     return rc;
 }
 

@@ -46,7 +46,7 @@ static int try_peer(struct dt2_session *session, struct dt2_route *route, struct
     if (status == 0 && verdict != DT2_PEER_BROKEN)
         return 0;
     route->kind = DT2_ROUTE_RELAY;
-    return dt2_notes_add(&session->notes, err, "from %s to %s bytes go through the host: %s", donor->name,
+    return dt2_session_say(session, err, "from %s to %s bytes go through the host: %s", donor->name,
                               compute->name, failure.text);
 }
 
@@ -254,7 +254,7 @@ static int pin_slots(struct dt2_session *session, struct dt2_route *route, struc
         route->slots_pinned += status == 0;
     }
     return status == 0 ? 0
-                       : dt2_notes_add(&session->notes, err, "staging memory between %s and %s is not pinned for %s: %s",
+                       : dt2_session_say(session, err, "staging memory between %s and %s is not pinned for %s: %s",
                                        o->name, session->compute->name, o->name, failure.text);
 }
 

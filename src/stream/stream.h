@@ -243,6 +243,9 @@ struct dt2_session_stats dt2_session_since(const struct dt2_session_stats *now, 
 int dt2_session_hold(struct dt2_session *session, size_t tensor, struct dt2_session **held, struct dt2_error *err);
 void dt2_session_let_go(struct dt2_session *session, size_t tensor);
 
+/* A note of the session's: from any thread, without the lock. Errors: DT2_ENOMEM. */
+int dt2_session_say(struct dt2_session *session, struct dt2_error *err, const char *format, ...) DT2_PRINTF(3, 4);
+
 /* The network has come to a unit for a block: what was expected in between is not any more. The lock is held. */
 void dt2_session_reach(struct dt2_session *session, size_t index, size_t block);
 

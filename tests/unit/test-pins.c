@@ -144,6 +144,9 @@ static bool child_has(uint64_t at)
 /* Whether what is to be kept from children is: the thread sanitizer passes the advice over. */
 static bool advice_counts(void)
 {
+#ifdef __SANITIZE_THREAD__
+    return false;
+#endif
     char *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED || (*page = 1, madvise(page, PAGE, MADV_DONTFORK) < 0))
         die("no page");
