@@ -165,13 +165,14 @@ int dt2_storage_alloc(struct dt2_storage *storage, const struct dt2_layout *layo
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < storage->count; i++) {
         const struct dt2_share_layout *share = &layout->shares[i];
-        if (!storage->stores[i].opened || storage->stores[i].slabs)
-            continue;
-        storage->stores[i].filled_next = true;
-        rc = dt2_store_alloc(storage->machine, &storage->stores[i], share->slab_bytes, share->slab_count, err);
-        storage->stores[i].filled_next = false; /* what comes later is there at once */
-        for (size_t j = 0; j < storage->stores[i].slab_count; j++)
-            storage->stores[i].slabs[j].at = (uint32_t)i;
+        struct dt2_store *store = &storage->stores[i];
+        if (store->opened && !store->slabs) {
+            store->filled_next = true;
+            rc = dt2_store_alloc(storage->machine, store, share->slab_bytes, share->slab_count, err);
+            store->filled_next = false; /* what comes later is there at once */
+        }
+        for (size_t j = 0; j < store->slab_count; j++)
+            store->slabs[j].at = (uint32_t)i;
     }
     return rc;
 }
