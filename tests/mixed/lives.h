@@ -18,6 +18,19 @@ static const char *const places[][2] = {
     { "opencl:0", "opencl:0,20%;opencl:1,40%;cpu,*" },
 };
 
+/* What a budget still has. */
+__attribute__((unused)) static uint64_t left_of(const char *name)
+{
+    struct dt2_devices *devices;
+    uint64_t left = DT2_UNKNOWN;
+    if (dt2_devices_list(context, 0, &devices, NULL) < 0)
+        return left;
+    for (size_t i = 0; i < dt2_devices_budget_count(devices); i++)
+        if (strcmp(dt2_devices_budget(devices, i)->name, name) == 0)
+            left = dt2_devices_budget(devices, i)->free_bytes;
+    dt2_devices_free(devices);
+    return left;
+}
 
 __attribute__((unused)) static void bind_failures(void (**fail)(const char *, uint64_t, bool, int), void (**forgive)(void))
 {

@@ -265,20 +265,6 @@ static void live_threads(const char *which)
 
 /* -- parking, and borrowed models */
 
-/* What a budget still has. */
-static uint64_t left_of(const char *name)
-{
-    struct dt2_devices *devices;
-    uint64_t left = DT2_UNKNOWN;
-    if (dt2_devices_list(context, 0, &devices, NULL) < 0)
-        return left;
-    for (size_t i = 0; i < dt2_devices_budget_count(devices); i++)
-        if (strcmp(dt2_devices_budget(devices, i)->name, name) == 0)
-            left = dt2_devices_budget(devices, i)->free_bytes;
-    dt2_devices_free(devices);
-    return left;
-}
-
 static void live_park(const char *which)
 {
     const char *const *place = places[atoi(which)];
