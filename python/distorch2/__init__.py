@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from .catalog import Catalog, Entry
     from .context import Context
-    from .devices import Budget, Device, Devices, Link, Unusable
+    from .devices import Budget, Device, Devices, DeviceSpeeds, Link, Unusable
     from .errors import (
         BusyError,
         CancelledError,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         ParkedError,
         UsageError,
     )
-    from .file import Block, File, TensorInfo, Traits
+    from .file import Block, File, FileSpeeds, TensorInfo, Traits
     from .model import DeviceProgress, DeviceStatistics, Model, Progress, Statistics
     from .plan import Plan, Request, Share, make_plan
     from .session import Held, Session, SessionInfo, SessionStatistics, Span
@@ -49,10 +49,10 @@ __version__ = "0.1.0"
 _FROM = {
     "catalog": "Catalog Entry",
     "context": "Context",
-    "devices": "Budget Device Devices Link Unusable",
+    "devices": "Budget Device DeviceSpeeds Devices Link Unusable",
     "errors": "BusyError CancelledError DistorchError ErrorCode ExportError FailedError ForkError FullError GoneError "
     "NoFitError NoMemoryError NotFoundError ParkedError UsageError",
-    "file": "Block File TensorInfo Traits",
+    "file": "Block File FileSpeeds TensorInfo Traits",
     "model": "DeviceProgress DeviceStatistics Model Progress Statistics",
     "plan": "Plan Request Share make_plan",
     "session": "Held Session SessionInfo SessionStatistics Span",
@@ -96,6 +96,7 @@ __all__ = [
     "DLDeviceType",
     "Device",
     "DeviceProgress",
+    "DeviceSpeeds",
     "DeviceStatistics",
     "Devices",
     "DistorchError",
@@ -104,6 +105,7 @@ __all__ = [
     "ExportError",
     "FailedError",
     "File",
+    "FileSpeeds",
     "ForkError",
     "FullError",
     "GoneError",

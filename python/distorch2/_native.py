@@ -49,6 +49,9 @@ ENUMS = {
     "DT2_DEVICES_FREE": 1,
     "DT2_DEVICES_MEASURE": 2,
     "DT2_DEVICES_UNUSABLE": 4,
+    "DT2_IO_AUTO": 0,
+    "DT2_IO_BUFFERED": 1,
+    "DT2_IO_DIRECT": 2,
     "DT2_UNLOAD_REFUSE": 0,
     "DT2_UNLOAD_WAIT": 1,
     "DT2_HOST_AUTO": 0,
@@ -341,6 +344,27 @@ class model_stats(Structure):
     ]
 
 
+class device_speeds(_Result):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("write_gbps", c_double),
+        ("write_pinned_gbps", c_double),
+        ("read_gbps", c_double),
+        ("read_pinned_gbps", c_double),
+    ]
+
+
+class file_speeds(_Result):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("bytes", c_uint64),
+        ("cold_gbps", c_double),
+        ("cold_direct_gbps", c_double),
+        ("fresh_gbps", c_double),
+        ("touched_gbps", c_double),
+    ]
+
+
 class session_options(Structure):
     _fields_ = [
         ("struct_size", c_size_t),
@@ -443,6 +467,9 @@ FUNCTIONS = {
     "dt2_file_metadata": (None, [_handle, c_size_t, POINTER(c_char_p), POINTER(c_char_p)]),
     "dt2_file_read": (c_int, [_handle, c_size_t, c_void_p, c_uint64, _err]),
     "dt2_file_unchanged": (c_int, [_handle, _err]),
+    "dt2_device_measure": (c_int, [_handle, c_char_p, POINTER(device_speeds), _err]),
+    "dt2_file_measure": (c_int, [_handle, c_uint64, POINTER(file_speeds), _err]),
+    "dt2_file_drop_cache": (None, [_handle]),
     "dt2_file_stored": (c_int, [_handle, POINTER(storing), POINTER(_handle), _err]),
     "dt2_file_dtype": (c_char_p, [_handle]),
     # plan.h

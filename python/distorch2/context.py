@@ -10,12 +10,12 @@ from ctypes import byref, c_void_p
 from typing import Any, Callable, Optional, Union
 
 from . import _native, _runtimes
-from ._core import encode, failure, made
+from ._core import call, encode, failure, made
 from ._handle import Handle
 from ._log import Log, log_callback
 from ._native import lib
 from ._watch import ProgressFunction, Watch
-from .devices import Devices
+from .devices import Devices, DeviceSpeeds
 from .errors import BusyError, CancelledError, DistorchError, UsageError
 from .file import File, Path, opened
 from .model import Model
@@ -68,7 +68,7 @@ _IO = ("auto", "buffered", "direct")
 def _io_mode(io: str) -> int:
     if io not in _IO:
         raise UsageError(f"io is {io!r}: one of {', '.join(_IO)}")
-    return _IO.index(io)
+    return _native.ENUMS[f"DT2_IO_{io.upper()}"]
 
 
 def _runtimes_named(cuda: Optional[Path], hip: Optional[Path]) -> tuple[Optional[bytes], Optional[bytes]]:
@@ -143,6 +143,14 @@ class Context(Handle):
         )
         with self._call() as context:
             return Devices(made(lib.dt2_devices_list, context, flags))
+
+    def measure(self, device: str) -> DeviceSpeeds:
+        """How fast copies between host memory and a device are."""
+        raw = _native.device_speeds()
+        with self._call() as context:
+            call(lib.dt2_device_measure, context, encode(device), byref(raw))
+        rates = (raw.write_gbps, raw.write_pinned_gbps, raw.read_gbps, raw.read_pinned_gbps)
+        return DeviceSpeeds(*(None if rate < 0 else rate for rate in rates))
 
     def plan(self, file: Union[File, Path], request: Optional[Request] = None, **options: Any) -> Plan:
         """The plan that :meth:`load` would apply now. Options of a :class:`Request` may be given as keywords."""

@@ -64,6 +64,17 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class DeviceSpeeds:
+    """Copies between host memory and a device, in 10^9 bytes a second; None: cannot be had here. ``pinned``: host memory
+    that the device's driver gave."""
+
+    write_gbps: Optional[float]
+    write_pinned_gbps: Optional[float]
+    read_gbps: Optional[float]
+    read_pinned_gbps: Optional[float]
+
+
+@dataclass(frozen=True)
 class Unusable:
     """A GPU that no driver claims, or a driver that finds nothing: what is wrong, and what would help."""
 

@@ -16,6 +16,7 @@ from ._core import call, encode, made, text
 from ._handle import Handle, frees
 from ._native import lib
 from .errors import UsageError
+from .sizes import Size, in_bytes
 
 Path = Union[str, "os.PathLike[str]"]
 
@@ -51,6 +52,18 @@ class Traits:
     inpaint: bool
     hint_channels: Optional[int]
     union_types: Optional[int]
+
+
+@dataclass(frozen=True)
+class FileSpeeds:
+    """Rates in 10^9 bytes a second; None: cannot be had here. ``cold``: from the disk, through the page cache or
+    ``direct``, past it; ``fresh`` and ``touched``: from the page cache into memory that was not, or was, used before."""
+
+    bytes: int
+    cold_gbps: Optional[float]
+    cold_direct_gbps: Optional[float]
+    fresh_gbps: Optional[float]
+    touched_gbps: Optional[float]
 
 
 def tensor_info(raw: _native.tensor) -> TensorInfo:
@@ -266,6 +279,20 @@ class File(Handle):
         """Raises when the file on disk is no longer the one that was opened, and says what changed."""
         with self._call() as file:
             call(lib.dt2_file_unchanged, file)
+
+    def measure(self, most: Size = 0) -> FileSpeeds:
+        """How fast plain reads of it are, of at most ``most`` bytes each time (0: 512 MiB). What the page cache has of it
+        is dropped on the way."""
+        raw = _native.file_speeds()
+        with self._call() as file:
+            call(lib.dt2_file_measure, file, in_bytes(most, "most"), byref(raw))
+        rates = (raw.cold_gbps, raw.cold_direct_gbps, raw.fresh_gbps, raw.touched_gbps)
+        return FileSpeeds(raw.bytes, *(None if rate < 0 else rate for rate in rates))
+
+    def drop_cache(self) -> None:
+        """Asks the kernel to drop what it has of it in its page cache: the next read is a cold one."""
+        with self._call() as file:
+            lib.dt2_file_drop_cache(file)
 
     def __repr__(self) -> str:
         return "<File, closed>" if self.closed else f"<File {self.path}>"

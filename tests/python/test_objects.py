@@ -155,6 +155,19 @@ def test_how_files_are_read():
             context.load(tap.layout("tiny"), compute_device="cpu", io="sideways")
 
 
+def test_files_and_devices_are_measured():
+    with Context() as context, File(tap.layout("tiny")) as file:
+        speeds = file.measure("1mb")
+        assert speeds.bytes > 0 and speeds.fresh_gbps > 0 and speeds.touched_gbps > 0, speeds
+        assert speeds.cold_direct_gbps is None or speeds.cold_direct_gbps > 0
+        file.drop_cache()
+        with tap.raises(distorch2.NotFoundError, "cuda:77"):
+            context.measure("cuda:77")
+        for device in context.devices():
+            rates = context.measure(device.name)
+            assert rates.write_gbps is None or rates.write_gbps > 0, rates
+
+
 def test_a_load_is_verified_and_read_back():
     with Context() as context:
         need_opencl(context)
