@@ -31,6 +31,7 @@ class Network:
         self._lock = threading.RLock()
         self._model: Any = None
         self._attachment: Any = None
+        self._away = 0  # bytes of its share that made room
         self.device = torch_device(request["compute_device"], machine.devices())
         """Where it computes, in torch's terms."""
         self.plan: Any = None
@@ -62,7 +63,8 @@ class Network:
         """Of that, what it has now."""
         if not self.awake:
             return 0
-        return self.cost - (self.plan.window_bytes if self._attachment.suspended else 0)
+        window = self.plan.window_bytes if self._attachment.suspended else 0
+        return max(0, self.cost - window - self._away)
 
     @property
     def host_bytes(self) -> int:
@@ -80,12 +82,24 @@ class Network:
     # -- coming and going --
 
     def wake(self) -> None:
-        """Loads it if it is asleep, and takes the window if that was given back."""
+        """Loads it if it is asleep, and takes back what it gave, as far as there is room."""
         with self._lock:
-            if self.awake:
-                self._attachment.resume()
-            else:
+            if not self.awake:
                 self._load()
+                return
+            if self._away:
+                self._restore()
+            self._attachment.resume()
+
+    def _restore(self) -> None:
+        distorch2 = machine.need()
+        here = self._model.held(self.plan.compute_device)
+        try:
+            self._model.restore()
+            self._away = 0
+        except (distorch2.NoFitError, distorch2.BusyError) as refusal:  # what is not back streams
+            self._away = max(0, self._away - (self._model.held(self.plan.compute_device) - here))
+            logging.info("distorch2: %s", refusal)
 
     def _load(self) -> None:
         from distorch2.torch import attach
@@ -138,13 +152,26 @@ class Network:
         management.soft_empty_cache()
         return max(0, int(management.get_free_memory(device) - before))
 
-    def park(self) -> int:
-        """Gives the window back; tells how many bytes that was."""
+    def give(self, wanted: float) -> int:
+        """Gives back what the device that computes has: the window, and, if more is wanted, blocks, which stream then.
+        Tells how many bytes that was."""
         with self._lock:
-            if not self.awake or self._attachment.suspended:
+            if not self.awake:
                 return 0
-            self._attachment.suspend()
-            return int(self.plan.window_bytes)
+            before = self.held
+            if not self._attachment.suspended:
+                self._attachment.suspend()
+            more = int(min(wanted, self.cost)) - (before - self.held)
+            if more > 0:
+                self._away += self._evict(more)
+            return before - self.held
+
+    def _evict(self, wanted: int) -> int:
+        try:
+            return int(self._model.evict(wanted))
+        except machine.need().BusyError as refusal:  # somebody looks at its weights
+            logging.info("distorch2: %s", refusal)
+            return 0
 
     def sleep(self) -> None:
         """Gives everything back. It is loaded again when it is needed again."""
@@ -152,6 +179,7 @@ class Network:
             if self.awake:
                 attachment, model = self._attachment, self._model
                 self._attachment = self._model = None
+                self._away = 0
                 _awake.discard(self)
                 attachment.detach()
                 self._lie_down()

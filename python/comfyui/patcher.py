@@ -13,7 +13,7 @@ from .network import Network
 
 
 class Patcher(comfy.model_patcher.ModelPatcher):
-    """Tells the truth about sizes; loading is waking, unloading is sleep."""
+    """Tells the truth about sizes; loading is waking, unloading is sleep, and in part it is to stream more."""
 
     def __init__(self, model: Any, load_device: Any, offload_device: Any, size: int = 0, *_: Any, **__: Any) -> None:
         super().__init__(model, load_device=load_device, offload_device=offload_device, size=size or 1)
@@ -76,7 +76,7 @@ class Patcher(comfy.model_patcher.ModelPatcher):
             self.network.sleep()
 
     def partially_unload(self, device_to: Any, memory_to_free: Any = 0, **_: Any) -> int:
-        return self.network.park()
+        return self.network.give(memory_to_free)
 
     def partially_unload_ram(self, *_: Any, **__: Any) -> int:
         return 0

@@ -106,8 +106,12 @@ def test_a_network_sleeps_and_wakes():
     for turn in range(3):
         assert equal(sample(control), expected) and awake() == 1
         if turn == 1:
-            assert patcher.partially_unload(None, 1) > 0 and patcher.loaded_size() < patcher.model_size()
-            assert awake() == 1
+            size = patcher.model_size()
+            window = patcher.partially_unload(None, 1)
+            assert 0 < window == size - patcher.loaded_size() and awake() == 1
+            assert equal(sample(control), expected) and patcher.loaded_size() == size
+            assert patcher.partially_unload(None, 1e30) > window and patcher.loaded_size() < size - window
+            assert equal(sample(control), expected) and patcher.loaded_size() == size and awake() == 1
         else:
             management.unload_all_models()
             assert patcher.loaded_size() == 0 and awake() == 0
