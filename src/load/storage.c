@@ -120,6 +120,14 @@ static int alloc_slab(struct dt2_machine *machine, struct dt2_store *store, stru
     return 0;
 }
 
+static uint64_t sum(const uint64_t *bytes, size_t count)
+{
+    uint64_t all = 0;
+    for (size_t i = 0; i < count; i++)
+        all += bytes[i];
+    return all;
+}
+
 int dt2_store_alloc(struct dt2_machine *machine, struct dt2_store *store, const uint64_t *slab_bytes, size_t count,
                     struct dt2_error *err)
 {
@@ -132,6 +140,8 @@ int dt2_store_alloc(struct dt2_machine *machine, struct dt2_store *store, const 
         store->slab_count++;
         rc = alloc_slab(machine, store, &store->slabs[i], err);
     }
+    if (rc < 0 && count > 1)
+        return dt2_fail_prefix(err, rc, "%" PRIu64 " bytes in %zu allocations: ", sum(slab_bytes, count), count);
     return rc;
 }
 
