@@ -3,7 +3,7 @@
 FUZZ_INCLUDES = -I$(top_srcdir)/include -I$(top_srcdir)/src -I$(top_srcdir)/tests
 FUZZ_ENVIRONMENT = \
 	top_srcdir='$(top_srcdir)' \
-	FUZZ_CFLAGS='-include config.h -I. $(FUZZ_INCLUDES) -DDT2_BACKEND_DIR="fuzz" $(CPPFLAGS) $(HWLOC_CFLAGS) \
+	FUZZ_CFLAGS='-include config.h -I. $(FUZZ_INCLUDES) -DDT2_BACKEND_DIR="fuzz" -DDT2_BACKEND_BESIDE="fuzz" $(CPPFLAGS) $(HWLOC_CFLAGS) \
 		$(JANSSON_CFLAGS) $(YAML_CFLAGS) $(XXHASH_CFLAGS) $(URING_CFLAGS)' \
 	FUZZ_LIBS='$(HWLOC_LIBS) $(JANSSON_LIBS) $(YAML_LIBS) $(XXHASH_LIBS) $(URING_LIBS) $(LIBADD_DLOPEN) -pthread $(LIBS)'
 
