@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { ROWS_MOST = 16, PASSES = 3 };
 
@@ -116,13 +115,6 @@ static double higher(double a, double b)
     return a > b ? a : b;
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 /* Loads the whole model to a device, or to host memory for it. */
 static int load(struct bench *bench, const char *to, enum dt2_io io, struct dt2_model **model, struct dt2_error *err)
 {
@@ -158,11 +150,11 @@ static int load_once(struct bench *bench, bool cold, double *gbps, struct dt2_er
 static int run_passes(struct bench *bench, struct dt2_session *session, double *gbps, struct dt2_error *err)
 {
     struct dt2_session_info info = DT2_SESSION_INFO_INIT;
-    uint64_t begin = now_ns();
+    uint64_t begin = cli_now_ns();
     int rc = dt2_session_info(session, &info, err);
     for (int pass = 0; rc == 0 && pass <= PASSES; pass++) {
         if (pass == 1)
-            begin = now_ns();
+            begin = cli_now_ns();
         for (size_t i = 0; rc == 0 && i < dt2_blocks_count(bench->model.blocks); i++) {
             rc = cli_interrupted() ? cli_fail(err, DT2_ECANCELLED, "interrupted") : dt2_session_acquire(session, i, 0, err);
             if (rc == 0)
@@ -171,7 +163,7 @@ static int run_passes(struct bench *bench, struct dt2_session *session, double *
         dt2_session_next_pass(session);
     }
     if (rc == 0)
-        *gbps = cli_gbps(PASSES * info.pass_bytes, now_ns() - begin);
+        *gbps = cli_gbps(PASSES * info.pass_bytes, cli_now_ns() - begin);
     return rc;
 }
 

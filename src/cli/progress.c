@@ -167,7 +167,7 @@ static void show_json(const char *phase, const struct dt2_progress *now, uint64_
 #define REDRAW_NS 100000000u /* ten times a second at most */
 #define LINE_NS 5000000000u
 
-static uint64_t now_ns(void)
+uint64_t cli_now_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -202,7 +202,7 @@ static bool is_due(const struct cli_progress *progress, bool first, bool end, ui
 
 int cli_progress_show(struct cli_progress *progress, const char *phase, const struct dt2_progress *now)
 {
-    uint64_t time = now_ns();
+    uint64_t time = cli_now_ns();
     bool first = progress->phase != phase, end = now->done_bytes == now->total_bytes;
     if (first) {
         progress->phase = phase;
@@ -235,13 +235,13 @@ int cli_progress(void *data, const struct dt2_progress *now)
 void cli_scan_start(struct cli_scan *scan, const struct cli_options *options)
 {
     *scan = (struct cli_scan){ .shows = cli_errors_can_redraw() && options->progress != CLI_PROGRESS_NONE,
-                               .started_ns = now_ns() };
+                               .started_ns = cli_now_ns() };
 }
 
 int cli_scan_show(void *data, size_t folders, size_t models)
 {
     struct cli_scan *scan = data;
-    uint64_t time = now_ns();
+    uint64_t time = cli_now_ns();
     if (scan->shows && time - scan->started_ns >= SCAN_QUIET_NS && time - scan->shown_ns >= REDRAW_NS) {
         char *line = cli_format("looking for models: %zu in %zu folders so far\n", models, folders);
         cli_status_show(line, 1);

@@ -14,6 +14,9 @@ struct cli_progress {
     bool ended; /* the end of this phase was shown */
 };
 
+/* On a clock that only goes on. */
+uint64_t cli_now_ns(void);
+
 void cli_progress_start(struct cli_progress *progress, const struct cli_options *options);
 
 /* From now on the first Ctrl-C asks to stop; a second one ends the program at once. */

@@ -32,21 +32,14 @@ struct run {
 
 #define SLEEP_LEAST_NS 2000000u /* what is shorter is spent awake: a sleep ends late */
 
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 static void compute(uint64_t ns)
 {
-    uint64_t end = now_ns() + ns;
+    uint64_t end = cli_now_ns() + ns;
     if (ns >= SLEEP_LEAST_NS) {
         uint64_t nap = ns - SLEEP_LEAST_NS / 2;
         nanosleep(&(struct timespec){ (time_t)(nap / 1000000000u), (long)(nap % 1000000000u) }, NULL);
     }
-    while (now_ns() < end && !cli_interrupted())
+    while (cli_now_ns() < end && !cli_interrupted())
         ;
 }
 
@@ -58,7 +51,7 @@ static uint64_t step_of(const struct run *run, const struct dt2_block *block, ui
 
 static int run_pass(const struct run *run, struct pass *pass, struct dt2_error *err)
 {
-    uint64_t started = now_ns(), model_bytes = dt2_model_statistics(run->model)->bytes;
+    uint64_t started = cli_now_ns(), model_bytes = dt2_model_statistics(run->model)->bytes;
     for (size_t i = 0; i < dt2_model_block_count(run->model); i++) {
         if (cli_interrupted())
             return cli_fail(err, DT2_ECANCELLED, "%s: interrupted", dt2_model_name(run->model));
@@ -71,7 +64,7 @@ static int run_pass(const struct run *run, struct pass *pass, struct dt2_error *
             return rc;
     }
     dt2_session_next_pass(run->session);
-    pass->ns = now_ns() - started;
+    pass->ns = cli_now_ns() - started;
     pass->stats = (struct dt2_session_stats)DT2_SESSION_STATS_INIT;
     return dt2_session_statistics(run->session, DT2_SESSION_LAST_PASS, &pass->stats, err);
 }
