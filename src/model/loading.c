@@ -125,21 +125,22 @@ static void widen(const struct dt2_model *model, const struct dt2_storage *stora
 #define MOVABLE_PARTS 16
 #define MOVABLE_LEAST ((uint64_t)64 << 10)
 
-static bool computes(const struct dt2_plan *plan, size_t share)
+/* The share whose slabs may be evicted; SIZE_MAX: none. */
+static size_t movable_share(const struct dt2_plan *plan)
 {
-    return !plan->resident && strcmp(dt2_plan_share(plan, share)->device, dt2_plan_compute_device(plan)) == 0;
+    return plan->resident ? SIZE_MAX : dt2_plan_own_share(plan);
 }
 
 /* Lays the tensors out for devices that are open, in memory that was given or that is to be had. */
 static int lay_out(struct dt2_model *model, const struct dt2_applicant *applicant, struct dt2_storage *storage,
                    struct dt2_error *err)
 {
-    size_t count = storage->count;
+    size_t count = storage->count, movable = movable_share(model->plan);
     DT2_AUTO struct dt2_layout_rules *rules = dt2_alloc(count, sizeof *rules);
     int rc = rules ? 0 : dt2_fail_nomem(err);
     for (size_t i = 0; rc == 0 && i < count; i++) {
         rules[i] = rules_of(model->plan, storage->stores[i].opened);
-        if (computes(model->plan, i))
+        if (i == movable)
             rules[i].slab_bytes = dt2_max(dt2_plan_share(model->plan, i)->bytes / MOVABLE_PARTS, MOVABLE_LEAST);
         if (storage->stores[i].opened)
             rc = dt2_memory_adopt(applicant->options, dt2_plan_share(model->plan, i)->device, &storage->stores[i],
@@ -173,18 +174,17 @@ static void pin_down(const struct dt2_layout *layout, const struct dt2_block *bl
 /* Says which slabs may be evicted. */
 static void mark_movable(struct dt2_model *model, struct dt2_storage *storage)
 {
-    for (size_t i = 0; i < storage->count; i++) {
-        const struct dt2_share *share = dt2_plan_share(model->plan, i);
-        struct dt2_store *store = &storage->stores[i];
-        if (!computes(model->plan, i))
-            continue;
-        for (size_t j = 0; j < store->slab_count; j++)
-            store->slabs[j].movable = !store->slabs[j].adopted;
-        for (size_t j = 0; j < share->block_count; j++)
-            pin_down(&model->layout, &model->blocks.blocks[share->blocks[j]], store->slabs);
-        for (size_t j = 0; j < store->slab_count; j++)
-            atomic_store(&store->slabs[j].uses, store->slabs[j].movable);
-    }
+    size_t movable = movable_share(model->plan);
+    if (movable == SIZE_MAX)
+        return;
+    const struct dt2_share *share = dt2_plan_share(model->plan, movable);
+    struct dt2_store *store = &storage->stores[movable];
+    for (size_t i = 0; i < store->slab_count; i++)
+        store->slabs[i].movable = !store->slabs[i].adopted;
+    for (size_t i = 0; i < share->block_count; i++)
+        pin_down(&model->layout, &model->blocks.blocks[share->blocks[i]], store->slabs);
+    for (size_t i = 0; i < store->slab_count; i++)
+        atomic_store(&store->slabs[i].uses, store->slabs[i].movable);
 }
 
 /* Opens the devices of the plan, lays the tensors out and allocates: all memory before the first byte. */

@@ -374,6 +374,14 @@ const char *dt2_plan_compute_device(const struct dt2_plan *plan)
     return plan->compute_device;
 }
 
+size_t dt2_plan_own_share(const struct dt2_plan *plan)
+{
+    for (size_t i = 0; i < plan->share_count; i++)
+        if (strcmp(plan->shares[i].device, plan->compute_device) == 0)
+            return i;
+    return SIZE_MAX;
+}
+
 uint64_t dt2_plan_window_bytes(const struct dt2_plan *plan)
 {
     return plan->window_bytes;

@@ -30,6 +30,9 @@ struct dt2_plan {
     bool eject_models;
 };
 
+/* The share that lies on the device that computes; SIZE_MAX: none does. */
+size_t dt2_plan_own_share(const struct dt2_plan *plan);
+
 /* What the plan takes of one budget. */
 struct dt2_charge {
     char *budget;

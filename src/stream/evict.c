@@ -15,10 +15,9 @@
 
 /* One slab that is to change places. */
 struct move {
-    size_t index;          /* of the compute device's share */
-    uint32_t to;           /* see dt2_storage_at() */
-    struct dt2_slab twin;  /* memory there, filled; and, once it has moved, what it had before */
-    bool claimed;          /* nobody uses it, and nobody begins to */
+    size_t index;         /* of the compute device's share */
+    struct dt2_slab twin; /* where it is to lie, filled; and, once it has moved, what it had before */
+    bool claimed;         /* nobody uses it, and nobody begins to */
 };
 
 struct moving {
@@ -62,11 +61,8 @@ static int look_round(struct moving *moving, bool home, struct dt2_error *err)
 
 static int begin(struct dt2_model *model, bool home, struct moving *moving, struct dt2_error *err)
 {
-    *moving = (struct moving){ .model = model };
-    size_t count = dt2_plan_share_count(model->plan);
-    while (moving->own < count && strcmp(dt2_plan_share(model->plan, moving->own)->device, dt2_plan_compute_device(model->plan)) != 0)
-        moving->own++;
-    if (moving->own == count)
+    *moving = (struct moving){ .model = model, .own = dt2_plan_own_share(model->plan) };
+    if (moving->own == SIZE_MAX)
         return 0;
     moving->store = &model->storage.stores[moving->own];
     moving->moves = dt2_alloc(moving->store->slab_count, sizeof *moving->moves);
@@ -118,7 +114,7 @@ static int take_room(struct moving *moving, size_t at, struct move *move)
     if (rc < 0)
         return rc;
     dt2_capacity_charge(&moving->capacity, index, move->twin.bytes);
-    move->to = move->twin.at = (uint32_t)at;
+    move->twin.at = (uint32_t)at;
     return 0;
 }
 
@@ -139,7 +135,7 @@ static void find_place(struct moving *moving, struct move *move)
     for (size_t at = 0; at <= dt2_storage_refuge(storage); at++)
         if (at != moving->own && would_stream(moving, at) && take_room(moving, at, move) == 0)
             return;
-    move->to = move->twin.at = dt2_storage_file(storage);
+    move->twin.at = dt2_storage_file(storage);
 }
 
 /* -- the bytes ------------------------------------------------------------------------------------------------- */
@@ -149,7 +145,8 @@ static int fill(struct moving *moving, struct move *move, struct dt2_error *err)
 {
     struct dt2_model *model = moving->model;
     const struct dt2_slab *slab = &moving->store->slabs[move->index];
-    const struct dt2_store *from = dt2_storage_at(&model->storage, slab->at), *to = dt2_storage_at(&model->storage, move->to);
+    const struct dt2_store *from = dt2_storage_at(&model->storage, slab->at);
+    const struct dt2_store *to = dt2_storage_at(&model->storage, move->twin.at);
     const struct dt2_slab_name name = { (uint32_t)moving->own, (uint32_t)move->index };
     if (!to)
         return dt2_file_unchanged(model->file, err);
@@ -274,7 +271,7 @@ static void swap(struct moving *moving, struct move *move)
     slab->buffer = move->twin.buffer;
     slab->address = move->twin.address;
     slab->backing = move->twin.backing;
-    slab->at = move->to;
+    slab->at = move->twin.at;
     move->twin = former;
 }
 
@@ -287,16 +284,14 @@ static void drop_from_windows(const struct moving *moving, const struct dt2_slab
                 dt2_prefetch_drop(s, i);
 }
 
-static void lock_all(struct dt2_model *model)
+static void lock_sessions(struct dt2_model *model)
 {
     for (struct dt2_session *s = model->first_session; s; s = s->next)
         pthread_mutex_lock(&s->lock);
-    pthread_rwlock_wrlock(&model->whereabouts);
 }
 
-static void unlock_all(struct dt2_model *model)
+static void unlock_sessions(struct dt2_model *model)
 {
-    pthread_rwlock_unlock(&model->whereabouts);
     for (struct dt2_session *s = model->first_session; s; s = s->next)
         pthread_mutex_unlock(&s->lock);
 }
@@ -332,14 +327,16 @@ static int move_all(struct moving *moving, bool home, uint64_t *bytes, struct dt
     struct dt2_model *model = moving->model;
     for (struct dt2_session *s = model->first_session; s; s = s->next)
         dt2_prefetch_freeze(s);
-    lock_all(model);
+    lock_sessions(model);
+    pthread_rwlock_wrlock(&model->whereabouts);
     int rc = change_places(moving, home, err);
     *bytes = claimed_bytes(moving);
     for (struct dt2_session *s = model->first_session; (home || *bytes) && s; s = s->next) {
         int failed = dt2_prefetch_look_again(s, rc < 0 ? NULL : err);
         rc = rc < 0 ? rc : failed;
     }
-    unlock_all(model);
+    pthread_rwlock_unlock(&model->whereabouts);
+    unlock_sessions(model);
     free_twins(moving); /* before windows are made, which may need the room */
     for (struct dt2_session *s = model->first_session; s; s = s->next) {
         int failed = dt2_prefetch_thaw(s, rc < 0 ? NULL : err);
@@ -352,11 +349,9 @@ static int move_all(struct moving *moving, bool home, uint64_t *bytes, struct dt
 
 static uint64_t gain_by_now(const struct moving *moving)
 {
-    for (struct dt2_session *s = moving->model->first_session; s; s = s->next)
-        pthread_mutex_lock(&s->lock);
+    lock_sessions(moving->model);
     uint64_t bytes = gain(moving);
-    for (struct dt2_session *s = moving->model->first_session; s; s = s->next)
-        pthread_mutex_unlock(&s->lock);
+    unlock_sessions(moving->model);
     return bytes;
 }
 
@@ -379,7 +374,7 @@ static int pick(struct moving *moving, uint64_t bytes, struct dt2_error *err)
 
 /* -- restore ---------------------------------------------------------------------------------------------------- */
 
-/* Takes room on the compute device for what was evicted, what the network needs first before the rest. False: not for all. */
+/* Takes room on the compute device for what was evicted, what the network needs first before the rest. *short_bytes: got none. */
 static int take_back(struct moving *moving, uint64_t *short_bytes, struct dt2_error *err)
 {
     struct dt2_store *store = moving->store;
@@ -400,15 +395,13 @@ static int take_back(struct moving *moving, uint64_t *short_bytes, struct dt2_er
 }
 
 /* Whether a window was kept as it was since it was held, and is another by now than it should be. */
-static bool is_window_left(const struct dt2_model *model)
+static bool is_window_left(struct dt2_model *model)
 {
-    bool left = false;
-    for (struct dt2_session *s = model->first_session; s; s = s->next) {
-        bool evicted = dt2_storage_evicted(&model->storage) > 0;
-        pthread_mutex_lock(&s->lock);
+    bool left = false, evicted = dt2_storage_evicted(&model->storage) > 0;
+    lock_sessions(model);
+    for (struct dt2_session *s = model->first_session; s; s = s->next)
         left |= s->prefetch.charged_bytes != dt2_prefetch_window_after(s, s->units.largest, evicted);
-        pthread_mutex_unlock(&s->lock);
-    }
+    unlock_sessions(model);
     return left;
 }
 
@@ -432,18 +425,13 @@ static int check_device(const struct dt2_model *model, const char *device, struc
     const char *compute = dt2_plan_compute_device(model->plan);
     if (!device || strcmp(device, compute) == 0)
         return 0;
-    dt2_fail(err, DT2_EUSAGE, "nothing of model %s can be evicted from %s: blocks are resident on %s, where it computes",
-             model->name, device, compute);
-    return DT2_EUSAGE;
+    return dt2_fail(err, DT2_EUSAGE, "nothing of model %s can be evicted from %s: blocks are resident on %s, where it computes",
+                    model->name, device, compute);
 }
 
 static uint64_t device_bytes(const struct dt2_model *model)
 {
-    uint64_t bytes = atomic_load(&model->window_bytes);
-    for (size_t i = 0; i < model->storage.count; i++)
-        if (strcmp(dt2_plan_share(model->plan, i)->device, dt2_plan_compute_device(model->plan)) == 0)
-            bytes += dt2_storage_bytes(&model->storage, i);
-    return bytes;
+    return atomic_load(&model->window_bytes) + dt2_storage_bytes(&model->storage, dt2_plan_own_share(model->plan));
 }
 
 int dt2_model_evict(struct dt2_model *model, const char *device, uint64_t bytes, uint64_t *freed_bytes, struct dt2_error *err)
@@ -462,8 +450,9 @@ int dt2_model_evict(struct dt2_model *model, const char *device, uint64_t bytes,
         return rc;
     pthread_mutex_lock(&model->lives);
     uint64_t before = device_bytes(model);
-    rc = begin(model, false, &moving, err);
-    if (rc == 0 && moving.store && bytes)
+    if (bytes)
+        rc = begin(model, false, &moving, err);
+    if (rc == 0 && moving.store)
         rc = pick(&moving, bytes, err);
     if (rc == 0 && moving.count)
         rc = move_all(&moving, false, &moved, err);
@@ -508,7 +497,7 @@ int dt2_model_restore(struct dt2_model *model, uint64_t *restored_bytes, struct 
 static bool counts(const char *at, const char *device)
 {
     if (!device || strcmp(at, device) == 0)
-        return strcmp(at, "file") != 0;
+        return true;
     return strcmp(device, "cpu") == 0 && strncmp(at, "cpu:", 4) == 0;
 }
 

@@ -11,15 +11,6 @@
 
 /* -- opening ----------------------------------------------------------------------------------------------- */
 
-/* The share of the compute device. */
-static size_t own_share(const struct dt2_plan *plan)
-{
-    size_t count = dt2_plan_share_count(plan), i = 0;
-    while (i < count && strcmp(dt2_plan_share(plan, i)->device, dt2_plan_compute_device(plan)) != 0)
-        i++;
-    return i < count ? i : DT2_NOWHERE;
-}
-
 /* All that depends on how many units there are, whether they stream by now or not. */
 static int make_tables(struct dt2_session *session, struct dt2_error *err)
 {
@@ -71,7 +62,7 @@ static int prepare(struct dt2_session *session, struct dt2_error *err)
     if (rc == 0)
         rc = dt2_units_make(model, dt2_max(session->compute->alignment_bytes, model->plan->alignment_bytes), session->compute->max_alloc_bytes,
                             &session->units, err);
-    session->own = own_share(model->plan);
+    session->own = dt2_plan_own_share(model->plan);
     if (rc == 0 && session->options.has_stream && (session->compute->flags & DT2_DEVICE_HOST_ADDRESSABLE))
         rc = dt2_fail(err, DT2_EUSAGE, "%s computes in the caller's thread and has no streams", session->compute->name);
     if (rc == 0 && session->options.has_stream)

@@ -197,7 +197,7 @@ struct dt2_session {
     struct dt2_model *model; /* borrowed, and referenced */
     struct dt2_session_options options;
     struct dt2_opened *compute;
-    size_t own; /* the compute device's share; DT2_NOWHERE: it has none */
+    size_t own; /* dt2_plan_own_share() */
     struct dt2_units units;
 
     pthread_mutex_t lock;

@@ -11,26 +11,31 @@
 #define SMALL_MOST ((uint64_t)64 * 1024)
 #define SMALL_PART 16
 
-/* Whether a share is the compute device's own. */
-static bool is_own(const struct dt2_model *model, size_t share)
-{
-    return strcmp(dt2_plan_compute_device(model->plan), dt2_plan_share(model->plan, share)->device) == 0;
-}
+/* How blocks are laid out in the window, and which of them go together. */
+struct laying {
+    const struct dt2_model *model;
+    size_t own; /* dt2_plan_own_share() */
+    uint64_t alignment;
+    uint64_t most;    /* the largest allocation of the compute device */
+    uint64_t largest; /* that a block takes in the window */
+};
 
 /* Whether the blocks of a share come through the window: not what the compute device has, nor what "cpu" can read in place. */
-static bool share_streams(const struct dt2_model *model, size_t share)
+static bool share_streams(const struct laying *laying, size_t share)
 {
+    const struct dt2_model *model = laying->model;
     const struct dt2_opened *opened = model->storage.stores[share].opened;
-    if (is_own(model, share))
+    if (share == laying->own)
         return false;
     return !(strcmp(dt2_plan_compute_device(model->plan), "cpu") == 0 && opened &&
              (opened->flags & DT2_DEVICE_HOST_ADDRESSABLE));
 }
 
 /* The slab that holds a block of the compute device's share, and may be evicted with it; NULL: the block stays there. */
-static struct dt2_slab *movable_slab(const struct dt2_model *model, const struct dt2_block *block, size_t share)
+static struct dt2_slab *movable_slab(const struct laying *laying, const struct dt2_block *block, size_t share)
 {
-    if (!is_own(model, share))
+    const struct dt2_model *model = laying->model;
+    if (share != laying->own)
         return NULL;
     for (size_t i = 0; i < block->tensor_count; i++) {
         struct dt2_slab *slab = &model->storage.stores[share].slabs[model->layout.places[block->tensors[i]].slab];
@@ -61,14 +66,6 @@ static int add_tensor(struct dt2_units *made, struct dt2_unit *unit, const struc
     return 0;
 }
 
-/* How blocks are laid out in the window, and which of them go together. */
-struct laying {
-    const struct dt2_model *model;
-    uint64_t alignment;
-    uint64_t most;    /* the largest allocation of the compute device */
-    uint64_t largest; /* that a block takes in the window */
-};
-
 /* What a block takes in the window by itself; UINT64_MAX: more than can be said. */
 static uint64_t room_of(const struct laying *laying, const struct dt2_block *block)
 {
@@ -87,7 +84,7 @@ static void measure(struct laying *laying)
 {
     const struct dt2_model *model = laying->model;
     for (size_t i = 0; i < model->blocks.count; i++)
-        if (share_streams(model, dt2_plan_block_share(model->plan, i)))
+        if (share_streams(laying, dt2_plan_block_share(model->plan, i)))
             laying->largest = dt2_max(laying->largest, room_of(laying, &model->blocks.blocks[i]));
 }
 
@@ -116,8 +113,8 @@ static int add_block(const struct laying *laying, size_t index, struct dt2_units
     const struct dt2_model *model = laying->model;
     const struct dt2_block *block = &model->blocks.blocks[index];
     size_t share = dt2_plan_block_share(model->plan, index);
-    struct dt2_slab *movable = block->bytes ? movable_slab(model, block, share) : NULL;
-    if (block->bytes == 0 || (!movable && !share_streams(model, share)))
+    struct dt2_slab *movable = block->bytes ? movable_slab(laying, block, share) : NULL;
+    if (block->bytes == 0 || (!movable && !share_streams(laying, share)))
         return 0;
     struct dt2_unit *unit = unit_for(laying, block, index, share, movable, made);
     unit->payload += block->bytes;
@@ -189,7 +186,7 @@ int dt2_units_make(const struct dt2_model *model, uint64_t alignment, uint64_t m
                  : dt2_fail_nomem(err);
     for (size_t i = 0; rc == 0 && i < tensors; i++)
         made.of_tensor[i] = DT2_NOWHERE;
-    struct laying laying = { .model = model, .alignment = alignment, .most = most };
+    struct laying laying = { .model = model, .own = dt2_plan_own_share(model->plan), .alignment = alignment, .most = most };
     measure(&laying);
     for (size_t i = 0; rc == 0 && i < blocks; i++)
         rc = add_block(&laying, i, &made, err);
