@@ -50,6 +50,11 @@ def known(number: int) -> Optional[int]:
     return None if number == _native.UNKNOWN else number
 
 
+def speed(gbps: float) -> Optional[float]:
+    """A rate, None where the library says that there is none."""
+    return None if gbps < 0 else gbps
+
+
 def taken_text(pointer: Optional[int]) -> str:
     """Copies text that the library allocated, and frees it."""
     if not pointer:

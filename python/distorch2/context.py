@@ -10,7 +10,7 @@ from ctypes import byref, c_void_p
 from typing import Any, Callable, Optional, Union
 
 from . import _native, _runtimes
-from ._core import call, encode, failure, made
+from ._core import call, encode, failure, made, speed
 from ._handle import Handle
 from ._log import Log, log_callback
 from ._native import lib
@@ -149,8 +149,7 @@ class Context(Handle):
         raw = _native.device_speeds()
         with self._call() as context:
             call(lib.dt2_device_measure, context, encode(device), byref(raw))
-        rates = (raw.write_gbps, raw.write_pinned_gbps, raw.read_gbps, raw.read_pinned_gbps)
-        return DeviceSpeeds(*(None if rate < 0 else rate for rate in rates))
+        return DeviceSpeeds(*map(speed, (raw.write_gbps, raw.write_pinned_gbps, raw.read_gbps, raw.read_pinned_gbps)))
 
     def plan(self, file: Union[File, Path], request: Optional[Request] = None, **options: Any) -> Plan:
         """The plan that :meth:`load` would apply now. Options of a :class:`Request` may be given as keywords."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Optional, Union, overload
 
 from . import _native
-from ._core import call, encode, known, made, taken_text, text, texts
+from ._core import call, encode, known, made, speed, taken_text, text, texts
 from ._handle import Handle, frees
 from ._native import lib
 
@@ -84,15 +84,11 @@ class Unusable:
     help: Optional[str]
 
 
-def _speed(gbps: float) -> Optional[float]:
-    return None if gbps < 0 else gbps
-
-
 def _link(raw: _native.link) -> Link:
     return Link(
         to=raw.to.decode(),
-        nominal_gbps=_speed(raw.nominal_gbps),
-        measured_gbps=_speed(raw.measured_gbps),
+        nominal_gbps=speed(raw.nominal_gbps),
+        measured_gbps=speed(raw.measured_gbps),
         peer=text(raw.peer),
         pcie_generation=raw.pcie_generation or None,
         pcie_lanes=raw.pcie_lanes or None,

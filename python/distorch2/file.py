@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any, Callable, Optional, Union
 
 from . import _native
-from ._core import call, encode, made, text
+from ._core import call, encode, made, speed, text
 from ._handle import Handle, frees
 from ._native import lib
 from .errors import UsageError
@@ -287,7 +287,7 @@ class File(Handle):
         with self._call() as file:
             call(lib.dt2_file_measure, file, in_bytes(most, "most"), byref(raw))
         rates = (raw.cold_gbps, raw.cold_direct_gbps, raw.fresh_gbps, raw.touched_gbps)
-        return FileSpeeds(raw.bytes, *(None if rate < 0 else rate for rate in rates))
+        return FileSpeeds(raw.bytes, *map(speed, rates))
 
     def drop_cache(self) -> None:
         """Asks the kernel to drop what it has of it in its page cache: the next read is a cold one."""
