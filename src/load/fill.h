@@ -17,7 +17,7 @@ struct dt2_fill;
 struct dt2_flight {
     struct dt2_flight *next; /* of those that are idle */
     size_t lane;
-    const struct dt2_stretch *stretch;
+    const struct dt2_read *stretch;
     struct dt2_staging *staging; /* whose slot it has; NULL: read to where it lives */
     struct dt2_slot *slot;
     bool direct;

@@ -14,7 +14,7 @@ static bool is_made(uint32_t file)
 }
 
 /* Whether a stretch is read past the page cache. */
-static bool goes_direct(struct dt2_fill *fill, size_t lane, const struct dt2_stretch *stretch)
+static bool goes_direct(struct dt2_fill *fill, size_t lane, const struct dt2_read *stretch)
 {
     if (is_made(stretch->file) || fill->disks[stretch->file].direct < 0)
         return false;
@@ -26,13 +26,13 @@ static bool goes_direct(struct dt2_fill *fill, size_t lane, const struct dt2_str
     return !dt2_disk_cached(disk, stretch->offset, stretch->span) && dt2_choice_next(&fill->choice, stretch->span);
 }
 
-static uint64_t direct_begin(const struct dt2_stretch *stretch)
+static uint64_t direct_begin(const struct dt2_read *stretch)
 {
     return stretch->offset & ~(DT2_DIRECT_ALIGNMENT - 1);
 }
 
 /* Where a part lies in the flight's slot. */
-static uint64_t in_slot(const struct dt2_flight *flight, const struct dt2_part *part)
+static uint64_t in_slot(const struct dt2_flight *flight, const struct dt2_read_part *part)
 {
     return flight->direct ? part->file_offset - direct_begin(flight->stretch) : part->staged;
 }
@@ -40,7 +40,7 @@ static uint64_t in_slot(const struct dt2_flight *flight, const struct dt2_part *
 /* Host memory that a stretch goes to is there before it is read. */
 static int populate(struct dt2_fill *fill, const struct dt2_flight *flight, struct dt2_error *err)
 {
-    const struct dt2_part *parts = &fill->reads[flight->lane].parts[flight->stretch->first_part];
+    const struct dt2_read_part *parts = &fill->reads[flight->lane].parts[flight->stretch->first_part];
     int rc = 0;
     for (size_t i = 0; rc == 0 && !fill->stagings[flight->lane].ready && i < flight->stretch->part_count; i++)
         rc = dt2_populate(&fill->populating, flight->lane, parts[i].slab, parts[i].slab_offset, parts[i].bytes, err);
@@ -50,7 +50,7 @@ static int populate(struct dt2_fill *fill, const struct dt2_flight *flight, stru
 /* Lists the memory that the read fills. A direct one takes whole blocks, as they lie in the file. */
 static void aim(struct dt2_fill *fill, struct dt2_flight *flight, char *sink)
 {
-    const struct dt2_stretch *stretch = flight->stretch;
+    const struct dt2_read *stretch = flight->stretch;
     if (flight->direct) {
         uint64_t end = stretch->offset + stretch->span, begin = direct_begin(stretch);
         end = (end + DT2_DIRECT_ALIGNMENT - 1) & ~(DT2_DIRECT_ALIGNMENT - 1);
@@ -59,14 +59,14 @@ static void aim(struct dt2_fill *fill, struct dt2_flight *flight, char *sink)
         return;
     }
     const struct dt2_destination destination = { flight->slot ? flight->slot->memory : NULL, fill->slabs[flight->lane] };
-    flight->iov_count = dt2_stretch_scatter(&fill->reads[flight->lane], stretch, &destination, sink, flight->iov);
+    flight->iov_count = dt2_read_scatter(&fill->reads[flight->lane], stretch, &destination, sink, flight->iov);
 }
 
 /* -- arriving */
 
 static void copy_out(const struct dt2_fill *fill, const struct dt2_flight *flight, const struct dt2_slot *slot)
 {
-    const struct dt2_part *parts = &fill->reads[flight->lane].parts[flight->stretch->first_part];
+    const struct dt2_read_part *parts = &fill->reads[flight->lane].parts[flight->stretch->first_part];
     for (size_t i = 0; i < flight->stretch->part_count; i++)
         memcpy(fill->slabs[flight->lane][parts[i].slab] + parts[i].slab_offset,
                (const char *)slot->memory + in_slot(flight, &parts[i]), parts[i].bytes);
@@ -75,7 +75,7 @@ static void copy_out(const struct dt2_fill *fill, const struct dt2_flight *fligh
 /* Parts that lie behind one another in the slot as on the device go by one copy. */
 static size_t list_copies(const struct dt2_fill *fill, const struct dt2_flight *flight, struct dt2_copy *copies)
 {
-    const struct dt2_part *part = &fill->reads[flight->lane].parts[flight->stretch->first_part];
+    const struct dt2_read_part *part = &fill->reads[flight->lane].parts[flight->stretch->first_part];
     const struct dt2_store *store = &fill->load->storage->stores[flight->lane];
     size_t count = 0;
     for (size_t i = 0; i < flight->stretch->part_count; i++, part++) {
@@ -123,7 +123,7 @@ static int count(struct dt2_fill *fill, const struct dt2_flight *flight, struct 
 /* What `got` bytes of the read have left over, from the file by an ordinary read, which also words why it fails. */
 static int read_rest(struct dt2_fill *fill, struct dt2_flight *flight, uint64_t got, struct dt2_error *err)
 {
-    const struct dt2_stretch *stretch = flight->stretch;
+    const struct dt2_read *stretch = flight->stretch;
     uint64_t wanted = stretch->span, offset = stretch->offset;
     struct iovec *iov = flight->iov;
     int left = flight->iov_count;
@@ -145,7 +145,7 @@ static int read_rest(struct dt2_fill *fill, struct dt2_flight *flight, uint64_t 
 /* Reads here and now. */
 static int read_now(struct dt2_fill *fill, struct dt2_flight *flight, struct dt2_error *err)
 {
-    const struct dt2_stretch *stretch = flight->stretch;
+    const struct dt2_read *stretch = flight->stretch;
     ssize_t got = 0;
     if (flight->direct)
         got = preadv(fill->disks[stretch->file].direct, flight->iov, 1, (off_t)direct_begin(stretch));
@@ -154,7 +154,7 @@ static int read_now(struct dt2_fill *fill, struct dt2_flight *flight, struct dt2
 
 static bool start(struct dt2_fill *fill, struct dt2_flyer *flyer, struct dt2_flight *flight)
 {
-    const struct dt2_stretch *stretch = flight->stretch;
+    const struct dt2_read *stretch = flight->stretch;
     if (!flyer->ring || is_made(stretch->file))
         return false;
     const struct dt2_disk *disk = &fill->disks[stretch->file];
@@ -227,7 +227,7 @@ int dt2_flight_begin(void *data, unsigned worker, size_t lane, size_t item, stru
 {
     struct dt2_fill *fill = data;
     struct dt2_flyer *flyer = &fill->flyers[worker];
-    const struct dt2_stretch *stretch = &fill->reads[lane].stretches[item];
+    const struct dt2_read *stretch = &fill->reads[lane].stretches[item];
     bool direct = goes_direct(fill, lane, stretch);
     struct dt2_staging *staging = fill->stagings[lane].ready ? &fill->stagings[lane] : direct ? &fill->bounce : NULL;
     struct dt2_flight *flight;

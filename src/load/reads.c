@@ -53,7 +53,7 @@ static int in_file_order(const void *a, const void *b)
 }
 
 /* Where a part behind another lies in the slot; *joined: so that one copy takes both. */
-static uint64_t staged_behind(const struct dt2_part *before, uint32_t slab, uint64_t slab_offset,
+static uint64_t staged_behind(const struct dt2_read_part *before, uint32_t slab, uint64_t slab_offset,
                               const struct dt2_reads_rules *rules, bool *joined)
 {
     uint64_t end = before->staged + before->bytes, slab_end = before->slab_offset + before->bytes;
@@ -63,7 +63,7 @@ static uint64_t staged_behind(const struct dt2_part *before, uint32_t slab, uint
 }
 
 /* Whether a stretch can go on with this piece: behind what it has, near enough, in the same file. */
-static bool follows(const struct dt2_stretch *last, const struct dt2_piece *piece)
+static bool follows(const struct dt2_read *last, const struct dt2_piece *piece)
 {
     uint64_t end = last->offset + last->span;
     return last->part_count > 0 && last->part_count < DT2_PARTS_MOST && last->file == piece->file &&
@@ -79,12 +79,12 @@ static uint64_t portion(const struct dt2_piece *piece, uint64_t room)
     return cut > piece->offset ? cut - piece->offset : room;
 }
 
-static struct dt2_stretch *begin_stretch(struct dt2_reads *reads, const struct dt2_piece *piece)
+static struct dt2_read *begin_stretch(struct dt2_reads *reads, const struct dt2_piece *piece)
 {
     if (!DT2_GROW(reads->stretches, reads->count, reads->capacity))
         return NULL;
-    struct dt2_stretch *made = &reads->stretches[reads->count++];
-    *made = (struct dt2_stretch){ .offset = piece->offset, .first_part = reads->part_count, .file = piece->file };
+    struct dt2_read *made = &reads->stretches[reads->count++];
+    *made = (struct dt2_read){ .offset = piece->offset, .first_part = reads->part_count, .file = piece->file };
     return made;
 }
 
@@ -93,8 +93,8 @@ static int add_part(struct dt2_reads *reads, struct wanted *wanted, const struct
                     struct dt2_error *err)
 {
     struct dt2_piece *piece = &wanted->piece;
-    struct dt2_stretch *last = reads->count ? &reads->stretches[reads->count - 1] : NULL;
-    struct dt2_part part = { piece->offset, wanted->slab_offset, 0, 0, piece->file, wanted->slab, false };
+    struct dt2_read *last = reads->count ? &reads->stretches[reads->count - 1] : NULL;
+    struct dt2_read_part part = { piece->offset, wanted->slab_offset, 0, 0, piece->file, wanted->slab, false };
     if (last && follows(last, piece)) {
         part.staged = staged_behind(&reads->parts[reads->part_count - 1], part.slab, part.slab_offset, rules, &part.joined);
         uint64_t used = dt2_max(part.staged, piece->offset - last->offset);
@@ -149,14 +149,14 @@ void dt2_reads_clear(struct dt2_reads *reads)
     *reads = (struct dt2_reads){ 0 };
 }
 
-int dt2_stretch_scatter(const struct dt2_reads *reads, const struct dt2_stretch *stretch,
-                        const struct dt2_destination *destination, char *sink, struct iovec iov[DT2_IOVECS_MOST])
+int dt2_read_scatter(const struct dt2_reads *reads, const struct dt2_read *stretch,
+                     const struct dt2_destination *destination, char *sink, struct iovec iov[DT2_IOVECS_MOST])
 {
-    const struct dt2_part *parts = &reads->parts[stretch->first_part];
+    const struct dt2_read_part *parts = &reads->parts[stretch->first_part];
     uint64_t at = stretch->offset;
     int count = 0;
     for (size_t i = 0; i < stretch->part_count; i++) {
-        const struct dt2_part *part = &parts[i];
+        const struct dt2_read_part *part = &parts[i];
         char *to = destination->slot ? destination->slot + part->staged : destination->slabs[part->slab] + part->slab_offset;
         if (part->file_offset > at)
             iov[count++] = (struct iovec){ sink, part->file_offset - at };

@@ -7,7 +7,7 @@
 #include "load/layout.h"
 
 /* Bytes of a file, and where they go in the share. */
-struct dt2_part {
+struct dt2_read_part {
     uint64_t file_offset;
     uint64_t slab_offset;
     uint64_t bytes;
@@ -17,8 +17,8 @@ struct dt2_part {
     bool joined; /* follows the part before on its slab as it does in the slot: one copy takes both */
 };
 
-/* A stretch of one file that is read by one call: small tensors and the gaps between them are read along. */
-struct dt2_stretch {
+/* One call: a stretch of one file, with the small tensors and the gaps in it read along. */
+struct dt2_read {
     uint64_t offset; /* in the file */
     uint64_t span;   /* from there to the end of its last part, gaps included */
     uint64_t bytes;  /* of its parts */
@@ -28,10 +28,10 @@ struct dt2_stretch {
 };
 
 struct dt2_reads {
-    struct dt2_stretch *stretches;
+    struct dt2_read *stretches;
     size_t count;
     size_t capacity;
-    struct dt2_part *parts;
+    struct dt2_read_part *parts;
     size_t part_count;
     size_t part_capacity;
 };
@@ -59,7 +59,7 @@ struct dt2_destination {
 };
 
 /* Lists the memory that a stretch fills, in the order of the file; returns how much. `sink` has room for a gap. */
-int dt2_stretch_scatter(const struct dt2_reads *reads, const struct dt2_stretch *stretch,
-                        const struct dt2_destination *destination, char *sink, struct iovec iov[DT2_IOVECS_MOST]);
+int dt2_read_scatter(const struct dt2_reads *reads, const struct dt2_read *stretch,
+                     const struct dt2_destination *destination, char *sink, struct iovec iov[DT2_IOVECS_MOST]);
 
 #endif

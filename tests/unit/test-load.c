@@ -53,10 +53,10 @@ static void make_file(void)
 }
 
 /* Brings the parts of a stretch from a slot to their slabs: joined ones with the gap before them, as one copy would. */
-static void copy_out(const struct dt2_reads *reads, const struct dt2_stretch *s, const char *slot, char *const *slabs)
+static void copy_out(const struct dt2_reads *reads, const struct dt2_read *s, const char *slot, char *const *slabs)
 {
     for (size_t i = 0; i < s->part_count; i++) {
-        const struct dt2_part *part = &reads->parts[s->first_part + i], *before = part - 1;
+        const struct dt2_read_part *part = &reads->parts[s->first_part + i], *before = part - 1;
         uint64_t gap = part->joined ? part->slab_offset - before->slab_offset - before->bytes : 0;
         memcpy(slabs[part->slab] + part->slab_offset - gap, slot + part->staged - gap, part->bytes + gap);
     }
@@ -68,12 +68,12 @@ static bool read_all(const struct dt2_reads *reads, uint64_t limit, char *slot, 
     bool good = true;
     uint64_t at = 0;
     for (size_t i = 0; i < reads->count; i++) {
-        const struct dt2_stretch *s = &reads->stretches[i];
-        const struct dt2_part *last = &reads->parts[s->first_part + s->part_count - 1];
+        const struct dt2_read *s = &reads->stretches[i];
+        const struct dt2_read_part *last = &reads->parts[s->first_part + s->part_count - 1];
         struct iovec iov[DT2_IOVECS_MOST];
         char sink[DT2_GAP_MOST];
         struct dt2_error err;
-        int count = dt2_stretch_scatter(reads, s, &(struct dt2_destination){ slot, slabs }, sink, iov);
+        int count = dt2_read_scatter(reads, s, &(struct dt2_destination){ slot, slabs }, sink, iov);
         good &= s->span <= limit && last->staged + last->bytes <= limit && s->offset >= at && s->bytes <= s->span;
         good &= dt2_file_pread(file, s->file, iov, count, s->offset, &err) == 0;
         at = s->offset + s->span;
