@@ -79,5 +79,5 @@ need_opencl()
 on_terminal()
 {
     command -v script >/dev/null || skip 'script is not installed'
-    run env TERM=xterm script -qec "$1" /dev/null
+    run env TERM=xterm SHELL="$BASH" script -qec "$1" /dev/null </dev/null
 }
