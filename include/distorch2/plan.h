@@ -94,11 +94,22 @@ struct dt2_limit {
 /*
  * Asks the program around us to free memory: the budget `device` ("cuda:0", "cpu", "cgroup") is short by
  * `bytes`. Returns the number of bytes that it expects to have freed; unless that is 0, free memory is then
- * looked at once more. Called by dt2_model_load() alone, at most once, on its thread, before anything is
+ * looked at once more, and it is called again for another budget that is short, and for the same one as long as
+ * that is short by less each time. Called by dt2_model_load() alone, on its thread, before anything is
  * ejected or allocated. It may unload models of the context, and must not load or plan in it: no other load is
  * let in meanwhile.
  */
 typedef uint64_t dt2_release_fn(void *data, const char *device, uint64_t bytes);
+
+/*
+ * Asks the program around us how many bytes the budget `device` has free, as it knows it: with what its own allocator
+ * keeps and would give up, or without what it needs for itself. `free_bytes` is what driver or kernel say, DT2_UNKNOWN
+ * where they do not. Returns the bytes to plan with; DT2_UNKNOWN: those that were told. What is above `free_bytes` is
+ * planned with, and a load that takes of it asks dt2_release_fn for it first; it is refused with DT2_ENOFIT while driver or
+ * kernel do not have it. Called on the thread of the call that plans or loads, perhaps several times in it, with the same
+ * restrictions as dt2_release_fn; it is to be quick, and to answer the same as long as nothing was freed.
+ */
+typedef uint64_t dt2_available_fn(void *data, const char *device, uint64_t free_bytes);
 
 /*
  * What is wanted. With the model itself, the first five after struct_size are the inputs of ComfyUI's node. Start
@@ -139,11 +150,13 @@ struct dt2_request {
     uint64_t padding_bytes;
     /* Blocks are used where they lie: no window on the compute device, and no sessions. */
     bool resident;
+    dt2_available_fn *available; /* may be NULL: what drivers and kernel say */
+    void *available_data;
 };
 #define DT2_REQUEST_INIT                                                                                              \
     {                                                                                                                 \
         sizeof(struct dt2_request), NULL, DT2_UNKNOWN, NULL, NULL, true, false, NULL, 0, NULL, 0, NULL, NULL,         \
-            NULL, 0, NULL, 0, 0, false                                                                                \
+            NULL, 0, NULL, 0, 0, false, NULL, NULL                                                                    \
     }
 
 /* -- Plans -------------------------------------------------------------------------------------------- */

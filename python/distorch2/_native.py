@@ -236,6 +236,7 @@ class limit(Structure):
 
 
 release_fn = CFUNCTYPE(c_uint64, c_void_p, c_char_p, c_uint64)
+available_fn = CFUNCTYPE(c_uint64, c_void_p, c_char_p, c_uint64)
 
 
 class request(Structure):
@@ -259,6 +260,8 @@ class request(Structure):
         ("alignment_bytes", c_uint64),
         ("padding_bytes", c_uint64),
         ("resident", c_bool),
+        ("available", available_fn),
+        ("available_data", c_void_p),
     ]
 
 

@@ -157,7 +157,8 @@ class Context(Handle):
         native = NativeRequest(wanted)
         with opened(file, wanted.dtype) as source:
             with self._call() as context, source._call() as pointer, source._blocks._call() as blocks:
-                return plan_made(pointer, lib.dt2_model_plan, context, blocks, byref(native.raw))
+                with native.calling() as native_request:
+                    return plan_made(pointer, lib.dt2_model_plan, context, blocks, native_request)
 
     def load(
         self,

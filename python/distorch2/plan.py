@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from ctypes import POINTER
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Callable, Optional, Union
@@ -13,12 +14,15 @@ from . import _native
 from ._core import encode, known, made, taken_text, text
 from ._native import lib
 from .devices import Devices
-from .errors import UsageError
+from .errors import DistorchError, UsageError
 from .file import Dtype, File, opened
 from .sizes import Size, format_size, in_bytes, parse_gib
 
 ReleaseFunction = Callable[[str, int], int]
 """Asked to free memory of a device, by so many bytes; tells how many it expects to have freed."""
+AvailableFunction = Callable[[str, Optional[int]], Optional[int]]
+"""Asked how many bytes of a device are free as the program knows it: with what its own allocator would give up, or without what
+it needs itself. It is told what driver or kernel say, None where they do not; None for an answer: that."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,10 @@ class Request:
     dtype: Dtype = "keep"
     """How tensors are stored: as :meth:`File.stored` has it. For what is planned or loaded from a path or an opened file."""
     release: Optional[ReleaseFunction] = None
-    """Called at most once in a load that does not fit."""
+    """Called in a load that does not fit, as long as what is short becomes less by it."""
+    available: Optional[AvailableFunction] = None
+    """What of memory the program would give up, or needs itself: planned with instead of what driver or kernel say is free. A load
+    that takes of what is not free yet asks ``release`` for it first."""
 
 
 REQUEST_OPTIONS = frozenset(each.name for each in fields(Request))
@@ -83,9 +90,11 @@ class NativeRequest:
     def __init__(self, request: Request) -> None:
         self.raised: Optional[BaseException] = None
         self._release = request.release
+        self._available = request.available
         gib = request.virtual_vram_gb
         words = gib if gib is None or isinstance(gib, str) else format(gib, "f")
         callback = _native.release_fn(self._on_release) if request.release else _native.release_fn()
+        available = _native.available_fn(self._on_available) if request.available else _native.available_fn()
         self.raw = _native.request(
             ctypes.sizeof(_native.request),
             encode(request.compute_device),
@@ -103,7 +112,20 @@ class NativeRequest:
             request.alignment_bytes,
             request.padding_bytes,
             request.resident,
+            available,
+            None,
         )
+
+    @contextmanager
+    def calling(self) -> Iterator[Any]:
+        """The request, for a call that plans: what a callback raised in it comes out instead of all else."""
+        try:
+            yield ctypes.byref(self.raw)
+        except DistorchError:
+            if self.raised is None:
+                raise
+        if self.raised is not None:
+            raise self.raised from None
 
     def _on_release(self, _data: Any, device: bytes, count: int) -> int:
         assert self._release is not None
@@ -112,6 +134,15 @@ class NativeRequest:
         except BaseException as raised:  # carried over the C frames, and raised by the load
             self.raised = raised
             return 0
+
+    def _on_available(self, _data: Any, device: bytes, free: int) -> int:
+        assert self._available is not None
+        try:
+            told = self._available(device.decode(), known(free))
+            return _native.UNKNOWN if told is None else max(0, int(told))
+        except BaseException as raised:
+            self.raised = self.raised or raised
+            return 0  # nothing fits, and nobody goes for it
 
 
 @dataclass(frozen=True)
@@ -204,4 +235,5 @@ def make_plan(devices: Devices, file: File, request: Optional[Request] = None, *
     with opened(file, wanted.dtype) as source:
         with source._call() as pointer, source._blocks._call() as blocks, devices._call() as memories:
             array, count = lib.dt2_blocks_array(blocks), lib.dt2_blocks_count(blocks)
-            return plan_made(pointer, lib.dt2_plan_make, memories, array, count, ctypes.byref(native.raw))
+            with native.calling() as native_request:
+                return plan_made(pointer, lib.dt2_plan_make, memories, array, count, native_request)

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "model/model.h"
+#include "plan/capacity.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -106,11 +107,63 @@ static void explain(void *data, const char *name)
         dt2_machine_explain(lookup->context->machine, name, lookup->err);
 }
 
+/* -- what the program around us would give up */
+
+/* A plan may fit with what the program says of a budget, of which the driver has less: what is not there yet is a shortage. */
+static int check_drivers(const struct dt2_devices *devices, const struct dt2_request *request, const struct dt2_plan *plan,
+                         struct dt2_shortage *shortage, struct dt2_error *err)
+{
+    struct dt2_request untold = *request;
+    struct dt2_capacity capacity = { 0 };
+    size_t device;
+    untold.available = NULL;
+    int rc = dt2_devices_find(devices, dt2_plan_compute_device(plan), &device, err);
+    if (rc == 0)
+        rc = dt2_capacity_make(devices, &untold, device, &capacity, err);
+    for (size_t i = 0; rc == 0 && i < dt2_plan_share_count(plan); i++) {
+        const struct dt2_share *share = dt2_plan_share(plan, i);
+        rc = dt2_devices_find(devices, share->device, &device, err);
+        if (rc == 0)
+            dt2_capacity_charge(&capacity, device, share->cost_bytes);
+    }
+    if (rc == 0)
+        dt2_shortage_of(&capacity, shortage);
+    if (rc == 0 && shortage->bytes)
+        rc = dt2_capacity_refuse(&capacity, err);
+    dt2_capacity_clear(&capacity);
+    return rc;
+}
+
+/* Budgets for which the program was asked already, by how many bytes they were short then. */
+struct asked {
+    struct dt2_shortage *shortages;
+    size_t count;
+};
+
+/* Notes a shortage. Whether it is worth asking for: it is the first of its budget, or less than the last one was. */
+static bool is_less(struct asked *asked, const struct dt2_shortage *shortage)
+{
+    size_t i = 0;
+    while (i < asked->count && strcmp(asked->shortages[i].name, shortage->name) != 0)
+        i++;
+    if (i == asked->count) {
+        struct dt2_shortage *more = dt2_realloc(asked->shortages, i + 1, sizeof *more);
+        if (!more)
+            return false;
+        asked->shortages = more;
+        asked->shortages[asked->count++] = *shortage;
+        return true;
+    }
+    bool less = shortage->bytes < asked->shortages[i].bytes;
+    asked->shortages[i] = *shortage;
+    return less;
+}
+
 /* -- deciding */
 
-/* One try: choose, plan. On DT2_ENOFIT *shortage says on which device how much is missing. */
+/* One try: choose, plan. On DT2_ENOFIT *shortage says on which device how much is missing. `now`: it must be free already. */
 static int decide(struct dt2_context *context, const struct dt2_applicant *applicant, const struct dt2_request *request,
-                  struct dt2_admission *admission, struct dt2_shortage *shortage, struct dt2_error *err)
+                  bool now, struct dt2_admission *admission, struct dt2_shortage *shortage, struct dt2_error *err)
 {
     struct dt2_devices *devices = NULL;
     struct dt2_text borrowed = { 0 };
@@ -144,6 +197,8 @@ static int decide(struct dt2_context *context, const struct dt2_applicant *appli
         rc = applicant->plan ? dt2_plan_again(devices, blocks, count, applicant->plan, &with_credits, &admission->plan,
                                               shortage, err)
                              : dt2_plan_decide(devices, blocks, count, &with_credits, &admission->plan, shortage, err);
+        if (rc == 0 && now && request->available)
+            rc = check_drivers(devices, &with_credits, admission->plan, shortage, err);
     }
     if (rc == DT2_ENOFIT && borrowed.length && err) {
         size_t used = strlen(err->text);
@@ -181,13 +236,16 @@ int dt2_admission_make(struct dt2_context *context, const struct dt2_applicant *
         return DT2_EUSAGE;
     const struct dt2_request *request = &read;
     struct dt2_shortage shortage = { 0 };
+    struct asked asked = { 0 };
     *admission = (struct dt2_admission){ 0 };
-    int rc = decide(context, applicant, request, admission, &shortage, err);
-    if (rc == DT2_ENOFIT && may_release && request->release && shortage.bytes > 0 &&
-        request->release(request->release_data, shortage.name, shortage.bytes) > 0) {
+    int rc = decide(context, applicant, request, may_release, admission, &shortage, err);
+    while (rc == DT2_ENOFIT && may_release && request->release && shortage.bytes > 0 && is_less(&asked, &shortage) &&
+           request->release(request->release_data, shortage.name, shortage.bytes) > 0) {
         dt2_admission_clear(admission);
-        rc = decide(context, applicant, request, admission, &shortage, err);
+        shortage = (struct dt2_shortage){ 0 };
+        rc = decide(context, applicant, request, may_release, admission, &shortage, err);
     }
+    dt2_release(asked.shortages);
     if (rc == 0)
         rc = note_ejected(admission, request, err);
     if (rc < 0)

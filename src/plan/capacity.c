@@ -92,6 +92,17 @@ static int apply_limits(struct dt2_capacity *capacity, const struct dt2_request 
     return 0;
 }
 
+/* What the program around us knows of a budget is more than its driver does. */
+static void ask_program(const struct dt2_request *request, const struct dt2_budget *budget, struct dt2_room *room)
+{
+    uint64_t told = request->available ? request->available(request->available_data, budget->name, budget->free_bytes)
+                                       : DT2_UNKNOWN;
+    if (told == DT2_UNKNOWN)
+        return;
+    room->assumed = false;
+    room->free = told;
+}
+
 int dt2_capacity_make(const struct dt2_devices *devices, const struct dt2_request *request, size_t compute,
                       struct dt2_capacity *capacity, struct dt2_error *err)
 {
@@ -103,6 +114,7 @@ int dt2_capacity_make(const struct dt2_devices *devices, const struct dt2_reques
         struct dt2_room *room = &made.rooms[i];
         room->assumed = budget->free_bytes == DT2_UNKNOWN;
         room->free = room->assumed ? budget->total_bytes : budget->free_bytes;
+        ask_program(request, budget, room);
         room->reserve = default_reserve(devices, i, compute);
     }
     for (size_t i = 0; i < request->credit_count; i++) {

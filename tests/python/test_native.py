@@ -31,6 +31,7 @@ SCALARS = {
     "dt2_scan_fn": "function",
     "dt2_dtype_fn": "function",
     "dt2_release_fn": "function",
+    "dt2_available_fn": "function",
     "dt2_progress_fn": "function",
 }
 

@@ -259,6 +259,30 @@ def test_exceptions_of_callbacks_come_through():
         assert asked and asked[0][0] == "cpu" and asked[0][1] > 0
 
 
+def test_free_memory_as_the_program_knows_it():
+    told = {}
+
+    def available(device, free):
+        told[device] = free
+        return 4096 if device == "cpu" else None
+
+    with Context() as context, distorch2.File(tap.layout("tiny")) as file:
+        with tap.raises(distorch2.NoFitError):
+            context.plan(file, compute_device="cpu", available=available)
+        assert told["cpu"] > 4096
+        with tap.raises(distorch2.NoFitError):
+            context.load(file, compute_device="cpu", available=available)
+        assert context.load(file, compute_device="cpu", available=lambda *_: None).plan.shares[0].bytes > 0
+
+        def fail(*_):
+            raise ZeroDivisionError
+
+        for function in (context.plan, context.load):
+            with tap.raises(ZeroDivisionError):
+                function(file, compute_device="cpu", available=fail)
+        assert len(context.models) == 1
+
+
 def test_errors_are_exceptions_of_their_own():
     with tap.raises(distorch2.NotFoundError, "/nowhere") as caught:
         File("/nowhere/at.all")

@@ -392,6 +392,113 @@ static void test_release(struct source *source)
     dt2_model_unref(model);
 }
 
+/* Gives a third of what is asked for each time, and says so. */
+static uint64_t release_some(void *data, const char *device, uint64_t bytes)
+{
+    struct releaser *releaser = data;
+    releaser->calls++;
+    if (releaser->calls > 1 && bytes >= releaser->bytes)
+        releaser->answer++; /* what must not be */
+    releaser->bytes = bytes;
+    snprintf(releaser->device, sizeof releaser->device, "%s", device);
+    releaser->budget->bytes += (bytes + 2) / 3;
+    return (bytes + 2) / 3;
+}
+
+/* Says that it freed something, and frees nothing. */
+static uint64_t release_nothing(void *data, const char *device, uint64_t bytes)
+{
+    (void)device;
+    (void)bytes;
+    ++*(unsigned *)data;
+    return 1;
+}
+
+static void test_release_again(struct source *source)
+{
+    struct dt2_limit budget = { "cpu", 1000 };
+    struct releaser releaser = { .budget = &budget };
+    struct dt2_request request = DT2_REQUEST_INIT;
+    struct dt2_model *model;
+    struct dt2_error err = { 0 };
+    unsigned calls = 0;
+    request.compute_device = "cpu";
+    request.budgets = &budget;
+    request.budget_count = 1;
+    request.release = release_some;
+    request.release_data = &releaser;
+    is_int(load(source, &request, NULL, &model, &err), 0, "who gives a little is asked until it fits");
+    ok(releaser.calls > 3 && releaser.answer == 0, "for less each time");
+    dt2_model_unload(model, DT2_UNLOAD_WAIT, NULL);
+    dt2_model_unref(model);
+    budget.bytes = 1000;
+    request.release = release_nothing;
+    request.release_data = &calls;
+    is_int(load(source, &request, NULL, &model, &err), DT2_ENOFIT, "who says that it did, and did not,");
+    is_u64(calls, 1, "is not asked for ever");
+}
+
+/* -- what the program knows of free memory ------------------------------------------------------------------ */
+
+/* A program that keeps memory which it would give back, and says so of the device "cpu" alone. */
+struct keeper {
+    uint64_t kept;   /* told beyond what is free */
+    uint64_t said;   /* told outright, unless it is DT2_UNKNOWN */
+    uint64_t wanted; /* by release */
+    unsigned calls, releases;
+};
+
+static uint64_t available(void *data, const char *device, uint64_t free_bytes)
+{
+    struct keeper *keeper = data;
+    keeper->calls++;
+    if (strcmp(device, "cpu") != 0 || free_bytes == DT2_UNKNOWN)
+        return DT2_UNKNOWN;
+    return keeper->said != DT2_UNKNOWN ? keeper->said : free_bytes + keeper->kept;
+}
+
+static uint64_t keep(void *data, const char *device, uint64_t bytes)
+{
+    struct keeper *keeper = data;
+    (void)device;
+    keeper->releases++;
+    keeper->wanted = bytes;
+    return 0;
+}
+
+static void test_available(struct source *source)
+{
+    struct keeper keeper = { .said = 5000 };
+    struct dt2_request request = DT2_REQUEST_INIT;
+    struct dt2_limit reserve = { "cpu", 0 };
+    struct dt2_model *model;
+    struct dt2_plan *plan = NULL;
+    struct dt2_error err = { 0 };
+    request.compute_device = "cpu";
+    request.available = available;
+    request.available_data = &keeper;
+    request.release = keep;
+    request.release_data = &keeper;
+    request.reserves = &reserve;
+    request.reserve_count = 1;
+    is_int(load(source, &request, NULL, &model, &err), DT2_ENOFIT, "less than the kernel says is planned with");
+    ok(strstr(err.text, "free 5000") != NULL && keeper.wanted > 0, "and told: %s", err.text);
+
+    /* More than any machine has free is in the program's hands, it says; it gives none of it back. */
+    keeper = (struct keeper){ .said = DT2_UNKNOWN, .kept = (uint64_t)1 << 50 };
+    reserve.bytes = (uint64_t)1 << 45;
+    is_int(dt2_model_plan(context, source->blocks, &request, &plan, &err), 0, "what it would give back is planned with");
+    is_u64(keeper.releases, 0, "and not asked for by a plan");
+    dt2_plan_free(plan);
+    is_int(load(source, &request, NULL, &model, &err), DT2_ENOFIT, "but what is not given back cannot be loaded");
+    ok(keeper.releases == 1 && keeper.wanted > 0, "it was asked for: %s", err.text);
+    reserve.bytes = 0;
+    is_int(load(source, &request, NULL, &model, &err), 0, "where the kernel has enough");
+    is_u64(keeper.releases, 1, "nobody needs to give anything");
+    dt2_model_unload(model, DT2_UNLOAD_WAIT, NULL);
+    dt2_model_unref(model);
+}
+
 /* -- threads ---------------------------------------------------------------------------------------------- */
 
 static _Atomic unsigned wrong;
@@ -481,6 +588,8 @@ int main(void)
     test_wait(&a);
     test_failures();
     test_release(&a);
+    test_release_again(&a);
+    test_available(&a);
     test_threads(&a, &b);
     test_context_end(&a);
     free_source(&a);
