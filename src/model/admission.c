@@ -86,8 +86,7 @@ static void want(void *wanted, const char *name)
     dt2_wanted_device(wanted, name);
 }
 
-/* The drivers that a request needs. Without a compute device any may have the first GPU. */
-static int find_wanted(const struct dt2_request *request, struct dt2_wanted *wanted, struct dt2_error *err)
+int dt2_request_wanted(const struct dt2_request *request, struct dt2_wanted *wanted, struct dt2_error *err)
 {
     *wanted = (struct dt2_wanted){ .all = !request->compute_device };
     return dt2_request_named(request, want, wanted, err);
@@ -170,7 +169,7 @@ static int decide(struct dt2_context *context, const struct dt2_applicant *appli
     DT2_AUTO struct dt2_limit *credits = NULL;
     struct dt2_wanted wanted;
     size_t compute;
-    int rc = find_wanted(request, &wanted, err);
+    int rc = dt2_request_wanted(request, &wanted, err);
     wanted.all |= applicant->plan != NULL; /* its shares may be anywhere */
     if (rc == 0)
         rc = dt2_context_devices(context, 0, &wanted, &devices, err);

@@ -132,6 +132,9 @@ int dt2_memory_adopt(const struct dt2_load_options *options, const char *device,
 /* Moves the tensors of an allocated model to the alignment that was asked for, where a device's own is less. */
 int dt2_memory_align(struct dt2_model *model, struct dt2_error *err);
 
+/* The drivers that a request needs. Without a compute device any may have the first GPU. Errors: DT2_ENOMEM. */
+int dt2_request_wanted(const struct dt2_request *request, struct dt2_wanted *wanted, struct dt2_error *err);
+
 /* What a load would do: the plan, and the models that go first, each with a reference. */
 struct dt2_admission {
     struct dt2_plan *plan;

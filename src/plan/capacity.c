@@ -151,13 +151,24 @@ uint64_t dt2_capacity_left(const struct dt2_capacity *capacity, size_t device)
     return left;
 }
 
-void dt2_capacity_charge(struct dt2_capacity *capacity, size_t device, uint64_t bytes)
+static void charge(struct dt2_capacity *capacity, size_t device, uint64_t bytes, bool outright_alone)
 {
     const struct dt2_device *d = &capacity->devices->devices[device];
     for (size_t i = 0; i < d->budget_count; i++) {
         struct dt2_room *room = &capacity->rooms[find_budget(capacity->devices, d->budgets[i])];
-        room->charged = add_capped(room->charged, bytes);
+        if (room->outright || !outright_alone)
+            room->charged = add_capped(room->charged, bytes);
     }
+}
+
+void dt2_capacity_charge(struct dt2_capacity *capacity, size_t device, uint64_t bytes)
+{
+    charge(capacity, device, bytes, false);
+}
+
+void dt2_capacity_hold(struct dt2_capacity *capacity, size_t device, uint64_t bytes)
+{
+    charge(capacity, device, bytes, true);
 }
 
 void dt2_capacity_reset(struct dt2_capacity *capacity)

@@ -32,6 +32,8 @@ void dt2_capacity_clear(struct dt2_capacity *capacity);
 uint64_t dt2_capacity_left(const struct dt2_capacity *capacity, size_t device);
 /* Charges `bytes` to every budget of the device. */
 void dt2_capacity_charge(struct dt2_capacity *capacity, size_t device, uint64_t bytes);
+/* Counts `bytes` that lie on the device already: free memory is without them, what was allowed outright has them in it. */
+void dt2_capacity_hold(struct dt2_capacity *capacity, size_t device, uint64_t bytes);
 /* Forgets what was charged. */
 void dt2_capacity_reset(struct dt2_capacity *capacity);
 

@@ -34,29 +34,58 @@ struct moving {
 
 /* -- beginning and end ----------------------------------------------------------------------------------------- */
 
-static void want_devices(const struct dt2_plan *plan, struct dt2_wanted *wanted)
+static int hold(struct moving *moving, const char *device, uint64_t bytes, struct dt2_error *err)
 {
-    *wanted = (struct dt2_wanted){ .all = false };
-    for (size_t i = 0; i < dt2_plan_share_count(plan); i++)
-        dt2_wanted_device(wanted, dt2_plan_share(plan, i)->device);
-    dt2_wanted_device(wanted, dt2_plan_compute_device(plan));
+    size_t index;
+    int rc = dt2_devices_find(moving->devices, device, &index, err);
+    if (rc == 0)
+        dt2_capacity_hold(&moving->capacity, index, bytes);
+    return rc;
 }
 
-/* What devices have free now, with the reserves of a plan; what comes home needs none, it was let in once. */
+/* What the plan charged, and where slabs are by now, counts in what it was allowed outright. */
+static int count_held(struct moving *moving, struct dt2_error *err)
+{
+    const struct dt2_model *model = moving->model;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < dt2_plan_share_count(model->plan); i++) {
+        const struct dt2_share *share = dt2_plan_share(model->plan, i);
+        uint64_t away = i == moving->own ? dt2_storage_evicted(&model->storage) : 0;
+        rc = hold(moving, share->device, dt2_sub_floor(share->cost_bytes, away), err);
+    }
+    for (size_t i = 0; rc == 0 && i < moving->store->slab_count; i++) {
+        const struct dt2_slab *slab = &moving->store->slabs[i];
+        if (slab->at != moving->own && slab->at != dt2_storage_file(&model->storage))
+            rc = hold(moving, dt2_model_device_at(model, slab->at), slab->bytes, err);
+    }
+    return rc;
+}
+
+/* What devices have free now, by the plan's reserves and budgets; what comes home leaves no reserve, it was let in once. */
 static int look_round(struct moving *moving, bool home, struct dt2_error *err)
 {
     const struct dt2_plan *plan = moving->model->plan;
-    const struct dt2_limit no_reserve = { dt2_plan_compute_device(plan), 0 };
-    struct dt2_request request = DT2_REQUEST_INIT;
+    struct dt2_request request = dt2_plan_request(plan);
+    DT2_AUTO struct dt2_limit *reserves = dt2_alloc(request.reserve_count + 1, sizeof *reserves);
     struct dt2_wanted wanted;
     size_t compute;
-    request.reserves = home ? &no_reserve : NULL;
-    request.reserve_count = home;
-    want_devices(plan, &wanted);
-    int rc = dt2_context_devices(moving->model->context, DT2_DEVICES_FREE, &wanted, &moving->devices, err);
+    if (!reserves)
+        return dt2_fail_nomem(err);
+    for (size_t i = 0; i < request.reserve_count; i++)
+        reserves[i] = request.reserves[i];
+    if (home)
+        reserves[request.reserve_count++] = (struct dt2_limit){ dt2_plan_compute_device(plan), 0 };
+    request.reserves = reserves;
+    int rc = dt2_request_wanted(&request, &wanted, err);
+    for (size_t i = 0; i < dt2_plan_share_count(plan); i++)
+        dt2_wanted_device(&wanted, dt2_plan_share(plan, i)->device);
+    if (rc == 0)
+        rc = dt2_context_devices(moving->model->context, DT2_DEVICES_FREE, &wanted, &moving->devices, err);
     if (rc == 0)
         rc = dt2_devices_find(moving->devices, dt2_plan_compute_device(plan), &compute, err);
-    return rc == 0 ? dt2_capacity_make(moving->devices, &request, compute, &moving->capacity, err) : rc;
+    if (rc == 0)
+        rc = dt2_capacity_make(moving->devices, &request, compute, &moving->capacity, err);
+    return rc == 0 ? count_held(moving, err) : rc;
 }
 
 static int begin(struct dt2_model *model, bool home, struct moving *moving, struct dt2_error *err)

@@ -355,6 +355,50 @@ static void live_full(const char *which)
     unload(model);
 }
 
+/* What its plan was allowed outright is not exceeded by what leaves later: all of it is taken, but for `more` on one donor. */
+static struct dt2_model *load_allowed(const char *const *place, uint64_t more, const char **donor)
+{
+    struct dt2_request request = DT2_REQUEST_INIT;
+    struct dt2_limit budgets[8];
+    struct dt2_model *model;
+    struct dt2_plan *plan;
+    struct dt2_error err;
+    request.compute_device = place[0];
+    request.expert_mode_allocations = place[1];
+    request.budgets = budgets;
+    if (dt2_model_plan(context, source.blocks, &request, &plan, &err))
+        layout_die("%s", err.text);
+    for (size_t i = 0; i < dt2_plan_share_count(plan); i++) {
+        const struct dt2_share *share = dt2_plan_share(plan, i);
+        budgets[request.budget_count++] = (struct dt2_limit){ share->device, share->cost_bytes };
+        budgets[i].bytes += i == 1 ? more : 0;
+    }
+    if (dt2_model_load(context, source.file, source.blocks, &request, NULL, &model, &err))
+        layout_die("%s", err.text);
+    *donor = dt2_plan_share(model->plan, 1)->device;
+    dt2_plan_free(plan);
+    return model;
+}
+
+static void live_limits(const char *which)
+{
+    const char *const *place = places[atoi(which)];
+    const char *donor;
+    struct dt2_error err;
+    uint64_t freed;
+    struct dt2_model *model = load_allowed(place, 0, &donor);
+    size_t there = on_device(model, place[0]);
+    must(dt2_model_evict(model, NULL, UINT64_MAX, &freed, &err) == 0 && freed > 0, "%s", err.text);
+    must(on_device(model, "file") == there, "no donor had any left: %zu of %zu tensors", on_device(model, "file"), there);
+    must(dt2_model_restore(model, NULL, &err) == 0 && on_device(model, place[0]) == there, "%s", err.text);
+    unload(model);
+    model = load_allowed(place, UINT64_MAX / 2, &donor);
+    size_t its = on_device(model, donor);
+    must(dt2_model_evict(model, NULL, UINT64_MAX, &freed, &err) == 0 && freed > 0, "%s", err.text);
+    must(on_device(model, donor) == its + there, "%s had: %zu tensors, %zu before", donor, on_device(model, donor), its);
+    unload(model);
+}
+
 /* What others borrow stays where it is; so does what is exported. */
 static void live_refusals(const char *which)
 {
@@ -382,6 +426,7 @@ static const struct life lives[] = {
     { "threads", live_threads, "0124", "by another thread, with two sessions", NULL },
     { "all", live_all_of_it, "01234", "all that is resident, without a session, with one, and parked", NULL },
     { "full", live_full, "01234", "with donors that have no room", NULL },
+    { "limits", live_limits, "024", "within what the plan was allowed", NULL },
     { "refusals", live_refusals, "02", "what is refused", NULL },
 };
 
