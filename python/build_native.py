@@ -50,10 +50,10 @@ def copy_source(source: Path, target: Path) -> None:
         elif (source / name).is_file():
             shutil.copy2(source / name, target / name)
     if not (target / "Makefile.in").is_file() or not (target / "configure").is_file():
-        for rules in source.rglob("files.mk"):  # automake reads those of the tests, too
-            if not any(part.startswith(("build", ".", "sanitize")) for part in rules.relative_to(source).parts):
-                (target / rules.relative_to(source)).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(rules, target / rules.relative_to(source))
+        makefile = (source / "Makefile.am").read_text()
+        for rules in re.findall(r"^include \$\(top_srcdir\)/(.+)$", makefile, re.MULTILINE):
+            (target / rules).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source / rules, target / rules)
         if shutil.which("autoreconf") is None:
             raise BuildError("the tree has no configure script, and autoconf, automake and libtool are not installed")
         run(["sh", "./bootstrap"], target)

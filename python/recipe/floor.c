@@ -51,6 +51,11 @@ HERE(int, pthread_key_create, (pthread_key_t * key, void (*end)(void *)), (key, 
 HERE(void *, pthread_getspecific, (pthread_key_t key), (key), BASE)
 HERE(int, pthread_setspecific, (pthread_key_t key, const void *value), (key, value), BASE)
 HERE(int, pthread_once, (pthread_once_t * once, void (*function)(void)), (once, function), BASE)
+HERE(int, pthread_rwlock_destroy, (pthread_rwlock_t * lock), (lock), BASE)
+HERE(int, pthread_rwlock_init, (pthread_rwlock_t * lock, const pthread_rwlockattr_t *attributes), (lock, attributes), BASE)
+HERE(int, pthread_rwlock_rdlock, (pthread_rwlock_t * lock), (lock), BASE)
+HERE(int, pthread_rwlock_unlock, (pthread_rwlock_t * lock), (lock), BASE)
+HERE(int, pthread_rwlock_wrlock, (pthread_rwlock_t * lock), (lock), BASE)
 HERE(int, pthread_setaffinity_np, (pthread_t thread, size_t size, const cpu_set_t *set), (thread, size, set),
      VERSION_2_3_4)
 HERE(int, pthread_sigmask, (int how, const sigset_t *set, sigset_t *old), (how, set, old), BASE)

@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
@@ -19,6 +20,7 @@ import tap
 QUICK = "--quick" in sys.argv
 GIVEN = [argument for argument in sys.argv[1:] if argument.endswith(".whl")]
 PLATFORMS = r"distorch2-[\d.]+-py3-none-manylinux_2_(\d+)_(x86_64|aarch64)\.whl"
+FLOOR = 28
 MOST_BYTES = 2 << 20
 MOST_IMPORT_MS = 10
 # What belongs to the machine is loaded there, and comes with no wheel.
@@ -37,7 +39,7 @@ def run(*command, **environment):
 def made(what, _known={}):
     """The wheel, and the environment with it, made once."""
     if what not in _known:
-        _known[what] = {"wheel": build, "venv": install}[what]()
+        _known[what] = {"wheel": build, "venv": install, "newcomer": newcomer}[what]()
     return _known[what]
 
 
@@ -82,7 +84,8 @@ def test_it_is_built_and_leaves_the_tree_as_it_was():
     before = status()
     wheel = made("wheel")
     assert GIVEN or status() == before, set(status()) ^ set(before)
-    assert re.fullmatch(PLATFORMS, os.path.basename(wheel)), wheel
+    tag = re.fullmatch(PLATFORMS, os.path.basename(wheel))
+    assert tag and int(tag[1]) <= FLOOR, f"{wheel}: what asks for more than glibc 2.{FLOOR} belongs in recipe/floor.c"
     size = os.path.getsize(wheel)
     assert size < MOST_BYTES, size
     tap.diag(f"{os.path.basename(wheel)}: {size} bytes")
@@ -163,6 +166,61 @@ def test_an_import_runs_no_process():
         calls = [line for line in lines if re.search(r"\b(execve|v?fork|clone3?)\(", line)]
     assert len(calls) == 1, calls
     tap.diag("one execve, Python's own")
+
+
+# -- from other sources than a checkout that was configured --
+
+
+def newcomer():
+    """The tree as somebody has it who cloned it just now."""
+    tree = tap.scratch("newcomer")
+    done = subprocess.run(["git", "-C", tap.SOURCE, "ls-files", "-z", ":!:tests/data"], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise tap.Skip("the source is no checkout of git")
+    need("autoreconf")
+    for name in filter(None, done.stdout.split("\0")):
+        os.makedirs(os.path.dirname(f"{tree}/{name}"), exist_ok=True)
+        if os.path.lexists(f"{tap.SOURCE}/{name}"):
+            shutil.copy2(f"{tap.SOURCE}/{name}", f"{tree}/{name}", follow_symlinks=False)
+    return tree
+
+
+def wheel_of(source, target, **environment):
+    """Built without a network, with the setuptools that are here."""
+    if not (importlib.util.find_spec("setuptools") and importlib.util.find_spec("wheel")):
+        raise tap.Skip("setuptools and wheel are not installed")
+    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-build-isolation",
+        "-w", target, source, **environment)  # fmt: skip
+    (wheel,) = glob.glob(f"{target}/*.whl")
+    return wheel
+
+
+def contents(wheel):
+    return sorted(name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name)
+
+
+def test_a_checkout_that_was_never_configured_builds_the_same():
+    tree = made("newcomer")
+    before = sorted(os.listdir(tree))
+    assert contents(wheel_of(f"{tree}/python", tap.scratch("from-checkout"))) == contents(made("wheel"))
+    assert sorted(os.listdir(tree)) == before and "configure" not in before
+
+
+def test_an_sdist_builds_the_same_without_autotools():
+    if not importlib.util.find_spec("setuptools"):
+        raise tap.Skip("setuptools is not installed")
+    target = tap.scratch("sdist")
+    program = "import sys; sys.path.insert(0, '.'); import build_backend; build_backend.build_sdist(sys.argv[1])"
+    folder = f"{made('newcomer')}/python"
+    run("sh", "-c", 'cd "$1" && exec "$2" -B -c "$3" "$4"', "-", folder, sys.executable, program, target)
+    (sdist,) = glob.glob(f"{target}/*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = archive.getnames()
+        strange = [each.name for each in archive.getmembers() if not (each.isfile() or each.isdir())]
+    root = os.path.basename(sdist)[: -len(".tar.gz")]
+    assert not strange and all(name.partition("/")[0] == root for name in names), strange
+    tap.diag(f"{os.path.basename(sdist)}: {os.path.getsize(sdist)} bytes, {len(names)} files")
+    assert contents(wheel_of(sdist, tap.scratch("from-sdist"), AUTORECONF="false")) == contents(made("wheel"))
 
 
 def test_its_own_tests_pass_with_it():
