@@ -20,6 +20,9 @@ mutants = \
 	tests/mutants/session-arrival-event-kept.patch \
 	tests/mutants/session-arrival-not-awaited.patch \
 	tests/mutants/session-arrival-recorded-early.patch \
+	tests/mutants/session-evict-held.patch \
+	tests/mutants/session-evict-not-copied.patch \
+	tests/mutants/session-evict-readers-not-awaited.patch \
 	tests/mutants/session-pinned-kept.patch \
 	tests/mutants/session-reader-not-awaited.patch \
 	tests/mutants/session-relay-not-awaited.patch \
@@ -35,16 +38,19 @@ mutants = \
 	tests/mutants/wrong-device-events.patch
 EXTRA_DIST += $(mutants) tests/mutants/mutants.sh
 TESTS += tests/mutants/mutants.sh
-check_PROGRAMS += tests/mutants/subject tests/mutants/sessions
+check_PROGRAMS += tests/mutants/subject tests/mutants/sessions tests/mutants/moving
 tests_mutants_subject_SOURCES = tests/mutants/subject.c tests/failing/work.c tests/failing/work.h tests/support/tap.h
 tests_mutants_subject_LDADD = $(TEST_LIBS)
-tests_mutants_sessions_SOURCES = \
+mutants_passes = \
 	tests/failing/work.c \
 	tests/failing/work.h \
 	tests/mixed/runtime.h \
-	tests/mutants/sessions.c \
+	tests/mutants/passes.h \
 	tests/support/tap.h
+tests_mutants_sessions_SOURCES = $(mutants_passes) tests/mutants/sessions.c
 tests_mutants_sessions_LDADD = $(TEST_LIBS) $(LIBADD_DLOPEN)
+tests_mutants_moving_SOURCES = $(mutants_passes) tests/mutants/moving.c
+tests_mutants_moving_LDADD = $(TEST_LIBS) $(LIBADD_DLOPEN)
 
 MUTANT_OPENCL = $(AM_CPPFLAGS) -iquote $(top_srcdir)/backends/opencl $(OPENCL_CFLAGS)
 # How one source file is compiled, and what is made of it: shell functions, since only make knows the flags.
