@@ -101,6 +101,12 @@ struct dt2_limit {
  */
 typedef uint64_t dt2_release_fn(void *data, const char *device, uint64_t bytes);
 
+/* What a request asks for beside its numbers. */
+enum dt2_request_flag {
+    /* What does not fit is not refused where a request near to it does: that is taken, and the plan's warnings tell what was changed. */
+    DT2_REQUEST_FIT = 1,
+};
+
 /*
  * Asks the program around us how many bytes the budget `device` has free, as it knows it: with what its own allocator
  * keeps and would give up, or without what it needs for itself. `free_bytes` is what driver or kernel say, DT2_UNKNOWN
@@ -152,11 +158,12 @@ struct dt2_request {
     bool resident;
     dt2_available_fn *available; /* may be NULL: what drivers and kernel say */
     void *available_data;
+    uint64_t flags; /* of enum dt2_request_flag, or-ed together */
 };
 #define DT2_REQUEST_INIT                                                                                              \
     {                                                                                                                 \
         sizeof(struct dt2_request), NULL, DT2_UNKNOWN, NULL, NULL, true, false, NULL, 0, NULL, 0, NULL, NULL,         \
-            NULL, 0, NULL, 0, 0, false, NULL, NULL                                                                    \
+            NULL, 0, NULL, 0, 0, false, NULL, NULL, 0                                                                 \
     }
 
 /* -- Plans -------------------------------------------------------------------------------------------- */
@@ -185,8 +192,9 @@ struct dt2_share {
  * it. Free it with dt2_plan_free(). eject_models and release play no part here.
  * Errors: DT2_EUSAGE for a bad allocation string, with a caret under the offending character, a value out of
  * range, a block whose tensors do not sum to its bytes, or a struct_size below that of the first version; DT2_ENOENT for a device that does not exist (in a
- * string with the caret too); DT2_ENOFIT naming the budget and by how many bytes it is short, and, where one was
- * found, a request near to it that was planned and fits; or the tensor that is above its device's largest allocation.
+ * string with the caret too); DT2_ENOFIT naming every budget that is short and by how many bytes, or the tensor that is above its
+ * device's largest allocation; the suggestion is the request nearest to it that was planned and fits: the next amount of virtual
+ * VRAM in steps of 0.01 GiB, or the string that moves the fewest bytes; or that nothing on this machine fits.
  */
 DT2_PUBLIC int dt2_plan_make(const struct dt2_devices *devices, const struct dt2_block *blocks, size_t count,
                              const struct dt2_request *request, struct dt2_plan **plan, struct dt2_error *err);
@@ -215,7 +223,7 @@ DT2_PUBLIC size_t dt2_plan_warning_count(const struct dt2_plan *plan);
 DT2_PUBLIC const char *dt2_plan_warning(const struct dt2_plan *plan, size_t index);
 
 /*
- * The plan as a JSON document: "model", "request", "compute_device", "window_bytes", "shares", "warnings".
+ * The plan as a JSON document: "model", "request", "fitted", "compute_device", "window_bytes", "shares", "warnings".
  * `file` supplies "model" and may be NULL (then null). NULL without memory, and for a file that
  * dt2_plan_check() refuses. Free with dt2_text_free().
  */

@@ -49,6 +49,7 @@ ENUMS = {
     "DT2_DEVICES_FREE": 1,
     "DT2_DEVICES_MEASURE": 2,
     "DT2_DEVICES_UNUSABLE": 4,
+    "DT2_REQUEST_FIT": 1,
     "DT2_IO_AUTO": 0,
     "DT2_IO_BUFFERED": 1,
     "DT2_IO_DIRECT": 2,
@@ -262,6 +263,7 @@ class request(Structure):
         ("resident", c_bool),
         ("available", available_fn),
         ("available_data", c_void_p),
+        ("flags", c_uint64),
     ]
 
 

@@ -59,6 +59,8 @@ class Request:
     """Behind each tensor: they belong to no other one."""
     resident: bool = False
     """Blocks are used where they lie: no window, and no sessions."""
+    fit: bool = False
+    """What does not fit is changed to the nearest that does; the plan's warnings say so."""
     dtype: Dtype = "keep"
     """How tensors are stored: as :meth:`File.stored` has it. For what is planned or loaded from a path or an opened file."""
     release: Optional[ReleaseFunction] = None
@@ -114,6 +116,7 @@ class NativeRequest:
             request.resident,
             available,
             None,
+            _native.ENUMS["DT2_REQUEST_FIT"] if request.fit else 0,
         )
 
     @contextmanager

@@ -160,6 +160,7 @@ static void settle(struct cli_options *options)
     join_places(options, false);
     join_places(options, true);
     options->request.place = options->place;
+    options->request.flags = options->fit ? DT2_REQUEST_FIT : 0;
 }
 
 int cli_options_parse(enum cli_command_bit command, int argc, char **argv, struct cli_options *options,

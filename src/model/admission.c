@@ -234,9 +234,12 @@ int dt2_admission_make(struct dt2_context *context, const struct dt2_applicant *
     else if (dt2_request_read(applicant->request, &read, err) < 0)
         return DT2_EUSAGE;
     const struct dt2_request *request = &read;
+    bool ask_first = (read.flags & DT2_REQUEST_FIT) && may_release && read.release;
     struct dt2_shortage shortage = { 0 };
     struct asked asked = { 0 };
     *admission = (struct dt2_admission){ 0 };
+    if (ask_first) /* the program around us may make room for what was asked for */
+        read.flags &= ~(uint64_t)DT2_REQUEST_FIT;
     int rc = decide(context, applicant, request, may_release, admission, &shortage, err);
     while (rc == DT2_ENOFIT && may_release && request->release && shortage.bytes > 0 && is_less(&asked, &shortage) &&
            request->release(request->release_data, shortage.name, shortage.bytes) > 0) {
@@ -245,6 +248,11 @@ int dt2_admission_make(struct dt2_context *context, const struct dt2_applicant *
         rc = decide(context, applicant, request, may_release, admission, &shortage, err);
     }
     dt2_release(asked.shortages);
+    if (rc == DT2_ENOFIT && ask_first) {
+        dt2_admission_clear(admission);
+        read.flags |= DT2_REQUEST_FIT;
+        rc = decide(context, applicant, request, may_release, admission, &shortage, err);
+    }
     if (rc == 0)
         rc = note_ejected(admission, request, err);
     if (rc < 0)

@@ -123,12 +123,11 @@ int dt2_plan_again(const struct dt2_devices *devices, const struct dt2_block *bl
         return rc;
     struct dt2_draft draft = { .asked = &asked };
     rc = draw(plan, &draft, err);
-    if (rc == 0)
-        rc = dt2_draft_charge(&draft, &asked.capacity, err);
-    if (rc == 0)
+    if (rc == 0) {
+        dt2_draft_charge(&draft, &asked.capacity);
         dt2_shortage_of(&asked.capacity, shortage);
-    if (shortage->bytes)
-        rc = dt2_capacity_refuse(&asked.capacity, err);
+        rc = dt2_draft_check(&draft, &asked.capacity, err);
+    }
     dt2_notes_clear(&asked.notes);
     if (rc == 0)
         rc = copy_notes(&plan->notes, &asked.notes, err);

@@ -190,22 +190,27 @@ size_t dt2_capacity_short(const struct dt2_capacity *capacity)
     return i;
 }
 
-int dt2_capacity_refuse(const struct dt2_capacity *capacity, struct dt2_error *err)
+void dt2_capacity_tell(const struct dt2_capacity *capacity, struct dt2_text *text)
 {
-    struct dt2_text text = { 0 };
     for (size_t i = 0; i < capacity->count; i++) {
         const struct dt2_room *room = &capacity->rooms[i];
         if (!is_short(room))
             continue;
-        dt2_text_addf(&text, "%sbudget %s is short by %" PRIu64 " bytes: the plan needs %" PRIu64 ", ",
-                      text.length ? "; " : "", capacity->devices->budgets[i].name, room->charged - room->available,
+        dt2_text_addf(text, "%sbudget %s is short by %" PRIu64 " bytes: the plan needs %" PRIu64 ", ",
+                      text->length ? "; " : "", capacity->devices->budgets[i].name, room->charged - room->available,
                       room->charged);
         if (room->outright)
-            dt2_text_addf(&text, "and %" PRIu64 " were allowed", room->available);
+            dt2_text_addf(text, "and %" PRIu64 " were allowed", room->available);
         else
-            dt2_text_addf(&text, "%" PRIu64 " are available (%s %" PRIu64 ", reserve %" PRIu64 ")", room->available,
+            dt2_text_addf(text, "%" PRIu64 " are available (%s %" PRIu64 ", reserve %" PRIu64 ")", room->available,
                           room->assumed ? "free unknown, total" : "free", room->free, room->reserve);
     }
+}
+
+int dt2_capacity_refuse(const struct dt2_capacity *capacity, struct dt2_error *err)
+{
+    struct dt2_text text = { 0 };
+    dt2_capacity_tell(capacity, &text);
     DT2_AUTO char *words = dt2_text_take(&text);
     return words ? dt2_fail(err, DT2_ENOFIT, "does not fit: %s", words) : dt2_fail_nomem(err);
 }

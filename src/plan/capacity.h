@@ -3,6 +3,7 @@
 #ifndef DT2_PLAN_CAPACITY_H
 #define DT2_PLAN_CAPACITY_H
 
+#include "base/text.h"
 #include "machine/devices.h"
 #include <distorch2/plan.h>
 
@@ -39,7 +40,9 @@ void dt2_capacity_reset(struct dt2_capacity *capacity);
 
 /* The first budget that is charged beyond what is available; capacity->count when all hold. */
 size_t dt2_capacity_short(const struct dt2_capacity *capacity);
-/* Says which budgets are short by how many bytes. Returns DT2_ENOFIT. */
+/* Says which budgets are short by how many bytes; nothing when all hold. */
+void dt2_capacity_tell(const struct dt2_capacity *capacity, struct dt2_text *text);
+/* Fails with that. Returns DT2_ENOFIT. */
 int dt2_capacity_refuse(const struct dt2_capacity *capacity, struct dt2_error *err);
 
 #endif

@@ -6,7 +6,7 @@
  *   claims  -> targets       place.c     "cpu" becomes its NUMA nodes; every other device is its own target
  *   targets -> owner[]       place.c     every block gets one target: from the front, from the back, the rest
  *   owner[] -> charges       plan.c      what that costs, and whether the budgets hold it
- *                            hints.c     what would fit, when they do not
+ *   charges -> remedy        fit.c       what would fit, when they do not
  */
 #ifndef DT2_PLAN_DRAFT_H
 #define DT2_PLAN_DRAFT_H
@@ -89,14 +89,20 @@ int dt2_claims_make(struct dt2_draft *draft, struct dt2_capacity *capacity, stru
                     struct dt2_error *err);
 /* Places every block. */
 int dt2_draft_place(struct dt2_draft *draft, struct dt2_error *err);
-/* One draft from claims to charges. Fails with DT2_ENOFIT only for a tensor that no budget could help. */
+/* One draft from claims to charges, whether it fits or not. */
 int dt2_draft_make(const struct dt2_asked *asked, uint64_t virtual_vram_bytes, struct dt2_capacity *capacity,
                    struct dt2_notes *notes, struct dt2_draft *draft, struct dt2_error *err);
-/* Charges a draft whose blocks have their owners. Errors: DT2_ENOFIT for a tensor that no budget could help. */
-int dt2_draft_charge(struct dt2_draft *draft, struct dt2_capacity *capacity, struct dt2_error *err);
+/* Charges a draft whose blocks have their owners. */
+void dt2_draft_charge(struct dt2_draft *draft, struct dt2_capacity *capacity);
+/* Whether every budget holds a draft that was charged, and every tensor is within the largest allocation where it lies. */
+bool dt2_draft_fits(const struct dt2_draft *draft, const struct dt2_capacity *capacity);
+/* The same in words, of every budget that is short. Errors: DT2_ENOFIT, without a suggestion. */
+int dt2_draft_check(const struct dt2_draft *draft, const struct dt2_capacity *capacity, struct dt2_error *err);
 void dt2_draft_clear(struct dt2_draft *draft);
-/* Refuses a draft that some budget does not hold, with the nearest request that does where one was found. Returns DT2_ENOFIT. */
-int dt2_draft_refuse(const struct dt2_draft *draft, struct dt2_capacity *capacity, struct dt2_error *err);
+/* Whether what lies on `device` must stream to the compute device: what lies in host memory is used in place by "cpu". */
+bool dt2_streams(const struct dt2_asked *asked, size_t device);
+/* Whether a tensor of the block is above the device's largest allocation; *bytes is the first that is. */
+bool dt2_block_is_too_large(const struct dt2_block *block, const struct dt2_device *device, uint64_t *bytes);
 
 /* The tensors of a block, each of which is aligned by itself: those that it lists, else one of all its bytes. */
 size_t dt2_block_tensors(const struct dt2_block *block);

@@ -12,7 +12,11 @@ libdistorch2_core_la_SOURCES += \
 	src/plan/families.h \
 	src/plan/grammar.c \
 	src/plan/grammar.h \
-	src/plan/hints.c \
+	src/plan/fit.c \
+	src/plan/fit.h \
+	src/plan/fit_cuts.c \
+	src/plan/fit_virtual.c \
+	src/plan/fit_words.c \
 	src/plan/grouping.c \
 	src/plan/kept.c \
 	src/plan/kept.h \
@@ -35,8 +39,12 @@ tests_unit_test_grammar_LDADD = $(TEST_LIBS)
 tests_unit_test_plan_SOURCES = tests/unit/test-plan.c tests/support/layout.h tests/support/model.h tests/support/tap.h
 tests_unit_test_plan_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 tests_unit_test_plan_LDADD = $(TEST_LIBS) $(JANSSON_LIBS)
-tests_unit_test_plan_properties_SOURCES = tests/unit/test-plan-properties.c tests/support/tap.h
+tests_unit_test_plan_properties_SOURCES = tests/unit/test-plan-properties.c tests/support/tap.h tests/support/world.h
 tests_unit_test_plan_properties_LDADD = $(TEST_LIBS)
+check_PROGRAMS += tests/unit/test-plan-fit
+TESTS += tests/unit/test-plan-fit
+tests_unit_test_plan_fit_SOURCES = tests/unit/test-plan-fit.c tests/support/tap.h tests/support/world.h
+tests_unit_test_plan_fit_LDADD = $(TEST_LIBS)
 EXTRA_DIST += tests/data/plans/machine.json tests/data/plans/sd15.json
 check_PROGRAMS += tests/unit/test-blocks tests/unit/test-unknown tests/unit/test-whole
 TESTS += tests/unit/test-blocks tests/unit/test-unknown tests/unit/test-whole

@@ -4,7 +4,9 @@
 #include "base/alloc.h"
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/text.h"
 #include "formats/file.h"
+#include "plan/fit.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +14,7 @@
 /* -- charges --------------------------------------------------------------------------------------------- */
 
 /* Whether a block on `device` must stream to the compute device: what lies in host memory is used in place by "cpu". */
-static bool streams(const struct dt2_asked *asked, size_t device)
+bool dt2_streams(const struct dt2_asked *asked, size_t device)
 {
     const struct dt2_device *compute = &asked->devices->devices[asked->compute];
     bool host_compute = dt2_device_is_host(compute) && dt2_device_host_node(compute) < 0;
@@ -27,7 +29,7 @@ static uint64_t window_bytes(const struct dt2_draft *draft)
     if (asked->request->resident)
         return 0;
     for (size_t i = 0; i < asked->count; i++)
-        if (streams(asked, draft->targets[draft->owner[i]].device))
+        if (dt2_streams(asked, draft->targets[draft->owner[i]].device))
             largest = dt2_max(largest, dt2_block_cost(asked, i, asked->compute));
     return dt2_mul_overflows(largest, 2, &twice) ? UINT64_MAX : twice;
 }
@@ -61,34 +63,55 @@ static void charge(const struct dt2_draft *draft, struct dt2_capacity *capacity)
     }
 }
 
-/* A tensor above its device's largest allocation cannot be there, whatever is free. */
-static int check_allocations(const struct dt2_draft *draft, struct dt2_error *err)
+/* The first block with a tensor above the largest allocation of where it lies, whatever is free there; the count: none. */
+static size_t find_too_large(const struct dt2_draft *draft, uint64_t *bytes)
 {
     const struct dt2_asked *asked = draft->asked;
-    for (size_t i = 0; i < asked->count; i++) {
-        const struct dt2_block *block = &asked->blocks[i];
-        const struct dt2_device *device = &asked->devices->devices[draft->targets[draft->owner[i]].device];
-        for (size_t j = 0; j < dt2_block_tensors(block); j++) {
-            uint64_t bytes = dt2_block_tensor_bytes(block, j);
-            if (bytes > device->max_alloc_bytes)
-                return dt2_fail(err, DT2_ENOFIT,
-                                "does not fit: a tensor of %" PRIu64 " bytes in block %s is %" PRIu64
-                                " bytes above the largest allocation of %s, %" PRIu64,
-                                bytes, block->name, bytes - device->max_alloc_bytes, device->name,
-                                device->max_alloc_bytes);
-        }
-    }
-    return 0;
+    for (size_t i = 0; i < asked->count; i++)
+        if (dt2_block_is_too_large(&asked->blocks[i], &asked->devices->devices[draft->targets[draft->owner[i]].device], bytes))
+            return i;
+    return asked->count;
 }
 
-int dt2_draft_charge(struct dt2_draft *draft, struct dt2_capacity *capacity, struct dt2_error *err)
+bool dt2_block_is_too_large(const struct dt2_block *block, const struct dt2_device *device, uint64_t *bytes)
 {
-    int rc = check_allocations(draft, err);
-    if (rc < 0)
-        return rc;
+    for (size_t j = 0; device->max_alloc_bytes != DT2_UNKNOWN && j < dt2_block_tensors(block); j++) {
+        *bytes = dt2_block_tensor_bytes(block, j);
+        if (*bytes > device->max_alloc_bytes)
+            return true;
+    }
+    return false;
+}
+
+void dt2_draft_charge(struct dt2_draft *draft, struct dt2_capacity *capacity)
+{
     draft->window = window_bytes(draft);
     charge(draft, capacity);
-    return 0;
+}
+
+bool dt2_draft_fits(const struct dt2_draft *draft, const struct dt2_capacity *capacity)
+{
+    uint64_t bytes;
+    return dt2_capacity_short(capacity) == capacity->count && find_too_large(draft, &bytes) == draft->asked->count;
+}
+
+int dt2_draft_check(const struct dt2_draft *draft, const struct dt2_capacity *capacity, struct dt2_error *err)
+{
+    const struct dt2_asked *asked = draft->asked;
+    struct dt2_text text = { 0 };
+    uint64_t bytes;
+    size_t large = find_too_large(draft, &bytes);
+    dt2_capacity_tell(capacity, &text);
+    if (large < asked->count) {
+        const struct dt2_device *device = &asked->devices->devices[draft->targets[draft->owner[large]].device];
+        dt2_text_addf(&text, "%sa tensor of %" PRIu64 " bytes in block %s is %" PRIu64
+                      " bytes above the largest allocation of %s, %" PRIu64, text.length ? "; " : "", bytes,
+                      asked->blocks[large].name, bytes - device->max_alloc_bytes, device->name, device->max_alloc_bytes);
+    }
+    if (text.length == 0 && !text.failed)
+        return 0;
+    DT2_AUTO char *words = dt2_text_take(&text);
+    return words ? dt2_fail(err, DT2_ENOFIT, "does not fit: %s", words) : dt2_fail_nomem(err);
 }
 
 /*
@@ -119,10 +142,10 @@ int dt2_draft_make(const struct dt2_asked *asked, uint64_t virtual_vram_bytes, s
     int rc = dt2_claims_make(draft, capacity, notes, err);
     if (rc == 0)
         rc = place(draft, err);
-    if (rc == 0)
-        rc = dt2_draft_charge(draft, capacity, err);
     if (rc < 0)
         dt2_draft_clear(draft);
+    else
+        dt2_draft_charge(draft, capacity);
     return rc;
 }
 
@@ -280,6 +303,43 @@ void dt2_shortage_of(const struct dt2_capacity *capacity, struct dt2_shortage *s
     shortage->bytes = capacity->rooms[index].charged - capacity->rooms[index].available;
 }
 
+/* What was refused, with the request changed so that it fits; the plan says what was changed. */
+static int fit(const struct dt2_draft *draft, const struct dt2_remedy *remedy, struct dt2_plan **plan, struct dt2_error *err)
+{
+    const struct dt2_asked *asked = draft->asked;
+    struct dt2_shortage none;
+    struct dt2_request changed = dt2_remedy_apply(remedy, asked->request);
+    struct dt2_plan *made = NULL;
+    struct dt2_error refused;
+    changed.flags &= ~(uint64_t)DT2_REQUEST_FIT;
+    dt2_draft_check(draft, &asked->capacity, &refused);
+    int rc = dt2_plan_decide(asked->devices, asked->blocks, asked->count, &changed, &made, &none, err);
+    if (rc == 0)
+        rc = dt2_plan_tell_fitted(made, remedy, asked->request, refused.text, err);
+    if (rc == 0)
+        *plan = DT2_TAKE(made);
+    dt2_plan_free(made);
+    return rc;
+}
+
+/* A draft that does not fit: another is taken, where the request says so, or suggested. */
+static int mend(const struct dt2_draft *draft, struct dt2_plan **plan, struct dt2_shortage *shortage, struct dt2_error *err)
+{
+    const struct dt2_asked *asked = draft->asked;
+    struct dt2_remedy remedy = { .expert = NULL };
+    bool wanted = asked->request->flags & DT2_REQUEST_FIT, found = (wanted || err) && dt2_remedy_find(draft, &remedy);
+    int rc;
+    if (wanted && found) {
+        *shortage = (struct dt2_shortage){ .bytes = 0 };
+        rc = fit(draft, &remedy, plan, err);
+    } else {
+        rc = dt2_draft_check(draft, &asked->capacity, err);
+        dt2_remedy_suggest(&remedy, found, draft, err);
+    }
+    dt2_remedy_clear(&remedy);
+    return rc;
+}
+
 int dt2_plan_decide(const struct dt2_devices *devices, const struct dt2_block *blocks, size_t count,
                     const struct dt2_request *request, struct dt2_plan **plan, struct dt2_shortage *shortage,
                     struct dt2_error *err)
@@ -296,7 +356,8 @@ int dt2_plan_decide(const struct dt2_devices *devices, const struct dt2_block *b
     rc = dt2_draft_make(&asked, asked.virtual_vram_bytes, &asked.capacity, &asked.notes, &draft, err);
     if (rc == 0) {
         dt2_shortage_of(&asked.capacity, shortage);
-        rc = shortage->bytes ? dt2_draft_refuse(&draft, &asked.capacity, err) : finish_with_notes(&draft, &asked, plan, err);
+        rc = dt2_draft_fits(&draft, &asked.capacity) ? finish_with_notes(&draft, &asked, plan, err)
+                                                     : mend(&draft, plan, shortage, err);
         dt2_draft_clear(&draft);
     }
     dt2_asked_clear(&asked);
@@ -327,6 +388,7 @@ void dt2_plan_free(struct dt2_plan *plan)
     dt2_release(plan->charges);
     dt2_release(plan->compute_device);
     dt2_release(plan->request_json);
+    dt2_release(plan->fitted_json);
     dt2_plan_forget_request(plan);
     dt2_notes_clear(&plan->notes);
     dt2_release(plan);

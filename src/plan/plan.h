@@ -23,6 +23,7 @@ struct dt2_plan {
     struct dt2_charge *charges; /* by budget, 0 left out */
     size_t charge_count;
     char *request_json;
+    char *fitted_json; /* what of the request was changed so that it fits; NULL: nothing */
     struct dt2_limit *reserves; /* of the request, with names of their own */
     size_t reserve_count;
     struct dt2_limit *budgets;
@@ -57,6 +58,11 @@ int dt2_plan_decide(const struct dt2_devices *devices, const struct dt2_block *b
 int dt2_plan_finish(const struct dt2_draft *draft, struct dt2_asked *asked, struct dt2_plan **plan, struct dt2_error *err);
 /* The budget that is short in a capacity that was charged, if one is. */
 void dt2_shortage_of(const struct dt2_capacity *capacity, struct dt2_shortage *shortage);
+
+/* Records what of a request was changed, in the notes too; `refused` says why. */
+struct dt2_remedy;
+int dt2_plan_tell_fitted(struct dt2_plan *plan, const struct dt2_remedy *remedy, const struct dt2_request *asked,
+                         const char *refused, struct dt2_error *err);
 
 /* What of a request counts when its plan is applied later. */
 int dt2_plan_keep_request(struct dt2_plan *plan, const struct dt2_request *request, struct dt2_error *err);

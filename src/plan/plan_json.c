@@ -3,7 +3,9 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "plan/fit.h"
 #include "plan/plan.h"
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,7 +57,7 @@ static json_t *limits_json(const struct dt2_limit *limits, size_t count)
 char *dt2_request_json(const struct dt2_request *request)
 {
     json_t *object = json_pack(
-        "{s:o, s:o, s:f, s:o, s:o, s:b, s:b, s:o, s:o, s:o, s:I, s:I, s:b}", "compute_device", text_json(request->compute_device),
+        "{s:o, s:o, s:f, s:o, s:o, s:b, s:b, s:o, s:o, s:o, s:I, s:I, s:b, s:b}", "compute_device", text_json(request->compute_device),
         "virtual_vram_bytes", bytes_json(dt2_request_virtual_vram(request)), "virtual_vram_gb",
         (double)dt2_request_virtual_vram(request) / ((uint64_t)1 << 30), "donor_device",
         text_json(request->donor_device ? request->donor_device : "cpu"), "expert_mode_allocations",
@@ -63,7 +65,8 @@ char *dt2_request_json(const struct dt2_request *request)
         request->eject_models, "pack", request->pack, "reserve", limits_json(request->reserves, request->reserve_count),
         "budget", limits_json(request->budgets, request->budget_count), "place",
         text_json(request->place ? request->place : ""), "alignment_bytes", (json_int_t)request->alignment_bytes,
-        "padding_bytes", (json_int_t)request->padding_bytes, "resident", request->resident);
+        "padding_bytes", (json_int_t)request->padding_bytes, "resident", request->resident,
+        "fit", (request->flags & DT2_REQUEST_FIT) != 0);
     return dump(object, JSON_COMPACT);
 }
 
@@ -85,6 +88,37 @@ static json_t *model_json(const struct dt2_plan *plan, const struct dt2_file *fi
                      (json_int_t)plan->kept.count, "fingerprint", dt2_file_fingerprint(file), "dtype", dt2_file_dtype(file));
 }
 
+/* -- what was changed so that it fits ------------------------------------------------------------------------------ */
+
+static json_t *with_change(json_t *list, struct dt2_text *words, const char *key, const char *from, const char *to)
+{
+    if (!to || !*to)
+        return list;
+    dt2_text_addf(words, "%s%s '%s' instead of '%s'", words->length ? ", " : "", key, to, from);
+    return with(list, json_pack("{s:s, s:o, s:o}", "option", key, "from", text_json(from), "to", text_json(to)));
+}
+
+int dt2_plan_tell_fitted(struct dt2_plan *plan, const struct dt2_remedy *remedy, const struct dt2_request *asked,
+                         const char *refused, struct dt2_error *err)
+{
+    struct dt2_text words = { 0 };
+    uint64_t v = dt2_request_virtual_vram(asked);
+    DT2_AUTO char *before = dt2_printf("%" PRIu64 ".%03" PRIu64, v >> 30, (v & (((uint64_t)1 << 30) - 1)) * 1000 >> 30);
+    if (!before)
+        return dt2_fail_nomem(err);
+    json_t *list = with_change(json_array(), &words, "virtual_vram_gb", before, remedy->gib);
+    list = with_change(list, &words, "donor_device", asked->donor_device ? asked->donor_device : "cpu", remedy->donors);
+    list = with_change(list, &words, "expert_mode_allocations",
+                       asked->expert_mode_allocations ? asked->expert_mode_allocations : "", remedy->expert);
+    plan->fitted_json = dump(list, JSON_COMPACT);
+    DT2_AUTO char *changed = dt2_text_take(&words);
+    if (!plan->fitted_json || !changed)
+        return dt2_fail_nomem(err);
+    return dt2_notes_add(&plan->notes, err, "made to fit: %s; as asked it %s", changed, refused);
+}
+
+/* -- the whole ------------------------------------------------------------------------------------------------------ */
+
 char *dt2_plan_json(const struct dt2_plan *plan, const struct dt2_file *file)
 {
     DT2_KEEP_ERRNO;
@@ -96,8 +130,9 @@ char *dt2_plan_json(const struct dt2_plan *plan, const struct dt2_file *file)
     for (size_t i = 0; i < plan->notes.count; i++)
         warnings = with(warnings, text_json(plan->notes.items[i]));
     json_t *object =
-        json_pack("{s:o, s:o, s:s, s:o, s:o, s:o}", "model", file ? model_json(plan, file) : json_null(), "request",
-                  json_loads(plan->request_json, 0, NULL), "compute_device", plan->compute_device, "window_bytes",
+        json_pack("{s:o, s:o, s:o, s:s, s:o, s:o, s:o}", "model", file ? model_json(plan, file) : json_null(), "request",
+                  json_loads(plan->request_json, 0, NULL), "fitted",
+                  plan->fitted_json ? json_loads(plan->fitted_json, 0, NULL) : json_array(), "compute_device", plan->compute_device, "window_bytes",
                   bytes_json(plan->window_bytes), "shares", shares, "warnings", warnings);
     return dump(object, JSON_INDENT(2));
 }

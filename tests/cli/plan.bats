@@ -139,3 +139,71 @@ caret_points_at()
     expect_status 0
     json 'doc["shares"][0]["bytes"] == doc["model"]["total_bytes"]'
 }
+
+# An SDXL ControlNet of 2.5 GB: its header, and nothing behind it that takes room on the disk.
+make_sdxl()
+{
+    need_python
+    "$PYTHON3" - "$top_srcdir/tests/data/layouts/diffusers_sdxl_canny_fp16.tsv" sdxl.safetensors <<'PY'
+import json, struct, sys
+at, header = 0, {}
+for line in open(sys.argv[1]):
+    name, dtype, shape = line.rstrip("\n").split("\t")
+    shape = [int(n) for n in shape.split(",") if n]
+    size = {"F16": 2, "F32": 4}[dtype]
+    for n in shape:
+        size *= n
+    header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + size]}
+    at += size
+text = json.dumps(header).encode()
+with open(sys.argv[2], "wb") as out:
+    out.write(struct.pack("<Q", len(text)) + text)
+    out.truncate(8 + len(text) + at)
+PY
+}
+
+sdxl()
+{
+    run_split plan sdxl.safetensors --machine machine.json --compute-device cuda:0 "$@"
+}
+
+@test "what a refusal suggests fits when it is pasted, and nothing nearer does" {
+    make_sdxl
+    sdxl --virtual-vram-gb 1 --budget cuda:0=1gb
+    expect_status 3
+    [[ $errors == *'budget cuda:0 is short by '*' bytes'* ]]
+    hint=$(sed -n 's/^hint: \(--virtual-vram-gb [0-9.]*\) would fit$/\1/p' <<<"$errors")
+    [[ $hint =~ \.[0-9][0-9]$ ]]
+    # shellcheck disable=SC2086 # it is words
+    sdxl $hint --budget cuda:0=1gb
+    expect_status 0
+    less=$("$PYTHON3" -c 'import sys; print("%.2f" % (float(sys.argv[1]) - 0.01))' "${hint#* }")
+    sdxl --virtual-vram-gb "$less" --budget cuda:0=1gb
+    expect_status 3
+
+    sdxl --expert-mode-allocations 'cuda:0,1.5gb;cuda:1,30%;cpu,*' --budget cuda:0=1gb --budget cuda:1=256mb --json
+    expect_status 3
+    json '"cuda:0 is short by" in doc["error"]["message"] and "cuda:1 is short by" in doc["error"]["message"]'
+    string=$(sed -n "s/.*--expert-mode-allocations '\([^']*\)' would fit.*/\1/p" <<<"$output")
+    [[ $string =~ ^cuda:0,[0-9.]+gb\;cuda:1,[0-9.]+%\;cpu,\*$ ]]
+    sdxl --expert-mode-allocations "$string" --budget cuda:0=1gb --budget cuda:1=256mb
+    expect_status 0
+}
+
+@test "--fit takes what is suggested, and tells it" {
+    make_sdxl
+    sdxl --virtual-vram-gb 1 --budget cuda:0=1gb --fit --json
+    expect_status 0
+    json 'doc["fitted"][0]["option"] == "virtual_vram_gb" and doc["fitted"][0]["from"] == "1.000"'
+    json 'float(doc["fitted"][0]["to"]) == round(doc["request"]["virtual_vram_gb"], 2)'
+    json 'any("made to fit: virtual_vram_gb" in w and "short by" in w for w in doc["warnings"])'
+    sdxl --virtual-vram-gb 1 --budget cuda:0=1gb --fit
+    expect_status 0
+    [[ $errors == *"made to fit: virtual_vram_gb '"* ]]
+    sdxl --virtual-vram-gb 1 --fit --json
+    expect_status 0
+    json 'doc["fitted"] == [] and doc["request"]["fit"] is True'
+    sdxl --virtual-vram-gb 1 --budget cuda:0=1gb --budget cuda:1=1gb --budget cpu=100mb --fit
+    expect_status 3
+    [[ $errors == *'no placement on this machine fits: the model needs '*' bytes, all budgets together hold 2252341248'* ]]
+}

@@ -171,6 +171,12 @@ def test_checksums():
 
 def test_plan():
     compare("plan", "plan", "tiny.safetensors")
+    machine = tap.scratch("machine.json")
+    with open(machine, "w", encoding="utf-8") as file:
+        json.dump({"devices": [{"name": "cpu", "total_bytes": 1 << 34}, {"name": "cuda:0", "total_bytes": 1 << 30}]}, file)
+    total = printed("plan", "tiny.safetensors")["model"]["total_bytes"]
+    compare("plan", "plan", "tiny.safetensors", "--machine", machine, "--virtual-vram-gb", "0", "--budget",
+            f"cuda:0={total - 1}b", "--fit")  # fmt: skip
     compare("plan", "plan", "tiny.safetensors", "--reserve", "cpu=1gb", "--budget", "cpu=8gb", "--pack",
             "--compute-device", "cpu", "--expert-mode-allocations", "cpu,*")  # fmt: skip
 
