@@ -7,6 +7,7 @@ by plain indexing, and is to be the weight that the loader made.
 
 import os
 import random
+import re
 
 import distorch2
 import tap
@@ -453,7 +454,109 @@ def loaders():
         ),
     )
     yield "diffusers_qwen_instantx_union", of_class(diffusers.QwenImageControlNetModel, num_layers=5)
+    yield (
+        "xlabs_flux_canny_v3",
+        of_class(
+            diffusers.FluxControlNetModel,
+            xlabs,
+            num_layers=2,
+            num_single_layers=0,
+            guidance_embeds=True,
+            conditioning_embedding_channels=16,
+        ),
+    )
+    yield (
+        "hunyuandit_canny",
+        of_class(
+            diffusers.HunyuanDiT2DControlNetModel,
+            hunyuan,
+            sample_size=128,
+            patch_size=2,
+            in_channels=4,
+            hidden_size=1408,
+            mlp_ratio=4.3637,
+            transformer_num_layers=40,
+            use_style_cond_and_image_meta_size=False,
+        ),
+    )
     yield "t2iadapter_canny_sd15v2", of_class(diffusers.T2IAdapter, adapter, in_channels=1)
+
+
+def renamed(rules, parts):
+    """A conversion: what is found in names becomes what stands for it, rule after rule; tensors that are ``parts`` in one are
+    chunks of it."""
+
+    def convert(state):
+        converted = {}
+        for name, tensor in state.items():
+            for found, put in rules:
+                name = re.sub(found, put, name)
+            joined, _, last = name.rpartition(".")
+            kind = next((each for each in parts if joined.endswith(each)), None)
+            if kind is None:
+                converted[name] = tensor
+                continue
+            for piece, chunk in zip(parts[kind], tensor.chunk(len(parts[kind]), 0)):
+                converted[f"{joined[: -len(kind)]}{piece}.{last}"] = chunk
+        return converted
+
+    return convert
+
+
+hunyuan = renamed(
+    [
+        (r"^(mlp_t5|extra_embedder|t_embedder)(\.mlp)?\.0\.", r"\1.linear_1."),
+        (r"^(mlp_t5|extra_embedder|t_embedder)(\.mlp)?\.2\.", r"\1.linear_2."),
+        (r"^mlp_t5", "text_embedder"),
+        (r"^(extra_embedder|pooler)", r"time_extra_emb.\1"),
+        (r"^t_embedder", "time_extra_emb.timestep_embedder"),
+        (r"^x_embedder", "pos_embed"),
+        (r"^before_proj", "input_block"),
+        (r"^after_proj_list", "controlnet_blocks"),
+        (r"\.norm1\.", ".norm1.norm."),
+        (r"\.default_modulation\.1\.", ".norm1.linear."),
+        (r"\.norm2\.", ".norm-of-mlp."),  # diffusers counts them the other way round
+        (r"\.norm3\.", ".norm2."),
+        (r"\.norm-of-mlp\.", ".norm3."),
+        (r"\.(q|k)_norm\.", r".norm_\1."),
+        (r"\.out_proj\.", ".to_out.0."),
+        (r"\.mlp\.fc1\.", ".ff.net.0.proj."),
+        (r"\.mlp\.fc2\.", ".ff.net.2."),
+        (r"(attn2)\.q_proj\.", r"\1.to_q."),
+    ],
+    {"attn1.Wqkv": ("attn1.to_q", "attn1.to_k", "attn1.to_v"), "attn2.kv_proj": ("attn2.to_k", "attn2.to_v")},
+)
+
+xlabs = renamed(
+    [
+        (r"^(time|guidance|vector)_in\.in_layer", r"time_text_embed.\1.linear_1"),
+        (r"^(time|guidance|vector)_in\.out_layer", r"time_text_embed.\1.linear_2"),
+        (r"embed\.time\.", "embed.timestep_embedder."),
+        (r"embed\.guidance\.", "embed.guidance_embedder."),
+        (r"embed\.vector\.", "embed.text_embedder."),
+        (r"^img_in", "x_embedder"),
+        (r"^txt_in", "context_embedder"),
+        (r"^pos_embed_input", "controlnet_x_embedder"),
+        (r"^double_blocks", "transformer_blocks"),
+        (r"\.img_mod\.lin\.", ".norm1.linear."),
+        (r"\.txt_mod\.lin\.", ".norm1_context.linear."),
+        (r"\.img_attn\.norm\.(query|key)_norm\.scale", lambda match: f".attn.norm_{match[1][0]}.weight"),
+        (r"\.txt_attn\.norm\.(query|key)_norm\.scale", lambda match: f".attn.norm_added_{match[1][0]}.weight"),
+        (r"\.img_attn\.proj\.", ".attn.to_out.0."),
+        (r"\.txt_attn\.proj\.", ".attn.to_add_out."),
+        (r"\.img_mlp\.0\.", ".ff.net.0.proj."),
+        (r"\.img_mlp\.2\.", ".ff.net.2."),
+        (r"\.txt_mlp\.0\.", ".ff_context.net.0.proj."),
+        (r"\.txt_mlp\.2\.", ".ff_context.net.2."),
+        (r"^input_hint_block\.0\.", "input_hint_block.conv_in."),
+        (r"^input_hint_block\.14\.", "input_hint_block.conv_out."),
+        (r"^input_hint_block\.(\d+)\.", lambda match: f"input_hint_block.blocks.{int(match[1]) // 2 - 1}."),
+    ],
+    {
+        "img_attn.qkv": ("attn.to_q", "attn.to_k", "attn.to_v"),
+        "txt_attn.qkv": ("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"),
+    },
+)
 
 
 def adapter(state):
@@ -469,6 +572,17 @@ def adapter(state):
     return renamed
 
 
+ROWS = 1 << 20
+
+
+def numbers(place, shape):
+    """A tensor of that shape, without its bytes: each row is of one number, which no other tensor's row has."""
+    if not shape:
+        return torch.tensor(float(place * ROWS), dtype=torch.float64)
+    rows = torch.arange(shape[0], dtype=torch.float64) + place * ROWS
+    return rows.reshape(-1, *[1] * (len(shape) - 1)).expand(shape)
+
+
 def test_the_loaders_of_diffusers():
     """Every tensor of every layout that diffusers has a class for."""
     for name, build in loaders():
@@ -479,15 +593,17 @@ def test_the_loaders_of_diffusers():
         assert sum(each.count for pieces in record.values() for each in pieces) == sum(
             tensor.numel() for tensor in state.values()
         ), name
-        # The same with tensors of one number each, which is their place in the file: the names are those that say so.
-        numbered = {key: torch.tensor(i + 1.0).expand(tensor.shape) for i, (key, tensor) in enumerate(state.items())}
-        places = {key: i + 1 for i, key in enumerate(state)}
+        # The same with tensors of numbers that say where they are in the file: their own, and the row's.
+        numbered = {key: numbers(i, tensor.shape) for i, (key, tensor) in enumerate(state.items())}
+        places = {key: i for i, key in enumerate(state)}
         with torch.device("meta"):
             real = build(numbered, assign=True)
         for key in record:
             (piece,) = record[key]
             tensor = weights_of(real)[key]
-            assert int(tensor.flatten()[0]) == places[piece.tensor], f"{name}: {key} is not {piece.tensor}"
+            row = piece.first // max(1, state[piece.tensor][:1].numel()) if state[piece.tensor].dim() else 0
+            first = float(tensor[(0,) * tensor.dim()])
+            assert first == places[piece.tensor] * ROWS + row, f"{name}: {key} is not {piece}"
         tap.diag(f"{name}: {len(record)} weights of {len(state)} tensors, {len(record.own)} computed")
         tap.count(len(record), "weights of diffusers' networks that were traced")
 
