@@ -61,7 +61,11 @@ struct dt2_load_options {
     const char *name; /* under which the model is registered, need not be unique; NULL: its path */
     bool verify;      /* read every tensor back from its device and compare its XXH3 with the file's */
     uint64_t staging_bytes; /* host memory for staging, over all devices; 0: 64 MiB. A device gets 256 KiB at least */
-    unsigned threads; /* that copy, one for each device at least; 0: one for each processor we may use, up to 16 */
+    /*
+     * That copy, one for each device at least; 0: one for each processor we may use, up to 16, but 8 at least where a tenth of the
+     * file or more is not in the page cache, since these wait for the disk.
+     */
+    unsigned threads;
     dt2_progress_fn *progress; /* may be NULL */
     void *progress_data;
     /*
@@ -73,7 +77,7 @@ struct dt2_load_options {
     size_t memory_count;
     bool borrow; /* the model is returned borrowed: no other thread can eject or unload it in between */
     /*
-     * Reads under way at once, up to 64; 0: as many as threads, but 16 where a tenth of the file or more is not in the page cache
+     * Reads under way at once, up to 64; 0: as many as threads, but 32 where a tenth of the file or more is not in the page cache
      * and `threads` is 0. Those beyond the threads wait in io_uring where that may be used, else in a thread each.
      */
     size_t queue_depth;

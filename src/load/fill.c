@@ -222,6 +222,7 @@ static void fill_clear(struct dt2_fill *fill)
     dt2_stagings_free(fill->load, fill->stagings);
     dt2_staging_clear(&fill->bounce);
     dt2_populating_clear(&fill->populating);
+    dt2_choice_clear(&fill->choice);
     for (size_t i = 0; fill->reads && i < count; i++)
         dt2_reads_clear(&fill->reads[i]);
     for (size_t i = 0; fill->slabs && i < count; i++)

@@ -21,7 +21,7 @@ struct dt2_flight {
     struct dt2_staging *staging; /* whose slot it has; NULL: read to where it lives */
     struct dt2_slot *slot;
     bool direct;
-    uint64_t begun_ns;
+    bool tried; /* it was asked of the choice which way it goes */
     struct iovec iov[DT2_IOVECS_MOST];
     int iov_count;
 };

@@ -13,9 +13,10 @@ static bool is_made(uint32_t file)
     return file & (DT2_IN_VIEW | DT2_CONVERTED);
 }
 
-/* Whether a stretch is read past the page cache. */
-static bool goes_direct(struct dt2_fill *fill, size_t lane, const struct dt2_read *stretch)
+/* Whether a stretch is read past the page cache; *tried: because the choice said so, or against it. */
+static bool goes_direct(struct dt2_fill *fill, size_t lane, const struct dt2_read *stretch, bool *tried)
 {
+    *tried = false;
     if (is_made(stretch->file) || fill->disks[stretch->file].direct < 0)
         return false;
     if (!fill->stagings[lane].ready && !fill->bounce.ready)
@@ -23,7 +24,8 @@ static bool goes_direct(struct dt2_fill *fill, size_t lane, const struct dt2_rea
     const struct dt2_disk *disk = &fill->disks[stretch->file];
     if (fill->load->io == DT2_IO_DIRECT)
         return true;
-    return !dt2_disk_cached(disk, stretch->offset, stretch->span) && dt2_choice_next(&fill->choice, stretch->span);
+    *tried = !dt2_disk_cached(disk, stretch->offset, stretch->span);
+    return *tried && dt2_choice_begin(&fill->choice, stretch->span);
 }
 
 static uint64_t direct_begin(const struct dt2_read *stretch)
@@ -37,7 +39,7 @@ static uint64_t in_slot(const struct dt2_flight *flight, const struct dt2_read_p
     return flight->direct ? part->file_offset - direct_begin(flight->stretch) : part->staged;
 }
 
-/* Host memory that a stretch goes to is there before it is read. */
+/* Sees to it that the host memory that a stretch goes to is there: before a byte goes into it. */
 static int populate(struct dt2_fill *fill, const struct dt2_flight *flight, struct dt2_error *err)
 {
     const struct dt2_read_part *parts = &fill->reads[flight->lane].parts[flight->stretch->first_part];
@@ -98,9 +100,11 @@ static int deliver(struct dt2_fill *fill, struct dt2_flight *flight, struct dt2_
     flight->slot = NULL; /* it goes back here */
     if (fill->stagings[flight->lane].ready)
         return dt2_staging_send(flight->staging, slot, copies, list_copies(fill, flight, copies), err);
-    copy_out(fill, flight, slot);
+    int rc = populate(fill, flight, err);
+    if (rc == 0)
+        copy_out(fill, flight, slot);
     dt2_staging_return(flight->staging, slot);
-    return 0;
+    return rc;
 }
 
 /* Counts what has arrived. The last of a lane waits for all that was sent. */
@@ -177,8 +181,8 @@ static void land(struct dt2_flyer *flyer, struct dt2_flight *flight)
 /* The read has ended with `rc`. */
 static int arrive(struct dt2_fill *fill, struct dt2_flyer *flyer, struct dt2_flight *flight, int rc, struct dt2_error *err)
 {
-    if (rc == 0)
-        dt2_choice_note(&fill->choice, flight->direct, flight->stretch->span, dt2_now_ns() - flight->begun_ns);
+    if (rc == 0 && flight->tried)
+        dt2_choice_end(&fill->choice, flight->direct, flight->stretch->span, dt2_now_ns());
     if (rc == 0)
         rc = deliver(fill, flight, err);
     if (rc == 0)
@@ -228,7 +232,7 @@ int dt2_flight_begin(void *data, unsigned worker, size_t lane, size_t item, stru
     struct dt2_fill *fill = data;
     struct dt2_flyer *flyer = &fill->flyers[worker];
     const struct dt2_read *stretch = &fill->reads[lane].stretches[item];
-    bool direct = goes_direct(fill, lane, stretch);
+    bool tried, direct = goes_direct(fill, lane, stretch, &tried);
     struct dt2_staging *staging = fill->stagings[lane].ready ? &fill->stagings[lane] : direct ? &fill->bounce : NULL;
     struct dt2_flight *flight;
     int rc = take(fill, flyer, staging, &flight, err);
@@ -237,16 +241,16 @@ int dt2_flight_begin(void *data, unsigned worker, size_t lane, size_t item, stru
     flight->lane = lane;
     flight->stretch = stretch;
     flight->direct = direct;
-    rc = populate(fill, flight, err);
+    flight->tried = tried;
+    rc = flight->slot ? 0 : populate(fill, flight, err);
     if (rc < 0) {
         land(flyer, flight);
         return rc;
     }
-    flight->begun_ns = dt2_now_ns();
     aim(fill, flight, flyer->sink);
     if (start(fill, flyer, flight)) {
         flyer->under_way++;
-        return 0;
+        return populate(fill, flight, err); /* while the disk reads */
     }
     return arrive(fill, flyer, flight, read_now(fill, flight, err), err);
 }

@@ -11,17 +11,22 @@
 #define STAGING_BYTES ((uint64_t)64 << 20)
 #define THREADS_MOST 16
 #define MOSTLY_CACHED 0.9
-#define COLD_DEPTH 16
+#define COLD_DEPTH 32
+#define COLD_THREADS 8
 #define DEPTH_MOST 64
 
 static const struct dt2_sized sized_options =
     DT2_SIZED(struct dt2_load_options, progress_data, "the load options'", "DT2_LOAD_OPTIONS_INIT");
 
-/* Processors that this process may use, at most 16. */
-static unsigned default_threads(void)
+/*
+ * Processors that this process may use, at most 16. Of a file that waits for its disk some more: one that copies, or is kept off its
+ * processor by others, leaves the disk without work, and the others go on.
+ */
+static unsigned default_threads(bool cold)
 {
     unsigned count = dt2_thread_processors();
-    return count && count < THREADS_MOST ? count : THREADS_MOST;
+    count = count && count < THREADS_MOST ? count : THREADS_MOST;
+    return cold && count < COLD_THREADS ? COLD_THREADS : count;
 }
 
 static bool is_cold(const struct dt2_file *file)
@@ -277,13 +282,13 @@ static int transfer(struct dt2_model *model, const struct dt2_file *file, const 
                     uint64_t request_ns, struct dt2_error *err)
 {
     struct reporter reporter = { .model = model, .options = options };
-    unsigned threads = options->threads ? options->threads : default_threads();
-    bool cold = is_cold(file);
+    bool cold = is_cold(file), waits = cold || options->io == DT2_IO_DIRECT;
+    unsigned threads = options->threads ? options->threads : default_threads(waits);
     struct dt2_load load = { .file = file,
                              .layout = &model->layout,
                              .storage = &model->storage,
                              .threads = threads,
-                             .depth = depth_of(options, threads, cold || options->io == DT2_IO_DIRECT),
+                             .depth = depth_of(options, threads, waits),
                              .io = options->io,
                              .cold = cold,
                              .staging_bytes = options->staging_bytes ? options->staging_bytes : STAGING_BYTES,

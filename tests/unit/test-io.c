@@ -120,21 +120,36 @@ static bool refuse_uring(void)
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
-static void test_choice(void)
+/* Reads a large cold file with `depth` reads under way: a direct one arrives each `direct_ns`, a buffered one each 1000. */
+static void run_choice(struct dt2_choice *choice, size_t depth, uint64_t direct_ns)
 {
     const uint64_t part = 2 << 20;
+    bool under_way[64];
+    uint64_t now_ns = 1;
+    dt2_choice_init(choice, (uint64_t)1 << 30);
+    for (size_t i = 0; i < 512 + depth; i++) {
+        bool *slot = &under_way[i % depth];
+        if (i >= depth)
+            dt2_choice_end(choice, *slot, part, now_ns += *slot ? direct_ns : 1000);
+        *slot = dt2_choice_begin(choice, part);
+    }
+}
+
+static void test_choice(void)
+{
     struct dt2_choice choice;
     dt2_choice_init(&choice, 100 << 20);
-    ok(!dt2_choice_next(&choice, part), "a small file goes through the page cache");
-    for (int quick = 0; quick < 2; quick++) { /* direct reads take half as long, or the same */
-        dt2_choice_init(&choice, (uint64_t)1 << 30);
-        for (uint64_t at = 0; at < 256 << 20; at += part) {
-            bool direct = dt2_choice_next(&choice, part);
-            dt2_choice_note(&choice, direct, part, direct && quick ? 500 : 1000);
+    ok(!dt2_choice_begin(&choice, 2 << 20), "a small file goes through the page cache");
+    dt2_choice_clear(&choice);
+    static const size_t depths[] = { 1, 16, 32 };
+    for (size_t i = 0; i < sizeof depths / sizeof *depths; i++)
+        for (uint64_t direct_ns = 500; direct_ns <= 2000; direct_ns += 500) {
+            run_choice(&choice, depths[i], direct_ns);
+            ok(choice.trials[0].bytes > 0 && choice.trials[1].bytes > 0, "of a large one both ways are tried");
+            ok(dt2_choice_begin(&choice, 2 << 20) == (direct_ns < 1000), "%zu deep: then it goes %s", depths[i],
+               direct_ns < 1000 ? "past the cache, which is quicker" : "through the cache");
+            dt2_choice_clear(&choice);
         }
-        ok(dt2_choice_next(&choice, part) == (quick == 1), "a large one %s", quick ? "past it, where that is quicker" : "too, where neither is");
-        ok(atomic_load(&choice.bytes[0]) > 0 && atomic_load(&choice.bytes[1]) > 0, "when both were tried");
-    }
 }
 
 static void test_usage(void)
