@@ -6,13 +6,16 @@
 #include "base/text.h"
 #include <dirent.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define PARTS_MAX 512       /* as many as an index may name */
 #define INDEX_MAX 100000000 /* bytes */
 #define MISSING_SHOWN 4
+#define LINKS_MAX 40 /* as the kernel follows */
 
 static const char *name_of(const char *path)
 {
@@ -174,7 +177,8 @@ static int find_index(const char *path, struct dt2_whole *whole, struct dt2_erro
     return rc;
 }
 
-int dt2_whole_find(const char *path, struct dt2_whole *whole, struct dt2_error *err)
+/* By the path's own name, and what lies beside it. */
+static int find_beside(const char *path, struct dt2_whole *whole, struct dt2_error *err)
 {
     struct pattern pattern;
     *whole = (struct dt2_whole){ 0 };
@@ -183,6 +187,39 @@ int dt2_whole_find(const char *path, struct dt2_whole *whole, struct dt2_error *
     int rc = find_index(path, whole, err);
     if (rc == 0 && !whole->index && parse_name(path, &pattern))
         rc = list_parts(&pattern, whole, err);
+    if (rc < 0)
+        dt2_whole_clear(whole);
+    return rc;
+}
+
+/* Where a link leads, one step; NULL for what is none. */
+static char *follow(const char *path)
+{
+    char target[PATH_MAX];
+    ssize_t length = readlink(path, target, sizeof target - 1);
+    if (length <= 0)
+        return NULL;
+    target[length] = '\0';
+    return dt2_printf("%.*s%s", target[0] == '/' ? 0 : (int)(name_of(path) - path), path, target);
+}
+
+int dt2_whole_find(const char *path, struct dt2_whole *whole, struct dt2_error *err)
+{
+    int rc = find_beside(path, whole, err);
+    DT2_AUTO char *at = follow(path);
+    for (int links = 1; at && links < LINKS_MAX && rc != DT2_ENOMEM && !whole->index && !whole->count; links++) {
+        struct dt2_error further = { 0 };
+        int found = find_beside(at, whole, &further);
+        if (found == DT2_ENOMEM || (found < 0 && rc == 0)) { /* else what the name that was given says of it stays */
+            rc = found;
+            if (err)
+                *err = further;
+        } else if (whole->index || whole->count)
+            rc = 0;
+        char *next = follow(at);
+        dt2_release(at);
+        at = next;
+    }
     return rc;
 }
 

@@ -15,8 +15,8 @@ struct dt2_whole {
 /* Refuses what is called after a download that is still to be finished. Errors: DT2_EFAILED. */
 int dt2_part_check_name(const char *path, struct dt2_error *err);
 /*
- * Finds the whole of the file at `path`; to be cleared. Errors: DT2_EFAILED when its name says that it is one of several
- * and not all are there, naming those that are missing.
+ * Finds the whole of the file at `path`, or of what that is a link to; to be cleared. Errors: DT2_EFAILED when a name says that
+ * it is one of several and not all are there, naming those that are missing.
  */
 int dt2_whole_find(const char *path, struct dt2_whole *whole, struct dt2_error *err);
 void dt2_whole_clear(struct dt2_whole *whole);

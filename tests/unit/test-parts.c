@@ -174,6 +174,32 @@ static void test_names(void)
     expect_refused("d-1-of-2.safetensors", "DuplicateName");
 }
 
+/* A link is what it leads to, whatever it is called: its own name goes first, as in caches whose links alone have names. */
+static void test_links(void)
+{
+    static const char index[] = "{\"weight_map\":{\"a\":\"one.safetensors\",\"b\":\"two.safetensors\"}}";
+    empty_folder();
+    write_shard("m-00001-of-00002.safetensors", "a");
+    ok(symlink("m-00001-of-00002.safetensors", path_of("mine.safetensors")) == 0 &&
+           symlink(path_of("mine.safetensors"), path_of("twice.safetensors")) == 0, "links");
+    expect_refused("mine.safetensors", "missing beside it: m-00002-of-00002.safetensors");
+    expect_refused("twice.safetensors", "missing beside it: m-00002-of-00002.safetensors");
+    write_shard("m-00002-of-00002.safetensors", "b");
+    expect_whole("mine.safetensors", 2, "safetensors-sharded", true);
+    expect_whole("twice.safetensors", 2, "safetensors-sharded", true);
+    ok(symlink("m-00002-of-00002.safetensors", path_of("part-00001-of-00003.safetensors")) == 0, "a link with another number");
+    expect_whole("part-00001-of-00003.safetensors", 2, "safetensors-sharded", true);
+    write_shard("blob", "a");
+    ok(symlink("blob", path_of("s-00001-of-00002.safetensors")) == 0, "a cache");
+    expect_refused("s-00001-of-00002.safetensors", "missing beside it: s-00002-of-00002.safetensors");
+    expect_whole("blob", 1, "safetensors", false);
+    write_shard("one.safetensors", "a");
+    write_shard("two.safetensors", "b");
+    write_text("x.safetensors.index.json", index);
+    ok(symlink("one.safetensors", path_of("indexed.safetensors")) == 0, "a link to one that an index names");
+    expect_whole("indexed.safetensors", 2, "safetensors-sharded", true);
+}
+
 static void test_gguf(void)
 {
     empty_folder();
@@ -236,6 +262,7 @@ int main(void)
 {
     test_index();
     test_names();
+    test_links();
     test_gguf();
     test_downloads();
     test_folders();
