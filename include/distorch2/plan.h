@@ -223,11 +223,22 @@ DT2_PUBLIC size_t dt2_plan_warning_count(const struct dt2_plan *plan);
 DT2_PUBLIC const char *dt2_plan_warning(const struct dt2_plan *plan, size_t index);
 
 /*
- * The plan as a JSON document: "model", "request", "fitted", "compute_device", "window_bytes", "shares", "warnings".
+ * The plan as a JSON document: "model", "request", "fitted", "compute_device", "window_bytes", "shares",
+ * "devices", "warnings".
  * `file` supplies "model" and may be NULL (then null). NULL without memory, and for a file that
  * dt2_plan_check() refuses. Free with dt2_text_free().
  */
 DT2_PUBLIC char *dt2_plan_json(const struct dt2_plan *plan, const struct dt2_file *file);
+
+/*
+ * Reads a plan from the JSON that dt2_plan_json() wrote of a file, for dt2_model_load_plan(): the same shares of the same blocks, and
+ * what of its request counts then. `text` holds `length` bytes, and need not end with NUL. Devices are looked at when it is loaded:
+ * then all must be those for which it was made, by address, UUID, model and size.
+ * Errors: DT2_EFAILED with the key and what was expected there, or with line and column when it is no JSON; DT2_EUSAGE for another
+ * file or other blocks, naming all in which they differ; DT2_ENOMEM.
+ */
+DT2_PUBLIC int dt2_plan_parse(const char *text, size_t length, const struct dt2_file *file, const struct dt2_blocks *blocks,
+                              struct dt2_plan **plan, struct dt2_error *err);
 
 DT2_END_DECLS
 #endif

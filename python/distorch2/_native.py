@@ -500,6 +500,7 @@ FUNCTIONS = {
     "dt2_plan_block_share": (c_size_t, [_handle, c_size_t]),
     "dt2_plan_warning_count": (c_size_t, [_handle]),
     "dt2_plan_warning": (c_char_p, [_handle, c_size_t]),
+    "dt2_plan_parse": (c_int, [c_char_p, c_size_t, _handle, _handle, POINTER(_handle), _err]),
     "dt2_plan_json": (c_void_p, [_handle, _handle]),
     # model.h
     "dt2_model_plan": (c_int, [_handle, _handle, POINTER(request), POINTER(_handle), _err]),

@@ -16,6 +16,8 @@ distorch2_SOURCES = \
 	src/cli/json.c \
 	src/cli/json.h \
 	src/cli/load.c \
+	src/cli/load_plan.c \
+	src/cli/load_plan.h \
 	src/cli/main.c \
 	src/cli/model.c \
 	src/cli/model.h \
@@ -69,6 +71,7 @@ TESTS += \
 	tests/cli/hub.bats \
 	tests/cli/load.bats \
 	tests/cli/output.bats \
+	tests/cli/carried.bats \
 	tests/cli/plan.bats \
 	tests/cli/run.bats \
 	tests/cli/usage.bats \
@@ -85,6 +88,7 @@ EXTRA_DIST += \
 	tests/cli/hub.bats \
 	tests/cli/load.bats \
 	tests/cli/output.bats \
+	tests/cli/carried.bats \
 	tests/cli/plan.bats \
 	tests/cli/run.bats \
 	tests/cli/usage.bats \

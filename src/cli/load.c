@@ -2,6 +2,7 @@
 /* distorch2 load */
 #include "cli/commands.h"
 #include "cli/json.h"
+#include "cli/load_plan.h"
 #include "cli/model.h"
 #include "cli/progress.h"
 #include "cli/report.h"
@@ -14,6 +15,7 @@
 /* One run of the command. */
 struct run {
     const struct cli_options *options;
+    struct cli_load_plan plan;
     struct cli_catalog catalog;
     struct dt2_context *context;
     json_t *loads; /* NULL: for people */
@@ -133,8 +135,12 @@ static int load_open(struct run *run, const char *name, const struct cli_model *
     how.progress_data = &progress;
     struct dt2_model *model = NULL;
     uint64_t arrived = DT2_UNKNOWN;
-    int rc = dt2_model_load(run->context, source->file, source->blocks, &run->options->request, &how, &model,
-                            err);
+    struct dt2_plan *plan = NULL;
+    int rc = run->plan.text ? cli_load_plan_parse(&run->plan, source->file, source->blocks, &plan, err) : 0;
+    if (rc == 0)
+        rc = plan ? dt2_model_load_plan(run->context, source->file, source->blocks, plan, &how, &model, err)
+                  : dt2_model_load(run->context, source->file, source->blocks, &run->options->request, &how, &model, err);
+    dt2_plan_free(plan);
     rc = cli_options_blame(run->options, rc, err);
     if (rc == 0 && how.verify)
         rc = verify_window(model, source->file, &progress, &arrived, err);
@@ -197,8 +203,10 @@ static int print_json(struct run *run, int rc, const struct dt2_error *err)
 
 int cli_load(const struct cli_options *options, struct dt2_error *err)
 {
-    struct run run = { .options = options, .catalog = { .options = options } };
-    int rc = cli_context_create(&run.context, err);
+    struct run run = { .options = &run.plan.options, .catalog = { .options = &run.plan.options } };
+    int rc = cli_load_plan_read(options, &run.plan, err);
+    if (rc == 0)
+        rc = cli_context_create(&run.context, err);
     if (rc == 0) {
         cli_interrupt_start();
         run.loads = options->json ? json_array() : NULL;
@@ -209,5 +217,6 @@ int cli_load(const struct cli_options *options, struct dt2_error *err)
     }
     dt2_context_destroy(run.context);
     cli_catalog_close(&run.catalog);
+    cli_load_plan_clear(&run.plan);
     return rc;
 }

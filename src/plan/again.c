@@ -3,7 +3,9 @@
 #include "base/alloc.h"
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/text.h"
 #include "plan/plan.h"
+#include <inttypes.h>
 #include <string.h>
 
 /* -- the request that it came from -------------------------------------------------------------------------------- */
@@ -71,6 +73,41 @@ static int check_blocks(const struct dt2_plan *plan, const struct dt2_block *blo
                     i < count ? blocks[i].name : "none");
 }
 
+static void differ(struct dt2_text *words, const char *name, const char *what, const char *planned, const char *found)
+{
+    if (planned && found && strcmp(planned, found) != 0)
+        dt2_text_addf(words, "%s%s has %s %s instead of %s", words->length ? "; " : "", name, what, found, planned);
+}
+
+/* A plan that was carried here is for its devices alone: all in which others are there now is named. What a system has of host
+ * memory changes a little with its kernel: that its budget holds the plan is enough. */
+static int check_identities(const struct dt2_plan *plan, const struct dt2_devices *devices, struct dt2_error *err)
+{
+    struct dt2_text words = { 0 };
+    for (size_t i = 0; plan->carried && i < plan->identity_count; i++) {
+        const struct dt2_identified *planned = &plan->identities[i];
+        size_t index;
+        if (dt2_devices_find(devices, planned->name, &index, NULL) < 0) {
+            dt2_text_addf(&words, "%s%s is not there", words.length ? "; " : "", planned->name);
+            continue;
+        }
+        const struct dt2_device *device = &devices->devices[index];
+        differ(&words, planned->name, "the UUID", planned->uuid, device->uuid);
+        differ(&words, planned->name, "the address", planned->pci, device->pci);
+        if (dt2_device_is_host(device))
+            continue;
+        differ(&words, planned->name, "the model", planned->model, device->model);
+        if (planned->total_bytes != DT2_UNKNOWN && device->total_bytes != DT2_UNKNOWN &&
+            planned->total_bytes != device->total_bytes)
+            dt2_text_addf(&words, "%s%s has %" PRIu64 " bytes instead of %" PRIu64, words.length ? "; " : "", planned->name,
+                          device->total_bytes, planned->total_bytes);
+    }
+    if (words.length == 0 && !words.failed)
+        return 0;
+    DT2_AUTO char *list = dt2_text_take(&words);
+    return list ? dt2_fail(err, DT2_EUSAGE, "the plan was made for other devices: %s", list) : dt2_fail_nomem(err);
+}
+
 /* Targets and owners as the plan has its shares. */
 static int draw(const struct dt2_plan *plan, struct dt2_draft *draft, struct dt2_error *err)
 {
@@ -117,6 +154,8 @@ int dt2_plan_again(const struct dt2_devices *devices, const struct dt2_block *bl
     struct dt2_asked asked;
     *shortage = (struct dt2_shortage){ .bytes = 0 };
     int rc = check_blocks(plan, blocks, count, err);
+    if (rc == 0)
+        rc = check_identities(plan, devices, err);
     if (rc == 0)
         rc = dt2_asked_make(devices, blocks, count, request, &asked, err);
     if (rc < 0)

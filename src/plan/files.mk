@@ -29,6 +29,7 @@ libdistorch2_core_la_SOURCES += \
 	src/plan/plan.c \
 	src/plan/plan.h \
 	src/plan/plan_json.c \
+	src/plan/plan_parse.c \
 	src/plan/recognise.c \
 	src/plan/recognise.h
 
@@ -45,7 +46,8 @@ check_PROGRAMS += tests/unit/test-plan-fit
 TESTS += tests/unit/test-plan-fit
 tests_unit_test_plan_fit_SOURCES = tests/unit/test-plan-fit.c tests/support/tap.h tests/support/world.h
 tests_unit_test_plan_fit_LDADD = $(TEST_LIBS)
-EXTRA_DIST += tests/data/plans/machine.json tests/data/plans/sd15.json
+EXTRA_DIST += tests/data/plans/machine.json tests/data/plans/sd15.json tests/fuzz/fuzz-plan-json.c tests/fuzz/plan-json.dict \
+	tests/fuzz/seeds/plan-json
 check_PROGRAMS += tests/unit/test-blocks tests/unit/test-unknown tests/unit/test-whole
 TESTS += tests/unit/test-blocks tests/unit/test-unknown tests/unit/test-whole
 tests_unit_test_unknown_SOURCES = tests/unit/test-unknown.c tests/support/layout.h tests/support/scratch.h

@@ -234,6 +234,34 @@ static bool copy_charges(const struct dt2_capacity *capacity, struct dt2_plan *p
     return true;
 }
 
+static bool same_or_null(const char *copy, const char *text)
+{
+    return copy || !text;
+}
+
+/* What the devices of a draft are: those of its targets, and the one that computes. */
+static bool identify(const struct dt2_draft *draft, struct dt2_plan *plan)
+{
+    const struct dt2_asked *asked = draft->asked;
+    plan->identities = dt2_alloc(draft->target_count + 1, sizeof *plan->identities);
+    for (size_t i = 0; plan->identities && i <= draft->target_count; i++) {
+        size_t index = i < draft->target_count ? draft->targets[i].device : asked->compute;
+        const struct dt2_device *device = &asked->devices->devices[index];
+        bool listed = false;
+        for (size_t j = 0; j < plan->identity_count && !listed; j++)
+            listed = strcmp(plan->identities[j].name, device->name) == 0;
+        if (listed)
+            continue;
+        struct dt2_identified *made = &plan->identities[plan->identity_count++];
+        *made = (struct dt2_identified){ dt2_strdup(device->name), dt2_strdup(device->model), dt2_strdup(device->pci),
+                                         dt2_strdup(device->uuid), device->total_bytes };
+        if (!made->name || !same_or_null(made->model, device->model) || !same_or_null(made->pci, device->pci) ||
+            !same_or_null(made->uuid, device->uuid))
+            return false;
+    }
+    return plan->identities;
+}
+
 static int plan_fill(const struct dt2_draft *draft, const struct dt2_capacity *capacity, struct dt2_plan *plan,
                      struct dt2_error *err)
 {
@@ -251,7 +279,7 @@ static int plan_fill(const struct dt2_draft *draft, const struct dt2_capacity *c
     plan->compute_device = dt2_strdup(asked->devices->devices[asked->compute].name);
     plan->request_json = dt2_request_json(asked->request);
     bool good = plan->shares && plan->blocks && plan->owner && plan->compute_device && plan->request_json &&
-                copy_charges(capacity, plan) && dt2_kept_blocks_copy(asked->blocks, asked->count, &plan->kept, err) == 0;
+                copy_charges(capacity, plan) && identify(draft, plan) && dt2_kept_blocks_copy(asked->blocks, asked->count, &plan->kept, err) == 0;
     for (size_t i = 0; good && i < draft->target_count; i++) {
         const struct dt2_target *target = &draft->targets[i];
         plan->shares[i] = (struct dt2_share){
@@ -389,6 +417,13 @@ void dt2_plan_free(struct dt2_plan *plan)
     dt2_release(plan->compute_device);
     dt2_release(plan->request_json);
     dt2_release(plan->fitted_json);
+    for (size_t i = 0; i < plan->identity_count; i++) {
+        dt2_release(plan->identities[i].name);
+        dt2_release(plan->identities[i].model);
+        dt2_release(plan->identities[i].pci);
+        dt2_release(plan->identities[i].uuid);
+    }
+    dt2_release(plan->identities);
     dt2_plan_forget_request(plan);
     dt2_notes_clear(&plan->notes);
     dt2_release(plan);

@@ -29,6 +29,15 @@ struct dt2_plan {
     struct dt2_limit *budgets;
     size_t budget_count;
     bool eject_models;
+    struct dt2_identified *identities; /* of the devices with a share, and of the one that computes */
+    size_t identity_count;
+    bool carried; /* read from JSON: devices must be those for which it was made */
+};
+
+/* What a device was when a plan was made; texts that were unknown are NULL. */
+struct dt2_identified {
+    char *name, *model, *pci, *uuid;
+    uint64_t total_bytes;
 };
 
 /* The share that lies on the device that computes; SIZE_MAX: none does. */

@@ -119,6 +119,18 @@ int dt2_plan_tell_fitted(struct dt2_plan *plan, const struct dt2_remedy *remedy,
 
 /* -- the whole ------------------------------------------------------------------------------------------------------ */
 
+static json_t *devices_json(const struct dt2_plan *plan)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < plan->identity_count; i++) {
+        const struct dt2_identified *device = &plan->identities[i];
+        list = with(list, json_pack("{s:o, s:o, s:o, s:o, s:o}", "name", text_json(device->name), "model",
+                                    text_json(device->model), "pci", text_json(device->pci), "uuid", text_json(device->uuid),
+                                    "total_bytes", bytes_json(device->total_bytes)));
+    }
+    return list;
+}
+
 char *dt2_plan_json(const struct dt2_plan *plan, const struct dt2_file *file)
 {
     DT2_KEEP_ERRNO;
@@ -130,9 +142,9 @@ char *dt2_plan_json(const struct dt2_plan *plan, const struct dt2_file *file)
     for (size_t i = 0; i < plan->notes.count; i++)
         warnings = with(warnings, text_json(plan->notes.items[i]));
     json_t *object =
-        json_pack("{s:o, s:o, s:o, s:s, s:o, s:o, s:o}", "model", file ? model_json(plan, file) : json_null(), "request",
+        json_pack("{s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "model", file ? model_json(plan, file) : json_null(), "request",
                   json_loads(plan->request_json, 0, NULL), "fitted",
                   plan->fitted_json ? json_loads(plan->fitted_json, 0, NULL) : json_array(), "compute_device", plan->compute_device, "window_bytes",
-                  bytes_json(plan->window_bytes), "shares", shares, "warnings", warnings);
+                  bytes_json(plan->window_bytes), "shares", shares, "devices", devices_json(plan), "warnings", warnings);
     return dump(object, JSON_INDENT(2));
 }

@@ -11,6 +11,7 @@
 
 static struct dt2_devices *machine;
 static struct dt2_blocks *sd15;
+static struct dt2_file *sd15_file;
 
 static struct dt2_devices *machine_from(const char *text)
 {
@@ -25,14 +26,12 @@ static void load_fixtures(void)
 {
     char path[] = "/tmp/dt2-plan-XXXXXX";
     int fd = mkstemp(path);
-    struct dt2_file *file;
     struct dt2_error err;
     close(fd);
     sparse_model("control_v11p_sd15_canny_fp16", path);
-    if (dt2_file_open(path, &file, &err) < 0 || dt2_blocks_make(file, &sd15, &err) < 0)
+    if (dt2_file_open(path, &sd15_file, &err) < 0 || dt2_blocks_make(sd15_file, &sd15, &err) < 0)
         layout_die("%s", err.text);
     unlink(path);
-    dt2_file_free(file);
 
     json_t *json = json_load_file(source_path("tests/data/plans/machine.json"), 0, NULL);
     char *text = json_dumps(json, 0);
@@ -483,8 +482,48 @@ static void test_json(void)
     dt2_plan_free(again);
 }
 
+/* What is written is read as it was, whatever the request. */
+static void test_round_trip(void)
+{
+    static const char *const amounts[] = { "%d.5%%", "%dmb", "0.0%d" };
+    struct dt2_limit reserve = { "cuda:1", 300 << 20 };
+    unsigned rounds = random_rounds(300), same = 0, planned = 0;
+    for (unsigned i = 0; i < rounds; i++) {
+        struct dt2_request request = DT2_REQUEST_INIT;
+        struct dt2_plan *plan = NULL, *again = NULL;
+        char string[128] = "", amount[32];
+        size_t kind = random_below(DT2_COUNT(amounts) + 1);
+        for (int d = 0; kind < DT2_COUNT(amounts) && d < 2; d++) {
+            snprintf(amount, sizeof amount, amounts[kind], (int)(1 + random_below(48)));
+            snprintf(string + strlen(string), sizeof string - strlen(string), "cuda:%d,%s;", d, amount);
+        }
+        if (string[0] && random_below(2))
+            strcat(string, "cpu,*");
+        request.expert_mode_allocations = string;
+        request.virtual_vram_bytes = random_below(GIB);
+        request.pack = random_below(2);
+        request.reserves = &reserve;
+        request.reserve_count = random_below(2);
+        request.place = random_below(2) ? "*zero_convs*=cpu" : NULL;
+        if (plan_on(machine, &request, &plan, NULL) < 0)
+            continue;
+        planned++;
+        char *text = dt2_plan_json(plan, sd15_file);
+        dt2_plan_parse(text, strlen(text), sd15_file, sd15, &again, NULL);
+        char *written = again ? dt2_plan_json(again, sd15_file) : NULL;
+        same += written && strcmp(text, written) == 0;
+        dt2_text_free(text);
+        dt2_text_free(written);
+        dt2_plan_free(plan);
+        dt2_plan_free(again);
+    }
+    is_u64(same, planned, "plans are read as they were written");
+    ok(planned > rounds / 2, "and there were some");
+}
+
 int main(void)
 {
+    seed_random(20261130);
     load_fixtures();
     test_conformance();
     test_words();
@@ -500,7 +539,9 @@ int main(void)
     test_nodes();
     test_allocation_limit();
     test_json();
+    test_round_trip();
     dt2_blocks_free(sd15);
+    dt2_file_free(sd15_file);
     dt2_devices_free(machine);
     return done_testing();
 }
