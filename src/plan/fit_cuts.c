@@ -14,7 +14,7 @@
 #include <string.h>
 
 #define UNREACHED INT64_MAX
-#define WORK_MAX ((uint64_t)400000000) /* blocks looked at in all; beyond it fewer sizes of windows are tried */
+#define WORK_MAX ((uint64_t)40000000) /* blocks looked at in all; beyond it fewer sizes of windows are tried */
 #define SHARED_TRIES 12
 
 struct cutter {

@@ -5,12 +5,14 @@
 #include <distorch2/size.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #define GIB ((uint64_t)1 << 30)
 #define GRID 100       /* steps in a GiB */
 #define GRID_MAX 12800 /* 128 GiB */
-/* Blocks that are placed in all while trying: what is larger is searched on a coarser grid, from its nearest step on. */
-#define WORK_MAX ((uint64_t)200000000)
+/* Blocks that are placed in all while trying: of a larger model the first steps are tried each, then some of them. */
+#define WORK_MAX ((uint64_t)40000000)
+#define EACH 16
 
 static uint64_t bytes_of_step(uint64_t step)
 {
@@ -30,24 +32,72 @@ static bool found(struct dt2_remedy *remedy, uint64_t bytes)
     return true;
 }
 
-/* The nearest step of the grid that fits, or several steps at a time where the model is too large to try each. */
+static uint64_t add_cost(const struct dt2_asked *asked, size_t block, uint64_t cost)
+{
+    return dt2_add_overflows(cost, dt2_block_cost(asked, block, asked->compute), &cost) ? UINT64_MAX : cost;
+}
+
+/* What the compute device's own blocks cost at least with that much: the small ones, and those at the front that its quota holds. */
+static uint64_t least_cost(const struct dt2_asked *asked, uint64_t virtual_vram_bytes)
+{
+    uint64_t quota = dt2_sub_floor(asked->model_bytes, virtual_vram_bytes), bytes = 0, cost = 0;
+    bool full = false;
+    for (size_t i = 0; i < asked->count; i++) {
+        bool small = dt2_block_is_small(&asked->blocks[i], asked->model_bytes);
+        bytes += small ? asked->blocks[i].bytes : 0;
+        cost = small ? add_cost(asked, i, cost) : cost;
+    }
+    for (size_t i = 0; i < asked->count && !full; i++) {
+        if (dt2_block_is_small(&asked->blocks[i], asked->model_bytes))
+            continue;
+        full = asked->blocks[i].bytes > dt2_sub_floor(quota, bytes);
+        bytes += full ? 0 : asked->blocks[i].bytes;
+        cost = full ? cost : add_cost(asked, i, cost);
+    }
+    return cost;
+}
+
+/*
+ * The least step at which that alone goes into the compute device's budgets: it only falls, so nothing before fits. `all` + 1:
+ * at no step. 0 where more plays a part than these blocks.
+ */
+static uint64_t first_step(const struct dt2_draft *draft, uint64_t all)
+{
+    const struct dt2_asked *asked = draft->asked;
+    uint64_t low = 0, high = all + 1, room = DT2_UNKNOWN;
+    const struct dt2_device *compute = &asked->devices->devices[asked->compute];
+    for (size_t i = 0; i < asked->capacity.count; i++)
+        if (strcmp(asked->devices->budgets[i].name, compute->name) == 0)
+            room = asked->capacity.rooms[i].available;
+    if (!draft->virtual_only || asked->placed || dt2_device_is_host(compute) || room == DT2_UNKNOWN)
+        return 0;
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+        if (least_cost(asked, bytes_of_step(middle)) <= room)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+/* The nearest step of the grid that fits. */
 static bool search_grid(const struct dt2_draft *draft, const struct dt2_request *request, bool above,
                         struct dt2_remedy *remedy)
 {
     const struct dt2_asked *asked = draft->asked;
-    uint64_t from = draft->virtual_vram_bytes, model = asked->model_bytes;
-    uint64_t all = dt2_min(model / (GIB / GRID) + 1, GRID_MAX); /* from here on all leaves that may */
-    uint64_t step = from / GIB * GRID + from % GIB * GRID / GIB;
-    uint64_t last = above ? all : 0;
+    uint64_t from = draft->virtual_vram_bytes;
+    uint64_t all = dt2_min(asked->model_bytes / (GIB / GRID) + 1, GRID_MAX); /* from here on all leaves that may */
+    uint64_t first = first_step(draft, all), step = from / GIB * GRID + from % GIB * GRID / GIB;
     if (above)
-        step++;
+        step = dt2_max(step + 1, first);
     else if (bytes_of_step(step) >= from && step-- == 0)
         return false;
-    if (!above)
+    else
         step = dt2_min(step, all);
-    uint64_t steps = above ? dt2_sub_floor(last + 1, step) : step + 1;
+    uint64_t steps = above ? dt2_sub_floor(all + 1, step) : dt2_sub_floor(step + 1, first);
     uint64_t stride = dt2_max(1, steps / dt2_max(1, WORK_MAX / dt2_max(1, asked->count)));
-    for (uint64_t i = 0; i < steps; i += stride) {
+    for (uint64_t i = 0; i < steps; i += i < EACH ? 1 : stride) {
         uint64_t at = above ? step + i : step - i;
         if (!fits(draft, request, bytes_of_step(at)))
             continue;

@@ -53,3 +53,4 @@ if [ -f "$top_builddir/.libs/dt2-cuda.so" ] && [ -f "$top_builddir/.libs/dt2-hip
     done
 fi
 sh "$top_srcdir/tests/bench/plan-time.sh" "$top_builddir/distorch2" "./$model"
+"$top_builddir/tests/bench/bench-plan"
