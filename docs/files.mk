@@ -18,6 +18,16 @@ dist_doc_DATA = \
 driversdir = $(docdir)/drivers
 dist_drivers_DATA = docs/drivers/README.md
 
+machinesdir = $(docdir)/machines
+dist_machines_DATA = \
+	docs/machines/README.md \
+	docs/machines/apu.json \
+	docs/machines/cgroup-limit.json \
+	docs/machines/dgx-2.json \
+	docs/machines/laptop-integrated.json \
+	docs/machines/nvidia-amd-workstation.json \
+	docs/machines/two-socket-4-gpus.json
+
 examplesdir = $(docdir)/examples
 dist_examples_DATA = \
 	docs/examples/diffusers_controlnet.py \

@@ -72,25 +72,32 @@ static char *all_donors(const struct dt2_asked *asked)
 
 /* -- expert strings -------------------------------------------------------------------------------------------------- */
 
-/* `more`: with donors that the request names and the draft does not use (1), and with all that there are (2). */
+/* Adds a device to a list where neither it nor a part of it stands there. Returns how many there are then. */
+static size_t add_one(const struct dt2_asked *asked, size_t *list, size_t count, size_t device)
+{
+    for (size_t i = 0; i < count; i++)
+        if (overlap(asked->devices, list[i], device))
+            return count;
+    list[count] = device;
+    return count + 1;
+}
+
+/* `more`: with the compute device and donors that the draft does not use (1), and with all that there are (2). */
 static bool find_expert(const struct dt2_draft *draft, unsigned more, struct dt2_remedy *remedy)
 {
     const struct dt2_asked *asked = draft->asked;
     size_t count = 0, claims = draft->claim_count;
-    DT2_AUTO size_t *list = dt2_alloc(claims + asked->donor_count + asked->devices->count, sizeof *list);
+    DT2_AUTO size_t *list = dt2_alloc(claims + asked->donor_count + 1 + asked->devices->count, sizeof *list);
     struct dt2_cuts cuts;
     if (!list)
         return false;
     for (size_t i = 0; i < claims; i++)
         if (!draft->claims[i].placed)
             list[count++] = draft->claims[i].device;
-    for (size_t i = 0; more > 0 && i < asked->donor_count; i++) {
-        bool listed = false;
-        for (size_t j = 0; j < count && !listed; j++)
-            listed = overlap(asked->devices, list[j], asked->donors[i]);
-        if (!listed)
-            list[count++] = asked->donors[i];
-    }
+    if (more > 0)
+        count = add_one(asked, list, count, asked->compute);
+    for (size_t i = 0; more > 0 && i < asked->donor_count; i++)
+        count = add_one(asked, list, count, asked->donors[i]);
     if (more > 1)
         count = add_others(asked, list, count);
     if (!dt2_cuts_find(draft, list, count, &cuts))

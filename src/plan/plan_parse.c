@@ -189,7 +189,7 @@ static int read_blocks(const struct reader *r, const struct named *names, const 
         if (block == r->count)
             return dt2_fail(r->err, DT2_EUSAGE, "the plan is not for %s: block %s of its share of %s is not there, or is twice",
                             dt2_file_path(r->file), name ? dt2_shown(name, strlen(name), shown) : "null", share->device);
-        plan->owner[block] = plan->share_count;
+        plan->owner[block] = (size_t)(share - plan->shares);
         blocks[share->block_count++] = block;
         share->bytes += r->blocks[block].bytes;
     }
@@ -215,12 +215,12 @@ static int read_share(const struct reader *r, const struct named *names, const j
     share->device = dt2_strdup(device);
     if (!share->device)
         return dt2_fail_nomem(r->err);
+    r->plan->share_count++;
     if (json_array_size(list) > r->count - *at)
         return dt2_fail(r->err, DT2_EUSAGE, "the plan is not for %s: its shares have more blocks than the model",
                         dt2_file_path(r->file));
     int rc = read_blocks(r, names, list, *at, share);
     *at += share->block_count;
-    r->plan->share_count++;
     if (rc == 0 && bytes != share->bytes)
         rc = dt2_fail(r->err, DT2_EUSAGE, "the plan is not for %s: the share of %s has %" PRIu64 " bytes there, %" PRIu64
                       " in the plan", dt2_file_path(r->file), share->device, share->bytes, bytes);

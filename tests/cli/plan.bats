@@ -207,3 +207,23 @@ sdxl()
     expect_status 3
     [[ $errors == *'no placement on this machine fits: the model needs '*' bytes, all budgets together hold 2252341248'* ]]
 }
+
+@test "the machines that come along: every worked example is as the page has it" {
+    make_sdxl
+    "$PYTHON3" - "$DISTORCH2" "$top_srcdir/docs/machines" <<'PY'
+import json, os, re, subprocess, sys
+tool, folder = sys.argv[1:]
+rows = re.findall(r"^\| `(\S+\.json)` \| `(.*)` \| (.*) \|$", open(f"{folder}/README.md").read(), re.M)
+assert {name for name, _, _ in rows} == {name for name in os.listdir(folder) if name.endswith(".json")}, rows
+for name, options, expected in rows:
+    words = [tool, "plan", "sdxl.safetensors", "--machine", f"{folder}/{name}", "--json", *options.split()]
+    done = subprocess.run(words, capture_output=True, text=True)
+    doc = json.loads(done.stdout)
+    if "error" in doc:
+        said = doc["error"]["message"] + " " + doc["error"]["suggestion"]
+        assert done.returncode == 3 and all(part in said for part in expected.split("; ")), (name, options, said)
+    else:
+        shares = ", ".join(f"{share['device']} {share['bytes']}" for share in doc["shares"])
+        assert shares == expected, (name, options, shares)
+PY
+}
