@@ -32,10 +32,11 @@ struct dt2_progress {
     uint64_t elapsed_ns; /* of loading, or of verifying */
     const struct dt2_progress_device *const *devices;
     size_t device_count;
+    bool waiting; /* nothing has begun: the memory would be there but for what other processes promised to take, which are loading */
 };
 
 /*
- * Called on the thread that called dt2_model_load(), some ten times a second, at the beginning of loading and of
+ * Called on the thread that called dt2_model_load(), some ten times a second, while it waits, at the beginning of loading and of
  * verifying, and once at the end of each: only then is done_bytes total_bytes. A return value other than 0 cancels the load: everything is given back and the load fails
  * with DT2_ECANCELLED. No lock is held meanwhile: it may call the library.
  */

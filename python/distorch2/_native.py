@@ -293,6 +293,7 @@ class progress(Structure):
         ("elapsed_ns", c_uint64),
         ("devices", POINTER(POINTER(progress_device))),
         ("device_count", c_size_t),
+        ("waiting", c_bool),
     ]
 
 

@@ -40,10 +40,12 @@ class DeviceProgress:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a load is. ``verifying``: bytes are read back and compared; else they are being loaded."""
+    """How far a load is. ``verifying``: bytes are read back and compared; ``waiting``: nothing has begun, since other processes
+    promised to take the memory; else bytes are being loaded."""
 
     model: str
     verifying: bool
+    waiting: bool
     done_bytes: int
     total_bytes: int
     seconds: float
@@ -55,6 +57,7 @@ def progress_of(raw: _native.progress) -> Progress:
     return Progress(
         model=os.fsdecode(raw.model),
         verifying=raw.verifying,
+        waiting=raw.waiting,
         done_bytes=raw.done_bytes,
         total_bytes=raw.total_bytes,
         seconds=raw.elapsed_ns / 1e9,

@@ -225,7 +225,7 @@ int cli_progress_show(struct cli_progress *progress, const char *phase, const st
 
 int cli_progress(void *data, const struct dt2_progress *now)
 {
-    return cli_progress_show(data, now->verifying ? "verifying" : "loading", now);
+    return cli_progress_show(data, now->waiting ? "waiting" : now->verifying ? "verifying" : "loading", now);
 }
 
 /* -- the search for models -- */

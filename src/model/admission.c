@@ -160,9 +160,38 @@ static bool is_less(struct asked *asked, const struct dt2_shortage *shortage)
 
 /* -- deciding */
 
-/* One try: choose, plan. On DT2_ENOFIT *shortage says on which device how much is missing. `now`: it must be free already. */
+/* What other loads on this machine promised to take of host memory is not free. Whether that is anything. */
+static bool take_promised(struct dt2_devices *devices, const struct dt2_ledger *ledger)
+{
+    bool any = false;
+    for (size_t i = 0; i < devices->budget_count; i++) {
+        uint64_t bytes = dt2_ledger_promised(ledger, devices->budgets[i].name, NULL);
+        dt2_budget_take(devices, i, bytes);
+        any |= bytes > 0;
+    }
+    return any;
+}
+
+/* Promises what a plan takes of host memory. */
+static void promise(const struct dt2_devices *devices, const struct dt2_plan *plan, struct dt2_ledger *ledger)
+{
+    for (size_t i = 0; i < devices->budget_count; i++) {
+        uint64_t bytes = 0;
+        size_t device;
+        for (size_t j = 0; j < dt2_plan_share_count(plan); j++) {
+            const struct dt2_share *share = dt2_plan_share(plan, j);
+            if (dt2_devices_find(devices, share->device, &device, NULL) == 0 &&
+                dt2_device_is_host(&devices->devices[device]) &&
+                dt2_charged_to(devices, share->device, devices->budgets[i].name))
+                bytes += share->bytes;
+        }
+        dt2_ledger_promise(ledger, devices->budgets[i].name, bytes);
+    }
+}
+
+/* One try: choose, plan. On DT2_ENOFIT *shortage says on which device how much is missing. `ledger`: locked, or NULL. */
 static int decide(struct dt2_context *context, const struct dt2_applicant *applicant, const struct dt2_request *request,
-                  bool now, struct dt2_admission *admission, struct dt2_shortage *shortage, struct dt2_error *err)
+                  struct dt2_ledger *ledger, struct dt2_admission *admission, struct dt2_shortage *shortage, struct dt2_error *err)
 {
     struct dt2_devices *devices = NULL;
     struct dt2_text borrowed = { 0 };
@@ -180,6 +209,8 @@ static int decide(struct dt2_context *context, const struct dt2_applicant *appli
         known = dt2_devices_find(devices, request->compute_device, &compute, NULL) == 0;
     else
         compute = dt2_devices_default(devices);
+    if (ledger)
+        admission->waits = take_promised(devices, ledger);
     if (known && request->eject_models)
         rc = choose(context, devices, compute, admission, &borrowed, err);
     if (rc == 0)
@@ -196,8 +227,10 @@ static int decide(struct dt2_context *context, const struct dt2_applicant *appli
         rc = applicant->plan ? dt2_plan_again(devices, blocks, count, applicant->plan, &with_credits, &admission->plan,
                                               shortage, err)
                              : dt2_plan_decide(devices, blocks, count, &with_credits, &admission->plan, shortage, err);
-        if (rc == 0 && now && request->available)
+        if (rc == 0 && applicant->ledger && request->available)
             rc = check_drivers(devices, &with_credits, admission->plan, shortage, err);
+        if (rc == 0 && ledger)
+            promise(devices, admission->plan, ledger);
     }
     if (rc == DT2_ENOFIT && borrowed.length && err) {
         size_t used = strlen(err->text);
@@ -225,36 +258,66 @@ static int note_ejected(const struct dt2_admission *admission, const struct dt2_
                          request->release ? "" : " (models of this context only: nobody can free those of other programs)");
 }
 
-int dt2_admission_make(struct dt2_context *context, const struct dt2_applicant *applicant, bool may_release,
-                       struct dt2_admission *admission, struct dt2_error *err)
+/* Beside what others promised, if there is a ledger that says so. */
+static int decide_beside(struct dt2_context *context, const struct dt2_applicant *applicant, const struct dt2_request *request,
+                         struct dt2_admission *admission, struct dt2_error *err)
+{
+    struct dt2_shortage shortage = { 0 };
+    struct dt2_ledger *ledger = applicant->ledger;
+    if (!ledger || !dt2_ledger_lock(ledger))
+        return decide(context, applicant, request, NULL, admission, &shortage, err);
+    int rc = decide(context, applicant, request, ledger, admission, &shortage, err);
+    dt2_ledger_unlock(ledger);
+    return rc;
+}
+
+/* As if nobody had promised anything; the program around us is asked for room. */
+static int decide_alone(struct dt2_context *context, const struct dt2_applicant *applicant, const struct dt2_request *request,
+                        struct dt2_admission *admission, struct dt2_error *err)
+{
+    struct dt2_shortage shortage = { 0 };
+    struct asked asked = { 0 };
+    int rc = decide(context, applicant, request, NULL, admission, &shortage, err);
+    while (rc == DT2_ENOFIT && applicant->ledger && request->release && shortage.bytes > 0 && is_less(&asked, &shortage) &&
+           request->release(request->release_data, shortage.name, shortage.bytes) > 0) {
+        dt2_admission_clear(admission);
+        shortage = (struct dt2_shortage){ 0 };
+        rc = decide(context, applicant, request, NULL, admission, &shortage, err);
+    }
+    dt2_release(asked.shortages);
+    return rc;
+}
+
+/* After a first look that found no room: whether there will be some, or whether somebody gives it. */
+static int decide_again(struct dt2_context *context, const struct dt2_applicant *applicant, const struct dt2_request *request,
+                        struct dt2_admission *admission, struct dt2_error *err)
+{
+    bool waits = admission->waits;
+    dt2_admission_clear(admission);
+    int rc = decide_alone(context, applicant, request, admission, err);
+    if (rc < 0 || waits)
+        return rc < 0 ? rc : DT2_ADMISSION_AGAIN;
+    dt2_admission_clear(admission); /* what was given is to be promised */
+    rc = decide_beside(context, applicant, request, admission, err);
+    return rc == DT2_ENOFIT && admission->waits ? DT2_ADMISSION_AGAIN : rc;
+}
+
+int dt2_admission_make(struct dt2_context *context, const struct dt2_applicant *applicant, struct dt2_admission *admission,
+                       struct dt2_error *err)
 {
     struct dt2_request read;
     if (applicant->plan)
         read = dt2_plan_request(applicant->plan);
     else if (dt2_request_read(applicant->request, &read, err) < 0)
         return DT2_EUSAGE;
-    const struct dt2_request *request = &read;
-    bool ask_first = (read.flags & DT2_REQUEST_FIT) && may_release && read.release;
-    struct dt2_shortage shortage = { 0 };
-    struct asked asked = { 0 };
     *admission = (struct dt2_admission){ 0 };
-    if (ask_first) /* the program around us may make room for what was asked for */
-        read.flags &= ~(uint64_t)DT2_REQUEST_FIT;
-    int rc = decide(context, applicant, request, may_release, admission, &shortage, err);
-    while (rc == DT2_ENOFIT && may_release && request->release && shortage.bytes > 0 && is_less(&asked, &shortage) &&
-           request->release(request->release_data, shortage.name, shortage.bytes) > 0) {
+    int rc = decide_beside(context, applicant, &read, admission, err);
+    if (rc == DT2_ENOFIT && applicant->ledger)
+        rc = decide_again(context, applicant, &read, admission, err);
+    if (rc == DT2_ADMISSION_AGAIN)
         dt2_admission_clear(admission);
-        shortage = (struct dt2_shortage){ 0 };
-        rc = decide(context, applicant, request, may_release, admission, &shortage, err);
-    }
-    dt2_release(asked.shortages);
-    if (rc == DT2_ENOFIT && ask_first) {
-        dt2_admission_clear(admission);
-        read.flags |= DT2_REQUEST_FIT;
-        rc = decide(context, applicant, request, may_release, admission, &shortage, err);
-    }
     if (rc == 0)
-        rc = note_ejected(admission, request, err);
+        rc = note_ejected(admission, &read, err);
     if (rc < 0)
         dt2_admission_clear(admission);
     return rc;
@@ -324,7 +387,7 @@ int dt2_model_plan(struct dt2_context *context, const struct dt2_blocks *blocks,
     if (dt2_fork_check(context->generation, "context", err) < 0)
         return DT2_EUSAGE;
     pthread_mutex_lock(&context->admission);
-    int rc = dt2_admission_make(context, &(struct dt2_applicant){ blocks, request, NULL, &plain }, false, &admission, err);
+    int rc = dt2_admission_make(context, &(struct dt2_applicant){ blocks, request, NULL, &plain, NULL }, &admission, err);
     pthread_mutex_unlock(&context->admission);
     if (rc < 0)
         return rc;

@@ -138,6 +138,18 @@ static void add_taken(const struct dt2_devices *devices, struct dt2_model *model
             taken[j] += refuge;
 }
 
+void dt2_budget_take(struct dt2_devices *devices, size_t index, uint64_t bytes)
+{
+    struct dt2_budget *budget = &devices->budgets[index];
+    uint64_t free_bytes = budget->free_bytes == DT2_UNKNOWN ? budget->total_bytes : budget->free_bytes;
+    if (bytes == 0 || free_bytes == DT2_UNKNOWN)
+        return;
+    budget->free_bytes = dt2_sub_floor(free_bytes, bytes);
+    for (size_t j = 0; j < devices->count; j++)
+        if (strcmp(devices->devices[j].name, budget->name) == 0)
+            devices->devices[j].free_bytes = budget->free_bytes;
+}
+
 int dt2_context_devices(struct dt2_context *context, unsigned flags, const struct dt2_wanted *wanted,
                         struct dt2_devices **devices, struct dt2_error *err)
 {
@@ -154,16 +166,8 @@ int dt2_context_devices(struct dt2_context *context, unsigned flags, const struc
     for (size_t i = 0; i < context->count; i++)
         add_taken(made, context->models[i], taken);
     pthread_mutex_unlock(&context->lock);
-    for (size_t i = 0; i < made->budget_count; i++) {
-        struct dt2_budget *budget = &made->budgets[i];
-        uint64_t free_bytes = budget->free_bytes == DT2_UNKNOWN ? budget->total_bytes : budget->free_bytes;
-        if (taken[i] == 0 || free_bytes == DT2_UNKNOWN)
-            continue;
-        budget->free_bytes = dt2_sub_floor(free_bytes, taken[i]);
-        for (size_t j = 0; j < made->count; j++)
-            if (strcmp(made->devices[j].name, budget->name) == 0)
-                made->devices[j].free_bytes = budget->free_bytes;
-    }
+    for (size_t i = 0; i < made->budget_count; i++)
+        dt2_budget_take(made, i, taken[i]);
     *devices = made;
     return 0;
 }

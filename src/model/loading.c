@@ -7,6 +7,7 @@
 #include "base/thread.h"
 #include "model/model.h"
 #include <string.h>
+#include <time.h>
 
 #define STAGING_BYTES ((uint64_t)64 << 20)
 #define THREADS_MOST 16
@@ -230,12 +231,15 @@ static int keep_ejected(struct dt2_model *model, const struct dt2_admission *adm
     return 0;
 }
 
-/* Decide, eject, allocate, register: one load at a time. From the registry's entry on the model is LOADING. */
+/*
+ * Decide, eject, allocate, register: one load at a time. From the registry's entry on the model is LOADING. DT2_ADMISSION_AGAIN: as
+ * dt2_admission_make().
+ */
 static int admit(struct dt2_model *model, const struct dt2_applicant *applicant, struct dt2_error *err)
 {
     struct dt2_admission admission;
-    int rc = dt2_admission_make(model->context, applicant, true, &admission, err);
-    if (rc < 0)
+    int rc = dt2_admission_make(model->context, applicant, &admission, err);
+    if (rc != 0)
         return rc;
     rc = keep_ejected(model, &admission, err);
     if (rc == 0)
@@ -328,6 +332,60 @@ static void settle(struct dt2_model *model, bool good, bool borrow)
         dt2_model_release(model);
 }
 
+/* -- waiting for others --------------------------------------------------------------------------------------------- */
+
+enum { MOMENT_MS = 20, TELL_AFTER_MS = 30000, TICK_MOMENTS = 5 };
+
+/* Somebody of those whose promises are waited for; 0: there is none any more. */
+static pid_t somebody(struct dt2_ledger *ledger, const char *budget)
+{
+    pid_t whose = 0;
+    if (dt2_ledger_lock(ledger)) {
+        dt2_ledger_promised(ledger, budget, &whose);
+        dt2_ledger_unlock(ledger);
+    }
+    return whose;
+}
+
+/* A moment of waiting for memory that other processes promised to take: told, and cancelled, by the progress callback. */
+static int wait_a_moment(const struct dt2_model *model, const struct dt2_applicant *applicant, unsigned moment,
+                         struct dt2_error *err)
+{
+    const struct timespec a_moment = { .tv_nsec = MOMENT_MS * 1000000L };
+    const struct dt2_load_options *options = applicant->options;
+    struct dt2_progress progress = { .model = model->name, .waiting = true };
+    for (size_t i = 0; i < dt2_blocks_count(applicant->blocks); i++)
+        progress.total_bytes += dt2_blocks_array(applicant->blocks)[i].bytes;
+    progress.elapsed_ns = (uint64_t)moment * MOMENT_MS * 1000000;
+    if (moment % TICK_MOMENTS == 0 && options->progress && options->progress(options->progress_data, &progress) != 0)
+        return dt2_fail(err, DT2_ECANCELLED, "cancelled");
+    if (moment == TELL_AFTER_MS / MOMENT_MS)
+        dt2_log_line(&model->context->log, DT2_LOG_WARNING,
+                     "%s waits for host memory that process %d has promised to take and has not yet taken", model->name,
+                     (int)somebody(applicant->ledger, "cpu"));
+    nanosleep(&a_moment, NULL);
+    return 0;
+}
+
+/* Lets the model in, in its turn and when there is room beside what others promised. */
+static int admit_in_turn(struct dt2_model *model, const struct dt2_applicant *applicant, struct dt2_error *err)
+{
+    struct dt2_context *context = model->context;
+    int rc = DT2_ADMISSION_AGAIN;
+    for (unsigned moment = 0; rc == DT2_ADMISSION_AGAIN; moment++) {
+        pthread_mutex_lock(&context->admission);
+        rc = admit(model, applicant, err);
+        pthread_mutex_unlock(&context->admission);
+        if (rc == DT2_ADMISSION_AGAIN) {
+            int waited = wait_a_moment(model, applicant, moment, err);
+            rc = waited < 0 ? waited : rc;
+        }
+    }
+    return rc;
+}
+
+/* -- loads ---------------------------------------------------------------------------------------------------------- */
+
 static int check_options(const struct dt2_load_options *options, struct dt2_error *err)
 {
     if (options->io != DT2_IO_AUTO && options->io != DT2_IO_BUFFERED && options->io != DT2_IO_DIRECT)
@@ -354,11 +412,13 @@ static int load(struct dt2_context *context, const struct dt2_file *file, const 
         rc = dt2_model_create(context, file, applicant->blocks, how.name, &made, err);
     if (rc < 0)
         return rc;
-    pthread_mutex_lock(&context->admission);
-    rc = admit(made, &complete, err);
-    pthread_mutex_unlock(&context->admission);
+    struct dt2_ledger ledger;
+    dt2_ledger_open(&ledger, context);
+    complete.ledger = &ledger;
+    rc = admit_in_turn(made, &complete, err);
     if (rc == 0)
         rc = transfer(made, file, &how, request_ns, err);
+    dt2_ledger_close(&ledger);
     settle(made, rc == 0, how.borrow);
     if (rc < 0) {
         dt2_model_unref(made);
@@ -373,7 +433,7 @@ int dt2_model_load(struct dt2_context *context, const struct dt2_file *file, con
                    struct dt2_error *err)
 {
     DT2_KEEP_ERRNO;
-    return load(context, file, &(struct dt2_applicant){ blocks, request, NULL, NULL }, options, model, err);
+    return load(context, file, &(struct dt2_applicant){ blocks, request, NULL, NULL, NULL }, options, model, err);
 }
 
 int dt2_model_load_plan(struct dt2_context *context, const struct dt2_file *file, const struct dt2_blocks *blocks,
@@ -381,5 +441,5 @@ int dt2_model_load_plan(struct dt2_context *context, const struct dt2_file *file
                         struct dt2_error *err)
 {
     DT2_KEEP_ERRNO;
-    return load(context, file, &(struct dt2_applicant){ blocks, NULL, plan, NULL }, options, model, err);
+    return load(context, file, &(struct dt2_applicant){ blocks, NULL, plan, NULL, NULL }, options, model, err);
 }

@@ -13,6 +13,7 @@
 #include "plan/blocks.h"
 #include "plan/kept.h"
 #include "plan/plan.h"
+#include "share/ledger.h"
 #include <distorch2/model.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -112,6 +113,9 @@ int dt2_registry_add(struct dt2_context *context, struct dt2_model *model, struc
 int dt2_context_devices(struct dt2_context *context, unsigned flags, const struct dt2_wanted *wanted,
                         struct dt2_devices **devices, struct dt2_error *err);
 
+/* Takes bytes off what a budget has free, and off its device's. */
+void dt2_budget_take(struct dt2_devices *devices, size_t index, uint64_t bytes);
+
 /* Whether a byte on the device is charged to the budget. */
 bool dt2_charged_to(const struct dt2_devices *devices, const char *device, const char *budget);
 
@@ -121,6 +125,7 @@ struct dt2_applicant {
     const struct dt2_request *request; /* NULL: the defaults */
     const struct dt2_plan *plan;       /* NULL: the request decides */
     const struct dt2_load_options *options;
+    struct dt2_ledger *ledger; /* of a load; NULL: it is only planned */
 };
 
 /* Memory that the caller gave: whether it is named well, what budgets it adds to, and as the slabs of a device's store. */
@@ -140,10 +145,16 @@ struct dt2_admission {
     struct dt2_plan *plan;
     struct dt2_model **eject;
     size_t eject_count;
+    bool waits; /* others promised to take memory */
 };
-/* Decides; the caller holds context->admission. Nothing is touched but what request->release frees. */
-int dt2_admission_make(struct dt2_context *context, const struct dt2_applicant *applicant, bool may_release,
-                       struct dt2_admission *admission, struct dt2_error *err);
+/*
+ * Decides; the caller holds context->admission. Nothing is touched but what request->release frees. A load promises what it will
+ * take of host memory (share/ledger.h). DT2_ADMISSION_AGAIN: it would fit but for what other processes promised and have not taken
+ * yet; look again in a moment.
+ */
+#define DT2_ADMISSION_AGAIN 1
+int dt2_admission_make(struct dt2_context *context, const struct dt2_applicant *applicant, struct dt2_admission *admission,
+                       struct dt2_error *err);
 /* Unloads the models of the admission, all or none of them. Errors: DT2_EBUSY when one was borrowed meanwhile. */
 int dt2_admission_eject(struct dt2_admission *admission, struct dt2_error *err);
 void dt2_admission_clear(struct dt2_admission *admission);

@@ -40,8 +40,9 @@ room formats formats base
 room catalog catalog base
 room plan plan formats machine base
 room load load plan formats machine base
-room model model load plan formats machine base
-room stream stream model load plan formats machine base
+room share share base
+room model model share load plan formats machine base
+room stream stream model share load plan formats machine base
 
 # front: the headers of src/formats itself, which every reader sees.
 front='	"formats/[a-z_]*\.h"'
