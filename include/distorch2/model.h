@@ -51,7 +51,7 @@ struct dt2_memory {
 
 /* How a load reads files. */
 enum dt2_io {
-    DT2_IO_AUTO,     /* through the page cache, but what is not in it past it, where the disk shows that to be quicker */
+    DT2_IO_AUTO,     /* through the page cache, but what a large file on a local disk has not in it past it */
     DT2_IO_BUFFERED, /* through the page cache, which the next load finds filled */
     DT2_IO_DIRECT,   /* past it, where the file system can: it stays as it is, and so the next load reads the disk again */
 };

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
 libdistorch2_core_la_SOURCES += \
-	src/load/choice.c \
-	src/load/choice.h \
 	src/load/fill.c \
 	src/load/fill.h \
 	src/load/flight.c \

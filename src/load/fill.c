@@ -14,6 +14,11 @@
 #define SLOT_MOST (4 * MIB)
 #define SLOT_LEAST ((uint64_t)64 * 1024)
 #define SLOT_GOOD MIB /* smaller ones are fewer before they are smaller */
+/*
+ * A cold file that is as large as this is read past the page cache, where its disk is this machine's: with a deep queue and into huge
+ * pages that is as quick as the disk, and costs half of what the cache does in processor time and memory. A smaller one is worth keeping.
+ */
+#define DIRECT_LEAST (256 * MIB)
 #define BLOCKS (2 * DT2_DIRECT_ALIGNMENT) /* that a direct read takes at its ends */
 
 uint64_t dt2_now_ns(void)
@@ -111,7 +116,7 @@ static int look_at_disks(struct dt2_fill *fill, struct dt2_error *err)
         refused |= direct && disk->direct < 0;
         all += disk->size;
     }
-    dt2_choice_init(&fill->choice, load->cold && local ? all : 0);
+    fill->prefers_direct = load->cold && local && all >= DIRECT_LEAST;
     return refused && load->notes ? dt2_notes_add(load->notes, err, "%s: its file system has no direct reads: it is read through "
                                                   "the page cache", dt2_file_path(load->file))
                                   : 0;
@@ -122,7 +127,7 @@ static bool may_be_direct(const struct dt2_fill *fill)
     bool any = false;
     for (uint32_t i = 0; i < fill->disk_count; i++)
         any |= fill->disks[i].direct >= 0;
-    return any && (fill->load->io == DT2_IO_DIRECT || fill->choice.tries);
+    return any && (fill->load->io == DT2_IO_DIRECT || fill->prefers_direct);
 }
 
 /* How deep the queue is, and who waits in it: io_uring for a few workers, or as many workers as reads. */
@@ -222,7 +227,6 @@ static void fill_clear(struct dt2_fill *fill)
     dt2_stagings_free(fill->load, fill->stagings);
     dt2_staging_clear(&fill->bounce);
     dt2_populating_clear(&fill->populating);
-    dt2_choice_clear(&fill->choice);
     for (size_t i = 0; fill->reads && i < count; i++)
         dt2_reads_clear(&fill->reads[i]);
     for (size_t i = 0; fill->slabs && i < count; i++)

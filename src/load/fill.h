@@ -4,7 +4,6 @@
 #define DT2_LOAD_FILL_H
 
 #include "formats/disk.h"
-#include "load/choice.h"
 #include "load/load.h"
 #include "load/populate.h"
 #include "load/reads.h"
@@ -21,7 +20,6 @@ struct dt2_flight {
     struct dt2_staging *staging; /* whose slot it has; NULL: read to where it lives */
     struct dt2_slot *slot;
     bool direct;
-    bool tried; /* it was asked of the choice which way it goes */
     struct iovec iov[DT2_IOVECS_MOST];
     int iov_count;
 };
@@ -45,7 +43,7 @@ struct dt2_fill {
     _Atomic size_t *left;         /* stretches of each share that have not arrived yet */
     struct dt2_disk *disks;       /* by file */
     uint32_t disk_count;
-    struct dt2_choice choice;
+    bool prefers_direct; /* what is not in the page cache is read past it */
     struct dt2_populating populating;
     struct dt2_flyer *flyers; /* by worker */
     unsigned flyer_count;

@@ -13,10 +13,9 @@ static bool is_made(uint32_t file)
     return file & (DT2_IN_VIEW | DT2_CONVERTED);
 }
 
-/* Whether a stretch is read past the page cache; *tried: because the choice said so, or against it. */
-static bool goes_direct(struct dt2_fill *fill, size_t lane, const struct dt2_read *stretch, bool *tried)
+/* Whether a stretch is read past the page cache. */
+static bool goes_direct(const struct dt2_fill *fill, size_t lane, const struct dt2_read *stretch)
 {
-    *tried = false;
     if (is_made(stretch->file) || fill->disks[stretch->file].direct < 0)
         return false;
     if (!fill->stagings[lane].ready && !fill->bounce.ready)
@@ -24,8 +23,7 @@ static bool goes_direct(struct dt2_fill *fill, size_t lane, const struct dt2_rea
     const struct dt2_disk *disk = &fill->disks[stretch->file];
     if (fill->load->io == DT2_IO_DIRECT)
         return true;
-    *tried = !dt2_disk_cached(disk, stretch->offset, stretch->span);
-    return *tried && dt2_choice_begin(&fill->choice, stretch->span);
+    return fill->prefers_direct && !dt2_disk_cached(disk, stretch->offset, stretch->span);
 }
 
 static uint64_t direct_begin(const struct dt2_read *stretch)
@@ -39,13 +37,14 @@ static uint64_t in_slot(const struct dt2_flight *flight, const struct dt2_read_p
     return flight->direct ? part->file_offset - direct_begin(flight->stretch) : part->staged;
 }
 
-/* Sees to it that the host memory that a stretch goes to is there: before a byte goes into it. */
-static int populate(struct dt2_fill *fill, const struct dt2_flight *flight, struct dt2_error *err)
+/* Sees to it that the host memory that a stretch goes to is there, before a byte goes into it; `ahead` as dt2_populate() has it. */
+static int populate(struct dt2_fill *fill, const struct dt2_flight *flight, bool ahead, struct dt2_error *err)
 {
     const struct dt2_read_part *parts = &fill->reads[flight->lane].parts[flight->stretch->first_part];
     int rc = 0;
     for (size_t i = 0; rc == 0 && !fill->stagings[flight->lane].ready && i < flight->stretch->part_count; i++)
-        rc = dt2_populate(&fill->populating, flight->lane, parts[i].slab, parts[i].slab_offset, parts[i].bytes, err);
+        rc = dt2_populate(&fill->populating, flight->lane, parts[i].slab, parts[i].slab_offset, parts[i].bytes, ahead,
+                          err);
     return rc;
 }
 
@@ -100,7 +99,7 @@ static int deliver(struct dt2_fill *fill, struct dt2_flight *flight, struct dt2_
     flight->slot = NULL; /* it goes back here */
     if (fill->stagings[flight->lane].ready)
         return dt2_staging_send(flight->staging, slot, copies, list_copies(fill, flight, copies), err);
-    int rc = populate(fill, flight, err);
+    int rc = populate(fill, flight, false, err);
     if (rc == 0)
         copy_out(fill, flight, slot);
     dt2_staging_return(flight->staging, slot);
@@ -181,8 +180,6 @@ static void land(struct dt2_flyer *flyer, struct dt2_flight *flight)
 /* The read has ended with `rc`. */
 static int arrive(struct dt2_fill *fill, struct dt2_flyer *flyer, struct dt2_flight *flight, int rc, struct dt2_error *err)
 {
-    if (rc == 0 && flight->tried)
-        dt2_choice_end(&fill->choice, flight->direct, flight->stretch->span, dt2_now_ns());
     if (rc == 0)
         rc = deliver(fill, flight, err);
     if (rc == 0)
@@ -232,7 +229,7 @@ int dt2_flight_begin(void *data, unsigned worker, size_t lane, size_t item, stru
     struct dt2_fill *fill = data;
     struct dt2_flyer *flyer = &fill->flyers[worker];
     const struct dt2_read *stretch = &fill->reads[lane].stretches[item];
-    bool tried, direct = goes_direct(fill, lane, stretch, &tried);
+    bool direct = goes_direct(fill, lane, stretch);
     struct dt2_staging *staging = fill->stagings[lane].ready ? &fill->stagings[lane] : direct ? &fill->bounce : NULL;
     struct dt2_flight *flight;
     int rc = take(fill, flyer, staging, &flight, err);
@@ -241,8 +238,7 @@ int dt2_flight_begin(void *data, unsigned worker, size_t lane, size_t item, stru
     flight->lane = lane;
     flight->stretch = stretch;
     flight->direct = direct;
-    flight->tried = tried;
-    rc = flight->slot ? 0 : populate(fill, flight, err);
+    rc = flight->slot ? 0 : populate(fill, flight, false, err);
     if (rc < 0) {
         land(flyer, flight);
         return rc;
@@ -250,7 +246,7 @@ int dt2_flight_begin(void *data, unsigned worker, size_t lane, size_t item, stru
     aim(fill, flight, flyer->sink);
     if (start(fill, flyer, flight)) {
         flyer->under_way++;
-        return populate(fill, flight, err); /* while the disk reads */
+        return flight->slot ? populate(fill, flight, true, err) : 0; /* while the disk reads */
     }
     return arrive(fill, flyer, flight, read_now(fill, flight, err), err);
 }

@@ -87,13 +87,16 @@ static int populate_piece(struct dt2_populating *populating, struct dt2_region *
     return rc;
 }
 
-/* Populates a piece, or waits for who is at it; when that fails, this one's try tells why. */
-static int settle_piece(struct dt2_populating *populating, struct dt2_region *region, size_t piece, struct dt2_error *err)
+/* Populates a piece, or waits for who is at it, unless it is only `ahead`; when that fails, this one's try tells why. */
+static int settle_piece(struct dt2_populating *populating, struct dt2_region *region, size_t piece, bool ahead,
+                        struct dt2_error *err)
 {
     for (;;) {
         unsigned char state = ABSENT;
         if (atomic_compare_exchange_strong(&region->pieces[piece], &state, UNDER_WAY))
             return populate_piece(populating, region, piece, err);
+        if (ahead)
+            return 0;
         pthread_mutex_lock(&populating->lock);
         while (atomic_load(&region->pieces[piece]) == UNDER_WAY)
             pthread_cond_wait(&populating->populated, &populating->lock);
@@ -103,7 +106,7 @@ static int settle_piece(struct dt2_populating *populating, struct dt2_region *re
     }
 }
 
-int dt2_populate(struct dt2_populating *populating, size_t share, size_t slab, uint64_t offset, uint64_t bytes,
+int dt2_populate(struct dt2_populating *populating, size_t share, size_t slab, uint64_t offset, uint64_t bytes, bool ahead,
                  struct dt2_error *err)
 {
     struct dt2_region *region = &populating->regions[share][slab];
@@ -113,7 +116,7 @@ int dt2_populate(struct dt2_populating *populating, size_t share, size_t slab, u
     size_t last = (size_t)((offset + bytes - 1) / populating->piece_bytes);
     for (size_t piece = (size_t)(offset / populating->piece_bytes); rc == 0 && piece <= last; piece++)
         if (atomic_load(&region->pieces[piece]) != THERE)
-            rc = settle_piece(populating, region, piece, err);
+            rc = settle_piece(populating, region, piece, ahead, err);
     return rc;
 }
 

@@ -34,8 +34,11 @@ struct dt2_populating {
 /* Lists what is mapped and not populated. Errors: DT2_ENOMEM; DT2_ENOFIT with numbers: it is more than is free now. */
 int dt2_populating_make(const struct dt2_storage *storage, struct dt2_populating *populating, struct dt2_error *err);
 void dt2_populating_clear(struct dt2_populating *populating); /* fine when zeroed */
-/* Sees to it that a range of a slab is there. From several threads. Errors: DT2_ENOFIT with numbers. */
-int dt2_populate(struct dt2_populating *populating, size_t share, size_t slab, uint64_t offset, uint64_t bytes,
+/*
+ * Sees to it that a range of a slab is there. `ahead`: what others are at is left to them, and not waited for: the range is there
+ * after another call without it. From several threads. Errors: DT2_ENOFIT with numbers.
+ */
+int dt2_populate(struct dt2_populating *populating, size_t share, size_t slab, uint64_t offset, uint64_t bytes, bool ahead,
                  struct dt2_error *err);
 
 #endif

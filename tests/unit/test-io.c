@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Ways to read a file: past the page cache and through it, with io_uring and where that is refused. */
-#include "load/choice.h"
 #include "support/layout.h"
 #include "support/scratch.h"
 #include "support/tap.h"
@@ -12,6 +11,7 @@
 #include <linux/seccomp.h>
 #include <stddef.h>
 #include <sys/prctl.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -120,36 +120,44 @@ static bool refuse_uring(void)
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
-/* Reads a large cold file with `depth` reads under way: a direct one arrives each `direct_ns`, a buffered one each 1000. */
-static void run_choice(struct dt2_choice *choice, size_t depth, uint64_t direct_ns)
+/* A file of 300 MiB, nearly all of it a hole. */
+static void make_large_file(void)
 {
-    const uint64_t part = 2 << 20;
-    bool under_way[64];
-    uint64_t now_ns = 1;
-    dt2_choice_init(choice, (uint64_t)1 << 30);
-    for (size_t i = 0; i < 512 + depth; i++) {
-        bool *slot = &under_way[i % depth];
-        if (i >= depth)
-            dt2_choice_end(choice, *slot, part, now_ns += *slot ? direct_ns : 1000);
-        *slot = dt2_choice_begin(choice, part);
-    }
+    struct layout layout = { 0 };
+    size_t header_size;
+    char name[] = "block0.weight", shape[] = "314572800";
+    layout_add(&layout, name, "U8", shape);
+    char *header = layout_header(&layout, &header_size);
+    path = strdup(scratch_file("large.safetensors", header, header_size, 0));
+    if (truncate(path, (off_t)(header_size + layout.bytes)) < 0)
+        layout_die("%s: %s", path, strerror(errno));
+    free(header);
+    free(layout.tensors);
 }
 
-static void test_choice(void)
+static bool is_local(void)
 {
-    struct dt2_choice choice;
-    dt2_choice_init(&choice, 100 << 20);
-    ok(!dt2_choice_begin(&choice, 2 << 20), "a small file goes through the page cache");
-    dt2_choice_clear(&choice);
-    static const size_t depths[] = { 1, 16, 32 };
-    for (size_t i = 0; i < sizeof depths / sizeof *depths; i++)
-        for (uint64_t direct_ns = 500; direct_ns <= 2000; direct_ns += 500) {
-            run_choice(&choice, depths[i], direct_ns);
-            ok(choice.trials[0].bytes > 0 && choice.trials[1].bytes > 0, "of a large one both ways are tried");
-            ok(dt2_choice_begin(&choice, 2 << 20) == (direct_ns < 1000), "%zu deep: then it goes %s", depths[i],
-               direct_ns < 1000 ? "past the cache, which is quicker" : "through the cache");
-            dt2_choice_clear(&choice);
-        }
+    struct statfs system;
+    return statfs(path, &system) == 0 && (system.f_type == 0xEF53 || system.f_type == 0x58465342 || system.f_type == 0x9123683E);
+}
+
+static void test_auto(void)
+{
+    struct dt2_model_stats stats = { 0 };
+    struct dt2_error err = { 0 };
+    const char *small = path;
+    is_int(load(DT2_IO_AUTO, 0, 0, 0, &stats, &err), 0, "a small file: %s", err.text);
+    is_u64(stats.direct_bytes, 0, "goes through the page cache");
+    make_large_file();
+    is_int(load(DT2_IO_AUTO, 0, 0, 0, &stats, &err), 0, "a large one, every byte verified: %s", err.text);
+    if (has_direct() && is_local()) {
+        is_u64(stats.direct_bytes, stats.bytes, "goes past it");
+        ok(stats.queue_depth >= 32, "in a deep queue: %u", stats.queue_depth);
+    } else {
+        skip(2, "the scratch folder is on no local disk");
+    }
+    unlink(path);
+    path = small;
 }
 
 static void test_usage(void)
@@ -163,7 +171,7 @@ static void test_usage(void)
 int main(void)
 {
     make_file();
-    test_choice();
+    test_auto();
     test_usage();
     test_ways(NULL);
     if (refuse_uring())
