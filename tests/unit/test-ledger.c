@@ -249,5 +249,7 @@ int main(void)
     dt2_blocks_free(blocks);
     dt2_file_free(file);
     free(header);
+    free(layout.tensors);
+    free(text);
     return done_testing();
 }
