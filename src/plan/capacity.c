@@ -79,6 +79,7 @@ static int apply_limits(struct dt2_capacity *capacity, const struct dt2_request 
         if (rc < 0)
             return rc;
         capacity->rooms[index].reserve = request->reserves[i].bytes;
+        capacity->rooms[index].named = true;
         if (cgroup < capacity->count && strcmp(capacity->devices->budgets[index].name, "cpu") == 0)
             capacity->rooms[cgroup].reserve = request->reserves[i].bytes;
     }
@@ -88,6 +89,7 @@ static int apply_limits(struct dt2_capacity *capacity, const struct dt2_request 
             return rc;
         capacity->rooms[index].available = request->budgets[i].bytes;
         capacity->rooms[index].outright = true;
+        capacity->rooms[index].named = true;
     }
     return 0;
 }

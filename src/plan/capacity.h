@@ -14,6 +14,7 @@ struct dt2_room {
     uint64_t available; /* free - reserve, or what --budget says outright */
     uint64_t charged;   /* by the plan so far */
     bool outright;
+    bool named;   /* the request has a reserve or a budget for it */
     bool assumed; /* free is unknown, the total stands for it */
 };
 

@@ -187,6 +187,9 @@ static int note_budgets(const struct dt2_capacity *capacity, struct dt2_notes *n
     for (size_t i = 0; i < capacity->count; i++) {
         const struct dt2_room *room = &capacity->rooms[i];
         const char *name = capacity->devices->budgets[i].name;
+        if (!room->charged && room->named &&
+            dt2_notes_add(notes, err, "nothing is placed on %s: its reserve or budget plays no part", name) < 0)
+            return DT2_ENOMEM;
         if (!room->charged || !room->assumed || room->outright)
             continue;
         int rc = room->free == DT2_UNKNOWN

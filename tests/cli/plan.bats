@@ -227,3 +227,10 @@ for name, options, expected in rows:
         assert shares == expected, (name, options, shares)
 PY
 }
+
+@test "a reserve or a budget of a device that gets nothing is taken, and told" {
+    plan --virtual-vram-gb 0 --reserve cuda:1=1gb --budget cuda:0=1gb --json
+    expect_status 0
+    json 'doc["warnings"].count("nothing is placed on cuda:1: its reserve or budget plays no part") == 1'
+    json 'not any("cuda:0" in w and "plays no part" in w for w in doc["warnings"])'
+}

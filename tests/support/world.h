@@ -30,6 +30,7 @@ static void add_device(struct world *w, char **budgets, const char *name, const 
 {
     size_t used = strlen(w->machine);
     bool host = strcmp(driver, "host") == 0, node = host && strlen(name) > 3;
+    bool shares = node || (strcmp(name, "opencl:1") == 0 && random_below(2)); /* the host's memory */
     char numa[16] = "null";
     if (node)
         snprintf(numa, sizeof numa, "%s", name + 4);
@@ -39,7 +40,7 @@ static void add_device(struct world *w, char **budgets, const char *name, const 
              "%s{\"name\":\"%s\",\"aliases\":[],\"driver\":\"%s\",\"kind\":\"%s\",\"vendor\":null,\"model\":null,\"pci\":null,"
              "\"uuid\":null,\"numa_node\":%s,\"total_bytes\":%" PRIu64 ",\"free_bytes\":%" PRIu64
              ",\"alignment_bytes\":%u,\"budgets\":[\"%s\"%s],\"links\":[]}",
-             used > 12 ? "," : "", name, driver, host ? "host" : "gpu", numa, total, total, align, name, node ? ",\"cpu\"" : "");
+             used > 12 ? "," : "", name, driver, host ? "host" : "gpu", numa, total, total, align, name, shares ? ",\"cpu\"" : "");
     *budgets += sprintf(*budgets, "%s{\"name\":\"%s\",\"total_bytes\":%" PRIu64 ",\"free_bytes\":%" PRIu64 "}",
                         **budgets == '\0' && (*budgets)[-1] == '[' ? "" : ",", name, total, total);
 }

@@ -92,8 +92,26 @@ static uint64_t least_by_force(struct world *w, const struct dt2_plan *from, con
     return least;
 }
 
+/* Whether the devices of one string stand in another, in the same order. */
+static bool keeps_order(const char *asked, const char *suggested)
+{
+    while (*asked) {
+        char device[32];
+        snprintf(device, sizeof device, "%.*s,", (int)strcspn(asked, ","), asked);
+        suggested = strstr(suggested, device);
+        if (!suggested)
+            return false;
+        suggested += strlen(device);
+        asked += strcspn(asked, ";");
+        asked += *asked == ';';
+    }
+    return true;
+}
+
 static const char *check_expert(struct world *w, const char *suggested)
 {
+    if (!keeps_order(w->expert, suggested))
+        return "the suggested string keeps the order of its devices";
     struct dt2_plan *from = plan_without_limits(w), *to;
     struct dt2_request request = w->request;
     request.expert_mode_allocations = suggested;
