@@ -111,9 +111,9 @@ static int check_identities(const struct dt2_plan *plan, const struct dt2_device
 /* Targets and owners as the plan has its shares. */
 static int draw(const struct dt2_plan *plan, struct dt2_draft *draft, struct dt2_error *err)
 {
-    const struct dt2_asked *asked = draft->asked;
+    const struct dt2_input *input = draft->input;
     draft->targets = dt2_alloc(plan->share_count, sizeof *draft->targets);
-    draft->owner = dt2_alloc(asked->count, sizeof *draft->owner);
+    draft->owner = dt2_alloc(input->count, sizeof *draft->owner);
     if (!draft->targets || !draft->owner)
         return dt2_fail_nomem(err);
     for (size_t i = 0; i < plan->share_count; i++) {
@@ -121,14 +121,14 @@ static int draw(const struct dt2_plan *plan, struct dt2_draft *draft, struct dt2
         struct dt2_target *target = &draft->targets[draft->target_count++];
         *target = (struct dt2_target){ .quota = share->quota_bytes, .limit = DT2_UNKNOWN, .absorbs = share->absorbs };
         target->wildcard = share->quota_bytes == DT2_UNKNOWN;
-        int rc = dt2_devices_find(asked->devices, share->device, &target->device, err);
+        int rc = dt2_devices_find(input->devices, share->device, &target->device, err);
         if (rc < 0)
             return dt2_fail_prefix(err, rc, "the plan cannot be applied: ");
         for (size_t j = 0; j < share->block_count; j++) {
-            const struct dt2_block *block = &asked->blocks[share->blocks[j]];
+            const struct dt2_block *block = &input->blocks[share->blocks[j]];
             draft->owner[share->blocks[j]] = i;
             target->bytes += block->bytes;
-            if (dt2_add_overflows(target->cost, dt2_block_cost(asked, share->blocks[j], target->device),
+            if (dt2_add_overflows(target->cost, dt2_block_cost(input, share->blocks[j], target->device),
                                   &target->cost))
                 target->cost = UINT64_MAX;
             target->blocks++;
@@ -151,28 +151,28 @@ int dt2_plan_again(const struct dt2_devices *devices, const struct dt2_block *bl
                    const struct dt2_plan *plan, const struct dt2_request *request, struct dt2_plan **again,
                    struct dt2_shortage *shortage, struct dt2_error *err)
 {
-    struct dt2_asked asked;
+    struct dt2_input input;
     *shortage = (struct dt2_shortage){ .bytes = 0 };
     int rc = check_blocks(plan, blocks, count, err);
     if (rc == 0)
         rc = check_identities(plan, devices, err);
     if (rc == 0)
-        rc = dt2_asked_make(devices, blocks, count, request, &asked, err);
+        rc = dt2_input_make(devices, blocks, count, request, &input, err);
     if (rc < 0)
         return rc;
-    struct dt2_draft draft = { .asked = &asked };
+    struct dt2_draft draft = { .input = &input };
     rc = draw(plan, &draft, err);
     if (rc == 0) {
-        dt2_draft_charge(&draft, &asked.capacity);
-        dt2_shortage_of(&asked.capacity, shortage);
-        rc = dt2_draft_check(&draft, &asked.capacity, err);
+        dt2_draft_charge(&draft, &input.capacity);
+        dt2_shortage_of(&input.capacity, shortage);
+        rc = dt2_draft_check(&draft, &input.capacity, err);
     }
-    dt2_notes_clear(&asked.notes);
+    dt2_notes_clear(&input.notes);
     if (rc == 0)
-        rc = copy_notes(&plan->notes, &asked.notes, err);
+        rc = copy_notes(&plan->notes, &input.notes, err);
     if (rc == 0)
-        rc = dt2_plan_finish(&draft, &asked, again, err);
+        rc = dt2_plan_finish(&draft, &input, again, err);
     dt2_draft_clear(&draft);
-    dt2_asked_clear(&asked);
+    dt2_input_clear(&input);
     return rc;
 }

@@ -39,7 +39,7 @@ static size_t claim_of(const struct dt2_draft *draft, size_t device)
 /* What a device's budgets still hold for tensors: quotas were charged, what the driver takes once was not. */
 static uint64_t room_of(const struct dt2_draft *draft, const struct dt2_capacity *capacity, size_t device)
 {
-    const struct dt2_devices *devices = draft->asked->devices;
+    const struct dt2_devices *devices = draft->input->devices;
     const struct dt2_device *d = &devices->devices[device];
     uint64_t left = dt2_capacity_left(capacity, device);
     if (dt2_device_is_host(d) && dt2_device_host_node(d) < 0) {
@@ -63,9 +63,9 @@ static uint64_t room_of(const struct dt2_draft *draft, const struct dt2_capacity
 static int give_to_donors(struct dt2_draft *draft, struct dt2_capacity *capacity, uint64_t bytes, bool keep_empty,
                           struct dt2_error *err)
 {
-    const struct dt2_asked *asked = draft->asked;
-    const size_t *donors = asked->donor_count ? asked->donors : &asked->compute;
-    size_t count = asked->donor_count ? asked->donor_count : 1;
+    const struct dt2_input *input = draft->input;
+    const size_t *donors = input->donor_count ? input->donors : &input->compute;
+    size_t count = input->donor_count ? input->donor_count : 1;
     for (size_t i = 0; i < count; i++) {
         bool last = i + 1 == count;
         uint64_t room = room_of(draft, capacity, donors[i]);
@@ -94,46 +94,46 @@ static int give_to_donors(struct dt2_draft *draft, struct dt2_capacity *capacity
 static int claim_virtual(struct dt2_draft *draft, struct dt2_capacity *capacity, struct dt2_notes *notes,
                          struct dt2_error *err)
 {
-    const struct dt2_asked *asked = draft->asked;
+    const struct dt2_input *input = draft->input;
     uint64_t small = 0;
-    for (size_t i = 0; i < asked->count; i++)
-        if (dt2_block_is_small(&asked->blocks[i], asked->model_bytes))
-            small += asked->blocks[i].bytes;
+    for (size_t i = 0; i < input->count; i++)
+        if (dt2_block_is_small(&input->blocks[i], input->model_bytes))
+            small += input->blocks[i].bytes;
     draft->virtual_only = draft->virtual_counts = true;
     draft->absorber = 0;
-    uint64_t quota = dt2_max(dt2_sub_floor(asked->model_bytes, draft->virtual_vram_bytes), small);
-    if (asked->donor_count == 0) {
-        bool news = dt2_request_has_virtual_vram(asked->request) || asked->request->donor_device;
+    uint64_t quota = dt2_max(dt2_sub_floor(input->model_bytes, draft->virtual_vram_bytes), small);
+    if (input->donor_count == 0) {
+        bool news = dt2_request_has_virtual_vram(input->request) || input->request->donor_device;
         if (draft->virtual_vram_bytes > 0 && news &&
             dt2_notes_add(notes, err, "no donor but the compute device itself: all stays on %s",
-                          asked->devices->devices[asked->compute].name) < 0)
+                          input->devices->devices[input->compute].name) < 0)
             return DT2_ENOMEM;
-        return add_claim(draft, asked->compute, asked->model_bytes, err);
+        return add_claim(draft, input->compute, input->model_bytes, err);
     }
-    int rc = add_claim(draft, asked->compute, quota, err);
+    int rc = add_claim(draft, input->compute, quota, err);
     if (rc < 0)
         return rc;
-    dt2_capacity_charge(capacity, asked->compute, quota);
-    return give_to_donors(draft, capacity, asked->model_bytes - quota, true, err);
+    dt2_capacity_charge(capacity, input->compute, quota);
+    return give_to_donors(draft, capacity, input->model_bytes - quota, true, err);
 }
 
 /* An entry's quota in bytes; a wildcard's is not known yet. */
-static int entry_quota(const struct dt2_asked *asked, size_t index, const struct dt2_decimal *ratio_sum, uint64_t *quota,
+static int entry_quota(const struct dt2_input *input, size_t index, const struct dt2_decimal *ratio_sum, uint64_t *quota,
                        struct dt2_error *err)
 {
     const struct dt2_decimal one = dt2_decimal_of(1);
-    const struct dt2_allocation *entry = &asked->entries.items[index];
+    const struct dt2_allocation *entry = &input->entries.items[index];
     bool fits = true;
     *quota = 0;
     if (entry->amount == DT2_AMOUNT_BYTES)
         *quota = entry->bytes;
     else if (entry->amount == DT2_AMOUNT_PERCENT)
-        fits = dt2_decimal_scale(&entry->number, asked->model_bytes, ratio_sum, false, quota);
+        fits = dt2_decimal_scale(&entry->number, input->model_bytes, ratio_sum, false, quota);
     else if (entry->amount == DT2_AMOUNT_FRACTION)
-        fits = dt2_decimal_scale(&entry->number, asked->devices->devices[asked->entry_devices[index]].total_bytes, &one,
+        fits = dt2_decimal_scale(&entry->number, input->devices->devices[input->entry_devices[index]].total_bytes, &one,
                                  false, quota);
     if (!fits)
-        return dt2_fail_caret(err, DT2_EUSAGE, asked->request->expert_mode_allocations, entry->amount_at,
+        return dt2_fail_caret(err, DT2_EUSAGE, input->request->expert_mode_allocations, entry->amount_at,
                               "allocation string: 2^63 bytes or more");
     return 0;
 }
@@ -142,19 +142,19 @@ static int entry_quota(const struct dt2_asked *asked, size_t index, const struct
 static int claim_entries(struct dt2_draft *draft, struct dt2_capacity *capacity, uint64_t *sum, size_t *wildcard,
                          struct dt2_error *err)
 {
-    const struct dt2_asked *asked = draft->asked;
+    const struct dt2_input *input = draft->input;
     struct dt2_decimal ratio_sum = dt2_decimal_of(100);
-    if (dt2_allocations_pure_ratio(&asked->entries)) {
+    if (dt2_allocations_pure_ratio(&input->entries)) {
         ratio_sum = dt2_decimal_of(0);
-        for (size_t i = 0; i < asked->entries.count; i++)
-            ratio_sum = dt2_decimal_add(&ratio_sum, &asked->entries.items[i].number);
+        for (size_t i = 0; i < input->entries.count; i++)
+            ratio_sum = dt2_decimal_add(&ratio_sum, &input->entries.items[i].number);
     }
-    for (size_t i = 0; i < asked->entries.count; i++) {
-        const struct dt2_allocation *entry = &asked->entries.items[i];
+    for (size_t i = 0; i < input->entries.count; i++) {
+        const struct dt2_allocation *entry = &input->entries.items[i];
         uint64_t quota;
-        int rc = entry_quota(asked, i, &ratio_sum, &quota, err);
+        int rc = entry_quota(input, i, &ratio_sum, &quota, err);
         if (rc == 0)
-            rc = add_claim(draft, asked->entry_devices[i], quota, err);
+            rc = add_claim(draft, input->entry_devices[i], quota, err);
         if (rc < 0)
             return rc;
         if (entry->amount == DT2_AMOUNT_WILDCARD) {
@@ -162,21 +162,21 @@ static int claim_entries(struct dt2_draft *draft, struct dt2_capacity *capacity,
             draft->claims[*wildcard].wildcard = true;
             draft->claims[*wildcard].expected = entry->bytes;
         }
-        dt2_capacity_charge(capacity, asked->entry_devices[i], quota);
+        dt2_capacity_charge(capacity, input->entry_devices[i], quota);
         *sum = add_capped(*sum, quota);
     }
     return 0;
 }
 
 /* Whether the string names the compute device: then, or with a wildcard or ratios alone, it decides everything. */
-static bool names_compute(const struct dt2_asked *asked)
+static bool names_compute(const struct dt2_input *input)
 {
-    const struct dt2_device *compute = &asked->devices->devices[asked->compute];
-    for (size_t i = 0; i < asked->entries.count; i++) {
-        const struct dt2_device *device = &asked->devices->devices[asked->entry_devices[i]];
+    const struct dt2_device *compute = &input->devices->devices[input->compute];
+    for (size_t i = 0; i < input->entries.count; i++) {
+        const struct dt2_device *device = &input->devices->devices[input->entry_devices[i]];
         bool node_of_compute = dt2_device_is_host(compute) && dt2_device_host_node(compute) < 0 &&
                                dt2_device_host_node(device) >= 0;
-        if (asked->entry_devices[i] == asked->compute || node_of_compute)
+        if (input->entry_devices[i] == input->compute || node_of_compute)
             return true;
     }
     return false;
@@ -194,23 +194,23 @@ static size_t last_with_quota(const struct dt2_draft *draft)
 static int claim_complete(struct dt2_draft *draft, struct dt2_capacity *capacity, struct dt2_notes *notes,
                           struct dt2_error *err)
 {
-    const struct dt2_asked *asked = draft->asked;
+    const struct dt2_input *input = draft->input;
     uint64_t sum = 0;
     size_t wildcard = DT2_NONE;
     int rc = claim_entries(draft, capacity, &sum, &wildcard, err);
     if (rc < 0)
         return rc;
-    if (draft->virtual_vram_bytes > 0 && dt2_request_has_virtual_vram(asked->request) &&
+    if (draft->virtual_vram_bytes > 0 && dt2_request_has_virtual_vram(input->request) &&
         dt2_notes_add(notes, err, "virtual VRAM is not used: the expert string decides alone") < 0)
         return DT2_ENOMEM;
-    uint64_t remainder = dt2_sub_floor(asked->model_bytes, sum);
+    uint64_t remainder = dt2_sub_floor(input->model_bytes, sum);
     if (wildcard != DT2_NONE) {
         draft->absorber = wildcard;
         draft->claims[wildcard].quota = remainder;
         return 0;
     }
     draft->absorber = last_with_quota(draft);
-    if (remainder == 0 || dt2_allocations_pure_ratio(&asked->entries))
+    if (remainder == 0 || dt2_allocations_pure_ratio(&input->entries))
         return 0;
     return give_to_donors(draft, capacity, remainder, false, err);
 }
@@ -218,18 +218,18 @@ static int claim_complete(struct dt2_draft *draft, struct dt2_capacity *capacity
 /* The string says what others get, virtual VRAM how much leaves the compute device in all. */
 static int claim_mixed(struct dt2_draft *draft, struct dt2_capacity *capacity, struct dt2_error *err)
 {
-    const struct dt2_asked *asked = draft->asked;
+    const struct dt2_input *input = draft->input;
     uint64_t sum = 0;
     size_t wildcard = DT2_NONE;
     draft->virtual_counts = true;
-    int rc = add_claim(draft, asked->compute, 0, err);
+    int rc = add_claim(draft, input->compute, 0, err);
     if (rc == 0)
         rc = claim_entries(draft, capacity, &sum, &wildcard, err);
     if (rc < 0)
         return rc;
     draft->absorber = 0;
-    draft->claims[0].quota = dt2_sub_floor(asked->model_bytes, dt2_max(draft->virtual_vram_bytes, sum));
-    dt2_capacity_charge(capacity, asked->compute, draft->claims[0].quota);
+    draft->claims[0].quota = dt2_sub_floor(input->model_bytes, dt2_max(draft->virtual_vram_bytes, sum));
+    dt2_capacity_charge(capacity, input->compute, draft->claims[0].quota);
     if (draft->virtual_vram_bytes <= sum)
         return 0;
     return give_to_donors(draft, capacity, draft->virtual_vram_bytes - sum, false, err);
@@ -238,14 +238,14 @@ static int claim_mixed(struct dt2_draft *draft, struct dt2_capacity *capacity, s
 /* A device that the request places blocks on has a claim: of these alone, when it would have none. */
 static int claim_placed(struct dt2_draft *draft, struct dt2_error *err)
 {
-    const struct dt2_asked *asked = draft->asked;
-    for (size_t i = 0; i < asked->count; i++) {
-        size_t device = dt2_placed(asked, i);
+    const struct dt2_input *input = draft->input;
+    for (size_t i = 0; i < input->count; i++) {
+        size_t device = dt2_placed(input, i);
         if (device == DT2_NONE)
             continue;
-        bool node = dt2_device_host_node(&asked->devices->devices[device]) >= 0, known = false;
+        bool node = dt2_device_host_node(&input->devices->devices[device]) >= 0, known = false;
         for (size_t j = 0; j < draft->claim_count && !known; j++) {
-            const struct dt2_device *its = &asked->devices->devices[draft->claims[j].device];
+            const struct dt2_device *its = &input->devices->devices[draft->claims[j].device];
             known = draft->claims[j].device == device || (node && strcmp(its->name, "cpu") == 0);
         }
         int rc = known ? 0 : add_claim(draft, device, 0, err);
@@ -254,23 +254,23 @@ static int claim_placed(struct dt2_draft *draft, struct dt2_error *err)
         if (!known)
             draft->claims[draft->claim_count - 1].placed = true;
     }
-    for (size_t i = 0; i < asked->count; i++)
+    for (size_t i = 0; i < input->count; i++)
         for (size_t j = 0; j < draft->claim_count; j++)
-            if (draft->claims[j].placed && draft->claims[j].device == dt2_placed(asked, i))
-                draft->claims[j].quota = add_capped(draft->claims[j].quota, asked->blocks[i].bytes);
+            if (draft->claims[j].placed && draft->claims[j].device == dt2_placed(input, i))
+                draft->claims[j].quota = add_capped(draft->claims[j].quota, input->blocks[i].bytes);
     return 0;
 }
 
 static int claim_by_mode(struct dt2_draft *draft, struct dt2_capacity *capacity, struct dt2_notes *notes,
                          struct dt2_error *err)
 {
-    const struct dt2_allocations *entries = &draft->asked->entries;
+    const struct dt2_allocations *entries = &draft->input->entries;
     if (entries->count == 0)
         return claim_virtual(draft, capacity, notes, err);
     bool wildcard = false;
     for (size_t i = 0; i < entries->count; i++)
         wildcard |= entries->items[i].amount == DT2_AMOUNT_WILDCARD;
-    if (wildcard || dt2_allocations_pure_ratio(entries) || names_compute(draft->asked))
+    if (wildcard || dt2_allocations_pure_ratio(entries) || names_compute(draft->input))
         return claim_complete(draft, capacity, notes, err);
     return claim_mixed(draft, capacity, err);
 }

@@ -18,8 +18,8 @@
 
 #define DT2_NONE SIZE_MAX
 
-/* A request with its names looked up: what does not depend on how much virtual VRAM is asked for. */
-struct dt2_asked {
+/* What is planned: a request with its names looked up, whatever virtual VRAM comes to be tried. */
+struct dt2_input {
     const struct dt2_devices *devices;
     const struct dt2_block *blocks; /* in execution order */
     size_t count;
@@ -37,9 +37,9 @@ struct dt2_asked {
     struct dt2_notes notes;
 };
 /* `request` is one of dt2_request_read(), and stays where it is. */
-int dt2_asked_make(const struct dt2_devices *devices, const struct dt2_block *blocks, size_t count,
-                   const struct dt2_request *request, struct dt2_asked *asked, struct dt2_error *err);
-void dt2_asked_clear(struct dt2_asked *asked);
+int dt2_input_make(const struct dt2_devices *devices, const struct dt2_block *blocks, size_t count,
+                   const struct dt2_request *request, struct dt2_input *input, struct dt2_error *err);
+void dt2_input_clear(struct dt2_input *input);
 /* Whether a request names virtual VRAM; else it has the default, and what becomes of that is no news. */
 bool dt2_request_has_virtual_vram(const struct dt2_request *request);
 uint64_t dt2_request_virtual_vram(const struct dt2_request *request);
@@ -69,7 +69,7 @@ struct dt2_target {
 };
 
 struct dt2_draft {
-    const struct dt2_asked *asked;
+    const struct dt2_input *input;
     uint64_t virtual_vram_bytes;
     bool virtual_counts; /* how much is kept off the compute device plays a part */
     bool virtual_only; /* no expert string decides: small blocks stay on the compute device */
@@ -90,7 +90,7 @@ int dt2_claims_make(struct dt2_draft *draft, struct dt2_capacity *capacity, stru
 /* Places every block. */
 int dt2_draft_place(struct dt2_draft *draft, struct dt2_error *err);
 /* One draft from claims to charges, whether it fits or not. */
-int dt2_draft_make(const struct dt2_asked *asked, uint64_t virtual_vram_bytes, struct dt2_capacity *capacity,
+int dt2_draft_make(const struct dt2_input *input, uint64_t virtual_vram_bytes, struct dt2_capacity *capacity,
                    struct dt2_notes *notes, struct dt2_draft *draft, struct dt2_error *err);
 /* Charges a draft whose blocks have their owners. */
 void dt2_draft_charge(struct dt2_draft *draft, struct dt2_capacity *capacity);
@@ -100,7 +100,7 @@ bool dt2_draft_fits(const struct dt2_draft *draft, const struct dt2_capacity *ca
 int dt2_draft_check(const struct dt2_draft *draft, const struct dt2_capacity *capacity, struct dt2_error *err);
 void dt2_draft_clear(struct dt2_draft *draft);
 /* Whether what lies on `device` must stream to the compute device: what lies in host memory is used in place by "cpu". */
-bool dt2_streams(const struct dt2_asked *asked, size_t device);
+bool dt2_streams(const struct dt2_input *input, size_t device);
 /* Whether a tensor of the block is above the device's largest allocation; *bytes is the first that is. */
 bool dt2_block_is_too_large(const struct dt2_block *block, const struct dt2_device *device, uint64_t *bytes);
 
@@ -110,11 +110,11 @@ uint64_t dt2_block_tensor_bytes(const struct dt2_block *block, size_t index);
 /* Under 0.01 % of the model: costs more to stream than to keep. */
 bool dt2_block_is_small(const struct dt2_block *block, uint64_t model_bytes);
 /* What a block takes on a device: its tensors with their padding, each rounded up to the alignment there. */
-uint64_t dt2_block_cost(const struct dt2_asked *asked, size_t block, size_t device);
+uint64_t dt2_block_cost(const struct dt2_input *input, size_t block, size_t device);
 /* The device that the request names for a block; DT2_NONE: none. */
-static inline size_t dt2_placed(const struct dt2_asked *asked, size_t block)
+static inline size_t dt2_placed(const struct dt2_input *input, size_t block)
 {
-    return asked->placed ? asked->placed[block] : DT2_NONE;
+    return input->placed ? input->placed[block] : DT2_NONE;
 }
 
 #endif

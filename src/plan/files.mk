@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 libdistorch2_core_la_SOURCES += \
 	src/plan/again.c \
-	src/plan/asked.c \
 	src/plan/blocks.c \
 	src/plan/blocks.h \
 	src/plan/capacity.c \
@@ -10,14 +9,15 @@ libdistorch2_core_la_SOURCES += \
 	src/plan/draft.h \
 	src/plan/families.c \
 	src/plan/families.h \
-	src/plan/grammar.c \
-	src/plan/grammar.h \
 	src/plan/fit.c \
 	src/plan/fit.h \
 	src/plan/fit_cuts.c \
 	src/plan/fit_virtual.c \
 	src/plan/fit_words.c \
+	src/plan/grammar.c \
+	src/plan/grammar.h \
 	src/plan/grouping.c \
+	src/plan/input.c \
 	src/plan/kept.c \
 	src/plan/kept.h \
 	src/plan/named.c \

@@ -11,19 +11,19 @@
 static uint64_t bytes_moved(const struct dt2_draft *from, const struct dt2_draft *to)
 {
     uint64_t moved = 0;
-    for (size_t i = 0; i < from->asked->count; i++)
+    for (size_t i = 0; i < from->input->count; i++)
         if (from->targets[from->owner[i]].device != to->targets[to->owner[i]].device)
-            moved += from->asked->blocks[i].bytes;
+            moved += from->input->blocks[i].bytes;
     return moved;
 }
 
 bool dt2_request_fits(const struct dt2_draft *draft, const struct dt2_request *request, uint64_t *moved)
 {
-    const struct dt2_asked *asked = draft->asked;
-    struct dt2_asked other;
+    const struct dt2_input *input = draft->input;
+    struct dt2_input other;
     struct dt2_draft tried;
     bool fit = false;
-    if (dt2_asked_make(asked->devices, asked->blocks, asked->count, request, &other, NULL) < 0)
+    if (dt2_input_make(input->devices, input->blocks, input->count, request, &other, NULL) < 0)
         return false;
     if (dt2_draft_make(&other, other.virtual_vram_bytes, &other.capacity, &other.notes, &tried, NULL) == 0) {
         fit = dt2_draft_fits(&tried, &other.capacity);
@@ -31,7 +31,7 @@ bool dt2_request_fits(const struct dt2_draft *draft, const struct dt2_request *r
             *moved = bytes_moved(draft, &tried);
         dt2_draft_clear(&tried);
     }
-    dt2_asked_clear(&other);
+    dt2_input_clear(&other);
     return fit;
 }
 
@@ -44,12 +44,12 @@ static bool overlap(const struct dt2_devices *devices, size_t a, size_t b)
 }
 
 /* Adds to a list of devices all others that the machine has; "cpu" stands for its nodes. Returns how many there are then. */
-static size_t add_others(const struct dt2_asked *asked, size_t *list, size_t count)
+static size_t add_others(const struct dt2_input *input, size_t *list, size_t count)
 {
-    for (size_t i = 0; i < asked->devices->count; i++) {
-        bool listed = i == asked->compute || dt2_device_host_node(&asked->devices->devices[i]) >= 0;
+    for (size_t i = 0; i < input->devices->count; i++) {
+        bool listed = i == input->compute || dt2_device_host_node(&input->devices->devices[i]) >= 0;
         for (size_t j = 0; j < count && !listed; j++)
-            listed = overlap(asked->devices, list[j], i);
+            listed = overlap(input->devices, list[j], i);
         if (!listed)
             list[count++] = i;
     }
@@ -57,26 +57,26 @@ static size_t add_others(const struct dt2_asked *asked, size_t *list, size_t cou
 }
 
 /* All donors that there are: those of the request, then the others. NULL: there are no others, or no memory. */
-static char *all_donors(const struct dt2_asked *asked)
+static char *all_donors(const struct dt2_input *input)
 {
     struct dt2_text text = { 0 };
-    DT2_AUTO size_t *list = dt2_alloc(asked->donor_count + asked->devices->count, sizeof *list);
+    DT2_AUTO size_t *list = dt2_alloc(input->donor_count + input->devices->count, sizeof *list);
     if (!list)
         return NULL;
-    memcpy(list, asked->donors, asked->donor_count * sizeof *list);
-    size_t count = add_others(asked, list, asked->donor_count);
-    for (size_t i = 0; i < count && count > asked->donor_count; i++)
-        dt2_text_addf(&text, "%s%s", text.length ? "," : "", asked->devices->devices[list[i]].name);
+    memcpy(list, input->donors, input->donor_count * sizeof *list);
+    size_t count = add_others(input, list, input->donor_count);
+    for (size_t i = 0; i < count && count > input->donor_count; i++)
+        dt2_text_addf(&text, "%s%s", text.length ? "," : "", input->devices->devices[list[i]].name);
     return dt2_text_take(&text);
 }
 
 /* -- expert strings -------------------------------------------------------------------------------------------------- */
 
 /* Adds a device to a list where neither it nor a part of it stands there. Returns how many there are then. */
-static size_t add_one(const struct dt2_asked *asked, size_t *list, size_t count, size_t device)
+static size_t add_one(const struct dt2_input *input, size_t *list, size_t count, size_t device)
 {
     for (size_t i = 0; i < count; i++)
-        if (overlap(asked->devices, list[i], device))
+        if (overlap(input->devices, list[i], device))
             return count;
     list[count] = device;
     return count + 1;
@@ -85,9 +85,9 @@ static size_t add_one(const struct dt2_asked *asked, size_t *list, size_t count,
 /* `more`: with the compute device and donors that the draft does not use (1), and with all that there are (2). */
 static bool find_expert(const struct dt2_draft *draft, unsigned more, struct dt2_remedy *remedy)
 {
-    const struct dt2_asked *asked = draft->asked;
+    const struct dt2_input *input = draft->input;
     size_t count = 0, claims = draft->claim_count;
-    DT2_AUTO size_t *list = dt2_alloc(claims + asked->donor_count + 1 + asked->devices->count, sizeof *list);
+    DT2_AUTO size_t *list = dt2_alloc(claims + input->donor_count + 1 + input->devices->count, sizeof *list);
     struct dt2_cuts cuts;
     if (!list)
         return false;
@@ -95,11 +95,11 @@ static bool find_expert(const struct dt2_draft *draft, unsigned more, struct dt2
         if (!draft->claims[i].placed)
             list[count++] = draft->claims[i].device;
     if (more > 0)
-        count = add_one(asked, list, count, asked->compute);
-    for (size_t i = 0; more > 0 && i < asked->donor_count; i++)
-        count = add_one(asked, list, count, asked->donors[i]);
+        count = add_one(input, list, count, input->compute);
+    for (size_t i = 0; more > 0 && i < input->donor_count; i++)
+        count = add_one(input, list, count, input->donors[i]);
     if (more > 1)
-        count = add_others(asked, list, count);
+        count = add_others(input, list, count);
     if (!dt2_cuts_find(draft, list, count, &cuts))
         return false;
     remedy->expert = dt2_cuts_words(draft, &cuts);
@@ -110,26 +110,26 @@ static bool find_expert(const struct dt2_draft *draft, unsigned more, struct dt2
 /* -- in order ---------------------------------------------------------------------------------------------------------- */
 
 /* Whether it is the compute device's own budget that is short: then more has to leave it, else less. */
-static bool compute_is_short(const struct dt2_asked *asked)
+static bool compute_is_short(const struct dt2_input *input)
 {
-    const struct dt2_capacity *capacity = &asked->capacity;
+    const struct dt2_capacity *capacity = &input->capacity;
     for (size_t i = 0; i < capacity->count; i++)
-        if (strcmp(asked->devices->budgets[i].name, asked->devices->devices[asked->compute].name) == 0)
+        if (strcmp(input->devices->budgets[i].name, input->devices->devices[input->compute].name) == 0)
             return capacity->rooms[i].available != DT2_UNKNOWN && capacity->rooms[i].charged > capacity->rooms[i].available;
     return false;
 }
 
 static bool find_virtual(const struct dt2_draft *draft, const struct dt2_request *request, struct dt2_remedy *remedy)
 {
-    bool above = compute_is_short(draft->asked);
+    bool above = compute_is_short(draft->input);
     return dt2_fit_virtual(draft, request, above, remedy) || dt2_fit_virtual(draft, request, !above, remedy);
 }
 
 /* With all donors: the same amount, else another. */
 static bool find_donors(const struct dt2_draft *draft, struct dt2_remedy *remedy)
 {
-    struct dt2_request request = *draft->asked->request;
-    remedy->donors = all_donors(draft->asked);
+    struct dt2_request request = *draft->input->request;
+    remedy->donors = all_donors(draft->input);
     request.donor_device = remedy->donors;
     if (remedy->donors && (dt2_request_fits(draft, &request, NULL) || find_virtual(draft, &request, remedy)))
         return true;
@@ -140,9 +140,9 @@ static bool find_donors(const struct dt2_draft *draft, struct dt2_remedy *remedy
 bool dt2_remedy_find(const struct dt2_draft *draft, struct dt2_remedy *remedy)
 {
     *remedy = (struct dt2_remedy){ .expert = NULL };
-    if (draft->asked->entries.count > 0 && (find_expert(draft, 0, remedy) || find_expert(draft, 1, remedy)))
+    if (draft->input->entries.count > 0 && (find_expert(draft, 0, remedy) || find_expert(draft, 1, remedy)))
         return true;
-    if (draft->virtual_counts && (find_virtual(draft, draft->asked->request, remedy) || find_donors(draft, remedy)))
+    if (draft->virtual_counts && (find_virtual(draft, draft->input->request, remedy) || find_donors(draft, remedy)))
         return true;
     return find_expert(draft, 2, remedy);
 }
@@ -169,17 +169,17 @@ struct dt2_request dt2_remedy_apply(const struct dt2_remedy *remedy, const struc
 /* -- in words ------------------------------------------------------------------------------------------------------------ */
 
 /* What all devices together hold of tensors; DT2_UNKNOWN: something has no limit. The capacity is charged on the way. */
-static uint64_t hold_together(const struct dt2_asked *asked, struct dt2_capacity *capacity, uint64_t *reserved)
+static uint64_t hold_together(const struct dt2_input *input, struct dt2_capacity *capacity, uint64_t *reserved)
 {
     uint64_t sum = 0;
     dt2_capacity_reset(capacity);
     *reserved = 0;
-    for (size_t i = 0; i < asked->devices->count; i++) {
+    for (size_t i = 0; i < input->devices->count; i++) {
         uint64_t left = dt2_capacity_left(capacity, i);
         if (left == DT2_UNKNOWN)
             return left;
         dt2_capacity_charge(capacity, i, left);
-        sum += dt2_sub_floor(left, asked->devices->devices[i].fixed_bytes);
+        sum += dt2_sub_floor(left, input->devices->devices[i].fixed_bytes);
     }
     for (size_t i = 0; i < capacity->count; i++)
         if (!capacity->rooms[i].outright)
@@ -188,36 +188,36 @@ static uint64_t hold_together(const struct dt2_asked *asked, struct dt2_capacity
 }
 
 /* What can be done about a budget that no device has by itself. */
-static bool cgroup_is_short(const struct dt2_asked *asked)
+static bool cgroup_is_short(const struct dt2_input *input)
 {
-    const struct dt2_room *rooms = asked->capacity.rooms;
-    for (size_t i = 0; i < asked->capacity.count; i++)
-        if (strcmp(asked->devices->budgets[i].name, "cgroup") == 0)
+    const struct dt2_room *rooms = input->capacity.rooms;
+    for (size_t i = 0; i < input->capacity.count; i++)
+        if (strcmp(input->devices->budgets[i].name, "cgroup") == 0)
             return rooms[i].available != DT2_UNKNOWN && rooms[i].charged > rooms[i].available;
     return false;
 }
 
 static void suggest_nothing(const struct dt2_draft *draft, struct dt2_error *err)
 {
-    const struct dt2_asked *asked = draft->asked;
-    struct dt2_capacity scratch = asked->capacity;
-    bool cgroup = cgroup_is_short(asked);
+    const struct dt2_input *input = draft->input;
+    struct dt2_capacity scratch = input->capacity;
+    bool cgroup = cgroup_is_short(input);
     DT2_AUTO struct dt2_room *rooms = dt2_alloc(scratch.count, sizeof *rooms);
     if (!rooms)
         return;
     memcpy(rooms, scratch.rooms, scratch.count * sizeof *rooms);
     scratch.rooms = rooms;
-    uint64_t reserved, together = hold_together(asked, &scratch, &reserved);
+    uint64_t reserved, together = hold_together(input, &scratch, &reserved);
     const char *raise = cgroup ? "; raise cgroup, which is what the container or service may use of host memory (docker "
                                  "--memory, systemd MemoryMax)" : "";
-    if (together < asked->model_bytes)
+    if (together < input->model_bytes)
         dt2_suggest(err, "no placement on this machine fits: the model needs %" PRIu64 " bytes, all budgets together hold %" PRIu64
                     "; a smaller --dtype would help, or lower reserves (--reserve; %" PRIu64 " bytes are reserved)%s",
-                    asked->model_bytes, together, reserved, raise);
+                    input->model_bytes, together, reserved, raise);
     else
         dt2_suggest(err, "no placement on this machine fits with %s computing: its window for streaming, whole blocks and what "
                     "drivers take do not go into what is left; another --compute-device or a smaller --dtype would help, or lower "
-                    "reserves (--reserve)%s", asked->devices->devices[asked->compute].name, raise);
+                    "reserves (--reserve)%s", input->devices->devices[input->compute].name, raise);
 }
 
 void dt2_remedy_suggest(const struct dt2_remedy *remedy, bool found, const struct dt2_draft *draft, struct dt2_error *err)

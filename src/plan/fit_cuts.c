@@ -58,44 +58,44 @@ static size_t claimed_by(const struct dt2_draft *draft, size_t block)
 /* What a device's budgets hold for a run: what blocks placed by name take is charged. "cpu" holds no more than its nodes. */
 static uint64_t room_for_run(const struct cutter *c, const struct dt2_capacity *capacity, size_t device)
 {
-    const struct dt2_asked *asked = c->draft->asked;
-    const struct dt2_device *d = &asked->devices->devices[device];
+    const struct dt2_input *input = c->draft->input;
+    const struct dt2_device *d = &input->devices->devices[device];
     uint64_t room = dt2_capacity_left(capacity, device), nodes = 0;
     bool several = false;
-    for (size_t i = 0; dt2_device_is_host(d) && dt2_device_host_node(d) < 0 && i < asked->devices->count; i++)
-        if (dt2_device_host_node(&asked->devices->devices[i]) >= 0) {
+    for (size_t i = 0; dt2_device_is_host(d) && dt2_device_host_node(d) < 0 && i < input->devices->count; i++)
+        if (dt2_device_host_node(&input->devices->devices[i]) >= 0) {
             uint64_t left = dt2_capacity_left(capacity, i);
             several = true;
             nodes = dt2_add_overflows(nodes, left, &nodes) ? UINT64_MAX : nodes;
         }
     if (several)
         room = dt2_min(room, nodes);
-    uint64_t once = d->fixed_bytes + dt2_sub_floor(asked->request->alignment_bytes, d->alignment_bytes);
+    uint64_t once = d->fixed_bytes + dt2_sub_floor(input->request->alignment_bytes, d->alignment_bytes);
     return room == DT2_UNKNOWN ? room : dt2_sub_floor(room, once);
 }
 
 static void make_rooms(struct cutter *c)
 {
-    const struct dt2_asked *asked = c->draft->asked;
-    struct dt2_capacity capacity = asked->capacity;
+    const struct dt2_input *input = c->draft->input;
+    struct dt2_capacity capacity = input->capacity;
     DT2_AUTO struct dt2_room *rooms = dt2_alloc(capacity.count, sizeof *rooms);
     if (!rooms)
         return; /* no room, no runs */
     memcpy(rooms, capacity.rooms, capacity.count * sizeof *rooms);
     capacity.rooms = rooms;
     dt2_capacity_reset(&capacity);
-    for (size_t i = 0; i < asked->count; i++) {
-        size_t device = dt2_placed(asked, i);
+    for (size_t i = 0; i < input->count; i++) {
+        size_t device = dt2_placed(input, i);
         if (device == DT2_NONE)
             continue;
-        dt2_capacity_charge(&capacity, device, dt2_block_cost(asked, i, device));
-        if (dt2_streams(asked, device))
-            c->least_window = dt2_max(c->least_window, dt2_block_cost(asked, i, asked->compute));
+        dt2_capacity_charge(&capacity, device, dt2_block_cost(input, i, device));
+        if (dt2_streams(input, device))
+            c->least_window = dt2_max(c->least_window, dt2_block_cost(input, i, input->compute));
     }
-    c->beside = room_for_run(c, &capacity, asked->compute);
+    c->beside = room_for_run(c, &capacity, input->compute);
     for (size_t i = 0; i < c->count; i++) {
         c->room[i] = room_for_run(c, &capacity, c->devices[i]);
-        if (c->devices[i] == asked->compute)
+        if (c->devices[i] == input->compute)
             c->beside = DT2_UNKNOWN;
     }
 }
@@ -105,7 +105,7 @@ static bool room_beside(const struct cutter *c, size_t i, uint64_t window, uint6
 {
     uint64_t twice;
     *room = c->room[i];
-    if (c->devices[i] != c->draft->asked->compute || *room == DT2_UNKNOWN || c->draft->asked->request->resident)
+    if (c->devices[i] != c->draft->input->compute || *room == DT2_UNKNOWN || c->draft->input->request->resident)
         return true;
     if (dt2_mul_overflows(window, 2, &twice) || twice > *room)
         return false;
@@ -118,23 +118,23 @@ static bool room_beside(const struct cutter *c, size_t i, uint64_t window, uint6
 /* One row: device i's least() from the one before it. */
 static void row(struct cutter *c, size_t i, uint64_t room, uint64_t window)
 {
-    const struct dt2_asked *asked = c->draft->asked;
-    const struct dt2_device *device = &asked->devices->devices[c->devices[i]];
-    bool streams = !asked->request->resident && dt2_streams(asked, c->devices[i]);
+    const struct dt2_input *input = c->draft->input;
+    const struct dt2_device *device = &input->devices->devices[c->devices[i]];
+    bool streams = !input->request->resident && dt2_streams(input, c->devices[i]);
     size_t low = 0, head = 0, tail = 0; /* of the window; of the queue */
     uint64_t cost = 0, bytes;
     int64_t moved = 0; /* in [0, j) if all lay here; before[a] is lowered by that in [0, a) when it enters the queue */
     for (size_t j = 0; j <= c->length; j++) {
         if (j > 0) {
             size_t block = c->sequence[j - 1];
-            uint64_t its = dt2_block_cost(asked, block, c->devices[i]);
-            bool barred = its > room || dt2_block_is_too_large(&asked->blocks[block], device, &bytes) ||
-                          (streams && dt2_block_cost(asked, block, asked->compute) > window);
+            uint64_t its = dt2_block_cost(input, block, c->devices[i]);
+            bool barred = its > room || dt2_block_is_too_large(&input->blocks[block], device, &bytes) ||
+                          (streams && dt2_block_cost(input, block, input->compute) > window);
             cost = barred ? 0 : cost + its;
             low = barred ? j : low;
             for (; cost > room; low++)
-                cost -= dt2_block_cost(asked, c->sequence[low], c->devices[i]);
-            moved += c->was[j - 1] != c->devices[i] ? (int64_t)asked->blocks[block].bytes : 0;
+                cost -= dt2_block_cost(input, c->sequence[low], c->devices[i]);
+            moved += c->was[j - 1] != c->devices[i] ? (int64_t)input->blocks[block].bytes : 0;
         }
         if (c->before[j] != UNREACHED) {
             c->before[j] -= moved;
@@ -152,7 +152,7 @@ static void row(struct cutter *c, size_t i, uint64_t room, uint64_t window)
 /* The best runs with windows for blocks of up to that size; kept when they are better than those before. */
 static void try_window(struct cutter *c, uint64_t window)
 {
-    if (!c->draft->asked->request->resident && window > c->beside / 2)
+    if (!c->draft->input->request->resident && window > c->beside / 2)
         return;
     for (size_t j = 0; j <= c->length; j++)
         c->before[j] = j == 0 ? 0 : UNREACHED;
@@ -179,7 +179,7 @@ static void try_windows(struct cutter *c)
     c->moved = UNREACHED;
     if (c->least_window == 0)
         try_window(c, 0);
-    if (c->draft->asked->request->resident)
+    if (c->draft->input->request->resident)
         return;
     for (size_t i = c->window_count; i-- > 0;)
         if (c->windows[i] >= c->least_window && (c->window_count - 1 - i) % stride == 0)
@@ -199,8 +199,8 @@ static bool draws_on(const struct dt2_device *device, const char *budget)
 /* What the best runs charge; takes what is short from the room of the last device that draws on it. False: nothing is short. */
 static bool shrink(struct cutter *c)
 {
-    const struct dt2_asked *asked = c->draft->asked;
-    struct dt2_capacity capacity = asked->capacity;
+    const struct dt2_input *input = c->draft->input;
+    struct dt2_capacity capacity = input->capacity;
     uint64_t window = c->least_window;
     DT2_AUTO struct dt2_room *rooms = dt2_alloc(capacity.count, sizeof *rooms);
     DT2_AUTO uint64_t *costs = dt2_alloc(c->count, sizeof *costs);
@@ -211,19 +211,19 @@ static bool shrink(struct cutter *c)
     dt2_capacity_reset(&capacity);
     for (size_t i = 0; i < c->count; i++)
         for (size_t j = i ? c->ends[i - 1] : 0; j < c->ends[i]; j++) {
-            costs[i] += dt2_block_cost(asked, c->sequence[j], c->devices[i]);
-            if (dt2_streams(asked, c->devices[i]))
-                window = dt2_max(window, dt2_block_cost(asked, c->sequence[j], asked->compute));
+            costs[i] += dt2_block_cost(input, c->sequence[j], c->devices[i]);
+            if (dt2_streams(input, c->devices[i]))
+                window = dt2_max(window, dt2_block_cost(input, c->sequence[j], input->compute));
         }
     for (size_t i = 0; i < c->count; i++) {
-        uint64_t room = c->devices[i] == asked->compute && !asked->request->resident ? 2 * window : 0;
-        uint64_t fixed = costs[i] + room ? asked->devices->devices[c->devices[i]].fixed_bytes : 0;
+        uint64_t room = c->devices[i] == input->compute && !input->request->resident ? 2 * window : 0;
+        uint64_t fixed = costs[i] + room ? input->devices->devices[c->devices[i]].fixed_bytes : 0;
         dt2_capacity_charge(&capacity, c->devices[i], costs[i] + room + fixed);
     }
     size_t index = dt2_capacity_short(&capacity);
     for (size_t i = c->count; index < capacity.count && i-- > 0;)
         if (costs[i] > 0 &&
-            draws_on(&asked->devices->devices[c->devices[i]], asked->devices->budgets[index].name)) {
+            draws_on(&input->devices->devices[c->devices[i]], input->devices->budgets[index].name)) {
             c->room[i] = dt2_sub_floor(costs[i], rooms[index].charged - rooms[index].available);
             return true;
         }
@@ -234,8 +234,8 @@ static bool shrink(struct cutter *c)
 
 static bool make(struct cutter *c)
 {
-    const struct dt2_asked *asked = c->draft->asked;
-    size_t row_length = asked->count + 1;
+    const struct dt2_input *input = c->draft->input;
+    size_t row_length = input->count + 1;
     c->sequence = dt2_alloc(row_length, sizeof *c->sequence);
     c->was = dt2_alloc(row_length, sizeof *c->was);
     c->room = dt2_alloc(c->count, sizeof *c->room);
@@ -244,14 +244,14 @@ static bool make(struct cutter *c)
     c->after = dt2_alloc(row_length, sizeof *c->after);
     c->queue = dt2_alloc(row_length, sizeof *c->queue);
     c->ends = dt2_alloc(c->count, sizeof *c->ends);
-    c->from = asked->count < UINT32_MAX / (c->count + 1) ? dt2_alloc(c->count * row_length, sizeof *c->from) : NULL;
+    c->from = input->count < UINT32_MAX / (c->count + 1) ? dt2_alloc(c->count * row_length, sizeof *c->from) : NULL;
     if (!c->sequence || !c->was || !c->room || !c->windows || !c->before || !c->after || !c->queue || !c->ends || !c->from)
         return false;
-    for (size_t i = 0; i < asked->count; i++) {
-        if (dt2_placed(asked, i) != DT2_NONE)
+    for (size_t i = 0; i < input->count; i++) {
+        if (dt2_placed(input, i) != DT2_NONE)
             continue;
         c->was[c->length] = claimed_by(c->draft, i);
-        c->windows[c->length] = dt2_block_cost(asked, i, asked->compute);
+        c->windows[c->length] = dt2_block_cost(input, i, input->compute);
         c->sequence[c->length++] = i;
     }
     qsort(c->windows, c->length, sizeof *c->windows, ascending);

@@ -32,27 +32,27 @@ static bool found(struct dt2_remedy *remedy, uint64_t bytes)
     return true;
 }
 
-static uint64_t add_cost(const struct dt2_asked *asked, size_t block, uint64_t cost)
+static uint64_t add_cost(const struct dt2_input *input, size_t block, uint64_t cost)
 {
-    return dt2_add_overflows(cost, dt2_block_cost(asked, block, asked->compute), &cost) ? UINT64_MAX : cost;
+    return dt2_add_overflows(cost, dt2_block_cost(input, block, input->compute), &cost) ? UINT64_MAX : cost;
 }
 
 /* What the compute device's own blocks cost at least with that much: the small ones, and those at the front that its quota holds. */
-static uint64_t least_cost(const struct dt2_asked *asked, uint64_t virtual_vram_bytes)
+static uint64_t least_cost(const struct dt2_input *input, uint64_t virtual_vram_bytes)
 {
-    uint64_t quota = dt2_sub_floor(asked->model_bytes, virtual_vram_bytes), bytes = 0, cost = 0;
+    uint64_t quota = dt2_sub_floor(input->model_bytes, virtual_vram_bytes), bytes = 0, cost = 0;
     bool full = false;
-    for (size_t i = 0; i < asked->count; i++) {
-        bool small = dt2_block_is_small(&asked->blocks[i], asked->model_bytes);
-        bytes += small ? asked->blocks[i].bytes : 0;
-        cost = small ? add_cost(asked, i, cost) : cost;
+    for (size_t i = 0; i < input->count; i++) {
+        bool small = dt2_block_is_small(&input->blocks[i], input->model_bytes);
+        bytes += small ? input->blocks[i].bytes : 0;
+        cost = small ? add_cost(input, i, cost) : cost;
     }
-    for (size_t i = 0; i < asked->count && !full; i++) {
-        if (dt2_block_is_small(&asked->blocks[i], asked->model_bytes))
+    for (size_t i = 0; i < input->count && !full; i++) {
+        if (dt2_block_is_small(&input->blocks[i], input->model_bytes))
             continue;
-        full = asked->blocks[i].bytes > dt2_sub_floor(quota, bytes);
-        bytes += full ? 0 : asked->blocks[i].bytes;
-        cost = full ? cost : add_cost(asked, i, cost);
+        full = input->blocks[i].bytes > dt2_sub_floor(quota, bytes);
+        bytes += full ? 0 : input->blocks[i].bytes;
+        cost = full ? cost : add_cost(input, i, cost);
     }
     return cost;
 }
@@ -63,17 +63,17 @@ static uint64_t least_cost(const struct dt2_asked *asked, uint64_t virtual_vram_
  */
 static uint64_t first_step(const struct dt2_draft *draft, uint64_t all)
 {
-    const struct dt2_asked *asked = draft->asked;
+    const struct dt2_input *input = draft->input;
     uint64_t low = 0, high = all + 1, room = DT2_UNKNOWN;
-    const struct dt2_device *compute = &asked->devices->devices[asked->compute];
-    for (size_t i = 0; i < asked->capacity.count; i++)
-        if (strcmp(asked->devices->budgets[i].name, compute->name) == 0)
-            room = asked->capacity.rooms[i].available;
-    if (!draft->virtual_only || asked->placed || dt2_device_is_host(compute) || room == DT2_UNKNOWN)
+    const struct dt2_device *compute = &input->devices->devices[input->compute];
+    for (size_t i = 0; i < input->capacity.count; i++)
+        if (strcmp(input->devices->budgets[i].name, compute->name) == 0)
+            room = input->capacity.rooms[i].available;
+    if (!draft->virtual_only || input->placed || dt2_device_is_host(compute) || room == DT2_UNKNOWN)
         return 0;
     while (low < high) {
         uint64_t middle = low + (high - low) / 2;
-        if (least_cost(asked, bytes_of_step(middle)) <= room)
+        if (least_cost(input, bytes_of_step(middle)) <= room)
             high = middle;
         else
             low = middle + 1;
@@ -85,9 +85,9 @@ static uint64_t first_step(const struct dt2_draft *draft, uint64_t all)
 static bool search_grid(const struct dt2_draft *draft, const struct dt2_request *request, bool above,
                         struct dt2_remedy *remedy)
 {
-    const struct dt2_asked *asked = draft->asked;
+    const struct dt2_input *input = draft->input;
     uint64_t from = draft->virtual_vram_bytes;
-    uint64_t all = dt2_min(asked->model_bytes / (GIB / GRID) + 1, GRID_MAX); /* from here on all leaves that may */
+    uint64_t all = dt2_min(input->model_bytes / (GIB / GRID) + 1, GRID_MAX); /* from here on all leaves that may */
     uint64_t first = first_step(draft, all), step = from / GIB * GRID + from % GIB * GRID / GIB;
     if (above)
         step = dt2_max(step + 1, first);
@@ -96,7 +96,7 @@ static bool search_grid(const struct dt2_draft *draft, const struct dt2_request 
     else
         step = dt2_min(step, all);
     uint64_t steps = above ? dt2_sub_floor(all + 1, step) : dt2_sub_floor(step + 1, first);
-    uint64_t stride = dt2_max(1, steps / dt2_max(1, WORK_MAX / dt2_max(1, asked->count)));
+    uint64_t stride = dt2_max(1, steps / dt2_max(1, WORK_MAX / dt2_max(1, input->count)));
     for (uint64_t i = 0; i < steps; i += i < EACH ? 1 : stride) {
         uint64_t at = above ? step + i : step - i;
         if (!fits(draft, request, bytes_of_step(at)))
@@ -134,24 +134,24 @@ static bool print_finer(const struct dt2_draft *draft, const struct dt2_request 
 static bool search_sums(const struct dt2_draft *draft, const struct dt2_request *request, bool above,
                         struct dt2_remedy *remedy)
 {
-    const struct dt2_asked *asked = draft->asked;
+    const struct dt2_input *input = draft->input;
     uint64_t sum = 0, from = draft->virtual_vram_bytes, best = 0;
     bool any = false;
-    if (asked->count > WORK_MAX / dt2_max(1, asked->count))
+    if (input->count > WORK_MAX / dt2_max(1, input->count))
         return false;
-    for (size_t i = 0; i < asked->count; i++)
-        if (dt2_block_is_small(&asked->blocks[i], asked->model_bytes))
-            sum += asked->blocks[i].bytes;
-    for (size_t i = 0; i <= asked->count; i++) {
-        uint64_t v = dt2_sub_floor(asked->model_bytes, sum) + (above ? 1 : 0);
+    for (size_t i = 0; i < input->count; i++)
+        if (dt2_block_is_small(&input->blocks[i], input->model_bytes))
+            sum += input->blocks[i].bytes;
+    for (size_t i = 0; i <= input->count; i++) {
+        uint64_t v = dt2_sub_floor(input->model_bytes, sum) + (above ? 1 : 0);
         if ((above ? v > from && (!any || v < best) : v < from && (!any || v > best)) && fits(draft, request, v)) {
             best = v;
             any = true;
         }
-        while (i < asked->count && dt2_block_is_small(&asked->blocks[i], asked->model_bytes))
+        while (i < input->count && dt2_block_is_small(&input->blocks[i], input->model_bytes))
             i++;
-        if (i < asked->count)
-            sum += asked->blocks[i].bytes;
+        if (i < input->count)
+            sum += input->blocks[i].bytes;
     }
     return any && print_finer(draft, request, best, above, remedy);
 }

@@ -74,10 +74,10 @@ struct wording_of {
 };
 
 /* The user's entry for a device of the cuts; the count: there is none. */
-static size_t entry_of(const struct dt2_asked *asked, size_t device)
+static size_t entry_of(const struct dt2_input *input, size_t device)
 {
     size_t i = 0;
-    while (i < asked->entries.count && asked->entry_devices[i] != device)
+    while (i < input->entries.count && input->entry_devices[i] != device)
         i++;
     return i;
 }
@@ -85,20 +85,20 @@ static size_t entry_of(const struct dt2_asked *asked, size_t device)
 /* What a claim would have to get for its run, and what is placed there by name. */
 static struct quota quota_of(const struct wording_of *w, size_t index)
 {
-    const struct dt2_asked *asked = w->draft->asked;
+    const struct dt2_input *input = w->draft->input;
     const struct dt2_cuts *cuts = w->cuts;
     size_t begin = index ? cuts->ends[index - 1] : 0, end = cuts->ends[index];
     struct quota quota = { 0, UINT64_MAX };
-    for (size_t i = 0; i < asked->count && asked->placed; i++)
-        if (asked->placed[i] == cuts->devices[index])
-            quota.low += asked->blocks[i].bytes;
+    for (size_t i = 0; i < input->count && input->placed; i++)
+        if (input->placed[i] == cuts->devices[index])
+            quota.low += input->blocks[i].bytes;
     for (size_t i = begin; i < end; i++)
-        quota.low += asked->blocks[cuts->sequence[i]].bytes;
+        quota.low += input->blocks[cuts->sequence[i]].bytes;
     bool front = index < w->absorber;
     if (front ? end < cuts->length : begin > 0)
-        quota.high = quota.low + dt2_max(1, asked->blocks[cuts->sequence[front ? end : begin - 1]].bytes);
+        quota.high = quota.low + dt2_max(1, input->blocks[cuts->sequence[front ? end : begin - 1]].bytes);
     else
-        quota.high = dt2_max(quota.low, asked->model_bytes) + 1;
+        quota.high = dt2_max(quota.low, input->model_bytes) + 1;
     return quota;
 }
 
@@ -111,25 +111,25 @@ static uint64_t quota_before(const struct dt2_draft *draft, size_t device)
     return 0;
 }
 
-static bool is_wildcard(const struct dt2_asked *asked, size_t entry)
+static bool is_wildcard(const struct dt2_input *input, size_t entry)
 {
-    return entry < asked->entries.count && asked->entries.items[entry].amount == DT2_AMOUNT_WILDCARD;
+    return entry < input->entries.count && input->entries.items[entry].amount == DT2_AMOUNT_WILDCARD;
 }
 
 /* The amount of an entry in the kind in which the user wrote it. */
 static void add_amount(const struct wording_of *w, size_t entry, const struct quota *quota, struct dt2_text *text)
 {
-    const struct dt2_asked *asked = w->draft->asked;
-    const struct dt2_allocation *item = entry < asked->entries.count ? &asked->entries.items[entry] : NULL;
-    const char *string = asked->request->expert_mode_allocations;
+    const struct dt2_input *input = w->draft->input;
+    const struct dt2_allocation *item = entry < input->entries.count ? &input->entries.items[entry] : NULL;
+    const char *string = input->request->expert_mode_allocations;
     char number[64];
     size_t length = 1;
     if (item && w->how != WORDS_BYTES && item->amount == DT2_AMOUNT_PERCENT &&
-        write_number(quota, asked->model_bytes, 100, number, sizeof number)) {
+        write_number(quota, input->model_bytes, 100, number, sizeof number)) {
         dt2_text_addf(text, "%s%%", number);
     } else if (item && w->how != WORDS_BYTES && item->amount == DT2_AMOUNT_FRACTION &&
-               quota->low <= asked->devices->devices[asked->entry_devices[entry]].total_bytes &&
-               write_number(quota, asked->devices->devices[asked->entry_devices[entry]].total_bytes, 1, number, sizeof number)) {
+               quota->low <= input->devices->devices[input->entry_devices[entry]].total_bytes &&
+               write_number(quota, input->devices->devices[input->entry_devices[entry]].total_bytes, 1, number, sizeof number)) {
         dt2_text_addf(text, "%s", number);
     } else if (item && item->amount == DT2_AMOUNT_BYTES) {
         const char *unit = unit_of(string + item->amount_at, &length);
@@ -142,16 +142,16 @@ static void add_amount(const struct wording_of *w, size_t entry, const struct qu
 /* "DEVICE," as the user wrote it, or as it is listed. */
 static void add_device(const struct wording_of *w, size_t device, size_t entry, struct dt2_text *text)
 {
-    const struct dt2_asked *asked = w->draft->asked;
+    const struct dt2_input *input = w->draft->input;
     if (text->length)
         dt2_text_addf(text, ";");
-    dt2_text_addf(text, "%s,", entry < asked->entries.count ? asked->entries.items[entry].device
-                                                           : asked->devices->devices[device].name);
+    dt2_text_addf(text, "%s,", entry < input->entries.count ? input->entries.items[entry].device
+                                                           : input->devices->devices[device].name);
 }
 
-static void add_verbatim(const struct dt2_asked *asked, size_t entry, struct dt2_text *text)
+static void add_verbatim(const struct dt2_input *input, size_t entry, struct dt2_text *text)
 {
-    const char *amount = asked->request->expert_mode_allocations + asked->entries.items[entry].amount_at;
+    const char *amount = input->request->expert_mode_allocations + input->entries.items[entry].amount_at;
     size_t length = strcspn(amount, ";");
     while (length && strchr(" \t\n\r\f\v", amount[length - 1]))
         length--;
@@ -160,22 +160,22 @@ static void add_verbatim(const struct dt2_asked *asked, size_t entry, struct dt2
 
 static void add_entry(const struct wording_of *w, size_t index, bool keep, struct dt2_text *text)
 {
-    const struct dt2_asked *asked = w->draft->asked;
-    size_t device = w->cuts->devices[index], entry = entry_of(asked, device);
-    bool absorbs = index == w->absorber, listed = entry < asked->entries.count;
+    const struct dt2_input *input = w->draft->input;
+    size_t device = w->cuts->devices[index], entry = entry_of(input, device);
+    bool absorbs = index == w->absorber, listed = entry < input->entries.count;
     bool empty = w->cuts->ends[index] == (index ? w->cuts->ends[index - 1] : 0);
     struct quota quota = quota_of(w, index);
     uint64_t before = quota_before(w->draft, device);
     if (!listed && (w->how == WORDS_OF_USER || (empty && !absorbs)))
         return; /* what the request adds by itself; what gets nothing */
     add_device(w, device, entry, text);
-    if (absorbs && (w->how != WORDS_OF_USER || is_wildcard(asked, entry))) {
-        if (is_wildcard(asked, entry))
-            add_verbatim(asked, entry, text);
+    if (absorbs && (w->how != WORDS_OF_USER || is_wildcard(input, entry))) {
+        if (is_wildcard(input, entry))
+            add_verbatim(input, entry, text);
         else
             dt2_text_addf(text, "*");
-    } else if (listed && !is_wildcard(asked, entry) && keep && (absorbs || (before >= quota.low && before < quota.high))) {
-        add_verbatim(asked, entry, text);
+    } else if (listed && !is_wildcard(input, entry) && keep && (absorbs || (before >= quota.low && before < quota.high))) {
+        add_verbatim(input, entry, text);
     } else {
         add_amount(w, entry, &quota, text);
     }
@@ -184,17 +184,17 @@ static void add_entry(const struct wording_of *w, size_t index, bool keep, struc
 /* Percentages alone are relative to their sum: with one changed all are, to a sum of 100, of which the last has what is left. */
 static bool add_ratios(const struct wording_of *w, struct dt2_text *text)
 {
-    const struct dt2_asked *asked = w->draft->asked;
+    const struct dt2_input *input = w->draft->input;
     uint64_t scale = 1, sum = 0;
     for (int digits = 0; digits <= DIGITS_MAX; digits++, scale *= 10, sum = 0) {
         bool good = true;
         dt2_text_clear(text);
         for (size_t i = 0; good && i < w->cuts->count; i++) {
-            size_t entry = entry_of(asked, w->cuts->devices[i]);
+            size_t entry = entry_of(input, w->cuts->devices[i]);
             struct quota quota = quota_of(w, i);
             __uint128_t times = (__uint128_t)100 * scale;
-            __uint128_t m = (times * quota.low + asked->model_bytes - 1) / asked->model_bytes;
-            good = entry < asked->entries.count && (i == w->absorber || m * asked->model_bytes / times < quota.high);
+            __uint128_t m = (times * quota.low + input->model_bytes - 1) / input->model_bytes;
+            good = entry < input->entries.count && (i == w->absorber || m * input->model_bytes / times < quota.high);
             if (i == w->absorber) /* those behind it have none */
                 m = dt2_sub_floor((uint64_t)times, sum);
             sum += (uint64_t)m;
@@ -215,9 +215,9 @@ static bool add_ratios(const struct wording_of *w, struct dt2_text *text)
 /* Whose run absorbs: the user's wildcard, else the last with blocks where ratios decide, else who did, else the last. */
 static size_t absorber_of(const struct dt2_draft *draft, const struct dt2_cuts *cuts)
 {
-    const struct dt2_asked *asked = draft->asked;
+    const struct dt2_input *input = draft->input;
     size_t absorber = cuts->count - 1;
-    if (dt2_allocations_pure_ratio(&asked->entries)) {
+    if (dt2_allocations_pure_ratio(&input->entries)) {
         while (absorber > 0 && cuts->ends[absorber] == cuts->ends[absorber - 1])
             absorber--;
         return absorber;
@@ -232,7 +232,7 @@ static char *write(const struct wording_of *w, bool keep)
 {
     struct dt2_text text = { 0 };
     bool good = true;
-    if (w->how == WORDS_OF_USER && dt2_allocations_pure_ratio(&w->draft->asked->entries))
+    if (w->how == WORDS_OF_USER && dt2_allocations_pure_ratio(&w->draft->input->entries))
         good = add_ratios(w, &text);
     else
         for (size_t i = 0; i < w->cuts->count; i++)
@@ -246,7 +246,7 @@ static char *write(const struct wording_of *w, bool keep)
 char *dt2_cuts_words(const struct dt2_draft *draft, const struct dt2_cuts *cuts)
 {
     struct wording_of w = { draft, cuts, WORDS_OF_USER, absorber_of(draft, cuts) };
-    struct dt2_request request = *draft->asked->request;
+    struct dt2_request request = *draft->input->request;
     char *any = NULL;
     for (int i = 0; i <= 2 * WORDS_BYTES + 1; i++) {
         uint64_t moved;

@@ -17,11 +17,11 @@ uint64_t dt2_block_tensor_bytes(const struct dt2_block *block, size_t index)
     return block->tensor_count ? block->tensor_bytes[index] : block->bytes;
 }
 
-uint64_t dt2_block_cost(const struct dt2_asked *asked, size_t index, size_t device)
+uint64_t dt2_block_cost(const struct dt2_input *input, size_t index, size_t device)
 {
-    const struct dt2_block *block = &asked->blocks[index];
-    uint64_t alignment = dt2_max(asked->devices->devices[device].alignment_bytes, asked->request->alignment_bytes);
-    uint64_t padding = asked->request->padding_bytes, cost = 0, rounded;
+    const struct dt2_block *block = &input->blocks[index];
+    uint64_t alignment = dt2_max(input->devices->devices[device].alignment_bytes, input->request->alignment_bytes);
+    uint64_t padding = input->request->padding_bytes, cost = 0, rounded;
     if (alignment <= 1 && padding == 0)
         return block->bytes;
     for (size_t i = 0; i < dt2_block_tensors(block); i++)
@@ -35,10 +35,10 @@ uint64_t dt2_block_cost(const struct dt2_asked *asked, size_t index, size_t devi
 /* -- targets -------------------------------------------------------------------------------------------- */
 
 /* The distance of a node from the compute device, by the machine's matrix; 0 when nothing is known. */
-static uint64_t distance(const struct dt2_asked *asked, size_t node_device)
+static uint64_t distance(const struct dt2_input *input, size_t node_device)
 {
-    const struct dt2_devices *devices = asked->devices;
-    const struct dt2_device *compute = &devices->devices[asked->compute];
+    const struct dt2_devices *devices = input->devices;
+    const struct dt2_device *compute = &devices->devices[input->compute];
     int from = dt2_device_host_node(compute) >= 0 ? dt2_device_host_node(compute)
                : dt2_device_is_host(compute)      ? -1
                                                   : compute->numa_node;
@@ -64,7 +64,7 @@ static uint64_t distance(const struct dt2_asked *asked, size_t node_device)
 /* The nodes that stand for "cpu": nearest first, then by number; those with a claim of their own are left to it. */
 static size_t host_nodes(const struct dt2_draft *draft, size_t *nodes)
 {
-    const struct dt2_devices *devices = draft->asked->devices;
+    const struct dt2_devices *devices = draft->input->devices;
     size_t count = 0;
     for (size_t i = 0; i < devices->count; i++) {
         bool claimed = false;
@@ -73,10 +73,10 @@ static size_t host_nodes(const struct dt2_draft *draft, size_t *nodes)
         if (dt2_device_host_node(&devices->devices[i]) < 0 || claimed)
             continue;
         size_t at = count++;
-        uint64_t away = distance(draft->asked, i);
+        uint64_t away = distance(draft->input, i);
         int number = dt2_device_host_node(&devices->devices[i]);
         for (; at > 0; at--) {
-            uint64_t before = distance(draft->asked, nodes[at - 1]);
+            uint64_t before = distance(draft->input, nodes[at - 1]);
             if (before < away || (before == away && dt2_device_host_node(&devices->devices[nodes[at - 1]]) < number))
                 break;
             nodes[at] = nodes[at - 1];
@@ -89,20 +89,20 @@ static size_t host_nodes(const struct dt2_draft *draft, size_t *nodes)
 /* What a node holds of its own budget; the host's and the cgroup's are checked for the plan as a whole. */
 static uint64_t node_limit(const struct dt2_draft *draft, size_t device)
 {
-    const struct dt2_asked *asked = draft->asked;
-    const struct dt2_devices *devices = asked->devices;
+    const struct dt2_input *input = draft->input;
+    const struct dt2_devices *devices = input->devices;
     for (size_t i = 0; i < devices->budget_count; i++) {
         if (strcmp(devices->budgets[i].name, devices->devices[device].name) != 0)
             continue;
-        uint64_t available = asked->capacity.rooms[i].available;
-        return device == asked->compute && available != DT2_UNKNOWN ? dt2_sub_floor(available, draft->beside) : available;
+        uint64_t available = input->capacity.rooms[i].available;
+        return device == input->compute && available != DT2_UNKNOWN ? dt2_sub_floor(available, draft->beside) : available;
     }
     return DT2_UNKNOWN;
 }
 
 static int make_targets(struct dt2_draft *draft, struct dt2_error *err)
 {
-    const struct dt2_devices *devices = draft->asked->devices;
+    const struct dt2_devices *devices = draft->input->devices;
     DT2_AUTO size_t *nodes = dt2_alloc(devices->count, sizeof *nodes);
     draft->targets = dt2_alloc(draft->claim_count + devices->count, sizeof *draft->targets);
     if (!nodes || !draft->targets)
@@ -142,7 +142,7 @@ static bool has_room(const struct dt2_draft *draft, const struct dt2_target *tar
 {
     uint64_t cost;
     return target->limit == DT2_UNKNOWN ||
-           (!dt2_add_overflows(target->cost, dt2_block_cost(draft->asked, block, target->device),
+           (!dt2_add_overflows(target->cost, dt2_block_cost(draft->input, block, target->device),
                                &cost) &&
             cost <= target->limit);
 }
@@ -150,9 +150,9 @@ static bool has_room(const struct dt2_draft *draft, const struct dt2_target *tar
 static void assign(struct dt2_draft *draft, size_t target_index, size_t block)
 {
     struct dt2_target *target = &draft->targets[target_index];
-    uint64_t cost = dt2_block_cost(draft->asked, block, target->device);
+    uint64_t cost = dt2_block_cost(draft->input, block, target->device);
     draft->owner[block] = target_index;
-    target->bytes += draft->asked->blocks[block].bytes;
+    target->bytes += draft->input->blocks[block].bytes;
     if (dt2_add_overflows(target->cost, cost, &target->cost))
         target->cost = UINT64_MAX;
     target->blocks++;
@@ -161,8 +161,8 @@ static void assign(struct dt2_draft *draft, size_t target_index, size_t block)
 static void take_back(struct dt2_draft *draft, size_t block)
 {
     struct dt2_target *target = &draft->targets[draft->owner[block]];
-    target->bytes -= draft->asked->blocks[block].bytes;
-    target->cost -= dt2_block_cost(draft->asked, block, target->device);
+    target->bytes -= draft->input->blocks[block].bytes;
+    target->cost -= dt2_block_cost(draft->input, block, target->device);
     target->blocks--;
 }
 
@@ -192,8 +192,8 @@ static void take_from_front(struct dt2_draft *draft, const struct dt2_claim *cla
 {
     uint64_t bytes = claim_bytes(draft, claim);
     size_t end = rest->low;
-    while (end < rest->high && draft->asked->blocks[rest->sequence[end]].bytes <= dt2_sub_floor(claim->quota, bytes))
-        bytes += draft->asked->blocks[rest->sequence[end++]].bytes;
+    while (end < rest->high && draft->input->blocks[rest->sequence[end]].bytes <= dt2_sub_floor(claim->quota, bytes))
+        bytes += draft->input->blocks[rest->sequence[end++]].bytes;
     rest->low += cut(draft, claim, rest->sequence, rest->low, end);
 }
 
@@ -203,8 +203,8 @@ static void take_from_back(struct dt2_draft *draft, const struct dt2_claim *clai
     uint64_t bytes = claim_bytes(draft, claim);
     size_t begin = rest->high, placed;
     while (begin > rest->low &&
-           draft->asked->blocks[rest->sequence[begin - 1]].bytes <= dt2_sub_floor(claim->quota, bytes))
-        bytes += draft->asked->blocks[rest->sequence[--begin]].bytes;
+           draft->input->blocks[rest->sequence[begin - 1]].bytes <= dt2_sub_floor(claim->quota, bytes))
+        bytes += draft->input->blocks[rest->sequence[--begin]].bytes;
     while ((placed = cut(draft, claim, rest->sequence, begin, rest->high)) < rest->high - begin) {
         for (size_t i = 0; i < placed; i++)
             take_back(draft, rest->sequence[begin + i]);
@@ -248,15 +248,15 @@ static size_t target_of(const struct dt2_draft *draft, size_t device, size_t blo
 
 static int rest_make(struct dt2_draft *draft, struct rest *rest, struct dt2_error *err)
 {
-    const struct dt2_asked *asked = draft->asked;
-    rest->sequence = dt2_alloc(asked->count, sizeof *rest->sequence);
-    draft->owner = dt2_alloc(asked->count, sizeof *draft->owner);
+    const struct dt2_input *input = draft->input;
+    rest->sequence = dt2_alloc(input->count, sizeof *rest->sequence);
+    draft->owner = dt2_alloc(input->count, sizeof *draft->owner);
     if (!rest->sequence || !draft->owner)
         return dt2_fail_nomem(err);
-    for (size_t i = 0; i < asked->count; i++) {
-        if (dt2_placed(asked, i) != DT2_NONE)
-            assign(draft, target_of(draft, dt2_placed(asked, i), i), i);
-        else if (draft->virtual_only && dt2_block_is_small(&asked->blocks[i], asked->model_bytes))
+    for (size_t i = 0; i < input->count; i++) {
+        if (dt2_placed(input, i) != DT2_NONE)
+            assign(draft, target_of(draft, dt2_placed(input, i), i), i);
+        else if (draft->virtual_only && dt2_block_is_small(&input->blocks[i], input->model_bytes))
             assign(draft, 0, i); /* the compute device's claim comes first in this mode */
         else
             rest->sequence[rest->high++] = i;
@@ -278,7 +278,7 @@ static int larger_first(const void *a, const void *b, void *data)
 /* The first target whose quota still holds the block, the absorbing one aside; DT2_NONE when there is none. */
 static size_t gap_for(const struct dt2_draft *draft, size_t absorbing, size_t block)
 {
-    uint64_t bytes = draft->asked->blocks[block].bytes;
+    uint64_t bytes = draft->input->blocks[block].bytes;
     for (size_t i = 0; i < draft->target_count; i++) {
         const struct dt2_target *target = &draft->targets[i];
         if (i != absorbing && bytes <= dt2_sub_floor(target->quota, target->bytes) && has_room(draft, target, block))
@@ -293,16 +293,16 @@ static size_t gap_for(const struct dt2_draft *draft, size_t absorbing, size_t bl
  */
 static int pack(struct dt2_draft *draft, struct dt2_error *err)
 {
-    const struct dt2_asked *asked = draft->asked;
+    const struct dt2_input *input = draft->input;
     const struct dt2_claim *claim = &draft->claims[draft->absorber];
     size_t absorbing = claim->first_target + claim->target_count - 1, count = 0;
-    DT2_AUTO size_t *mine = dt2_alloc(asked->count, sizeof *mine);
+    DT2_AUTO size_t *mine = dt2_alloc(input->count, sizeof *mine);
     if (!mine)
         return dt2_fail_nomem(err);
-    for (size_t i = 0; i < asked->count; i++)
-        if (draft->owner[i] == absorbing && dt2_placed(asked, i) == DT2_NONE)
+    for (size_t i = 0; i < input->count; i++)
+        if (draft->owner[i] == absorbing && dt2_placed(input, i) == DT2_NONE)
             mine[count++] = i;
-    qsort_r(mine, count, sizeof *mine, larger_first, (void *)(uintptr_t)asked->blocks);
+    qsort_r(mine, count, sizeof *mine, larger_first, (void *)(uintptr_t)input->blocks);
     for (size_t i = 0; i < count; i++) {
         size_t to = gap_for(draft, absorbing, mine[i]);
         if (to == DT2_NONE)
@@ -334,7 +334,7 @@ int dt2_draft_place(struct dt2_draft *draft, struct dt2_error *err)
             take_from_back(draft, &draft->claims[i], &rest);
         cut(draft, &draft->claims[draft->absorber], rest.sequence, rest.low, rest.high);
         settle_quotas(draft);
-        if (draft->asked->request->pack)
+        if (draft->input->request->pack)
             rc = pack(draft, err);
     }
     dt2_release(rest.sequence);

@@ -14,35 +14,35 @@
 /* -- charges --------------------------------------------------------------------------------------------- */
 
 /* Whether a block on `device` must stream to the compute device: what lies in host memory is used in place by "cpu". */
-bool dt2_streams(const struct dt2_asked *asked, size_t device)
+bool dt2_streams(const struct dt2_input *input, size_t device)
 {
-    const struct dt2_device *compute = &asked->devices->devices[asked->compute];
+    const struct dt2_device *compute = &input->devices->devices[input->compute];
     bool host_compute = dt2_device_is_host(compute) && dt2_device_host_node(compute) < 0;
-    return device != asked->compute && !(host_compute && dt2_device_is_host(&asked->devices->devices[device]));
+    return device != input->compute && !(host_compute && dt2_device_is_host(&input->devices->devices[device]));
 }
 
 /* Twice the largest block that streams: one computes while the next arrives. Nothing, where the caller computes where blocks lie. */
 static uint64_t window_bytes(const struct dt2_draft *draft)
 {
-    const struct dt2_asked *asked = draft->asked;
+    const struct dt2_input *input = draft->input;
     uint64_t largest = 0, twice;
-    if (asked->request->resident)
+    if (input->request->resident)
         return 0;
-    for (size_t i = 0; i < asked->count; i++)
-        if (dt2_streams(asked, draft->targets[draft->owner[i]].device))
-            largest = dt2_max(largest, dt2_block_cost(asked, i, asked->compute));
+    for (size_t i = 0; i < input->count; i++)
+        if (dt2_streams(input, draft->targets[draft->owner[i]].device))
+            largest = dt2_max(largest, dt2_block_cost(input, i, input->compute));
     return dt2_mul_overflows(largest, 2, &twice) ? UINT64_MAX : twice;
 }
 
 /* What a target takes of its device: tensors, what the driver takes once, and the window on the compute device. */
 static uint64_t target_cost(const struct dt2_draft *draft, const struct dt2_target *target)
 {
-    const struct dt2_asked *asked = draft->asked;
-    uint64_t window = target->device == asked->compute ? draft->window : 0, cost;
-    uint64_t fixed = target->bytes || window ? asked->devices->devices[target->device].fixed_bytes : 0;
+    const struct dt2_input *input = draft->input;
+    uint64_t window = target->device == input->compute ? draft->window : 0, cost;
+    uint64_t fixed = target->bytes || window ? input->devices->devices[target->device].fixed_bytes : 0;
     /* what a larger alignment than the device's takes at the beginning of its memory */
-    uint64_t begin = target->bytes ? dt2_sub_floor(asked->request->alignment_bytes,
-                                                   asked->devices->devices[target->device].alignment_bytes) : 0;
+    uint64_t begin = target->bytes ? dt2_sub_floor(input->request->alignment_bytes,
+                                                   input->devices->devices[target->device].alignment_bytes) : 0;
     if (dt2_add_overflows(target->cost, window, &cost) || dt2_add_overflows(cost, fixed + begin, &cost))
         return UINT64_MAX;
     return cost;
@@ -50,27 +50,27 @@ static uint64_t target_cost(const struct dt2_draft *draft, const struct dt2_targ
 
 static void charge(const struct dt2_draft *draft, struct dt2_capacity *capacity)
 {
-    const struct dt2_asked *asked = draft->asked;
+    const struct dt2_input *input = draft->input;
     bool compute_listed = false;
     dt2_capacity_reset(capacity);
     for (size_t i = 0; i < draft->target_count; i++) {
-        compute_listed |= draft->targets[i].device == asked->compute;
+        compute_listed |= draft->targets[i].device == input->compute;
         dt2_capacity_charge(capacity, draft->targets[i].device, target_cost(draft, &draft->targets[i]));
     }
     if (!compute_listed && draft->window) {
-        struct dt2_target window_only = { .device = asked->compute };
-        dt2_capacity_charge(capacity, asked->compute, target_cost(draft, &window_only));
+        struct dt2_target window_only = { .device = input->compute };
+        dt2_capacity_charge(capacity, input->compute, target_cost(draft, &window_only));
     }
 }
 
 /* The first block with a tensor above the largest allocation of where it lies, whatever is free there; the count: none. */
 static size_t find_too_large(const struct dt2_draft *draft, uint64_t *bytes)
 {
-    const struct dt2_asked *asked = draft->asked;
-    for (size_t i = 0; i < asked->count; i++)
-        if (dt2_block_is_too_large(&asked->blocks[i], &asked->devices->devices[draft->targets[draft->owner[i]].device], bytes))
+    const struct dt2_input *input = draft->input;
+    for (size_t i = 0; i < input->count; i++)
+        if (dt2_block_is_too_large(&input->blocks[i], &input->devices->devices[draft->targets[draft->owner[i]].device], bytes))
             return i;
-    return asked->count;
+    return input->count;
 }
 
 bool dt2_block_is_too_large(const struct dt2_block *block, const struct dt2_device *device, uint64_t *bytes)
@@ -92,21 +92,21 @@ void dt2_draft_charge(struct dt2_draft *draft, struct dt2_capacity *capacity)
 bool dt2_draft_fits(const struct dt2_draft *draft, const struct dt2_capacity *capacity)
 {
     uint64_t bytes;
-    return dt2_capacity_short(capacity) == capacity->count && find_too_large(draft, &bytes) == draft->asked->count;
+    return dt2_capacity_short(capacity) == capacity->count && find_too_large(draft, &bytes) == draft->input->count;
 }
 
 int dt2_draft_check(const struct dt2_draft *draft, const struct dt2_capacity *capacity, struct dt2_error *err)
 {
-    const struct dt2_asked *asked = draft->asked;
+    const struct dt2_input *input = draft->input;
     struct dt2_text text = { 0 };
     uint64_t bytes;
     size_t large = find_too_large(draft, &bytes);
     dt2_capacity_tell(capacity, &text);
-    if (large < asked->count) {
-        const struct dt2_device *device = &asked->devices->devices[draft->targets[draft->owner[large]].device];
+    if (large < input->count) {
+        const struct dt2_device *device = &input->devices->devices[draft->targets[draft->owner[large]].device];
         dt2_text_addf(&text, "%sa tensor of %" PRIu64 " bytes in block %s is %" PRIu64
                       " bytes above the largest allocation of %s, %" PRIu64, text.length ? "; " : "", bytes,
-                      asked->blocks[large].name, bytes - device->max_alloc_bytes, device->name, device->max_alloc_bytes);
+                      input->blocks[large].name, bytes - device->max_alloc_bytes, device->name, device->max_alloc_bytes);
     }
     if (text.length == 0 && !text.failed)
         return 0;
@@ -120,14 +120,14 @@ int dt2_draft_check(const struct dt2_draft *draft, const struct dt2_capacity *ca
  */
 static int place(struct dt2_draft *draft, struct dt2_error *err)
 {
-    const struct dt2_asked *asked = draft->asked;
-    const struct dt2_device *compute = &asked->devices->devices[asked->compute];
+    const struct dt2_input *input = draft->input;
+    const struct dt2_device *compute = &input->devices->devices[input->compute];
     for (;;) {
         int rc = dt2_draft_place(draft, err);
         if (rc < 0 || dt2_device_host_node(compute) < 0)
             return rc;
         draft->window = window_bytes(draft);
-        struct dt2_target beside = { .device = asked->compute, .bytes = 1 };
+        struct dt2_target beside = { .device = input->compute, .bytes = 1 };
         uint64_t needed = target_cost(draft, &beside);
         if (draft->window == 0 || needed <= draft->beside)
             return 0;
@@ -135,10 +135,10 @@ static int place(struct dt2_draft *draft, struct dt2_error *err)
     }
 }
 
-int dt2_draft_make(const struct dt2_asked *asked, uint64_t virtual_vram_bytes, struct dt2_capacity *capacity,
+int dt2_draft_make(const struct dt2_input *input, uint64_t virtual_vram_bytes, struct dt2_capacity *capacity,
                    struct dt2_notes *notes, struct dt2_draft *draft, struct dt2_error *err)
 {
-    *draft = (struct dt2_draft){ .asked = asked, .virtual_vram_bytes = virtual_vram_bytes };
+    *draft = (struct dt2_draft){ .input = input, .virtual_vram_bytes = virtual_vram_bytes };
     int rc = dt2_claims_make(draft, capacity, notes, err);
     if (rc == 0)
         rc = place(draft, err);
@@ -153,20 +153,20 @@ int dt2_draft_make(const struct dt2_asked *asked, uint64_t virtual_vram_bytes, s
 
 static int note_shares(const struct dt2_draft *draft, struct dt2_notes *notes, struct dt2_error *err)
 {
-    const struct dt2_asked *asked = draft->asked;
+    const struct dt2_input *input = draft->input;
     /* Who keeps all on the compute device, and names no donor, is not told that there was nothing for the donor. */
-    bool no_donor_asked = draft->virtual_only && draft->virtual_vram_bytes == 0 && !asked->request->donor_device;
+    bool no_donor_asked = draft->virtual_only && draft->virtual_vram_bytes == 0 && !input->request->donor_device;
     int rc = 0;
     uint64_t absorbed = 0;
     for (size_t i = 0; i < draft->claim_count && rc == 0; i++) {
         const struct dt2_claim *claim = &draft->claims[i];
-        const char *name = asked->devices->devices[claim->device].name;
+        const char *name = input->devices->devices[claim->device].name;
         uint64_t bytes = 0;
         for (size_t j = 0; j < claim->target_count; j++)
             bytes += draft->targets[claim->first_target + j].bytes;
         if (i == draft->absorber)
             absorbed = bytes;
-        if (i == draft->absorber && bytes == 0 && asked->model_bytes > 0 && !no_donor_asked)
+        if (i == draft->absorber && bytes == 0 && input->model_bytes > 0 && !no_donor_asked)
             rc = dt2_notes_add(notes, err, "%s gets nothing: the other shares take the whole model", name);
         else if (claim->expected != DT2_UNKNOWN && bytes > claim->expected)
             rc = dt2_notes_add(notes, err, "%s takes the rest, %" PRIu64 " bytes: more than the %" PRIu64 " expected",
@@ -177,7 +177,7 @@ static int note_shares(const struct dt2_draft *draft, struct dt2_notes *notes, s
         const struct dt2_target *target = &draft->targets[i];
         if (!target->absorbs && target->bytes < target->quota)
             rc = dt2_notes_add(notes, err, "%s gets %" PRIu64 " of its %" PRIu64 " bytes: no block is left",
-                               asked->devices->devices[target->device].name, target->bytes, target->quota);
+                               input->devices->devices[target->device].name, target->bytes, target->quota);
     }
     return rc;
 }
@@ -245,11 +245,11 @@ static bool same_or_null(const char *copy, const char *text)
 /* What the devices of a draft are: those of its targets, and the one that computes. */
 static bool identify(const struct dt2_draft *draft, struct dt2_plan *plan)
 {
-    const struct dt2_asked *asked = draft->asked;
+    const struct dt2_input *input = draft->input;
     plan->identities = dt2_alloc(draft->target_count + 1, sizeof *plan->identities);
     for (size_t i = 0; plan->identities && i <= draft->target_count; i++) {
-        size_t index = i < draft->target_count ? draft->targets[i].device : asked->compute;
-        const struct dt2_device *device = &asked->devices->devices[index];
+        size_t index = i < draft->target_count ? draft->targets[i].device : input->compute;
+        const struct dt2_device *device = &input->devices->devices[index];
         bool listed = false;
         for (size_t j = 0; j < plan->identity_count && !listed; j++)
             listed = strcmp(plan->identities[j].name, device->name) == 0;
@@ -268,25 +268,25 @@ static bool identify(const struct dt2_draft *draft, struct dt2_plan *plan)
 static int plan_fill(const struct dt2_draft *draft, const struct dt2_capacity *capacity, struct dt2_plan *plan,
                      struct dt2_error *err)
 {
-    const struct dt2_asked *asked = draft->asked;
+    const struct dt2_input *input = draft->input;
     plan->share_count = draft->target_count;
-    plan->model_bytes = asked->model_bytes;
+    plan->model_bytes = input->model_bytes;
     plan->window_bytes = draft->window;
-    plan->alignment_bytes = asked->request->alignment_bytes;
-    plan->padding_bytes = asked->request->padding_bytes;
-    plan->resident = asked->request->resident;
-    plan->compute_left_bytes = dt2_capacity_left(capacity, asked->compute);
+    plan->alignment_bytes = input->request->alignment_bytes;
+    plan->padding_bytes = input->request->padding_bytes;
+    plan->resident = input->request->resident;
+    plan->compute_left_bytes = dt2_capacity_left(capacity, input->compute);
     plan->shares = dt2_alloc(draft->target_count, sizeof *plan->shares);
-    plan->blocks = dt2_alloc(asked->count, sizeof *plan->blocks);
-    plan->owner = dt2_alloc(asked->count, sizeof *plan->owner);
-    plan->compute_device = dt2_strdup(asked->devices->devices[asked->compute].name);
-    plan->request_json = dt2_request_json(asked->request);
+    plan->blocks = dt2_alloc(input->count, sizeof *plan->blocks);
+    plan->owner = dt2_alloc(input->count, sizeof *plan->owner);
+    plan->compute_device = dt2_strdup(input->devices->devices[input->compute].name);
+    plan->request_json = dt2_request_json(input->request);
     bool good = plan->shares && plan->blocks && plan->owner && plan->compute_device && plan->request_json &&
-                copy_charges(capacity, plan) && identify(draft, plan) && dt2_kept_blocks_copy(asked->blocks, asked->count, &plan->kept, err) == 0;
+                copy_charges(capacity, plan) && identify(draft, plan) && dt2_kept_blocks_copy(input->blocks, input->count, &plan->kept, err) == 0;
     for (size_t i = 0; good && i < draft->target_count; i++) {
         const struct dt2_target *target = &draft->targets[i];
         plan->shares[i] = (struct dt2_share){
-            .device = dt2_strdup(asked->devices->devices[target->device].name),
+            .device = dt2_strdup(input->devices->devices[target->device].name),
             .quota_bytes = target->wildcard ? DT2_UNKNOWN : target->quota,
             .bytes = target->bytes,
             .cost_bytes = target_cost(draft, target),
@@ -297,32 +297,32 @@ static int plan_fill(const struct dt2_draft *draft, const struct dt2_capacity *c
     if (!good)
         return dt2_fail_nomem(err);
     list_blocks(draft, plan);
-    return dt2_plan_keep_request(plan, asked->request, err);
+    return dt2_plan_keep_request(plan, input->request, err);
 }
 
-int dt2_plan_finish(const struct dt2_draft *draft, struct dt2_asked *asked, struct dt2_plan **plan, struct dt2_error *err)
+int dt2_plan_finish(const struct dt2_draft *draft, struct dt2_input *input, struct dt2_plan **plan, struct dt2_error *err)
 {
     struct dt2_plan *made = dt2_alloc(1, sizeof *made);
     if (!made)
         return dt2_fail_nomem(err);
-    int rc = plan_fill(draft, &asked->capacity, made, err);
+    int rc = plan_fill(draft, &input->capacity, made, err);
     if (rc < 0) {
         dt2_plan_free(made);
         return rc;
     }
-    made->notes = asked->notes;
-    asked->notes = (struct dt2_notes){ 0 };
+    made->notes = input->notes;
+    input->notes = (struct dt2_notes){ 0 };
     *plan = made;
     return 0;
 }
 
-static int finish_with_notes(const struct dt2_draft *draft, struct dt2_asked *asked, struct dt2_plan **plan,
+static int finish_with_notes(const struct dt2_draft *draft, struct dt2_input *input, struct dt2_plan **plan,
                              struct dt2_error *err)
 {
-    int rc = note_shares(draft, &asked->notes, err);
+    int rc = note_shares(draft, &input->notes, err);
     if (rc == 0)
-        rc = note_budgets(&asked->capacity, &asked->notes, err);
-    return rc == 0 ? dt2_plan_finish(draft, asked, plan, err) : rc;
+        rc = note_budgets(&input->capacity, &input->notes, err);
+    return rc == 0 ? dt2_plan_finish(draft, input, plan, err) : rc;
 }
 
 void dt2_shortage_of(const struct dt2_capacity *capacity, struct dt2_shortage *shortage)
@@ -337,16 +337,16 @@ void dt2_shortage_of(const struct dt2_capacity *capacity, struct dt2_shortage *s
 /* What was refused, with the request changed so that it fits; the plan says what was changed. */
 static int fit(const struct dt2_draft *draft, const struct dt2_remedy *remedy, struct dt2_plan **plan, struct dt2_error *err)
 {
-    const struct dt2_asked *asked = draft->asked;
+    const struct dt2_input *input = draft->input;
     struct dt2_shortage none;
-    struct dt2_request changed = dt2_remedy_apply(remedy, asked->request);
+    struct dt2_request changed = dt2_remedy_apply(remedy, input->request);
     struct dt2_plan *made = NULL;
     struct dt2_error refused;
     changed.flags &= ~(uint64_t)DT2_REQUEST_FIT;
-    dt2_draft_check(draft, &asked->capacity, &refused);
-    int rc = dt2_plan_decide(asked->devices, asked->blocks, asked->count, &changed, &made, &none, err);
+    dt2_draft_check(draft, &input->capacity, &refused);
+    int rc = dt2_plan_decide(input->devices, input->blocks, input->count, &changed, &made, &none, err);
     if (rc == 0)
-        rc = dt2_plan_tell_fitted(made, remedy, asked->request, refused.text, err);
+        rc = dt2_plan_tell_fitted(made, remedy, input->request, refused.text, err);
     if (rc == 0)
         *plan = DT2_TAKE(made);
     dt2_plan_free(made);
@@ -356,15 +356,15 @@ static int fit(const struct dt2_draft *draft, const struct dt2_remedy *remedy, s
 /* A draft that does not fit: another is taken, where the request says so, or suggested. */
 static int mend(const struct dt2_draft *draft, struct dt2_plan **plan, struct dt2_shortage *shortage, struct dt2_error *err)
 {
-    const struct dt2_asked *asked = draft->asked;
+    const struct dt2_input *input = draft->input;
     struct dt2_remedy remedy = { .expert = NULL };
-    bool wanted = asked->request->flags & DT2_REQUEST_FIT, found = (wanted || err) && dt2_remedy_find(draft, &remedy);
+    bool wanted = input->request->flags & DT2_REQUEST_FIT, found = (wanted || err) && dt2_remedy_find(draft, &remedy);
     int rc;
     if (wanted && found) {
         *shortage = (struct dt2_shortage){ .bytes = 0 };
         rc = fit(draft, &remedy, plan, err);
     } else {
-        rc = dt2_draft_check(draft, &asked->capacity, err);
+        rc = dt2_draft_check(draft, &input->capacity, err);
         dt2_remedy_suggest(&remedy, found, draft, err);
     }
     dt2_remedy_clear(&remedy);
@@ -376,22 +376,22 @@ int dt2_plan_decide(const struct dt2_devices *devices, const struct dt2_block *b
                     struct dt2_error *err)
 {
     struct dt2_request read;
-    struct dt2_asked asked;
+    struct dt2_input input;
     struct dt2_draft draft;
     *shortage = (struct dt2_shortage){ .bytes = 0 };
     int rc = dt2_request_read(request, &read, err);
     if (rc == 0)
-        rc = dt2_asked_make(devices, blocks, count, &read, &asked, err);
+        rc = dt2_input_make(devices, blocks, count, &read, &input, err);
     if (rc < 0)
         return rc;
-    rc = dt2_draft_make(&asked, asked.virtual_vram_bytes, &asked.capacity, &asked.notes, &draft, err);
+    rc = dt2_draft_make(&input, input.virtual_vram_bytes, &input.capacity, &input.notes, &draft, err);
     if (rc == 0) {
-        dt2_shortage_of(&asked.capacity, shortage);
-        rc = dt2_draft_fits(&draft, &asked.capacity) ? finish_with_notes(&draft, &asked, plan, err)
+        dt2_shortage_of(&input.capacity, shortage);
+        rc = dt2_draft_fits(&draft, &input.capacity) ? finish_with_notes(&draft, &input, plan, err)
                                                      : mend(&draft, plan, shortage, err);
         dt2_draft_clear(&draft);
     }
-    dt2_asked_clear(&asked);
+    dt2_input_clear(&input);
     return rc;
 }
 

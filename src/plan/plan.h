@@ -63,14 +63,14 @@ int dt2_plan_decide(const struct dt2_devices *devices, const struct dt2_block *b
 /* How the note begins that names the models which a load ejects. */
 #define DT2_NOTE_EJECTED "ejected first: "
 
-/* The plan of a draft that fits; it takes asked's notes. */
-int dt2_plan_finish(const struct dt2_draft *draft, struct dt2_asked *asked, struct dt2_plan **plan, struct dt2_error *err);
+/* The plan of a draft that fits; it takes the input's notes. */
+int dt2_plan_finish(const struct dt2_draft *draft, struct dt2_input *input, struct dt2_plan **plan, struct dt2_error *err);
 /* The budget that is short in a capacity that was charged, if one is. */
 void dt2_shortage_of(const struct dt2_capacity *capacity, struct dt2_shortage *shortage);
 
 /* Records what of a request was changed, in the notes too; `refused` says why. */
 struct dt2_remedy;
-int dt2_plan_tell_fitted(struct dt2_plan *plan, const struct dt2_remedy *remedy, const struct dt2_request *asked,
+int dt2_plan_tell_fitted(struct dt2_plan *plan, const struct dt2_remedy *remedy, const struct dt2_request *input,
                          const char *refused, struct dt2_error *err);
 
 /* What of a request counts when its plan is applied later. */

@@ -98,18 +98,18 @@ static json_t *with_change(json_t *list, struct dt2_text *words, const char *key
     return with(list, json_pack("{s:s, s:o, s:o}", "option", key, "from", text_json(from), "to", text_json(to)));
 }
 
-int dt2_plan_tell_fitted(struct dt2_plan *plan, const struct dt2_remedy *remedy, const struct dt2_request *asked,
+int dt2_plan_tell_fitted(struct dt2_plan *plan, const struct dt2_remedy *remedy, const struct dt2_request *input,
                          const char *refused, struct dt2_error *err)
 {
     struct dt2_text words = { 0 };
-    uint64_t v = dt2_request_virtual_vram(asked);
+    uint64_t v = dt2_request_virtual_vram(input);
     DT2_AUTO char *before = dt2_printf("%" PRIu64 ".%03" PRIu64, v >> 30, (v & (((uint64_t)1 << 30) - 1)) * 1000 >> 30);
     if (!before)
         return dt2_fail_nomem(err);
     json_t *list = with_change(json_array(), &words, "virtual_vram_gb", before, remedy->gib);
-    list = with_change(list, &words, "donor_device", asked->donor_device ? asked->donor_device : "cpu", remedy->donors);
+    list = with_change(list, &words, "donor_device", input->donor_device ? input->donor_device : "cpu", remedy->donors);
     list = with_change(list, &words, "expert_mode_allocations",
-                       asked->expert_mode_allocations ? asked->expert_mode_allocations : "", remedy->expert);
+                       input->expert_mode_allocations ? input->expert_mode_allocations : "", remedy->expert);
     plan->fitted_json = dump(list, JSON_COMPACT);
     DT2_AUTO char *changed = dt2_text_take(&words);
     if (!plan->fitted_json || !changed)

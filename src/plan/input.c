@@ -36,59 +36,59 @@ static int find_in_string(const struct dt2_devices *devices, const char *what, c
     return rc;
 }
 
-static int find_entries(struct dt2_asked *asked, struct dt2_error *err)
+static int find_entries(struct dt2_input *input, struct dt2_error *err)
 {
     static const char what[] = "allocation string";
-    const char *string = asked->request->expert_mode_allocations;
-    asked->entry_devices = dt2_alloc(asked->entries.count, sizeof *asked->entry_devices);
-    if (!asked->entry_devices)
+    const char *string = input->request->expert_mode_allocations;
+    input->entry_devices = dt2_alloc(input->entries.count, sizeof *input->entry_devices);
+    if (!input->entry_devices)
         return dt2_fail_nomem(err);
-    for (size_t i = 0; i < asked->entries.count; i++) {
-        const struct dt2_allocation *entry = &asked->entries.items[i];
+    for (size_t i = 0; i < input->entries.count; i++) {
+        const struct dt2_allocation *entry = &input->entries.items[i];
         size_t device;
-        int rc = find_in_string(asked->devices, what, string, entry->device, entry->device_at, &device, err);
+        int rc = find_in_string(input->devices, what, string, entry->device, entry->device_at, &device, err);
         if (rc < 0)
             return rc;
         for (size_t j = 0; j < i; j++)
-            if (same_memory(asked->devices, asked->entry_devices[j], device))
+            if (same_memory(input->devices, input->entry_devices[j], device))
                 return dt2_fail_caret(err, DT2_EUSAGE, string, entry->device_at,
                                       "%s: %s is the same device as %s, which has an entry already", what,
-                                      entry->device, asked->entries.items[j].device);
-        if (entry->amount == DT2_AMOUNT_FRACTION && asked->devices->devices[device].total_bytes == DT2_UNKNOWN)
+                                      entry->device, input->entries.items[j].device);
+        if (entry->amount == DT2_AMOUNT_FRACTION && input->devices->devices[device].total_bytes == DT2_UNKNOWN)
             return dt2_fail_caret(err, DT2_EUSAGE, string, entry->amount_at,
                                   "%s: the total memory of %s is unknown, so a share of it is too; give bytes or %%", what,
                                   entry->device);
-        asked->entry_devices[i] = device;
+        input->entry_devices[i] = device;
     }
     return 0;
 }
 
 /* One name of the donor list, already cut out. The compute device is no donor; a donor named twice is one. */
-static int add_donor(struct dt2_asked *asked, const char *list, const char *name, size_t at, struct dt2_error *err)
+static int add_donor(struct dt2_input *input, const char *list, const char *name, size_t at, struct dt2_error *err)
 {
     size_t device;
-    int rc = find_in_string(asked->devices, "donor device", list, name, at, &device, err);
+    int rc = find_in_string(input->devices, "donor device", list, name, at, &device, err);
     if (rc < 0)
         return rc;
-    bool inside_compute = same_memory(asked->devices, asked->compute, device) &&
-                          dt2_device_host_node(&asked->devices->devices[asked->compute]) < 0;
-    if (device == asked->compute || inside_compute)
+    bool inside_compute = same_memory(input->devices, input->compute, device) &&
+                          dt2_device_host_node(&input->devices->devices[input->compute]) < 0;
+    if (device == input->compute || inside_compute)
         return 0;
-    for (size_t i = 0; i < asked->donor_count; i++)
-        if (asked->donors[i] == device)
-            return dt2_notes_add(&asked->notes, err, "donor %s is named twice; once counts", name);
-    asked->donors[asked->donor_count++] = device;
+    for (size_t i = 0; i < input->donor_count; i++)
+        if (input->donors[i] == device)
+            return dt2_notes_add(&input->notes, err, "donor %s is named twice; once counts", name);
+    input->donors[input->donor_count++] = device;
     return 0;
 }
 
-static int find_donors(struct dt2_asked *asked, struct dt2_error *err)
+static int find_donors(struct dt2_input *input, struct dt2_error *err)
 {
-    const char *list = asked->request->donor_device ? asked->request->donor_device : "cpu";
+    const char *list = input->request->donor_device ? input->request->donor_device : "cpu";
     size_t commas = 0;
     for (const char *c = list; *c; c++)
         commas += *c == ',';
-    asked->donors = dt2_alloc(commas + 1, sizeof *asked->donors);
-    if (!asked->donors)
+    input->donors = dt2_alloc(commas + 1, sizeof *input->donors);
+    if (!input->donors)
         return dt2_fail_nomem(err);
     for (size_t at = 0;;) {
         at += strspn(list + at, " \t\n\r\f\v");
@@ -100,7 +100,7 @@ static int find_donors(struct dt2_asked *asked, struct dt2_error *err)
         DT2_AUTO char *name = dt2_strndup(list + at, length);
         if (!name)
             return dt2_fail_nomem(err);
-        int rc = add_donor(asked, list, name, at, err);
+        int rc = add_donor(input, list, name, at, err);
         if (rc < 0 || list[next] == '\0')
             return rc;
         at = next + 1;
@@ -108,43 +108,43 @@ static int find_donors(struct dt2_asked *asked, struct dt2_error *err)
 }
 
 /* Which blocks the request names a device for. A pattern that matches nothing is told, since it was to do something. */
-static int find_placed(struct dt2_asked *asked, struct dt2_error *err)
+static int find_placed(struct dt2_input *input, struct dt2_error *err)
 {
-    const char *string = asked->request->place;
-    struct dt2_overrides *overrides = &asked->overrides;
+    const char *string = input->request->place;
+    struct dt2_overrides *overrides = &input->overrides;
     int rc = dt2_overrides_parse(string, overrides, err);
     if (rc < 0 || overrides->count == 0)
         return rc;
     for (size_t i = 0; rc == 0 && i < overrides->count; i++)
-        rc = find_in_string(asked->devices, "place", string, overrides->items[i].device, overrides->items[i].device_at,
+        rc = find_in_string(input->devices, "place", string, overrides->items[i].device, overrides->items[i].device_at,
                             &overrides->items[i].index, err);
-    asked->placed = rc == 0 ? dt2_alloc(asked->count, sizeof *asked->placed) : NULL;
-    if (rc == 0 && !asked->placed)
+    input->placed = rc == 0 ? dt2_alloc(input->count, sizeof *input->placed) : NULL;
+    if (rc == 0 && !input->placed)
         rc = dt2_fail_nomem(err);
-    for (size_t i = 0; rc == 0 && i < asked->count; i++) {
+    for (size_t i = 0; rc == 0 && i < input->count; i++) {
         size_t match;
-        rc = dt2_overrides_match_block(overrides, &asked->blocks[i], &match, err);
+        rc = dt2_overrides_match_block(overrides, &input->blocks[i], &match, err);
         if (rc < 0)
             break;
-        asked->placed[i] = match < overrides->count ? overrides->items[match].index : DT2_NONE;
+        input->placed[i] = match < overrides->count ? overrides->items[match].index : DT2_NONE;
         if (match < overrides->count)
             overrides->items[match].used = true;
     }
     for (size_t i = 0; rc == 0 && i < overrides->count; i++)
         if (!overrides->items[i].used)
-            rc = dt2_notes_add(&asked->notes, err, "place: no block or tensor is left for %s=%s",
+            rc = dt2_notes_add(&input->notes, err, "place: no block or tensor is left for %s=%s",
                                overrides->items[i].pattern, overrides->items[i].device);
     return rc;
 }
 
-static int find_compute(struct dt2_asked *asked, struct dt2_error *err)
+static int find_compute(struct dt2_input *input, struct dt2_error *err)
 {
-    const char *name = asked->request->compute_device;
+    const char *name = input->request->compute_device;
     if (!name) {
-        asked->compute = dt2_devices_default(asked->devices);
+        input->compute = dt2_devices_default(input->devices);
         return 0;
     }
-    int rc = dt2_devices_find(asked->devices, name, &asked->compute, err);
+    int rc = dt2_devices_find(input->devices, name, &input->compute, err);
     return rc < 0 ? dt2_fail_prefix(err, rc, "compute device: ") : 0;
 }
 
@@ -166,14 +166,14 @@ static int check_block(const struct dt2_block *block, size_t index, struct dt2_e
                     block->name, block->bytes, block->tensor_count, sum, fits ? "" : " and more");
 }
 
-static int sum_blocks(struct dt2_asked *asked, struct dt2_error *err)
+static int sum_blocks(struct dt2_input *input, struct dt2_error *err)
 {
-    for (size_t i = 0; i < asked->count; i++)
-        if (check_block(&asked->blocks[i], i, err) < 0)
+    for (size_t i = 0; i < input->count; i++)
+        if (check_block(&input->blocks[i], i, err) < 0)
             return DT2_EUSAGE;
-    for (size_t i = 0; i < asked->count; i++)
-        if (dt2_add_overflows(asked->model_bytes, asked->blocks[i].bytes, &asked->model_bytes) ||
-            asked->model_bytes >> 62)
+    for (size_t i = 0; i < input->count; i++)
+        if (dt2_add_overflows(input->model_bytes, input->blocks[i].bytes, &input->model_bytes) ||
+            input->model_bytes >> 62)
             return dt2_fail(err, DT2_EUSAGE, "the blocks have 2^62 bytes or more in all");
     return 0;
 }
@@ -196,15 +196,15 @@ int dt2_request_read(const struct dt2_request *given, struct dt2_request *reques
     return dt2_options_read(&sized, given, request, err);
 }
 
-int dt2_asked_make(const struct dt2_devices *devices, const struct dt2_block *blocks, size_t count,
-                   const struct dt2_request *request, struct dt2_asked *asked, struct dt2_error *err)
+int dt2_input_make(const struct dt2_devices *devices, const struct dt2_block *blocks, size_t count,
+                   const struct dt2_request *request, struct dt2_input *input, struct dt2_error *err)
 {
-    *asked = (struct dt2_asked){ .devices = devices, .blocks = blocks, .count = count, .request = request };
-    asked->virtual_vram_bytes = dt2_request_virtual_vram(request);
+    *input = (struct dt2_input){ .devices = devices, .blocks = blocks, .count = count, .request = request };
+    input->virtual_vram_bytes = dt2_request_virtual_vram(request);
     int rc;
-    if (asked->virtual_vram_bytes > VIRTUAL_VRAM_MAX)
+    if (input->virtual_vram_bytes > VIRTUAL_VRAM_MAX)
         rc = dt2_fail(err, DT2_EUSAGE, "virtual VRAM of %.3f GiB is outside 0.0 to 128.0",
-                      (double)asked->virtual_vram_bytes / ((uint64_t)1 << 30));
+                      (double)input->virtual_vram_bytes / ((uint64_t)1 << 30));
     else if (request->alignment_bytes > ALIGNMENT_MAX ||
              (request->alignment_bytes && !dt2_is_power_of_two(request->alignment_bytes)))
         rc = dt2_fail(err, DT2_EUSAGE, "an alignment of %" PRIu64 " bytes: expected a power of two, at most %d",
@@ -217,32 +217,32 @@ int dt2_asked_make(const struct dt2_devices *devices, const struct dt2_block *bl
     else if (devices->count == 0)
         rc = dt2_fail(err, DT2_EUSAGE, "the machine has no devices");
     else
-        rc = sum_blocks(asked, err);
+        rc = sum_blocks(input, err);
     if (rc == 0)
-        rc = dt2_allocations_parse(request->expert_mode_allocations, &asked->entries, err);
+        rc = dt2_allocations_parse(request->expert_mode_allocations, &input->entries, err);
     if (rc == 0)
-        rc = find_compute(asked, err);
+        rc = find_compute(input, err);
     if (rc == 0)
-        rc = find_donors(asked, err);
+        rc = find_donors(input, err);
     if (rc == 0)
-        rc = find_entries(asked, err);
+        rc = find_entries(input, err);
     if (rc == 0)
-        rc = find_placed(asked, err);
+        rc = find_placed(input, err);
     if (rc == 0)
-        rc = dt2_capacity_make(devices, request, asked->compute, &asked->capacity, err);
+        rc = dt2_capacity_make(devices, request, input->compute, &input->capacity, err);
     if (rc < 0)
-        dt2_asked_clear(asked);
+        dt2_input_clear(input);
     return rc;
 }
 
-void dt2_asked_clear(struct dt2_asked *asked)
+void dt2_input_clear(struct dt2_input *input)
 {
-    dt2_allocations_clear(&asked->entries);
-    dt2_release(asked->entry_devices);
-    dt2_overrides_clear(&asked->overrides);
-    dt2_release(asked->placed);
-    dt2_release(asked->donors);
-    dt2_capacity_clear(&asked->capacity);
-    dt2_notes_clear(&asked->notes);
-    *asked = (struct dt2_asked){ 0 };
+    dt2_allocations_clear(&input->entries);
+    dt2_release(input->entry_devices);
+    dt2_overrides_clear(&input->overrides);
+    dt2_release(input->placed);
+    dt2_release(input->donors);
+    dt2_capacity_clear(&input->capacity);
+    dt2_notes_clear(&input->notes);
+    *input = (struct dt2_input){ 0 };
 }
