@@ -282,7 +282,8 @@ static int plan_fill(const struct dt2_draft *draft, const struct dt2_capacity *c
     plan->compute_device = dt2_strdup(input->devices->devices[input->compute].name);
     plan->request_json = dt2_request_json(input->request);
     bool good = plan->shares && plan->blocks && plan->owner && plan->compute_device && plan->request_json &&
-                copy_charges(capacity, plan) && identify(draft, plan) && dt2_kept_blocks_copy(input->blocks, input->count, &plan->kept, err) == 0;
+                copy_charges(capacity, plan) && identify(draft, plan) &&
+                dt2_kept_blocks_copy(input->blocks, input->count, &plan->kept, err) == 0;
     for (size_t i = 0; good && i < draft->target_count; i++) {
         const struct dt2_target *target = &draft->targets[i];
         plan->shares[i] = (struct dt2_share){

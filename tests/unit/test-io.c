@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 enum { TENSORS = 60 };
-static const char *path;
+static char *path; /* of the model that is loaded */
 
 static void make_file(void)
 {
@@ -145,7 +145,7 @@ static void test_auto(void)
 {
     struct dt2_model_stats stats = { 0 };
     struct dt2_error err = { 0 };
-    const char *small = path;
+    char *small = path;
     is_int(load(DT2_IO_AUTO, 0, 0, 0, &stats, &err), 0, "a small file: %s", err.text);
     is_u64(stats.direct_bytes, 0, "goes through the page cache");
     make_large_file();
@@ -157,6 +157,7 @@ static void test_auto(void)
         skip(2, "the scratch folder is on no local disk");
     }
     unlink(path);
+    free(path);
     path = small;
 }
 
@@ -178,5 +179,6 @@ int main(void)
         test_ways("threads");
     else
         skip(1, "io_uring cannot be refused here");
+    free(path);
     return done_testing();
 }
