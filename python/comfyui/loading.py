@@ -73,7 +73,8 @@ def plan_of(path: str, request: dict[str, Any]) -> tuple[Any, list[int]]:
     except (CannotSpread, machine.need().FailedError):
         stored = File(path)
     with stored:
-        return machine.context().plan(stored, **request), [block.bytes for block in stored.blocks]
+        plan = machine.context().plan(stored, available=machine.available, **request)
+        return plan, [block.bytes for block in stored.blocks]
 
 
 def _traced(path: str, model: Any) -> tuple[Any, Any, Any, Any]:

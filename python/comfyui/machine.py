@@ -7,6 +7,7 @@ import importlib
 import logging
 import os
 import struct
+import sys
 import tempfile
 import threading
 from typing import Any, Optional
@@ -24,7 +25,7 @@ def missing() -> Optional[str]:
     """Why the package cannot be used, in a sentence; None where it can."""
     try:
         found = importlib.import_module("distorch2")
-    except ImportError as problem:
+    except Exception as problem:  # not there, or in pieces
         return (
             f"the Python package distorch2 cannot be used ({problem}): install it into ComfyUI's environment, with "
             "pip install distorch2"
@@ -139,3 +140,32 @@ def default_compute() -> str:
         return device_name(management.get_torch_device(), devices())
     except Exception:
         return compute_names()[0]
+
+
+def torch_device_of(name: str) -> Any:
+    """A device of ours in torch's terms; None where torch has it not."""
+    from distorch2.torch import torch_device
+
+    try:
+        return torch_device(name, devices())
+    except need().DistorchError:
+        return None
+
+
+def available(name: str, _free: Optional[int]) -> Optional[int]:
+    """How many bytes of a device are free as ComfyUI knows it: what its torch has cached is, and pages that it gives up
+    as soon as anybody allocates there. None where it knows no better than the driver."""
+    import comfy.model_management as management
+
+    device = torch_device_of(name)
+    if device is None or device.type == "cpu":
+        return None
+    return int(management.get_free_memory(device)) + _pages_on_demand(device)
+
+
+def _pages_on_demand(device: Any) -> int:
+    if not getattr(sys.modules.get("comfy.memory_management"), "aimdo_enabled", False):
+        return 0
+    import comfy_aimdo.model_vbar as pages
+
+    return int(pages.vbars_analyze(device.index if device.type == "cuda" else None))

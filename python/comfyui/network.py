@@ -5,16 +5,21 @@ anywhere."""
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import weakref
+from functools import partial
 from typing import Any, Optional
 
 import comfy.model_management as management
 import comfy.utils
 
 from . import machine
+from .inputs import one_sentence
 
 _awake: weakref.WeakSet[Network] = weakref.WeakSet()
+_leaving: list[Any] = []
+"""Models that somebody looked at when they were to go."""
 
 
 class Network:
@@ -81,15 +86,20 @@ class Network:
 
     # -- coming and going --
 
-    def wake(self) -> None:
-        """Loads it if it is asleep, and takes back what it gave, as far as there is room."""
+    def wake(self, room: float = math.inf) -> None:
+        """Loads it if it is asleep, and takes back what it gave, as far as there is room. ``room``: how many bytes more it may
+        take on the device that computes, by what ComfyUI says of a sampling; what is above that streams."""
         with self._lock:
+            before = self.held
             if not self.awake:
-                self._load()
-                return
-            if self._away:
-                self._restore()
-            self._attachment.resume()
+                self._load(fit=room != math.inf)
+            else:
+                if self._away and self._away <= room:
+                    self._restore()
+                self._attachment.resume()
+            above = self.held - before - room
+            if above > 0:
+                self._away += self._evict(math.ceil(above))
 
     def _restore(self) -> None:
         distorch2 = machine.need()
@@ -101,9 +111,11 @@ class Network:
             self._away = max(0, self._away - (self._model.held(self.plan.compute_device) - here))
             logging.info("distorch2: %s", refusal)
 
-    def _load(self) -> None:
+    def _load(self, fit: bool = False) -> None:
+        """``fit``: a sampling waits for it, which is to run, if with more that streams."""
         from distorch2.torch import attach
 
+        _let_go()
         management.soft_empty_cache()
         bar: list[Any] = []
 
@@ -114,9 +126,10 @@ class Network:
             bar[0].update_absolute(now.done_bytes, max(now.total_bytes, 1))
 
         # Who makes room is decided here and by ComfyUI, not by a load that is one of several for a sampling.
-        request = {**self._request, "eject_models": False}
+        request = {**self._request, "eject_models": False, "fit": fit, "available": machine.available}
+        release = partial(_release, [each for each in management.current_loaded_models if fit and each.currently_used])
         name = f"{self._file.path}#{id(self)}"
-        model = machine.context().load(self._file, progress=progress, release=self._release, name=name, **request)
+        model = machine.context().load(self._file, progress=progress, release=release, name=name, **request)
         self._get_up()
         try:
             self._attachment = attach(
@@ -136,21 +149,6 @@ class Network:
         _awake.add(self)
         for warning in self.plan.warnings:
             logging.warning("distorch2: %s", warning)
-
-    def _release(self, name: str, count: int) -> int:
-        """ComfyUI's own models make room."""
-        from distorch2.torch import torch_device
-
-        try:
-            device = torch_device(name, machine.devices())
-        except machine.need().DistorchError:
-            return 0  # not one of ComfyUI's
-        if device.type == "cpu":
-            return 0
-        before = management.get_free_memory(device)
-        management.free_memory(before + count + management.minimum_inference_memory(), device)
-        management.soft_empty_cache()
-        return max(0, int(management.get_free_memory(device) - before))
 
     def give(self, wanted: float) -> int:
         """Gives back what the device that computes has: the window, and, if more is wanted, blocks, which stream then.
@@ -183,8 +181,7 @@ class Network:
                 _awake.discard(self)
                 attachment.detach()
                 self._lie_down()
-                model.unload()
-                model.close()
+                _let_go(model)
 
     def _lie_down(self) -> None:
         """Asleep, the module wakes when it is called after all, and moves do nothing."""
@@ -200,8 +197,20 @@ class Network:
     def __del__(self) -> None:
         try:
             self.sleep()
-        except Exception as problem:  # at the interpreter's end, or while somebody looks at a weight
-            logging.debug("distorch2: %s", problem)
+        except Exception as problem:  # at the interpreter's end
+            logging.info("distorch2: %s", problem)
+
+
+def _release(kept: list[Any], name: str, count: int) -> int:
+    """ComfyUI's own models make room, but for those that are kept."""
+    device = machine.torch_device_of(name)
+    if device is None or device.type == "cpu":  # not one of ComfyUI's
+        return 0
+    before = management.get_free_memory(device)
+    wanted = before + count + management.minimum_inference_memory()
+    management.free_memory(wanted, device, keep_loaded=kept)
+    management.soft_empty_cache()
+    return max(0, int(management.get_free_memory(device) - before))
 
 
 class _Waker:
@@ -227,6 +236,21 @@ class _Still:
         return self._module()
 
 
+def _let_go(model: Any = None) -> None:
+    """Unloads a model, and those that could not go before: as long as somebody has one of its weights it stays."""
+    if model is not None:
+        _leaving.append(model)
+    for each in list(_leaving):
+        try:
+            each.unload()
+        except machine.need().BusyError as refusal:
+            logging.info("distorch2: %s", one_sentence(refusal))
+            continue
+        each.close()
+        if each in _leaving:
+            _leaving.remove(each)
+
+
 def _refuse_copy(_memo: Any) -> Any:
     raise TypeError(
         "a network that distorch2 has spread cannot be copied for several GPUs: "
@@ -239,6 +263,7 @@ def make_room(device: Any, but: Optional[Network] = None) -> None:
     for network in list(_awake):
         if network is not but and network.device == device:
             network.sleep()
+    _let_go()
     if device.type != "cpu":
         management.free_memory(1e30, device)
         management.soft_empty_cache()

@@ -47,6 +47,15 @@ class ControlNetLoader(Inputs):
     OUTPUT_TOOLTIPS = ("The ControlNet, for any node that applies one.",)
     FUNCTION = "load_controlnet"
 
+    @classmethod
+    def IS_CHANGED(cls, control_net_name: Any = None, **_: Any) -> str:
+        """Differs when another file has its name now. What sleeps is loaded from the file again: not from another one."""
+        try:
+            found = os.stat(_path_of(control_net_name))
+        except Exception:  # it is gone, or its name is another node's output: the load says so
+            return ""
+        return f"{found.st_ino} {found.st_size} {found.st_mtime_ns}"
+
     def load_controlnet(
         self, control_net_name: str, unique_id: Any = None, model: Any = None, **inputs: Any
     ) -> dict[str, Any]:

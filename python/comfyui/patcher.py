@@ -9,6 +9,8 @@ from typing import Any
 
 import comfy.model_patcher
 
+from . import machine
+from .inputs import one_sentence
 from .network import Network
 
 
@@ -58,9 +60,13 @@ class Patcher(comfy.model_patcher.ModelPatcher):
 
     # -- coming and going --
 
-    def partially_load(self, device_to: Any, extra_memory: Any = 0, **_: Any) -> int:
+    def partially_load(self, device_to: Any, extra_memory: Any = 1e32, **_: Any) -> int:
+        """Before each sampling. What is above ``extra_memory`` streams, as far as it can."""
         before = self.network.held
-        self.network.wake()
+        try:
+            self.network.wake(float(extra_memory))
+        except machine.need().DistorchError as problem:
+            raise RuntimeError(one_sentence(problem)) from problem
         return self.network.held - before
 
     def load(self, device_to: Any = None, **_: Any) -> None:

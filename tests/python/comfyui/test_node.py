@@ -146,6 +146,18 @@ def test_what_nobody_has_is_gone():
     assert not [line for line in seen if "leak" in line], seen
 
 
+def test_what_somebody_looks_at_goes_when_it_can():
+    control = loaded(adapter(), "cpu,*")
+    kept = next(control.t2i_model.parameters()).detach()
+    value = kept.clone()
+    control.patcher.detach()
+    assert control.patcher.loaded_size() == 0 and awake() == 1 and torch.equal(kept, value)
+    del kept
+    other = loaded(adapter("two.safetensors"))
+    assert awake() == 1, "what was looked at is loaded still"
+    assert equal(sample(control), sample(stock("light.safetensors"))) and other is not None
+
+
 def test_a_chain_whose_members_eject_each_other():
     first, second = adapter("one.safetensors"), adapter("two.safetensors")
     one, two = loaded(first), loaded(second)
@@ -201,7 +213,7 @@ def test_what_does_not_fit_is_one_sentence_with_what_would():
 
     name, load = adapter(), networks.Network._load
 
-    def refuse(_self):
+    def refuse(_self, **_):
         raise distorch2.NoFitError("budget cuda:0 is short by 5 bytes:\nmore", "--virtual-vram-gb 0.5 would fit")
 
     networks.Network._load = refuse
@@ -236,6 +248,100 @@ def test_a_cache_of_outputs_is_told_the_size():
     assert tensor.device.type == "cpu" and tensor.untyped_storage().nbytes() == 1
     control.patcher.detach()
     assert control._comfy_cache_tensors()[0].numel() == 0
+
+
+def test_a_sampling_takes_no_more_than_there_is_room_for():
+    name = adapter()
+    control = loaded(name)
+    (patcher,) = control.get_models()
+    size, features = patcher.model_size(), torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(9))
+    with torch.inference_mode():
+        expected = stock(name).t2i_model(features)
+        for room in (1, size // 2):
+            patcher.detach()
+            taken = patcher.partially_load(patcher.load_device, room)
+            assert taken == patcher.loaded_size() < size, (room, taken, size)
+            assert same_features(control.t2i_model(features), expected)
+        before = patcher.loaded_size()
+        assert patcher.partially_load(patcher.load_device, -before // 2) < 0, "less room than it has already"
+        assert same_features(control.t2i_model(features), expected)
+        assert patcher.partially_load(patcher.load_device, 1e32) > 0 and patcher.loaded_size() == size
+        assert same_features(control.t2i_model(features), expected)
+
+
+def same_features(one, other):
+    assert set(one) == set(other) and one
+    return all(equal([a for a in one[key] if a is not None], [b for b in other[key] if b is not None]) for key in one)
+
+
+def test_a_sampling_runs_where_what_was_asked_for_does_not_fit_any_more():
+    import distorch2
+
+    name = adapter()
+    expected, control = sample(stock(name)), loaded(name, "cpu,60%;opencl:0,*")
+    network = control.t2i_model._distorch2_network
+    asked, plan = network.cost, network.plan
+    network.sleep()
+    # The donor here is host memory as well: what can be saved is a part of the window.
+    spread = sum(share.bytes for share in plan.shares)
+    network._request["budgets"] = {"cpu": spread + plan.window_bytes // 2}
+    with tap.raises(distorch2.NoFitError, "cpu"):
+        network.wake()
+    assert awake() == 0 and equal(sample(control), expected), "a sampling is to run"
+    assert network.plan.window_bytes < plan.window_bytes and network.plan.warnings, network.plan.warnings
+    network.sleep()
+    del network._request["budgets"]
+    assert equal(sample(control), expected) and network.cost == asked and not network.plan.warnings
+
+
+def test_comfy_knows_better_what_is_free_and_what_may_go():
+    import types
+
+    gpu, asked = torch.device("cuda", 1), []
+    pages = types.ModuleType("comfy_aimdo.model_vbar")
+    pages.vbars_analyze = lambda index: 1000 * (index + 1)
+    paged = types.ModuleType("comfy.memory_management")
+    paged.aimdo_enabled = True
+    fakes = (
+        (machine, "torch_device_of", {"cuda:1": gpu, "cpu": torch.device("cpu")}.get),
+        (management, "get_free_memory", lambda device: 7 + 90 * len(asked)),
+        (management, "free_memory", lambda wanted, device, keep_loaded: asked.append((device, wanted, keep_loaded))),
+    )
+    kept = [(owner, name, getattr(owner, name)) for owner, name, _ in fakes]
+    modules = {"comfy_aimdo": types.ModuleType("comfy_aimdo"), pages.__name__: pages, paged.__name__: paged}
+    known = {name: sys.modules.get(name) for name in modules}
+    try:
+        for owner, name, fake in fakes:
+            setattr(owner, name, fake)
+        sys.modules[paged.__name__] = None
+        assert machine.available("cuda:1", 3) == 7
+        sys.modules.update(modules)
+        modules["comfy_aimdo"].model_vbar = pages
+        assert machine.available("cuda:1", 3) == 2007
+        assert machine.available("opencl:0", 3) is None and machine.available("cpu", 3) is None
+        assert networks._release(["used"], "opencl:0", 50) == 0 and not asked
+        assert networks._release(["used"], "cuda:1", 50) == 90
+    finally:
+        for owner, name, real in kept:
+            setattr(owner, name, real)
+        for name, real in known.items():
+            sys.modules.pop(name, None)
+            if real is not None:
+                sys.modules[name] = real
+    ((device, wanted, spared),) = asked
+    assert device == gpu and wanted >= 57 and spared == ["used"], "what is sampled with is to stay"
+
+
+def test_a_file_that_changed_is_loaded_anew():
+    name, path = adapter(), f"{here.models()}/light.safetensors"
+    first = LOADER.IS_CHANGED(control_net_name=name, **REQUEST)
+    assert first and LOADER.IS_CHANGED(control_net_name=name, **REQUEST) == first
+    with open(path, "rb") as file:
+        content = file.read()
+    with open(path, "wb") as file:
+        file.write(content)
+    assert LOADER.IS_CHANGED(control_net_name=name, **REQUEST) != first
+    assert LOADER.IS_CHANGED(control_net_name="gone.safetensors") == LOADER.IS_CHANGED(control_net_name=None) == ""
 
 
 def test_an_interrupt_ends_a_load():
@@ -289,6 +395,13 @@ def test_an_import_opens_nothing():
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     done = subprocess.run([sys.executable, "-c", missing], capture_output=True, text=True, env=environment)
     assert "pip install distorch2" in done.stdout, done.stdout + done.stderr
+    for content, words in (("raise OSError('half a library')", "half a library"), ("__version__ = '0.0.9'", "0.0.9")):
+        os.makedirs(tap.scratch("broken/distorch2"), exist_ok=True)
+        with open(tap.scratch("broken/distorch2/__init__.py"), "w", encoding="ascii") as file:
+            file.write(content)
+        environment["PYTHONPATH"] = tap.scratch("broken")
+        done = subprocess.run([sys.executable, "-B", "-c", missing], capture_output=True, text=True, env=environment)
+        assert done.returncode == 0 and words in done.stdout, done.stdout + done.stderr
 
 
 def _texts(path):
