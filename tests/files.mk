@@ -76,6 +76,12 @@ house_tests = \
 TESTS += $(house_tests)
 EXTRA_DIST += $(house_tests) tests/house/installed.sh tests/house/wrapper.cc
 
+# One source makes one tarball: make check-dist.
+EXTRA_DIST += tests/house/dist.sh
+check-dist:
+	@top_srcdir='$(abs_top_srcdir)' MAKE='$(MAKE)' $(SHELL) $(top_srcdir)/tests/house/dist.sh
+.PHONY: check-dist
+
 # What was installed, tried as its users do.
 installcheck-local:
 	@DESTDIR='$(DESTDIR)' bindir='$(bindir)' libdir='$(libdir)' includedir='$(includedir)' mandir='$(mandir)' docdir='$(docdir)' \
