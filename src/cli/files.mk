@@ -49,7 +49,26 @@ distorch2_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(XXHASH_CFLAGS) $(CRYPTO_CFLA
 distorch2_LDFLAGS = $(AM_LDFLAGS) $(RPATH_LDFLAGS)
 distorch2_LDADD = libdistorch2.la $(JANSSON_LIBS) $(XXHASH_LIBS) $(CRYPTO_LIBS)
 
-dist_man_MANS += docs/man/distorch2.1 docs/man/distorch2-allocation.7
+dist_man_MANS += docs/man/distorch2.1 docs/man/distorch2.7 docs/man/distorch2-allocation.7
+
+# A page for each command, of what distorch2(1) says of it.
+command_pages = \
+	docs/man/distorch2-bench.1 \
+	docs/man/distorch2-devices.1 \
+	docs/man/distorch2-inspect.1 \
+	docs/man/distorch2-load.1 \
+	docs/man/distorch2-models.1 \
+	docs/man/distorch2-plan.1 \
+	docs/man/distorch2-run.1 \
+	docs/man/distorch2-verify.1
+man_MANS = $(command_pages)
+command_page_sources = $(top_srcdir)/src/cli/commands.c $(top_srcdir)/docs/man/distorch2.1
+$(command_pages): $(top_srcdir)/docs/man/command.awk $(command_page_sources)
+	@$(MKDIR_P) docs/man
+	$(AM_V_GEN)$(AWK) -v command=$(patsubst docs/man/distorch2-%.1,%,$@) -f $(top_srcdir)/docs/man/command.awk \
+	$(command_page_sources) >$@-t && mv $@-t $@
+EXTRA_DIST += docs/man/command.awk
+CLEANFILES += $(command_pages)
 
 # bash looks completions up by the name of the command.
 bashcompletion_DATA = docs/completion/distorch2

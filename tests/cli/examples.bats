@@ -27,10 +27,34 @@ setup()
     done
 }
 
+@test "each command has a page, with its options, its documents and no other's" {
+    for command in $(distorch2 help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p'); do
+        page=$(sed 's/\\-/-/g' "$top_builddir/docs/man/distorch2-$command.1")
+        [[ $page == *".SH NAME"*"distorch2-$command - "*".B distorch2 $command"*".SH DESCRIPTION"*".SH \"SEE ALSO\""* ]]
+        while read -r option; do
+            echo "$command $option"
+            grep -qE "^\.[BRI]+ .*$option( |\$)" <<<"$page"
+        done < <(distorch2 --complete "$command" -- | cut -f1 | sed 's/=.*//')
+        [[ $page == *$'\n'"$command "*'{"'* ]]
+    done
+    [ "$(ls "$top_builddir"/docs/man/distorch2-*.1 | wc -l)" -ge 8 ]
+    ! grep -l 'passes' "$top_builddir"/docs/man/distorch2-{devices,models,inspect,plan,verify}.1
+}
+
 @test "the pages are well-formed" {
     command -v groff >/dev/null || skip 'groff is not installed'
-    for page in "$top_srcdir"/docs/man/distorch2*.[17]; do
+    for page in "$top_srcdir"/docs/man/distorch2*.[17] "$top_builddir"/docs/man/distorch2-*.1; do
+        echo "$page"
         run groff -man -Tutf8 -wall -z "$page"
+        [ -z "$output" ]
+    done
+}
+
+@test "mandoc finds nothing wrong with the pages" {
+    command -v mandoc >/dev/null || skip 'mandoc is not installed'
+    for page in "$top_srcdir"/docs/man/distorch2*.[17] "$top_builddir"/docs/man/distorch2-*.1; do
+        run mandoc -Tlint -Wwarning "$page"
+        echo "$output"
         [ -z "$output" ]
     done
 }

@@ -179,7 +179,11 @@ else
     skip "headers, pkg-config and examples" "they are not installed"
 fi
 
-for name in distorch2.1 distorch2-allocation.7 distorch2-driver.7; do
+pages="distorch2.1 distorch2.7 distorch2-allocation.7 distorch2-driver.7"
+for command in $(tool help 2>/dev/null | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p'); do
+    pages="$pages distorch2-$command.1"
+done
+for name in $pages; do
     check "the manual has $name" page "$name"
 done
 
