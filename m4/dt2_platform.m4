@@ -10,6 +10,17 @@ AC_DEFUN([DT2_REQUIRE_HOST], [
     [AC_MSG_ERROR([distorch2 needs a 64-bit little-endian processor; $host_cpu is not supported])])
 ])
 
+dnl DT2_FOLDER: libtool splits the paths of libraries that it links with others at spaces, which only tests have. So a folder
+dnl that has them in its path is for who wants no tests; in the source's path Automake takes none.
+AC_DEFUN([DT2_FOLDER], [
+  AC_ARG_ENABLE([tests], [AS_HELP_STRING([--disable-tests], [make check is refused: a folder with spaces in its path will do])],
+    [], [enable_tests=yes])
+  AS_CASE(["$enable_tests:$(pwd)"],
+    [yes:*@<:@@<:@:space:@:>@@:>@*], [AC_MSG_ERROR([there are spaces in the path of $(pwd), where libtool cannot link the tests:
+  build in another folder, or with --disable-tests])])
+  AM_CONDITIONAL([TESTS_ENABLED], [test "x$enable_tests" = xyes])
+])
+
 AC_DEFUN([DT2_C11], [
   AS_IF([test "x$ac_cv_prog_cc_c11" = xno], [AC_MSG_ERROR([a C11 compiler is needed (gcc or clang)])])
   AC_COMPILE_IFELSE([AC_LANG_PROGRAM([[

@@ -82,6 +82,12 @@ check-dist:
 	@top_srcdir='$(abs_top_srcdir)' MAKE='$(MAKE)' $(SHELL) $(top_srcdir)/tests/house/dist.sh
 .PHONY: check-dist
 
+# All tests on a machine of a distribution, from the tarball: make check-packager.
+EXTRA_DIST += tests/house/packager.sh
+check-packager: dist-gzip
+	@$(SHELL) $(top_srcdir)/tests/house/packager.sh '$(abs_top_builddir)/$(distdir).tar.gz' $(PACKAGER_OPTIONS)
+.PHONY: check-packager
+
 # What was installed, tried as its users do.
 installcheck-local:
 	@DESTDIR='$(DESTDIR)' bindir='$(bindir)' libdir='$(libdir)' includedir='$(includedir)' mandir='$(mandir)' docdir='$(docdir)' \

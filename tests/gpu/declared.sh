@@ -35,8 +35,8 @@ error_lines() {
 
 fresh() {
     mkdir -p "$work/tests/sim"
-    cp "$src/backends/gpu/declared.h" "$src/backends/$1/$1_decl.h" "$work"
-    cp "$src/tests/sim/$1_headers.h" "$work/tests/sim"
+    cp -f "$src/backends/gpu/declared.h" "$src/backends/$1/$1_decl.h" "$work"
+    cp -f "$src/tests/sim/$1_headers.h" "$work/tests/sim"
 }
 
 # mistakes VENDOR FLAGS WHAT SCRIPT: each line that the script of sed changes must be an error.

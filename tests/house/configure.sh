@@ -27,11 +27,12 @@ verdict() {
 sed -n '/^## Cache variables/,/^## Output variables/p' "$build/config.log" |
     grep -E '^[a-z0-9]+_cv_' | grep -v '^ac_cv_env_' >"$work/cache"
 
+folder=$work/build
 configure() {
-    rm -rf "$work/build"
-    mkdir "$work/build"
-    cp "$work/cache" "$work/build/config.cache"
-    (cd "$work/build" && "$src/configure" --cache-file=config.cache "$@") >"$work/out" 2>&1
+    rm -rf "$folder"
+    mkdir "$folder"
+    cp "$work/cache" "$folder/config.cache"
+    (cd "$folder" && "$src/configure" --cache-file=config.cache "$@") >"$work/out" 2>&1
 }
 
 said() {
@@ -85,6 +86,18 @@ END
         status=$?
         refused "$option is refused" "error: .*${option%%=*}"
     done
+
+    folder="$work/with spaces"
+    configure
+    status=$?
+    refused "a folder with spaces in its path is refused" 'error: there are spaces in the path of .*with spaces'
+    configure --disable-tests
+    status=$?
+    verdict "but for who wants no tests" test $status -eq 0
+    env -u MAKEFLAGS -u MAKELEVEL make -C "$folder" check >"$work/out" 2>&1
+    status=$?
+    refused "and then has none" 'configured with --disable-tests'
+    folder=$work/build
 
     # As a distribution does it: nothing that only happens to be here, and options of its own that are not ours.
     configure --without-opencl --without-vendor-headers --prefix=/usr --with-hwlok --disable-option-checking

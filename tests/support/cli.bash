@@ -79,5 +79,6 @@ need_opencl()
 on_terminal()
 {
     command -v script >/dev/null || skip 'script is not installed'
+    script -qec true /dev/null </dev/null >/dev/null 2>&1 || skip 'there are no terminals here'
     run env TERM=xterm SHELL="$BASH" script -qec "$1" /dev/null </dev/null
 }
