@@ -161,6 +161,7 @@ int main(int argc, char **argv)
 {
     occupy_standard_streams();
     signal(SIGPIPE, SIG_IGN); /* so that a closed pipe is an error like others, and what is loaded is given back */
+    setenv("HWLOC_HIDE_ERRORS", "2", 0); /* what hwloc misses, as in a sandbox without /sys, is nothing to print */
     cli_term_start();
     struct dt2_error err = { 0 };
     int rc = dispatch(argc, argv, &err);

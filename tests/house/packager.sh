@@ -4,8 +4,10 @@
 #
 # Builds a tarball and runs all its tests as machines of distributions do: somebody without a home, a network, a terminal, and
 # with hardly any environment, in the language C, from a source that cannot be written. What is installed there is tried, and
-# that make uninstall leaves nothing. As root it is nobody who does it, with no /sys and no /dev/pts where they can be hidden.
-# `make check-packager` runs this. DT2_PACKAGER: what to make there, instead of all that.
+# that make uninstall and distclean leave nothing. As root it is nobody who does it. `make check-packager` runs this.
+#
+# Environment: DT2_PACKAGER, what to make there, instead of all that. DT2_PACKAGER_HIDES=yes hides /sys and /dev/pts, too, which
+# only root can; more is skipped then.
 set -eu
 tarball=$1
 shift
@@ -19,6 +21,8 @@ chmod -R a-w "$work/source"
 chmod -R a+rX "$work/source"
 printf '%s\n' "$@" >"$work/options"
 
+skips=check-skips
+[ "${DT2_PACKAGER_HIDES:-no}" = no ] || skips=
 # What nobody does, in an environment of this alone.
 cat >"$work/job" <<END
 set -eu
@@ -30,10 +34,10 @@ done <"$work/options"
 cd "$work/build"
 ../source/configure -q --prefix="$work/build/prefix" "\$@"
 make -s -j$(nproc)
-for target in ${DT2_PACKAGER:-check check-skips install installcheck uninstall}; do
+for target in ${DT2_PACKAGER:-check $skips install installcheck uninstall distclean}; do
     make -s -j$(nproc) \$target
 done
-test -z "\$(find "$work/build/prefix" ! -type d 2>/dev/null)" || { find "$work/build/prefix" ! -type d; exit 1; }
+test -n "${DT2_PACKAGER-}" || ! find . ! -type d | grep .
 END
 
 can() {
@@ -48,7 +52,7 @@ if [ "$(id -u)" -eq 0 ]; then
     as=nobody
     # shellcheck disable=SC2016 # the inner shell expands it
     hidden='mount -t tmpfs none /sys && mount -t tmpfs none /dev/pts && exec "$@"'
-    if can unshare -m sh -c "$hidden" sh; then
+    if [ -z "$skips" ]; then
         set -- unshare -m sh -c "$hidden" sh "$@"
         as="$as, without /sys and /dev/pts"
     fi
