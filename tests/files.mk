@@ -78,8 +78,8 @@ EXTRA_DIST += $(house_tests) tests/house/installed.sh tests/house/wrapper.cc
 
 # One source makes one tarball: make check-dist.
 EXTRA_DIST += tests/house/dist.sh
-check-dist:
-	@top_srcdir='$(abs_top_srcdir)' MAKE='$(MAKE)' $(SHELL) $(top_srcdir)/tests/house/dist.sh
+check-dist: dist-gzip
+	@top_srcdir='$(abs_top_srcdir)' top_builddir='$(abs_top_builddir)' MAKE='$(MAKE)' $(SHELL) $(top_srcdir)/tests/house/dist.sh
 .PHONY: check-dist
 
 # All tests on a machine of a distribution, from the tarball: make check-packager.

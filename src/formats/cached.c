@@ -12,6 +12,7 @@
 
 #define SAMPLES 64
 #define SAMPLE_PAGES 64
+#define SMALLER 16 /* an emulator of 64 KiB pages has its kernel tell of each of 4 KiB */
 
 /* include/uapi/linux/mman.h has these since Linux 6.5; the number is the same on all architectures. */
 #define CACHESTAT 451
@@ -35,7 +36,7 @@ static int64_t count_pages(int fd, uint64_t offset, uint64_t bytes)
 /* The same by a mapping of the range. */
 static int64_t map_and_count(int fd, uint64_t offset, uint64_t bytes)
 {
-    unsigned char present[SAMPLE_PAGES];
+    unsigned char present[SAMPLE_PAGES * SMALLER];
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), begin = offset - offset % page, length = offset + bytes - begin;
     int64_t found = 0;
     char *map = mmap(NULL, length, PROT_READ, MAP_SHARED, fd, (off_t)begin);
@@ -61,7 +62,7 @@ int64_t dt2_cached_pages(int fd, uint64_t offset, uint64_t bytes)
 /* Of a whole file, counted in a sample; -1: nobody tells. */
 static int64_t sample_pages(const struct dt2_source *source, uint64_t page)
 {
-    unsigned char present[SAMPLE_PAGES];
+    unsigned char present[SAMPLE_PAGES * SMALLER];
     uint64_t pages = (source->size + page - 1) / page, asked = 0, found = 0;
     char *map = mmap(NULL, source->size, PROT_READ, MAP_SHARED, source->fd, 0);
     if (map == MAP_FAILED)

@@ -37,6 +37,7 @@ fresh() {
     mkdir -p "$work/tests/sim"
     cp -f "$src/backends/gpu/declared.h" "$src/backends/$1/$1_decl.h" "$work"
     cp -f "$src/tests/sim/$1_headers.h" "$work/tests/sim"
+    chmod u+w "$work"/*.h "$work"/tests/sim/*.h
 }
 
 # mistakes VENDOR FLAGS WHAT SCRIPT: each line that the script of sed changes must be an error.

@@ -26,14 +26,14 @@ check() {
     fi
 }
 
-# This source in another folder, with what has been changed in it since its commit; of a tarball's a plain copy.
+# This source in another folder: a checkout with what has been changed since its commit; where git tells of none, this tarball.
 copy() {
     mkdir -p "$1"
-    if [ -e "$src/.git" ]; then
+    if [ -e "$src/.git" ] && git -C "$src" rev-parse HEAD; then
         git clone -q "$src" "$1" && git -C "$src" diff --binary HEAD >"$work/changes" &&
             { [ ! -s "$work/changes" ] || git -C "$1" apply "$work/changes"; } && "$1/bootstrap"
     else
-        cp -Rp "$src/." "$1" && chmod -R u+w "$1" && rm -f "$1/config.status"
+        tar -xzf "${top_builddir:-.}/$name.tar.gz" -C "$1" --strip-components=1
     fi
 }
 
