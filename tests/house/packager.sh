@@ -6,8 +6,8 @@
 # with hardly any environment, in the language C, from a source that cannot be written. What is installed there is tried, and
 # that make uninstall and distclean leave nothing. As root it is nobody who does it. `make check-packager` runs this.
 #
-# Environment: DT2_PACKAGER, what to make there, instead of all that. DT2_PACKAGER_HIDES=yes hides /sys and /dev/pts, too, which
-# only root can; more is skipped then.
+# Environment: DT2_PACKAGER, what to make there, instead of all that. DT2_PACKAGER_TESTS, the tests that are run, instead of all.
+# DT2_PACKAGER_HIDES=yes hides /sys and /dev/pts, too, which only root can; more is skipped then.
 set -eu
 tarball=$1
 shift
@@ -23,6 +23,7 @@ printf '%s\n' "$@" >"$work/options"
 
 skips=check-skips
 [ "${DT2_PACKAGER_HIDES:-no}" = no ] || skips=
+[ -z "${DT2_PACKAGER_TESTS-}" ] || printf 'TESTS=%s\n' "$DT2_PACKAGER_TESTS" >"$work/tests"
 # What nobody does, in an environment of this alone.
 cat >"$work/job" <<END
 set -eu
@@ -35,7 +36,11 @@ cd "$work/build"
 ../source/configure -q --prefix="$work/build/prefix" "\$@"
 make -s -j$(nproc)
 for target in ${DT2_PACKAGER:-check $skips install installcheck uninstall distclean}; do
-    make -s -j$(nproc) \$target
+    if [ "\$target" = check ] && [ -f "$work/tests" ]; then
+        make -s -j$(nproc) check "\$(cat "$work/tests")"
+    else
+        make -s -j$(nproc) \$target
+    fi
 done
 test -n "${DT2_PACKAGER-}" || ! find . ! -type d | grep .
 END
