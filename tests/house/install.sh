@@ -63,6 +63,16 @@ all_of_it() {
     grep -q '^1\.\.' "$work/tried" && ! grep -q '^not ok' "$work/tried"
 }
 
+# The same as a check, where programs of others can have the library.
+check_all_of_it() {
+    if grep -q -e __asan_init -e __tsan_init "$build/.libs/libdistorch2.so" 2>/dev/null; then
+        count=$((count + 1))
+        echo "ok $count - $1 # SKIP the library wants a sanitizer's runtime, which a program of others does not have"
+    else
+        check "$1" all_of_it
+    fi
+}
+
 # The whole, in another folder.
 move() {
     mkdir -p "$work/moved/deeper" && mv "$stage" "$work/moved/deeper/here" && stage=$work/moved/deeper/here &&
@@ -108,12 +118,12 @@ check "the library carries no rpath" no_rpath "$lib/libdistorch2.so.0"
 
 check "the installed tool runs" installed --version
 check "and sees the same devices as the one that was built" same_devices
-check "it passes make installcheck" all_of_it
+check_all_of_it "it passes make installcheck"
 if [ -z "$paths" ]; then
     check "it is moved" move
     check "the tool runs there" installed --version
     check "and sees the same devices" same_devices
-    check "programs build and run with what is there" all_of_it
+    check_all_of_it "programs build and run with what is there"
     check "it is moved back" mv "$stage" "$work/stage"
     stage=$work/stage
 fi

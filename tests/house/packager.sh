@@ -23,7 +23,11 @@ printf '%s\n' "$@" >"$work/options"
 
 skips=check-skips
 [ "${DT2_PACKAGER_HIDES:-no}" = no ] || skips=
-[ -z "${DT2_PACKAGER_TESTS-}" ] || printf 'TESTS=%s\n' "$DT2_PACKAGER_TESTS" >"$work/tests"
+looks=$skips # at what was skipped, of all tests
+if [ -n "${DT2_PACKAGER_TESTS-}" ]; then
+    printf '%s' "$DT2_PACKAGER_TESTS" | tr -s '[:space:]' ' ' | sed 's/^/TESTS=/' >"$work/tests"
+    looks=
+fi
 # What nobody does, in an environment of this alone.
 cat >"$work/job" <<END
 set -eu
@@ -35,7 +39,7 @@ done <"$work/options"
 cd "$work/build"
 ../source/configure -q --prefix="$work/build/prefix" "\$@"
 make -s -j$(nproc)
-for target in ${DT2_PACKAGER:-check $skips install installcheck uninstall distclean}; do
+for target in ${DT2_PACKAGER:-check $looks install installcheck uninstall distclean}; do
     if [ "\$target" = check ] && [ -f "$work/tests" ]; then
         make -s -j$(nproc) check "\$(cat "$work/tests")"
     else
