@@ -24,6 +24,7 @@ python_torch_tests = \
 python_comfyui_tests = \
 	tests/python/comfyui/test_browser.py \
 	tests/python/comfyui/test_families.py \
+	tests/python/comfyui/test_install.py \
 	tests/python/comfyui/test_node.py \
 	tests/python/comfyui/test_server.py
 TESTS += $(python_tests)
@@ -53,6 +54,7 @@ EXTRA_DIST += $(python_tests) $(python_torch_tests) $(python_comfyui_tests) \
 	python/comfyui/web/docs/DisTorch2DiffControlNetLoader.md \
 	python/comfyui/web/docs/DisTorch2Plan.md \
 	tests/python/comfyui/browser.py \
+	tests/python/comfyui/check.sh \
 	tests/python/comfyui/checkout.py \
 	tests/python/comfyui/families.py \
 	tests/python/comfyui/made.py \
@@ -125,14 +127,9 @@ quick-wheel:
 check-wheel: all tests/support/mkmodel
 	@$(check_wheel)
 
-# The nodes in the checkout of ComfyUI that DISTORCH2_COMFYUI names, with what it requires, installed once.
-check-comfyui: all
-	@if test ! -f "$$DISTORCH2_COMFYUI/comfy/controlnet.py"; then \
-	echo 'skipped: DISTORCH2_COMFYUI names no checkout of ComfyUI'; else \
-	DISTORCH2_PYTHON_VENV=$$DISTORCH2_COMFYUI_VENV $(SHELL) $(srcdir)/tests/python/torch/venv.sh '$(PYTHON3)' comfyui-venv \
-	"$$DISTORCH2_COMFYUI/requirements.txt" && \
-	{ $(MAKE) $(AM_MAKEFLAGS) check TESTS='$(python_comfyui_tests)'; status=$$?; \
-	sed -n 's/^# //p' tests/python/comfyui/test_server.log tests/python/comfyui/test_families.log; exit $$status; }; fi
+# The nodes in each checkout of ComfyUI that DISTORCH2_COMFYUI names, with what it requires, installed once.
+check-comfyui: all tests/support/mkmodel
+	@$(SHELL) $(srcdir)/tests/python/comfyui/check.sh '$(MAKE)' '$(PYTHON3)' $(python_comfyui_tests)
 
 bench-python: all
 	@for test in overhead pass; do $(AM_TESTS_ENVIRONMENT) \
@@ -142,5 +139,5 @@ EXTRA_DIST += tests/bench/python-overhead.py tests/bench/python-pass.py
 
 clean-local: clean-python
 clean-python:
-	rm -rf python-venv python-venv.reason comfyui-venv comfyui-venv.reason wheels
+	rm -rf python-venv python-venv.reason comfyui-venv-* comfyui-logs wheels
 .PHONY: bench-python check-comfyui check-python check-wheel clean-python quick-wheel wheel

@@ -49,7 +49,7 @@ class ControlNetLoader(Inputs):
 
     @classmethod
     def IS_CHANGED(cls, control_net_name: Any = None, **_: Any) -> str:
-        """Differs when another file has its name now. What sleeps is loaded from the file again: not from another one."""
+        """Differs when another file has its name now: what sleeps is loaded again, and not from another file."""
         try:
             found = os.stat(_path_of(control_net_name))
         except Exception:  # it is gone, or its name is another node's output: the load says so

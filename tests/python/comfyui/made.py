@@ -32,15 +32,35 @@ def state(module, dtype):
     return {name: tensor.to(dtype).contiguous() for name, tensor in module.state_dict().items()}
 
 
+def _small(seed):
+    config = {key: value for key, value in SMALL.items() if not key.startswith("out")}
+    return filled(comfy.cldm.cldm.ControlNet(**config, hint_channels=3, dtype=torch.float32), seed)
+
+
 def small(path, seed=11, dtype=torch.float16):
     """A small ControlNet of SD1.5's kind."""
-    config = {key: value for key, value in SMALL.items() if not key.startswith("out")}
-    network = comfy.cldm.cldm.ControlNet(**config, hint_channels=3, dtype=torch.float32)
-    tensors = state(filled(network, seed), dtype)
+    tensors = state(_small(seed), dtype)
     if str(path).endswith(".pth"):
         torch.save({f"control_model.{name}": tensor for name, tensor in tensors.items()}, path)
     else:
         save_file(tensors, path)
+
+
+def difference(path, seed=19):
+    """A file of what is to be added to the base model's weights."""
+    tensors = {f"control_model.{name}": tensor * 0.1 for name, tensor in state(_small(seed), torch.float32).items()}
+    torch.save({**tensors, "difference": torch.ones(1)}, path)
+
+
+def lora(path, seed=23):
+    """A Control-LoRA: what the base model lacks, and a change of low rank of one weight that it has."""
+    lacks = ("input_hint_block.", "zero_convs.", "middle_block_out.")
+    tensors = {name: each for name, each in state(_small(seed), torch.float32).items() if name.startswith(lacks)}
+    generator = torch.Generator().manual_seed(seed)
+    wide, narrow = 4 * SMALL["model_channels"], SMALL["model_channels"]
+    tensors["time_embed.0.up"] = torch.randn(wide, 4, generator=generator) * 0.1
+    tensors["time_embed.0.down"] = torch.randn(4, narrow, generator=generator) * 0.1
+    save_file({**tensors, "lora_controlnet": torch.ones(1)}, path)
 
 
 def adapter(path, seed=13):

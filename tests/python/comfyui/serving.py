@@ -40,15 +40,30 @@ class Failed(Exception):
     """A workflow ended early: the error of a node, or an interrupt."""
 
 
+def plain():
+    """The environment without what leads to this tree and what was built of it."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "DISTORCH2"))}
+
+
 def _dies_with_parent():
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 class Server:
-    """A server of its own: free port, loopback, and a folder for everything that it reads and writes."""
+    """A server of its own: free port, loopback, and a folder for everything that it reads and writes. ``root``: another
+    checkout; ``python``: another environment, which has nothing of ours from here."""
 
-    def __init__(self, *options, folder="server", nodes=(("distorch2", NODES), ("distorch2-tests", PACK)), env=None):
+    def __init__(
+        self,
+        *options,
+        folder="server",
+        nodes=(("distorch2", NODES), ("distorch2-tests", PACK)),
+        env=None,
+        root=ROOT,
+        python=None,
+    ):
         self.base = tap.scratch(folder)
+        self.root, self.python = root, python
         for each in ("custom_nodes", "models/controlnet", "input", "output", "user", "temp"):
             os.makedirs(f"{self.base}/{each}", exist_ok=True)
         for name, path in nodes:
@@ -64,18 +79,18 @@ class Server:
         self._wait_until_it_answers()
 
     def _start(self, options, env):
-        command = [sys.executable, "main.py", "--cpu", "--listen", "127.0.0.1", "--port", str(self.port)]
+        command = [self.python or sys.executable, "main.py", "--cpu", "--listen", "127.0.0.1", "--port", str(self.port)]
         command += ["--disable-auto-launch", "--disable-api-nodes", "--base-directory", self.base]
         command += ["--database-url", f"sqlite:///{self.base}/user/comfyui.db", *options]
         with open(self.log, "ab") as log:
             return subprocess.Popen(
                 command,
-                cwd=ROOT,
+                cwd=self.root,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 # One thread: what is small is no faster with more, and a busy machine makes them wait for one another.
-                env={"OMP_NUM_THREADS": "1", **os.environ, "HOME": self.base, **env},
+                env={"OMP_NUM_THREADS": "1", **(plain() if self.python else os.environ), "HOME": self.base, **env},
                 preexec_fn=_dies_with_parent,
             )
 

@@ -192,6 +192,9 @@ def test_what_cannot_be_spread_is_loaded_by_comfy():
     save_file(weights, f"{here.models()}/lora.safetensors")
     control, network, why = loading.load_control(f"{here.models()}/lora.safetensors", {**REQUEST})
     assert type(control).__name__ == "ControlLora" and network is None and "Control-LoRA" in why
+    for names in (["a.weight", "a.comfy_quant"], ["a.weight", "a.scale_weight"], ["a.weight", "scaled_fp8"]):
+        with tap.raises(loading.CannotSpread, "quantised"):
+            loading._check(names)
     said = LOADER().load_controlnet("lora.safetensors", expert_mode_allocations=SPREAD, **REQUEST)
     assert "Control-LoRA" in said["ui"]["text"][0] and type(said["result"][0]).__name__ == "ControlLora"
 
@@ -375,6 +378,18 @@ def test_a_copy_for_several_gpus_is_refused():
     control = loaded(adapter())
     with tap.raises(TypeError, "several GPUs"):
         copy.deepcopy(control.t2i_model)
+
+
+def test_a_published_name_is_left_to_who_has_it():
+    import nodes
+
+    taken = "ControlNetLoaderDisTorch2MultiGPU"
+    nodes.NODE_CLASS_MAPPINGS[taken] = object
+    try:
+        names = set(here.node_folder("distorch2_beside_another").NODE_CLASS_MAPPINGS)
+    finally:
+        del nodes.NODE_CLASS_MAPPINGS[taken]
+    assert names == set(NODES.NODE_CLASS_MAPPINGS) - {taken} and taken in NODES.NODE_CLASS_MAPPINGS
 
 
 def test_an_import_opens_nothing():

@@ -2,6 +2,8 @@
 """ComfyUI's own server: workflows are queued over HTTP with the stock loader and with ours, and their latents are
 equal, bit for bit."""
 
+import asyncio
+import json
 import os
 import time
 
@@ -10,6 +12,7 @@ import tap
 
 here.start()
 
+import aiohttp
 import made
 import serving
 import torch
@@ -30,6 +33,23 @@ def files(folder):
     made.small(f"{folder}/small_shuffle.safetensors", seed=14)
     made.adapter(f"{folder}/t2i.safetensors")
     made.union(f"{folder}/union.safetensors")
+    made.lora(f"{folder}/lora.safetensors")
+    made.difference(f"{folder}/difference.pth")
+    for place in (f"{folder}/{SUBFOLDER}", f"{folder}/../../{ELSEWHERE}"):
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        os.link(f"{folder}/small.safetensors", place)
+
+
+SUBFOLDER = "a folder of SD 1.5/Größe, 小 (1).safetensors"
+ELSEWHERE = "other models/nets/elsewhere.safetensors"
+
+
+def named_elsewhere(folder):
+    """The file by which ComfyUI learns of more folders."""
+    path = tap.scratch(f"{folder}/extra.yaml")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(f"others:\n  base_path: {tap.scratch(folder)}/other models\n  controlnet: nets\n")
+    return path
 
 
 _servers = {}
@@ -44,7 +64,8 @@ def server(*options, **more):
         os.makedirs(models)
         files(models)
         begin = time.monotonic()
-        _servers[key] = Server(*options, folder=folder, **more)
+        extra = ("--extra-model-paths-config", named_elsewhere(folder))
+        _servers[key] = Server(*options, *extra, folder=folder, **more)
         tap.diag(f"server {' '.join(options) or 'of its own options'}: answers after {time.monotonic() - begin:.0f} s")
         donors = _servers[key].get("/object_info/DisTorch2ControlNetLoader")
         donors = donors["DisTorch2ControlNetLoader"]["input"]["required"]["donor_device"][0]
@@ -128,6 +149,23 @@ def test_kinds_of_a_union():
     equal("SetUnionControlNetType", flow.union, file="union.safetensors", allocations=(SPREAD,))
 
 
+def test_files_wherever_comfy_finds_them():
+    for file in (SUBFOLDER, "elsewhere.safetensors"):
+        equal(file, flow.plain, file=file, allocations=(SPREAD,))
+
+
+def test_what_is_not_spread():
+    for file, workflow in (("lora.safetensors", flow.plain), ("difference.pth", flow.difference)):
+        equal(file, workflow, file=file, allocations=(SPREAD,))
+        assert f"{file} is not spread, and loaded as ComfyUI does it" in server().said()
+    equal("with a base model at hand", flow.difference, file="small.safetensors", allocations=(SPREAD,))
+    assert "small.safetensors is not spread" not in server().said()
+
+
+def test_memory_that_is_asked_back_between_samplings():
+    equal("asked for 1, 50 and 100 per cent", flow.squeezed, file="small.safetensors")
+
+
 def test_half_precision_without_a_cache():
     for file in ("small.safetensors", "small.pth"):
         equal(f"{file} --fp16-unet", flow.plain, file=file, options=("--fp16-unet", "--cache-none"))
@@ -148,7 +186,17 @@ def forgotten(comfy):
     workflow = flow.Workflow()
     workflow.add("DisTorch2Devices")
     comfy.run(workflow)
-    return loaded(comfy) == 0
+    return soon(lambda: loaded(comfy) == 0)
+
+
+def soon(condition):
+    """Whether something becomes true: the server may be in the middle of collecting what is in cycles."""
+    until = time.monotonic() + 30
+    while not condition():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.2)
+    return True
 
 
 def ours(allocation=SPREAD, **more):
@@ -161,10 +209,7 @@ def test_what_is_unloaded_is_loaded_again():
     assert latents(comfy.run(flow.plain("small.safetensors", ours(), seed=21))) == expected
     assert loaded(comfy) > 0
     comfy.free()
-    until = time.monotonic() + 30
-    while loaded(comfy) and time.monotonic() < until:
-        time.sleep(0.2)
-    assert loaded(comfy) == 0, "it is loaded after /free"
+    assert soon(lambda: loaded(comfy) == 0), "it is loaded after /free"
     assert latents(comfy.run(flow.plain("small.safetensors", ours(), seed=21))) == expected
     comfy.run(flow.plain("small.safetensors", ours(), seed=22))
     assert latents(comfy.run(flow.plain("small.safetensors", ours(), seed=21))) == expected
@@ -212,6 +257,34 @@ def test_what_is_wrong_is_said_at_its_input():
             raise AssertionError(f"{grammar} was taken")
         assert list(caught[0].inputs) == ["expert_mode_allocations"], (grammar, caught[0].inputs)
         assert "\n" not in caught[0].inputs["expert_mode_allocations"]
+
+
+def test_who_waits_sees_how_far_it_is():
+    comfy = server()
+    comfy.free()
+    loads = flow.plain("small.safetensors", ours("opencl:0,*"), seed=77)
+    (loader,) = (number for number, node in loads.items() if node["class_type"] == "DisTorch2ControlNetLoader")
+    messages, texts = asyncio.run(_listened(comfy, loads))
+    steps = [each["data"] for each in messages if each["type"] == "progress" and each["data"]["node"] == loader]
+    assert steps and steps[-1]["value"] == steps[-1]["max"] > 0, [each["type"] for each in messages]
+    assert any(loader.encode() in each and b"opencl:0" in each for each in texts), texts
+
+
+async def _listened(comfy, workflow):
+    """What the server sends to a page while a workflow runs: messages, and what is no message."""
+    messages, texts = [], []
+    async with aiohttp.ClientSession() as session:
+        async with session.ws_connect(f"{comfy.url}/ws?clientId=tests", max_msg_size=0) as socket:
+            number = comfy.queue(workflow)
+            async for message in socket:
+                if message.type != aiohttp.WSMsgType.TEXT:
+                    texts.append(message.data)
+                    continue
+                messages.append(json.loads(message.data))
+                if messages[-1]["type"] in ("execution_success", "execution_error"):
+                    break
+    comfy.wait(number)
+    return messages, texts
 
 
 def test_an_interrupt():

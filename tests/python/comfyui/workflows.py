@@ -28,6 +28,12 @@ class Workflow(dict):
             return self.add("ControlNetLoader", control_net_name=file)
         return self.add("DisTorch2ControlNetLoader", control_net_name=file, **{**OURS, **ours})
 
+    def difference(self, file, model, ours=None):
+        """The loader that is given a base model, likewise."""
+        if ours is None:
+            return self.add("DiffControlNetLoader", control_net_name=file, model=model)
+        return self.add("DisTorch2DiffControlNetLoader", control_net_name=file, model=model, **{**OURS, **ours})
+
     def conditions(self, width=64, pooled=0):
         return tuple(self.test("Conditioning", seed=seed, width=width, pooled=pooled) for seed in (1, 2))
 
@@ -137,6 +143,27 @@ def patched(file, ours):
     half = workflow.add("ConditioningSetArea", conditioning=conditions[0], **area)
     both = workflow.add("ConditioningCombine", conditioning_1=conditions[0], conditioning_2=half)
     workflow.sampled(model, (both, conditions[1]), size=128)
+    return workflow
+
+
+def difference(file, ours):
+    """A control that was loaded with the base model at hand."""
+    workflow = Workflow()
+    model = workflow.test("Model", kind="unet")
+    conditions = workflow.applied(workflow.conditions(), workflow.difference(file, model, ours))
+    workflow.sampled(model, conditions)
+    return workflow
+
+
+def squeezed(file, ours):
+    """Between two samplings a part of the memory is asked back: more each time."""
+    workflow = Workflow()
+    control, model = workflow.control(file, ours), workflow.test("Model", kind="unet")
+    conditions = workflow.applied(workflow.conditions(), control)
+    for i, share in enumerate((0.0, 0.01, 0.5, 1.0)):
+        conditions = workflow.test("Squeeze", positive=conditions[0], negative=conditions[1], share=share)
+        conditions = conditions, [conditions[0], 1]
+        workflow.sampled(model, conditions, seed=50 + i)
     return workflow
 
 

@@ -171,6 +171,29 @@ class Wrapped:
         return (model,)
 
 
+class Squeeze:
+    """Asks spread networks for a part of what they have on the device that computes, as memory management does."""
+
+    RETURN_TYPES = ("CONDITIONING", "CONDITIONING")
+    FUNCTION = "squeeze"
+    CATEGORY = "distorch2/tests"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        both = {"positive": ("CONDITIONING",), "negative": ("CONDITIONING",)}
+        return {"required": {**both, "share": ("FLOAT", {"min": 0.0, "max": 1.0, "step": 0.01})}}
+
+    def squeeze(self, positive, negative, share):
+        models = comfy.model_management.current_loaded_models
+        for each in list(models):
+            if share and each.model is not None and hasattr(each.model, "network"):
+                before = each.model.loaded_size()
+                if each.model_unload(share * before):
+                    models.remove(each)
+                assert each.model.loaded_size() < before
+        return positive, negative
+
+
 class After:
     """Says how many spread networks are loaded when a control was."""
 
@@ -202,5 +225,5 @@ if ROUTES is not None:
     ROUTES.get("/distorch2-tests/loaded")(_loaded)
 
 NODE_CLASS_MAPPINGS = {
-    f"DisTorch2Test{each.__name__}": each for each in (Model, Conditioning, Hint, Latents, Wrapped, After)
+    f"DisTorch2Test{each.__name__}": each for each in (Model, Conditioning, Hint, Latents, Wrapped, Squeeze, After)
 }
