@@ -87,8 +87,8 @@ class Network:
     # -- coming and going --
 
     def wake(self, room: float = math.inf) -> None:
-        """Loads it if it is asleep, and takes back what it gave, as far as there is room. ``room``: how many bytes more it
-        may take on the device that computes, by what ComfyUI says before a sampling; what is above that streams."""
+        """Loads it if it is asleep, and takes back what it gave, as far as there is room. ``room``: how many bytes more
+        it may take on the device that computes, as ComfyUI says before a sampling; what is above that streams."""
         with self._lock:
             before = self.held
             if not self.awake:
