@@ -46,11 +46,15 @@ def run(control, inputs):
         return list(tensors(module(**cast)))
 
 
-def timed(control, inputs):
-    """The outputs of a second pass, and the processor time of it."""
+def timed(control, inputs, passes=3):
+    """The outputs of a pass after the first, and the processor time of the quickest."""
     run(control, inputs)
-    begin = time.process_time()
-    return run(control, inputs), time.process_time() - begin
+    seconds = []
+    for _ in range(passes):
+        begin = time.process_time()
+        found = run(control, inputs)
+        seconds.append(time.process_time() - begin)
+    return found, min(seconds)
 
 
 def load(path, allocations):
