@@ -35,6 +35,7 @@ EXTRA_DIST += \
 	tests/fuzz/fuzz-allocation.c \
 	tests/fuzz/fuzz-gguf.c \
 	tests/fuzz/fuzz-index.c \
+	tests/fuzz/fuzz-records.c \
 	tests/fuzz/gguf.dict \
 	tests/fuzz/index.dict \
 	tests/fuzz/model.h \
@@ -43,4 +44,5 @@ EXTRA_DIST += \
 	tests/fuzz/seeds/allocation \
 	tests/fuzz/seeds/devices-json \
 	tests/fuzz/seeds/index \
+	tests/fuzz/seeds/records \
 	tests/fuzz/yaml.dict

@@ -39,7 +39,7 @@ room machine machine base
 room formats formats base
 room catalog catalog base
 room plan plan formats machine base
-room load load plan formats machine base
+room load load share plan formats machine base
 room share share base
 room model model share load plan formats machine base
 room stream stream model share load plan formats machine base
