@@ -32,7 +32,9 @@ struct dt2_progress {
     uint64_t elapsed_ns; /* of loading, or of verifying */
     const struct dt2_progress_device *const *devices;
     size_t device_count;
-    bool waiting; /* nothing has begun: the memory would be there but for what other processes promised to take, which are loading */
+    /* Nothing has begun: the memory would be there but for what other processes promised to take, which are loading; or another one
+     * fills what is shared, of which done_bytes are there. */
+    bool waiting;
 };
 
 /*
@@ -280,6 +282,10 @@ struct dt2_model_stats {
     uint64_t direct_bytes; /* of `bytes`, those that were read past the page cache */
     unsigned queue_depth;  /* reads that were under way at once, at most */
     const char *engine;    /* who waited for them: "threads" or "io_uring" */
+    /* Of a request with `share`: bytes that lie in memory of all the user's processes, those that this load filled there (0: others
+     * had filled all), and the processes that used it then, this one too. All 0: nothing is shared. */
+    uint64_t shared_bytes, filled_bytes;
+    size_t share_users;
 };
 /* Valid as long as the handle. */
 DT2_PUBLIC const struct dt2_model_stats *dt2_model_statistics(const struct dt2_model *model);

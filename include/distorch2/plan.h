@@ -107,6 +107,13 @@ enum dt2_request_flag {
     DT2_REQUEST_FIT = 1,
 };
 
+/* Whether what a load puts into host memory lies there once for all processes of the user that load the same file. */
+enum dt2_share_mode {
+    DT2_SHARE_NONE, /* no: memory of its own */
+    DT2_SHARE_NODE, /* where that can be; else it is loaded as ever, and a warning of the plan says why */
+    DT2_SHARE_ONLY, /* where it cannot be the load fails with DT2_EFAILED */
+};
+
 /*
  * Asks the program around us how many bytes the budget `device` has free, as it knows it: with what its own allocator
  * keeps and would give up, or without what it needs for itself. `free_bytes` is what driver or kernel say, DT2_UNKNOWN
@@ -159,11 +166,18 @@ struct dt2_request {
     dt2_available_fn *available; /* may be NULL: what drivers and kernel say */
     void *available_data;
     uint64_t flags; /* of enum dt2_request_flag, or-ed together */
+    /*
+     * Host shares that other processes of the user have loaded of this file, as it is now, in this dtype and in these blocks, are
+     * used where they lie, and what is missing there is filled for all: memory and reading are paid once. What is shared can only be read:
+     * writing to it ends the program with SIGSEGV. It is there until its last user unloads it or ends. It is charged to who fills it.
+     * Within one PID namespace, and one job of a scheduler unless the environment's DISTORCH2_SHARE_SCOPE is "user".
+     */
+    enum dt2_share_mode share;
 };
 #define DT2_REQUEST_INIT                                                                                              \
     {                                                                                                                 \
         sizeof(struct dt2_request), NULL, DT2_UNKNOWN, NULL, NULL, true, false, NULL, 0, NULL, 0, NULL, NULL,         \
-            NULL, 0, NULL, 0, 0, false, NULL, NULL, 0                                                                 \
+            NULL, 0, NULL, 0, 0, false, NULL, NULL, 0, DT2_SHARE_NONE                                                 \
     }
 
 /* -- Plans -------------------------------------------------------------------------------------------- */

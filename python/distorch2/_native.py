@@ -42,6 +42,9 @@ ENUMS = {
     "DT2_EGONE": -8,
     "DT2_EFULL": -9,
     "DT2_EPARKED": -10,
+    "DT2_SHARE_NONE": 0,
+    "DT2_SHARE_NODE": 1,
+    "DT2_SHARE_ONLY": 2,
     "DT2_LOG_ERROR": 0,
     "DT2_LOG_WARNING": 1,
     "DT2_LOG_INFO": 2,
@@ -264,6 +267,7 @@ class request(Structure):
         ("available", available_fn),
         ("available_data", c_void_p),
         ("flags", c_uint64),
+        ("share", c_int),
     ]
 
 
@@ -347,6 +351,9 @@ class model_stats(Structure):
         ("direct_bytes", c_uint64),
         ("queue_depth", c_uint),
         ("engine", c_char_p),
+        ("shared_bytes", c_uint64),
+        ("filled_bytes", c_uint64),
+        ("share_users", c_size_t),
     ]
 
 

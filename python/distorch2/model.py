@@ -79,7 +79,8 @@ class Statistics:
     """What a load did; ``verified_bytes`` is None when it was not verified.
 
     ``direct_bytes`` were read past the page cache; ``queue_depth`` reads were under way at once, and ``engine``, "threads" or
-    "io_uring", waited for them.
+    "io_uring", waited for them. ``shared_bytes`` lie in memory of all processes of the user, of which this load filled
+    ``filled_bytes``; ``share_users`` processes used it then.
     """
 
     bytes: int
@@ -91,6 +92,9 @@ class Statistics:
     direct_bytes: int
     queue_depth: int
     engine: str
+    shared_bytes: int
+    filled_bytes: int
+    share_users: int
 
 
 class Tensors(Mapping):  # type: ignore[type-arg]
@@ -183,6 +187,9 @@ class Model(Handle):
                 direct_bytes=raw.direct_bytes,
                 queue_depth=raw.queue_depth,
                 engine=raw.engine.decode(),
+                shared_bytes=raw.shared_bytes,
+                filled_bytes=raw.filled_bytes,
+                share_users=raw.share_users,
             )
 
     @cached_property

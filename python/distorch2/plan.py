@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from ctypes import POINTER
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Callable, Optional, Union
+from typing import Any, Callable, Literal, Optional, Union
 
 from . import _native
 from ._core import encode, known, made, taken_text, text
@@ -61,6 +61,9 @@ class Request:
     """Blocks are used where they lie: no window, and no sessions."""
     fit: bool = False
     """What does not fit is changed to the nearest that does; the plan's warnings say so."""
+    share: Union[bool, Literal["none", "node", "only"]] = False
+    """What lies in host memory is there once for all processes of the user that load the same file: where that can be (True, "node"),
+    or else the load fails ("only"). Such tensors can only be read: writing to one ends the program."""
     dtype: Dtype = "keep"
     """How tensors are stored: as :meth:`File.stored` has it. For what is planned or loaded from a path or an opened file."""
     release: Optional[ReleaseFunction] = None
@@ -84,6 +87,14 @@ def requested(request: Optional[Request], options: Mapping[str, Any]) -> Request
 def _limits(sizes: Mapping[str, Size], what: str) -> tuple[Any, int]:
     limits = [_native.limit(encode(name), in_bytes(size, f"{what} of {name}")) for name, size in sizes.items()]
     return ((_native.limit * len(limits))(*limits) if limits else POINTER(_native.limit)()), len(limits)
+
+
+def _share_mode(share: Union[bool, str]) -> int:
+    name = ("node" if share else "none") if isinstance(share, bool) else share
+    mode = _native.ENUMS.get(f"DT2_SHARE_{name.upper()}") if isinstance(name, str) else None
+    if mode is None:
+        raise ValueError(f"share is {share!r}; it may be True, False, 'none', 'node' or 'only'")
+    return mode
 
 
 class NativeRequest:
@@ -117,6 +128,7 @@ class NativeRequest:
             available,
             None,
             _native.ENUMS["DT2_REQUEST_FIT"] if request.fit else 0,
+            _share_mode(request.share),
         )
 
     @contextmanager

@@ -83,7 +83,7 @@ static void offer_value(const struct cli_option *option, struct place place)
         puts(":folders");
         return;
     case CLI_OFFER_NOTHING:
-        if (option->kind == CLI_KIND_BOOL || option->kind == CLI_KIND_CHOICE)
+        if (option->kind == CLI_KIND_BOOL || option->kind == CLI_KIND_CHOICE || option->kind == CLI_KIND_WORD)
             offer_choices(&place, option->value);
     }
 }

@@ -56,6 +56,9 @@ static json_t *load_json(const struct dt2_model *model, const struct dt2_file *f
     cli_json_set(object, "direct_bytes", cli_json_bytes(stats->direct_bytes));
     cli_json_set(object, "queue_depth", json_integer(stats->queue_depth));
     cli_json_set(object, "engine", cli_json_text(stats->engine));
+    cli_json_set(object, "shared_bytes", cli_json_bytes(stats->shared_bytes));
+    cli_json_set(object, "filled_bytes", cli_json_bytes(stats->filled_bytes));
+    cli_json_set(object, "share_users", json_integer((json_int_t)stats->share_users));
     cli_json_set(object, "devices", devices);
     cli_json_set(object, "verified_bytes", cli_json_bytes(stats->verified_bytes));
     cli_json_set(object, "window_verified_bytes", cli_json_bytes(arrived));
@@ -76,14 +79,26 @@ static void add_row(struct cli_table *table, const struct dt2_device_stats *devi
     cli_table_text(table, verified ? "every byte" : NULL);
 }
 
+/* The last two columns, of the row of all: what is shared with how many processes. */
+static void add_sharing(struct cli_table *table, const struct dt2_model_stats *stats, bool all)
+{
+    char number[CLI_NUMBER_SIZE];
+    if (stats->shared_bytes == 0)
+        return;
+    cli_table_text(table, all ? cli_share(stats->shared_bytes, stats->bytes, number) : NULL);
+    snprintf(number, sizeof number, "%zu", stats->share_users);
+    cli_table_text(table, all ? number : NULL);
+}
+
 static void print_load(const struct dt2_model *model, uint64_t arrived)
 {
     static const struct cli_column columns[] = {
         { "DEVICE", false, 0, 0 }, { "SIZE", true, 0, 2 }, { "BYTES", true, 0, 0 },     { "SHARE", true, 0, 3 },
         { "TIME", true, 0, 0 },    { "RATE", true, 0, 1 }, { "VERIFIED", false, 0, 0 },
+        { "SHARED", true, 0, 0 },  { "USERS", true, 0, 0 },
     };
     const struct dt2_model_stats *stats = dt2_model_statistics(model);
-    struct cli_table *table = cli_table_create(columns, sizeof columns / sizeof *columns);
+    struct cli_table *table = cli_table_create(columns, sizeof columns / sizeof *columns - (stats->shared_bytes ? 0 : 2));
     bool verified = stats->verified_bytes != DT2_UNKNOWN && stats->verified_bytes == stats->bytes;
     char number[CLI_NUMBER_SIZE];
     const struct dt2_plan *plan = dt2_model_applied_plan(model);
@@ -91,9 +106,12 @@ static void print_load(const struct dt2_model *model, uint64_t arrived)
     char *title = cli_printable(dt2_model_name(model), false);
     printf("%s%s%s\n", cli_bold(), title, cli_normal());
     free(title);
-    for (size_t i = 0; i < stats->device_count; i++)
+    for (size_t i = 0; i < stats->device_count; i++) {
         add_row(table, stats->devices[i], stats->bytes, verified);
+        add_sharing(table, stats, false);
+    }
     add_row(table, &(struct dt2_device_stats){ "total", stats->bytes, stats->ns }, stats->bytes, verified);
+    add_sharing(table, stats, true);
     cli_table_print(table, 2);
     cli_table_destroy(table);
     if (arrived != DT2_UNKNOWN && arrived > 0)

@@ -39,8 +39,9 @@ const struct cli_option cli_option_table[] = {
       AT(reserves), CLI_OFFER_LIMIT },
     { "budget", 0, "D=SIZE", "let a load use SIZE of D, free or not (repeatable)", CLI_KIND_LIMITS, CLI_REQUEST,
       AT(budgets), CLI_OFFER_LIMIT },
-    { "fit", 0, NULL, "take what fits (also: --pack --key --all-tensors)", CLI_KIND_FLAG, CLI_REQUEST, AT(fit), 0 },
+    { "fit", 0, NULL, "take what fits; also --share --pack --key --all-tensors", CLI_KIND_FLAG, CLI_REQUEST, AT(fit), 0 },
     { "pack", 0, NULL, NULL, CLI_KIND_FLAG, CLI_REQUEST, AT(request.pack), 0 },
+    { "share", 0, "none|node|only", NULL, CLI_KIND_WORD, CLI_REQUEST, AT(share), 0 },
     { "machine", 0, "FILE", "plan for a saved `devices --json`; - is stdin", CLI_KIND_TEXT, CLI_PLAN, AT(machine),
       CLI_OFFER_FILE },
     { "plan", 0, "FILE", "load as a saved `plan --json` has it; - is stdin", CLI_KIND_TEXT, CLI_LOAD, AT(plan),
@@ -83,5 +84,5 @@ char *cli_option_variable(const struct cli_option *option)
 
 bool cli_option_needs_value(const struct cli_option *option)
 {
-    return option->value && option->kind != CLI_KIND_BOOL;
+    return option->value && option->kind != CLI_KIND_BOOL && option->kind != CLI_KIND_WORD;
 }

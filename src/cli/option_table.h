@@ -10,6 +10,7 @@ enum cli_kind {
     CLI_KIND_FLAG,   /* none; bool */
     CLI_KIND_BOOL,   /* optional; bool */
     CLI_KIND_CHOICE, /* one of the words of `value`, which '|' divides; unsigned, its place */
+    CLI_KIND_WORD,   /* optional, one of such words; unsigned, its place; without a value the second */
     CLI_KIND_TEXT,   /* const char *; the last one wins */
     CLI_KIND_TEXTS,  /* struct cli_texts; each is added */
     CLI_KIND_GIB,    /* uint64_t */

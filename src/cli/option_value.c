@@ -123,6 +123,12 @@ static int set_member(const struct cli_option *option, void *member, const char 
     case CLI_KIND_FLAG: /* a variable says whether */
     case CLI_KIND_BOOL:
         return set_bool(member, label, value ? value : "true", err);
+    case CLI_KIND_WORD:
+        if (!value) {
+            *(unsigned *)member = 1;
+            return 0;
+        }
+        return set_choice(member, label, option->value, value, err);
     case CLI_KIND_CHOICE:
         return set_choice(member, label, option->value, value, err);
     case CLI_KIND_TEXT:

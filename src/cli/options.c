@@ -160,6 +160,7 @@ static void settle(struct cli_options *options)
     join_places(options, false);
     join_places(options, true);
     options->request.place = options->place;
+    options->request.share = (enum dt2_share_mode)options->share;
     options->request.flags = options->fit ? DT2_REQUEST_FIT : 0;
 }
 
@@ -207,7 +208,7 @@ void cli_options_help(enum cli_command_bit command)
         const struct cli_option *option = &cli_option_table[i];
         if (!(option->commands & command) || !option->help)
             continue;
-        bool optional = option->kind == CLI_KIND_BOOL, choice = option->kind == CLI_KIND_CHOICE;
+        bool optional = !cli_option_needs_value(option) && option->value, choice = option->kind == CLI_KIND_CHOICE;
         char *name = cli_format("--%s%s%s%s%s", option->name, optional ? "[" : "", option->value ? "=" : "",
                                 choice ? "WORD" : option->value ? option->value : "", optional ? "]" : "");
         printf("  %-27s %s%s%s\n", name, choice ? option->value : "", choice ? ": " : "", option->help);

@@ -63,6 +63,7 @@ struct cli_options {
     struct dt2_request request;
     struct cli_limits reserves, budgets;
     struct cli_texts places;
+    unsigned share; /* enum dt2_share_mode */
     unsigned dtype; /* in the order of --dtype; 0: keep */
     char *place; /* all of them, as the request has them */
     /* of single commands */

@@ -16,6 +16,8 @@ libdistorch2_core_la_SOURCES += \
 	src/load/populate.h \
 	src/load/reads.c \
 	src/load/reads.h \
+	src/load/sharing.c \
+	src/load/sharing.h \
 	src/load/staging.c \
 	src/load/staging.h \
 	src/load/storage.c \

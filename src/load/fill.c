@@ -176,6 +176,18 @@ static int list_slabs(struct dt2_fill *fill, size_t share, struct dt2_error *err
     return fill->slabs[share] ? 0 : dt2_fail_nomem(err);
 }
 
+/* What somebody else has filled has arrived before anything is read. */
+static void count_there(const struct dt2_load *load, size_t share)
+{
+    const struct dt2_share_layout *layout = &load->layout->shares[share];
+    uint64_t bytes = 0;
+    for (size_t i = 0; layout->homes && i < layout->tensor_count; i++) {
+        const struct dt2_place *place = &load->layout->places[layout->tensors[i]];
+        bytes += dt2_layout_is_there(layout, place->slab) ? place->bytes : 0;
+    }
+    atomic_store(&load->lanes[share].done_bytes, bytes);
+}
+
 static int plan_reads(struct dt2_fill *fill, size_t share, struct dt2_error *err)
 {
     const struct dt2_load *load = fill->load;
@@ -189,6 +201,9 @@ static int plan_reads(struct dt2_fill *fill, size_t share, struct dt2_error *err
         rules.limit = fill->bounce.slot_bytes - BLOCKS;
     int rc = dt2_reads_make(load->file, load->layout, share, &rules, &fill->reads[share], err);
     fill->items[share] = fill->reads[share].count;
+    count_there(load, share);
+    if (fill->reads[share].count == 0)
+        atomic_store(&load->lanes[share].end_ns, dt2_now_ns());
     atomic_init(&fill->left[share], fill->reads[share].count);
     return rc == 0 ? list_slabs(fill, share, err) : rc;
 }

@@ -113,6 +113,8 @@ static int count(struct dt2_fill *fill, const struct dt2_flight *flight, struct 
     size_t lane = flight->lane;
     int rc = 0;
     atomic_fetch_add(&load->lanes[lane].done_bytes, flight->stretch->bytes);
+    if (load->segment)
+        atomic_fetch_add(&load->segment->head->done_bytes, flight->stretch->bytes);
     atomic_fetch_add(flight->direct ? &load->direct_bytes : &load->buffered_bytes, flight->stretch->bytes);
     if (atomic_fetch_sub(&fill->left[lane], 1) == 1) {
         rc = fill->stagings[lane].ready ? dt2_staging_drain(&fill->stagings[lane], err) : 0;

@@ -32,6 +32,10 @@ static int open_slab(struct dt2_share_layout *share, const struct dt2_layout_rul
                         rules->max_alloc_bytes);
     if (!DT2_GROW(share->slab_bytes, share->slab_count, share->slab_capacity))
         return dt2_fail_nomem(err);
+    if (rules->fixed && !DT2_GROW(share->homes, share->slab_count, share->home_capacity))
+        return dt2_fail_nomem(err);
+    if (rules->fixed)
+        share->homes[share->slab_count] = (struct dt2_slab_home){ .last_block = SIZE_MAX };
     share->slab_bytes[share->slab_count] = rules->given ? rules->given[share->slab_count].begin : 0;
     share->slab_count++;
     return 0;
@@ -65,6 +69,47 @@ static bool ends_slab(const struct dt2_share_layout *share, const struct dt2_lay
     return dt2_add_overflows(share->slab_bytes[share->slab_count - 1], block->bytes, &end) || end > rules->slab_bytes;
 }
 
+/* Begins a block of a share of which some are shared: at its place in the segment, behind its neighbour where that lies here too. */
+static int begin_fixed(struct dt2_share_layout *share, const struct dt2_layout_rules *rules, size_t block, struct dt2_error *err)
+{
+    const struct dt2_fixed *fixed = &rules->fixed[block];
+    struct dt2_slab_home *last = share->slab_count ? &share->homes[share->slab_count - 1] : NULL;
+    bool goes_on = last && last->at.shared == fixed->shared &&
+                   (!fixed->shared || (last->at.there == fixed->there && last->last_block + 1 == block));
+    int rc = goes_on ? 0 : open_slab(share, rules, 0, err);
+    if (rc < 0 || !fixed->shared)
+        return rc;
+    last = &share->homes[share->slab_count - 1];
+    if (!goes_on)
+        last->at = *fixed;
+    last->last_block = block;
+    share->slab_bytes[share->slab_count - 1] = fixed->offset - last->at.offset;
+    return 0;
+}
+
+bool dt2_layout_is_shared(const struct dt2_share_layout *share, size_t slab)
+{
+    return share->homes && share->homes[slab].at.shared;
+}
+
+bool dt2_layout_is_there(const struct dt2_share_layout *share, size_t slab)
+{
+    return dt2_layout_is_shared(share, slab) && share->homes[slab].at.there;
+}
+
+int dt2_layout_span(const struct dt2_block *block, const struct dt2_layout_rules *rules, uint64_t page, uint64_t *bytes,
+                    struct dt2_error *err)
+{
+    uint64_t end = 0;
+    bool over = false;
+    for (size_t i = 0; i < block->tensor_count; i++)
+        if (block->tensor_bytes[i] > 0)
+            over |= dt2_round_up_overflows(end, rules->alignment_bytes, &end) ||
+                    dt2_add_overflows(end, block->tensor_bytes[i], &end) || dt2_add_overflows(end, rules->padding_bytes, &end);
+    over |= dt2_round_up_overflows(end, dt2_max(page, rules->alignment_bytes), bytes);
+    return over ? dt2_fail(err, DT2_EFAILED, "block %s has too many bytes", block->name) : 0;
+}
+
 static int lay_share(struct dt2_layout *layout, const struct dt2_share *share, size_t index,
                      const struct dt2_block *blocks, const struct dt2_layout_rules *rules, struct dt2_error *err)
 {
@@ -76,7 +121,10 @@ static int lay_share(struct dt2_layout *layout, const struct dt2_share *share, s
         return dt2_fail_nomem(err);
     for (size_t i = 0; i < share->block_count; i++) {
         const struct dt2_block *block = &blocks[share->blocks[i]];
-        if (ends_slab(&layout->shares[index], rules, block) && open_slab(&layout->shares[index], rules, 0, err) < 0)
+        bool fixed = rules->fixed && block->bytes > 0;
+        if (fixed && begin_fixed(&layout->shares[index], rules, share->blocks[i], err) < 0)
+            return DT2_ENOMEM;
+        if (!fixed && ends_slab(&layout->shares[index], rules, block) && open_slab(&layout->shares[index], rules, 0, err) < 0)
             return DT2_ENOMEM;
         for (size_t j = 0; j < block->tensor_count; j++) {
             int rc = 0;
@@ -131,6 +179,7 @@ void dt2_layout_clear(struct dt2_layout *layout)
 {
     for (size_t i = 0; layout->shares && i < layout->share_count; i++) {
         dt2_release(layout->shares[i].slab_bytes);
+        dt2_release(layout->shares[i].homes);
         dt2_release(layout->shares[i].tensors);
     }
     dt2_release(layout->shares);

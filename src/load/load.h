@@ -30,6 +30,7 @@ struct dt2_load {
     struct dt2_lane_progress *lanes; /* by share */
     int (*tick)(void *data);         /* see dt2_workers; NULL: none */
     void *tick_data;
+    struct dt2_segment *segment; /* of the slabs that are shared; NULL: none is */
     struct dt2_notes *notes; /* what the load has to say; NULL: nobody listens */
     /* Results: */
     uint64_t staging_used_bytes; /* host memory that staging took at its largest */

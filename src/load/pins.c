@@ -4,6 +4,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include <stdatomic.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -100,7 +101,7 @@ static uint64_t pinned_by_others(const struct dt2_pins *pins, const struct dt2_p
 static void keep_from_children(const struct dt2_pinning *pinning, size_t slab, uint64_t at, uint64_t bytes, bool keep)
 {
     const struct dt2_slab *s = &pinning->store->slabs[slab];
-    if (!s->adopted)
+    if (!s->adopted && !s->segment) /* what is shared is one for parent and child, whoever writes */
         dt2_keep_from_children((const char *)s->address + at, bytes, keep);
 }
 
@@ -166,6 +167,27 @@ static void keep(struct dt2_pinning *pinning, size_t slab, uint64_t pinned, uint
     pthread_mutex_unlock(&pinning->pins->lock);
 }
 
+/*
+ * Registers memory. A driver cannot pin what may only be read, so shared memory can be written to meanwhile; and of several
+ * processes that pin the same pages at once some can fail, so they do it in turns.
+ */
+static int register_memory(const struct dt2_opened *o, const struct dt2_slab *slab, char *memory, uint64_t bytes,
+                           struct dt2_backend_error *failure)
+{
+    if (!slab->segment)
+        return o->backend->host_register(o->driver, o->device, memory, bytes, failure);
+    int status = dt2_segment_lock(slab->segment) ? DT2_BACKEND_OK : DT2_BACKEND_BUSY;
+    if (status < 0) {
+        snprintf(failure->text, sizeof failure->text, "another process, which shares the memory, does not end pinning it");
+        return status;
+    }
+    (void)dt2_segment_writable(memory, bytes, true); /* where that fails, so does the driver */
+    status = o->backend->host_register(o->driver, o->device, memory, bytes, failure);
+    (void)dt2_segment_writable(memory, bytes, false);
+    dt2_segment_unlock(slab->segment);
+    return status;
+}
+
 int dt2_pinning_add(struct dt2_pinning *pinning, size_t slab, uint64_t most, uint64_t *added, struct dt2_error *err)
 {
     const struct dt2_opened *o = pinning->device;
@@ -174,7 +196,7 @@ int dt2_pinning_add(struct dt2_pinning *pinning, size_t slab, uint64_t most, uin
     pthread_mutex_lock(&pinning->work);
     uint64_t pinned = atomic_load(&pinning->bytes[slab]), bytes = next_piece(pinned, s->bytes, most);
     char *memory = (char *)s->address + pinned;
-    int status = bytes ? o->backend->host_register(o->driver, o->device, memory, bytes, &failure) : 0;
+    int status = bytes ? register_memory(o, s, memory, bytes, &failure) : 0;
     if (status == 0 && bytes)
         keep(pinning, slab, pinned, bytes);
     pthread_mutex_unlock(&pinning->work);

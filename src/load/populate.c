@@ -12,6 +12,7 @@
 
 #define NODES_PIECE ((uint64_t)16 << 20) /* binding costs a call for each piece */
 #define LOOK_LEAST ((uint64_t)16 << 20)
+#define MARGIN_MOST ((uint64_t)64 << 20)
 #define LOOK_MOST ((uint64_t)512 << 20)
 
 enum { ABSENT, UNDER_WAY, THERE };
@@ -35,7 +36,7 @@ static int refuse(uint64_t left, uint64_t room, const char *where, struct dt2_er
     dt2_fail(err, DT2_ENOFIT,
              "does not fit any more: %" PRIu64 " bytes of the model are still to go to %s, where %" PRIu64
              " are free now: others have taken %" PRIu64 " of what there was",
-             left, where, room, left - room);
+             left, where, room, dt2_sub_floor(left, room));
     dt2_suggest(err, "end what takes the memory, or load when it has ended");
     return DT2_ENOFIT;
 }
@@ -48,7 +49,8 @@ static int look(struct dt2_populating *populating, const struct dt2_opened *host
 {
     uint64_t left = atomic_load(&populating->left), here = left_on(populating, host);
     uint64_t room = dt2_host_room(host->driver, 0), room_here = dt2_host_room(host->driver, host->device);
-    if (room != DT2_UNKNOWN && room < left)
+    uint64_t margin = populating->shares ? dt2_min(MARGIN_MOST, left / 8) : 0;
+    if (room != DT2_UNKNOWN && room < left + margin)
         return refuse(left, room, "host memory", err);
     if (room_here != DT2_UNKNOWN && room_here < here)
         return refuse(here, room_here, host->name, err);
@@ -135,6 +137,7 @@ static int add_region(struct dt2_populating *populating, const struct dt2_store 
     region->pieces = dt2_alloc((size_t)(region->bytes / populating->piece_bytes + 1), sizeof *region->pieces);
     if (!region->pieces)
         return dt2_fail_nomem(err);
+    populating->shares |= slab->segment != NULL;
     atomic_init(&region->left, region->bytes);
     atomic_fetch_add(&populating->left, region->bytes);
     return 0;

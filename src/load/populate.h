@@ -28,6 +28,7 @@ struct dt2_populating {
     _Atomic uint64_t look_at;  /* what is free is looked up when no more than this is left */
     pthread_mutex_t lock;      /* guards waiting for a piece that another populates */
     pthread_cond_t populated;
+    bool shares; /* with other processes, which the kernel would end with us: some memory is to be left */
     bool ready;
 };
 

@@ -128,7 +128,8 @@ int dt2_reads_make(const struct dt2_file *file, const struct dt2_layout *layout,
     struct list list = { 0 };
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < share->tensor_count; i++)
-        rc = add_tensor(file, share->tensors[i], &layout->places[share->tensors[i]], &list, err);
+        if (!dt2_layout_is_there(share, layout->places[share->tensors[i]].slab))
+            rc = add_tensor(file, share->tensors[i], &layout->places[share->tensors[i]], &list, err);
     if (list.count > 0)
         qsort(list.items, list.count, sizeof *list.items, in_file_order);
     for (size_t i = 0; rc == 0 && i < list.count; i++)

@@ -42,7 +42,7 @@ struct dt2_reads_rules {
     uint64_t alignment; /* of tensors on the device: nothing lies in a gap that is smaller */
 };
 
-/* Cuts the share `index` of a layout. Errors: DT2_ENOMEM. */
+/* Cuts the share `index` of a layout, without what is there already. Errors: DT2_ENOMEM. */
 int dt2_reads_make(const struct dt2_file *file, const struct dt2_layout *layout, size_t index,
                    const struct dt2_reads_rules *rules, struct dt2_reads *reads, struct dt2_error *err);
 void dt2_reads_clear(struct dt2_reads *reads);

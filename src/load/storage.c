@@ -6,6 +6,7 @@
 #include "load/workers.h"
 #include "machine/host.h"
 #include <inttypes.h>
+#include <string.h>
 
 #define WRAP_GRANULE 64 /* of buffer_wrap's size */
 
@@ -98,6 +99,24 @@ static int alloc_wrapped(struct dt2_machine *machine, struct dt2_store *store, s
     return 0;
 }
 
+/* A slab at its place in the segment. What is to be filled can be written to until dt2_sharing_end(). */
+static int alloc_at_home(const struct dt2_store *store, const struct dt2_slab_home *home, struct dt2_slab *slab, struct dt2_error *err)
+{
+    const struct dt2_opened *o = store->opened;
+    struct dt2_backend_error failure = { 0 };
+    slab->segment = store->segment;
+    slab->address = store->segment->map + home->at.offset;
+    slab->mapped_only = !home->at.there;
+    if (o->backend->buffer_adopt(o->driver, o->device, slab->address, slab->bytes, &slab->buffer, &failure) < 0)
+        return refuse(store, slab->bytes, &failure, err);
+    int failed = home->at.there ? 0 : dt2_segment_writable(slab->address, slab->bytes, true);
+    if (failed)
+        return dt2_fail(err, DT2_EFAILED, "%" PRIu64 " bytes of the segment cannot be written: %s", slab->bytes, strerror(failed));
+    if (!home->at.there && home->at.bound)
+        dt2_opened_place_near(o, slab->address, slab->bytes);
+    return 0;
+}
+
 static int alloc_slab(struct dt2_machine *machine, struct dt2_store *store, struct dt2_slab *slab, struct dt2_error *err)
 {
     const struct dt2_opened *o = store->opened;
@@ -138,7 +157,9 @@ int dt2_store_alloc(struct dt2_machine *machine, struct dt2_store *store, const 
     for (size_t i = 0; rc == 0 && i < count; i++) {
         store->slabs[i].bytes = slab_bytes[i];
         store->slab_count++;
-        rc = alloc_slab(machine, store, &store->slabs[i], err);
+        bool shared = store->homes && store->homes[i].at.shared;
+        rc = shared ? alloc_at_home(store, &store->homes[i], &store->slabs[i], err)
+                    : alloc_slab(machine, store, &store->slabs[i], err);
     }
     if (rc < 0 && count > 1)
         return dt2_fail_prefix(err, rc, "%" PRIu64 " bytes in %zu allocations: ", sum(slab_bytes, count), count);
@@ -170,7 +191,8 @@ int dt2_store_adopt(struct dt2_store *store, void *native, uint64_t bytes, struc
     return 0;
 }
 
-int dt2_storage_alloc(struct dt2_storage *storage, const struct dt2_layout *layout, struct dt2_error *err)
+int dt2_storage_alloc(struct dt2_storage *storage, const struct dt2_layout *layout, struct dt2_segment *segment,
+                      struct dt2_error *err)
 {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < storage->count; i++) {
@@ -178,8 +200,11 @@ int dt2_storage_alloc(struct dt2_storage *storage, const struct dt2_layout *layo
         struct dt2_store *store = &storage->stores[i];
         if (store->opened && !store->slabs) {
             store->filled_next = true;
+            store->homes = share->homes;
+            store->segment = segment;
             rc = dt2_store_alloc(storage->machine, store, share->slab_bytes, share->slab_count, err);
             store->filled_next = false; /* what comes later is there at once */
+            store->homes = NULL;
         }
         for (size_t j = 0; j < store->slab_count; j++)
             store->slabs[j].at = (uint32_t)i;
@@ -245,6 +270,15 @@ uint64_t dt2_storage_bytes(const struct dt2_storage *storage, size_t at)
             const struct dt2_slab *slab = &storage->stores[i].slabs[j];
             bytes += slab->at == at && !slab->adopted ? slab->bytes : 0;
         }
+    return bytes;
+}
+
+uint64_t dt2_storage_own_bytes(const struct dt2_storage *storage, size_t at)
+{
+    uint64_t bytes = dt2_storage_bytes(storage, at);
+    for (size_t i = 0; i < storage->count; i++)
+        for (size_t j = 0; j < storage->stores[i].slab_count; j++)
+            bytes -= storage->stores[i].slabs[j].at == at && storage->stores[i].slabs[j].segment ? storage->stores[i].slabs[j].bytes : 0;
     return bytes;
 }
 

@@ -5,6 +5,7 @@
 
 #include "load/layout.h"
 #include "machine/machine.h"
+#include "share/segment.h"
 #include <stdatomic.h>
 
 /* One allocation. */
@@ -14,6 +15,7 @@ struct dt2_slab {
     void *address;     /* where the host writes in place; NULL: only the device's copies reach it */
     dt2_handle backing; /* of a buffer that wraps host memory: that memory; else 0 */
     bool adopted;       /* memory of the caller's, which it frees */
+    struct dt2_segment *segment; /* that it lies in with other processes; NULL: it is memory of the model's own */
     bool mapped_only;   /* host memory that is populated when it is filled (load/populate.h) */
     uint32_t at;        /* whose device holds it, for dt2_storage_at(): its own store's, unless it was evicted */
     bool movable;       /* it may be evicted: the blocks in it lie nowhere else */
@@ -28,6 +30,9 @@ struct dt2_store {
     struct dt2_slab *slabs;
     size_t slab_count;
     bool filled_next; /* host memory is only mapped: a load fills it */
+    /* Where the slabs to be allocated lie that are shared; NULL: none is. */
+    const struct dt2_slab_home *homes;
+    struct dt2_segment *segment;
 };
 
 struct dt2_storage {
@@ -55,10 +60,12 @@ static inline uint32_t dt2_storage_file(const struct dt2_storage *storage)
 int dt2_storage_open(struct dt2_machine *machine, const struct dt2_plan *plan, struct dt2_storage *storage,
                      struct dt2_error *err);
 /*
- * Allocates every slab of the layout; host memory is only mapped, and there when it is filled. Errors: DT2_ENOFIT with device and
- * numbers; what was allocated stays for dt2_storage_clear().
+ * Allocates every slab of the layout; host memory is only mapped, and there when it is filled. What is shared lies in `segment` (NULL:
+ * nothing is), which must be there until the storage is cleared. Errors: DT2_ENOFIT with device and numbers; what was allocated stays
+ * for dt2_storage_clear().
  */
-int dt2_storage_alloc(struct dt2_storage *storage, const struct dt2_layout *layout, struct dt2_error *err);
+int dt2_storage_alloc(struct dt2_storage *storage, const struct dt2_layout *layout, struct dt2_segment *segment,
+                      struct dt2_error *err);
 /* Gives all memory back and closes the devices. Fine on zeroed storage. */
 void dt2_storage_clear(struct dt2_storage *storage);
 
@@ -76,6 +83,9 @@ int dt2_store_adopt(struct dt2_store *store, void *native, uint64_t bytes, struc
 
 /* Bytes that the device of `at` holds of all shares: without what is the caller's. */
 uint64_t dt2_storage_bytes(const struct dt2_storage *storage, size_t at);
+
+/* The same without what is shared with other processes. */
+uint64_t dt2_storage_own_bytes(const struct dt2_storage *storage, size_t at);
 
 /* Bytes of slabs that lie elsewhere than on their own device. */
 uint64_t dt2_storage_evicted(const struct dt2_storage *storage);

@@ -13,8 +13,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define ALIGNMENT_BYTES 64
-
 /* -- the driver and its devices */
 
 /* The core opens this driver with dt2_host_open(); whoever opens it as a module gets one device without binding. */
@@ -99,7 +97,7 @@ static int host_device_info(void *driver, uint32_t index, struct dt2_backend_dev
         .kind = "host",
         .flags = DT2_DEVICE_SHARES_HOST | DT2_DEVICE_HOST_ADDRESSABLE,
         .total_bytes = memory_of(host, index).total_bytes,
-        .alignment_bytes = ALIGNMENT_BYTES,
+        .alignment_bytes = DT2_HOST_ALIGNMENT,
         .max_alloc_bytes = DT2_UNKNOWN,
     };
     if (host->topology) {

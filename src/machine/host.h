@@ -11,6 +11,8 @@
 
 struct dt2_topology;
 
+#define DT2_HOST_ALIGNMENT ((uint64_t)64)
+
 /* The driver's table. Its open() is not used: the core opens it with dt2_host_open(). */
 const struct dt2_backend *dt2_host_backend(void);
 /* `topology` may be NULL (one device, no binding) and must outlive the driver. Close with the backend's close(). */

@@ -58,7 +58,7 @@ static int choose(struct dt2_context *context, const struct dt2_devices *devices
 }
 
 /* What ejecting gives back, budget by budget: the credits of the request. */
-static int count_credits(struct dt2_context *context, const struct dt2_devices *devices,
+static int count_credits(struct dt2_context *context, const struct dt2_devices *devices, const struct dt2_applicant *applicant,
                          const struct dt2_admission *admission, struct dt2_limit **credits, struct dt2_error *err)
 {
     struct dt2_limit *made = dt2_alloc(devices->budget_count, sizeof *made);
@@ -72,7 +72,13 @@ static int count_credits(struct dt2_context *context, const struct dt2_devices *
         for (size_t j = 0; j < model->storage.count; j++)
             for (size_t k = 0; k < devices->budget_count; k++)
                 if (dt2_charged_to(devices, dt2_plan_share(model->plan, j)->device, made[k].name))
-                    made[k].bytes += dt2_storage_bytes(&model->storage, j);
+                    made[k].bytes += dt2_storage_own_bytes(&model->storage, j);
+        uint64_t sole = model->sharing && !dt2_sharing_same(model->sharing, applicant->sharing)
+                            ? dt2_shared_sole_bytes(&model->sharing->shared)
+                            : 0;
+        for (size_t k = 0; sole && k < devices->budget_count; k++)
+            if (dt2_charged_to(devices, "cpu", made[k].name))
+                made[k].bytes += sole;
     }
     pthread_mutex_unlock(&context->lock);
     *credits = made;
@@ -108,22 +114,20 @@ static void explain(void *data, const char *name)
 
 /* -- what the program around us would give up */
 
-/* A plan may fit with what the program says of a budget, of which the driver has less: what is not there yet is a shortage. */
-static int check_drivers(const struct dt2_devices *devices, const struct dt2_request *request, const struct dt2_plan *plan,
-                         struct dt2_shortage *shortage, struct dt2_error *err)
+/* Whether a plan fits a request, without what of it is there already. */
+static int check_plan(const struct dt2_devices *devices, const struct dt2_request *request, const struct dt2_applicant *applicant,
+                      const struct dt2_plan *plan, struct dt2_shortage *shortage, struct dt2_error *err)
 {
-    struct dt2_request untold = *request;
     struct dt2_capacity capacity = { 0 };
     size_t device;
-    untold.available = NULL;
     int rc = dt2_devices_find(devices, dt2_plan_compute_device(plan), &device, err);
     if (rc == 0)
-        rc = dt2_capacity_make(devices, &untold, device, &capacity, err);
+        rc = dt2_capacity_make(devices, request, device, &capacity, err);
     for (size_t i = 0; rc == 0 && i < dt2_plan_share_count(plan); i++) {
         const struct dt2_share *share = dt2_plan_share(plan, i);
         rc = dt2_devices_find(devices, share->device, &device, err);
         if (rc == 0)
-            dt2_capacity_charge(&capacity, device, share->cost_bytes);
+            dt2_capacity_charge(&capacity, device, dt2_sub_floor(share->cost_bytes, dt2_sharing_there(applicant, plan, i)));
     }
     if (rc == 0)
         dt2_shortage_of(&capacity, shortage);
@@ -131,6 +135,15 @@ static int check_drivers(const struct dt2_devices *devices, const struct dt2_req
         rc = dt2_capacity_refuse(&capacity, err);
     dt2_capacity_clear(&capacity);
     return rc;
+}
+
+/* A plan may fit with what the program says of a budget, of which the driver has less: what is not there yet is a shortage. */
+static int check_drivers(const struct dt2_devices *devices, const struct dt2_request *request, const struct dt2_applicant *applicant,
+                         const struct dt2_plan *plan, struct dt2_shortage *shortage, struct dt2_error *err)
+{
+    struct dt2_request untold = *request;
+    untold.available = NULL;
+    return check_plan(devices, &untold, applicant, plan, shortage, err);
 }
 
 /* Budgets for which the program was asked already, by how many bytes they were short then. */
@@ -173,7 +186,8 @@ static bool take_promised(struct dt2_devices *devices, const struct dt2_ledger *
 }
 
 /* Promises what a plan takes of host memory. */
-static void promise(const struct dt2_devices *devices, const struct dt2_plan *plan, struct dt2_ledger *ledger)
+static void promise(const struct dt2_devices *devices, const struct dt2_applicant *applicant, const struct dt2_plan *plan,
+                    struct dt2_ledger *ledger)
 {
     for (size_t i = 0; i < devices->budget_count; i++) {
         uint64_t bytes = 0;
@@ -183,10 +197,44 @@ static void promise(const struct dt2_devices *devices, const struct dt2_plan *pl
             if (dt2_devices_find(devices, share->device, &device, NULL) == 0 &&
                 dt2_device_is_host(&devices->devices[device]) &&
                 dt2_charged_to(devices, share->device, devices->budgets[i].name))
-                bytes += share->bytes;
+                bytes += share->bytes - dt2_sharing_there(applicant, plan, j);
         }
         dt2_ledger_promise(ledger, devices->budgets[i].name, bytes);
     }
+}
+
+static int plan_with(const struct dt2_devices *devices, const struct dt2_applicant *applicant, const struct dt2_request *request,
+                     struct dt2_admission *admission, struct dt2_shortage *shortage, struct dt2_error *err)
+{
+    const struct dt2_block *blocks = dt2_blocks_array(applicant->blocks);
+    size_t count = dt2_blocks_count(applicant->blocks);
+    if (applicant->plan)
+        return dt2_plan_again(devices, blocks, count, applicant->plan, request, &admission->plan, shortage, err);
+    return dt2_plan_decide(devices, blocks, count, request, &admission->plan, shortage, err);
+}
+
+/*
+ * Plans as if what is there of the segment were free, and then charges what is not. Where that does not fit, since the plan has other
+ * blocks in host memory than those, nothing is credited.
+ */
+static int plan_shared(const struct dt2_devices *devices, const struct dt2_applicant *applicant, const struct dt2_request *request,
+                       struct dt2_admission *admission, struct dt2_shortage *shortage, struct dt2_error *err)
+{
+    DT2_AUTO struct dt2_limit *credits = dt2_alloc(request->credit_count, sizeof *credits);
+    struct dt2_request with_there = *request;
+    if (!applicant->sharing)
+        return plan_with(devices, applicant, request, admission, shortage, err);
+    if (!credits)
+        return dt2_fail_nomem(err);
+    for (size_t i = 0; i < request->credit_count; i++)
+        credits[i] = request->credits[i];
+    with_there.credits = credits;
+    dt2_sharing_credit(applicant, devices, credits, request->credit_count);
+    int rc = plan_with(devices, applicant, &with_there, admission, shortage, err);
+    if (rc < 0 || check_plan(devices, request, applicant, admission->plan, shortage, NULL) == 0)
+        return rc;
+    dt2_plan_free(DT2_TAKE(admission->plan));
+    return plan_with(devices, applicant, request, admission, shortage, err);
 }
 
 /* One try: choose, plan. On DT2_ENOFIT *shortage says on which device how much is missing. `ledger`: locked, or NULL. */
@@ -216,21 +264,17 @@ static int decide(struct dt2_context *context, const struct dt2_applicant *appli
     if (rc == 0)
         rc = dt2_memory_check(applicant->options, devices, err);
     if (rc == 0)
-        rc = count_credits(context, devices, admission, &credits, err);
+        rc = count_credits(context, devices, applicant, admission, &credits, err);
     if (rc == 0) {
         dt2_memory_credit(applicant->options, devices, credits, devices->budget_count);
         struct dt2_request with_credits = *request;
         with_credits.credits = credits;
         with_credits.credit_count = devices->budget_count;
-        const struct dt2_block *blocks = dt2_blocks_array(applicant->blocks);
-        size_t count = dt2_blocks_count(applicant->blocks);
-        rc = applicant->plan ? dt2_plan_again(devices, blocks, count, applicant->plan, &with_credits, &admission->plan,
-                                              shortage, err)
-                             : dt2_plan_decide(devices, blocks, count, &with_credits, &admission->plan, shortage, err);
+        rc = plan_shared(devices, applicant, &with_credits, admission, shortage, err);
         if (rc == 0 && applicant->ledger && request->available)
-            rc = check_drivers(devices, &with_credits, admission->plan, shortage, err);
+            rc = check_drivers(devices, &with_credits, applicant, admission->plan, shortage, err);
         if (rc == 0 && ledger)
-            promise(devices, admission->plan, ledger);
+            promise(devices, applicant, admission->plan, ledger);
     }
     if (rc == DT2_ENOFIT && borrowed.length && err) {
         size_t used = strlen(err->text);
@@ -387,7 +431,7 @@ int dt2_model_plan(struct dt2_context *context, const struct dt2_blocks *blocks,
     if (dt2_fork_check(context->generation, "context", err) < 0)
         return DT2_EUSAGE;
     pthread_mutex_lock(&context->admission);
-    int rc = dt2_admission_make(context, &(struct dt2_applicant){ blocks, request, NULL, &plain, NULL }, &admission, err);
+    int rc = dt2_admission_make(context, &(struct dt2_applicant){ .blocks = blocks, .request = request, .options = &plain }, &admission, err);
     pthread_mutex_unlock(&context->admission);
     if (rc < 0)
         return rc;

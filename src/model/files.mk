@@ -8,6 +8,7 @@ libdistorch2_core_la_SOURCES += \
 	src/model/memory.c \
 	src/model/model.c \
 	src/model/model.h \
+	src/model/sharing.c \
 	src/model/table.c
 
 check_PROGRAMS += tests/unit/test-belong tests/unit/test-model

@@ -122,8 +122,9 @@ static void widen(const struct dt2_model *model, const struct dt2_storage *stora
     for (size_t i = 0; i < storage->count; i++) {
         const struct dt2_store *store = &storage->stores[i];
         for (size_t j = 0; store->opened && !store->slabs && j < model->layout.shares[i].slab_count; j++)
-            model->layout.shares[i].slab_bytes[j] +=
-                dt2_sub_floor(model->plan->alignment_bytes, store->opened->alignment_bytes);
+            if (!dt2_layout_is_shared(&model->layout.shares[i], j))
+                model->layout.shares[i].slab_bytes[j] +=
+                    dt2_sub_floor(model->plan->alignment_bytes, store->opened->alignment_bytes);
     }
 }
 
@@ -153,10 +154,14 @@ static int lay_out(struct dt2_model *model, const struct dt2_applicant *applican
                                   &rules[i], err);
     }
     if (rc == 0)
+        rc = dt2_model_share_fix(model, applicant, rules, err);
+    if (rc == 0)
         rc = dt2_layout_make(model->plan, dt2_blocks_array(applicant->blocks), model->table.count, rules,
                              &model->layout, err);
     for (size_t i = 0; rules && i < count; i++)
         dt2_release((void *)(uintptr_t)rules[i].given);
+    for (size_t i = 0; rules && i < count; i++)
+        dt2_release((void *)(uintptr_t)rules[i].fixed);
     if (rc == 0)
         widen(model, storage);
     return rc;
@@ -186,11 +191,16 @@ static void mark_movable(struct dt2_model *model, struct dt2_storage *storage)
     const struct dt2_share *share = dt2_plan_share(model->plan, movable);
     struct dt2_store *store = &storage->stores[movable];
     for (size_t i = 0; i < store->slab_count; i++)
-        store->slabs[i].movable = !store->slabs[i].adopted;
+        store->slabs[i].movable = !store->slabs[i].adopted && !store->slabs[i].segment;
     for (size_t i = 0; i < share->block_count; i++)
         pin_down(&model->layout, &model->blocks.blocks[share->blocks[i]], store->slabs);
     for (size_t i = 0; i < store->slab_count; i++)
         atomic_store(&store->slabs[i].uses, store->slabs[i].movable);
+}
+
+static struct dt2_segment *segment_of(const struct dt2_model *model)
+{
+    return model->sharing ? &model->sharing->shared.segment : NULL;
 }
 
 /* Opens the devices of the plan, lays the tensors out and allocates: all memory before the first byte. */
@@ -205,7 +215,7 @@ static int allocate(struct dt2_model *model, const struct dt2_applicant *applica
         return rc;
     rc = lay_out(model, applicant, &storage, err);
     if (rc == 0)
-        rc = dt2_storage_alloc(&storage, &model->layout, err);
+        rc = dt2_storage_alloc(&storage, &model->layout, segment_of(model), err);
     if (rc < 0) {
         dt2_storage_clear(&storage);
         return rc;
@@ -252,6 +262,8 @@ static int admit(struct dt2_model *model, const struct dt2_applicant *applicant,
         rc = dt2_memory_align(model, err);
     }
     if (rc == 0)
+        rc = dt2_model_share_say(model, applicant, err);
+    if (rc == 0)
         rc = dt2_registry_add(model->context, model, err);
     dt2_admission_clear(&admission);
     return rc;
@@ -297,6 +309,7 @@ static int transfer(struct dt2_model *model, const struct dt2_file *file, const 
                              .cold = cold,
                              .staging_bytes = options->staging_bytes ? options->staging_bytes : STAGING_BYTES,
                              .lanes = model->lanes,
+                             .segment = segment_of(model),
                              .tick = options->progress ? report_tick : NULL,
                              .notes = &model->plan->notes,
                              .tick_data = &reporter };
@@ -309,6 +322,9 @@ static int transfer(struct dt2_model *model, const struct dt2_file *file, const 
     dt2_layout_join(&model->layout, file);
     uint64_t begin_ns = dt2_now_ns();
     int rc = run_phase(&load, &reporter, false, dt2_load_fill, err);
+    if (model->sharing)
+        rc = dt2_sharing_end(model->sharing, &model->storage, rc, err);
+    dt2_model_share_count(model);
     model->stats.ns = dt2_now_ns() - request_ns;
     model->stats.verified_bytes = DT2_UNKNOWN;
     if (rc == 0)
@@ -334,7 +350,7 @@ static void settle(struct dt2_model *model, bool good, bool borrow)
 
 /* -- waiting for others --------------------------------------------------------------------------------------------- */
 
-enum { MOMENT_MS = 20, TELL_AFTER_MS = 30000, TICK_MOMENTS = 5 };
+enum { TELL_AFTER_MS = 30000 };
 
 /* Somebody of those whose promises are waited for; 0: there is none any more. */
 static pid_t somebody(struct dt2_ledger *ledger, const char *budget)
@@ -351,15 +367,15 @@ static pid_t somebody(struct dt2_ledger *ledger, const char *budget)
 static int wait_a_moment(const struct dt2_model *model, const struct dt2_applicant *applicant, unsigned moment,
                          struct dt2_error *err)
 {
-    const struct timespec a_moment = { .tv_nsec = MOMENT_MS * 1000000L };
+    const struct timespec a_moment = { .tv_nsec = DT2_MOMENT_MS * 1000000L };
     const struct dt2_load_options *options = applicant->options;
     struct dt2_progress progress = { .model = model->name, .waiting = true };
     for (size_t i = 0; i < dt2_blocks_count(applicant->blocks); i++)
         progress.total_bytes += dt2_blocks_array(applicant->blocks)[i].bytes;
-    progress.elapsed_ns = (uint64_t)moment * MOMENT_MS * 1000000;
-    if (moment % TICK_MOMENTS == 0 && options->progress && options->progress(options->progress_data, &progress) != 0)
+    progress.elapsed_ns = (uint64_t)moment * DT2_MOMENT_MS * 1000000;
+    if (moment % DT2_TICK_MOMENTS == 0 && options->progress && options->progress(options->progress_data, &progress) != 0)
         return dt2_fail(err, DT2_ECANCELLED, "cancelled");
-    if (moment == TELL_AFTER_MS / MOMENT_MS)
+    if (moment == TELL_AFTER_MS / DT2_MOMENT_MS)
         dt2_log_line(&model->context->log, DT2_LOG_WARNING,
                      "%s waits for host memory that process %d has promised to take and has not yet taken", model->name,
                      (int)somebody(applicant->ledger, "cpu"));
@@ -368,20 +384,25 @@ static int wait_a_moment(const struct dt2_model *model, const struct dt2_applica
 }
 
 /* Lets the model in, in its turn and when there is room beside what others promised. */
-static int admit_in_turn(struct dt2_model *model, const struct dt2_applicant *applicant, struct dt2_error *err)
+static int admit_in_turn(struct dt2_model *model, struct dt2_applicant *applicant, struct dt2_error *err)
 {
     struct dt2_context *context = model->context;
-    int rc = DT2_ADMISSION_AGAIN;
-    for (unsigned moment = 0; rc == DT2_ADMISSION_AGAIN; moment++) {
-        pthread_mutex_lock(&context->admission);
-        rc = admit(model, applicant, err);
-        pthread_mutex_unlock(&context->admission);
-        if (rc == DT2_ADMISSION_AGAIN) {
-            int waited = wait_a_moment(model, applicant, moment, err);
-            rc = waited < 0 ? waited : rc;
+    for (unsigned moment = 0;; moment++) {
+        int entered = dt2_model_share_enter(model, applicant, err), rc = entered;
+        if (entered == 0) {
+            applicant->sharing = model->sharing;
+            pthread_mutex_lock(&context->admission);
+            rc = admit(model, applicant, err);
+            pthread_mutex_unlock(&context->admission);
         }
+        if (rc <= 0)
+            return rc;
+        if (entered == 0) /* who fits now goes before us */
+            dt2_model_share_leave(model);
+        rc = entered == 0 ? wait_a_moment(model, applicant, moment, err) : dt2_model_share_wait(model, applicant, moment, err);
+        if (rc < 0)
+            return rc;
     }
-    return rc;
 }
 
 /* -- loads ---------------------------------------------------------------------------------------------------------- */
@@ -415,7 +436,9 @@ static int load(struct dt2_context *context, const struct dt2_file *file, const 
     struct dt2_ledger ledger;
     dt2_ledger_open(&ledger, context);
     complete.ledger = &ledger;
-    rc = admit_in_turn(made, &complete, err);
+    rc = dt2_model_share(made, file, &complete, err);
+    if (rc == 0)
+        rc = admit_in_turn(made, &complete, err);
     if (rc == 0)
         rc = transfer(made, file, &how, request_ns, err);
     dt2_ledger_close(&ledger);
@@ -433,7 +456,7 @@ int dt2_model_load(struct dt2_context *context, const struct dt2_file *file, con
                    struct dt2_error *err)
 {
     DT2_KEEP_ERRNO;
-    return load(context, file, &(struct dt2_applicant){ blocks, request, NULL, NULL, NULL }, options, model, err);
+    return load(context, file, &(struct dt2_applicant){ .blocks = blocks, .request = request }, options, model, err);
 }
 
 int dt2_model_load_plan(struct dt2_context *context, const struct dt2_file *file, const struct dt2_blocks *blocks,
@@ -441,5 +464,5 @@ int dt2_model_load_plan(struct dt2_context *context, const struct dt2_file *file
                         struct dt2_error *err)
 {
     DT2_KEEP_ERRNO;
-    return load(context, file, &(struct dt2_applicant){ blocks, NULL, plan, NULL, NULL }, options, model, err);
+    return load(context, file, &(struct dt2_applicant){ .blocks = blocks, .plan = plan }, options, model, err);
 }

@@ -26,6 +26,14 @@ int dt2_memory_check(const struct dt2_load_options *options, const struct dt2_de
     return 0;
 }
 
+bool dt2_memory_given(const struct dt2_load_options *options, const char *device)
+{
+    size_t i = 0;
+    while (i < options->memory_count && strcmp(options->memory[i].device, device) != 0)
+        i++;
+    return i < options->memory_count;
+}
+
 /* Where tensors may lie in a slab that was given: from its first aligned address on. */
 static int room_of(const struct dt2_store *store, size_t slab, uint64_t alignment, struct dt2_room_given *room,
                    struct dt2_error *err)
@@ -46,13 +54,10 @@ int dt2_memory_adopt(const struct dt2_load_options *options, const char *device,
                      struct dt2_layout_rules *rules, struct dt2_error *err)
 {
     struct dt2_room_given *rooms = NULL;
-    size_t count = 0;
     int rc = 0;
-    for (size_t i = 0; i < options->memory_count; i++)
-        count += strcmp(options->memory[i].device, device) == 0;
-    if (count == 0)
+    if (!dt2_memory_given(options, device))
         return 0;
-    rules->given = rooms = dt2_alloc(count, sizeof *rooms);
+    rules->given = rooms = dt2_alloc(options->memory_count, sizeof *rooms);
     if (!rooms)
         return dt2_fail_nomem(err);
     for (size_t i = 0; rc == 0 && i < options->memory_count; i++) {
@@ -101,7 +106,7 @@ int dt2_memory_align(struct dt2_model *model, struct dt2_error *err)
         if (!store->opened || store->opened->alignment_bytes >= alignment)
             continue;
         for (size_t j = 0; rc == 0 && j < store->slab_count; j++)
-            if (!store->slabs[j].adopted)
+            if (!store->slabs[j].adopted && !store->slabs[j].segment)
                 rc = align_slab(model, i, j, alignment, err);
     }
     return rc;

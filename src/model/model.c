@@ -55,6 +55,7 @@ void dt2_model_unref(struct dt2_model *model)
     dt2_release((void *)(uintptr_t)model->stats.devices);
     dt2_release(model->device_stats);
     dt2_release(model->lanes);
+    dt2_release(model->not_shared);
     dt2_layout_clear(&model->layout);
     dt2_plan_free(model->plan);
     dt2_kept_blocks_clear(&model->blocks);
@@ -137,6 +138,7 @@ void dt2_model_release(struct dt2_model *model)
         }
     pthread_mutex_unlock(&context->lock);
     dt2_storage_clear(&storage);
+    dt2_sharing_free(DT2_TAKE(model->sharing));
     dt2_file_free(DT2_TAKE(model->file));
 
     pthread_mutex_lock(&model->lock);

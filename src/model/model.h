@@ -8,6 +8,7 @@
 #include "base/sized.h"
 #include "load/load.h"
 #include "load/pins.h"
+#include "load/sharing.h"
 #include "load/storage.h"
 #include "machine/machine.h"
 #include "plan/blocks.h"
@@ -54,6 +55,8 @@ struct dt2_model {
     struct dt2_plan *plan;
     struct dt2_layout layout;
     struct dt2_storage storage;
+    struct dt2_sharing *sharing; /* of its host shares with other processes; NULL: none is */
+    char *not_shared;            /* why not, where it was asked for */
     struct dt2_pins pins; /* of the storage's memory, by sessions */
     struct dt2_lane_progress *lanes; /* by share */
     struct dt2_model_stats stats;
@@ -126,6 +129,8 @@ struct dt2_applicant {
     const struct dt2_plan *plan;       /* NULL: the request decides */
     const struct dt2_load_options *options;
     struct dt2_ledger *ledger; /* of a load; NULL: it is only planned */
+    enum dt2_share_mode share;
+    const struct dt2_sharing *sharing; /* of a load whose turn it is; NULL: nothing is shared */
 };
 
 /* Memory that the caller gave: whether it is named well, what budgets it adds to, and as the slabs of a device's store. */
@@ -136,6 +141,32 @@ int dt2_memory_adopt(const struct dt2_load_options *options, const char *device,
                      struct dt2_layout_rules *rules, struct dt2_error *err);
 /* Moves the tensors of an allocated model to the alignment that was asked for, where a device's own is less. */
 int dt2_memory_align(struct dt2_model *model, struct dt2_error *err);
+
+/* Whether the caller gave memory on a device. */
+bool dt2_memory_given(const struct dt2_load_options *options, const char *device);
+
+/*
+ * Sharing host shares with other processes (load/sharing.h). What cannot be shared is loaded without, and that is noted, unless the
+ * request says otherwise. First the way is opened; then, in its turn (DT2_SHARED_BUSY: somebody else's it is), the room is entered,
+ * before the context's admission, and left when the model is filled, or not admitted.
+ */
+int dt2_model_share(struct dt2_model *model, const struct dt2_file *file, struct dt2_applicant *applicant, struct dt2_error *err);
+int dt2_model_share_enter(struct dt2_model *model, const struct dt2_applicant *applicant, struct dt2_error *err);
+void dt2_model_share_leave(struct dt2_model *model);
+/* Waits a moment for who fills, which is told as progress. Errors: DT2_ECANCELLED. */
+int dt2_model_share_wait(struct dt2_model *model, const struct dt2_applicant *applicant, unsigned moment, struct dt2_error *err);
+#define DT2_MOMENT_MS 20
+#define DT2_TICK_MOMENTS 5 /* from one report to the next */
+/* What is there already, as memory that the load need not take: added to credits; and of one share of a plan. */
+void dt2_sharing_credit(const struct dt2_applicant *applicant, const struct dt2_devices *devices, struct dt2_limit *credits,
+                        size_t count);
+uint64_t dt2_sharing_there(const struct dt2_applicant *applicant, const struct dt2_plan *plan, size_t share);
+/* Joins the users of the segment, and says of each share where its blocks lie: rules[i].fixed, to be released. */
+int dt2_model_share_fix(struct dt2_model *model, const struct dt2_applicant *applicant, struct dt2_layout_rules *rules,
+                        struct dt2_error *err);
+/* Notes what is not shared; fails where it must be. */
+int dt2_model_share_say(struct dt2_model *model, const struct dt2_applicant *applicant, struct dt2_error *err);
+void dt2_model_share_count(struct dt2_model *model); /* in its statistics */
 
 /* The drivers that a request needs. Without a compute device any may have the first GPU. Errors: DT2_ENOMEM. */
 int dt2_request_wanted(const struct dt2_request *request, struct dt2_wanted *wanted, struct dt2_error *err);

@@ -27,6 +27,7 @@ static int keep_limits(const struct dt2_limit *from, size_t count, struct dt2_li
 int dt2_plan_keep_request(struct dt2_plan *plan, const struct dt2_request *request, struct dt2_error *err)
 {
     plan->eject_models = request->eject_models;
+    plan->share = request->share;
     if (keep_limits(request->reserves, request->reserve_count, &plan->reserves, &plan->reserve_count) < 0 ||
         keep_limits(request->budgets, request->budget_count, &plan->budgets, &plan->budget_count) < 0)
         return dt2_fail_nomem(err);
@@ -48,6 +49,7 @@ struct dt2_request dt2_plan_request(const struct dt2_plan *plan)
     struct dt2_request request = DT2_REQUEST_INIT;
     request.compute_device = plan->compute_device;
     request.eject_models = plan->eject_models;
+    request.share = plan->share;
     request.reserves = plan->reserves;
     request.reserve_count = plan->reserve_count;
     request.budgets = plan->budgets;

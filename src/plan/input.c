@@ -212,6 +212,8 @@ int dt2_input_make(const struct dt2_devices *devices, const struct dt2_block *bl
     else if (request->padding_bytes > PADDING_MAX)
         rc = dt2_fail(err, DT2_EUSAGE, "a padding of %" PRIu64 " bytes: expected at most %d", request->padding_bytes,
                       PADDING_MAX);
+    else if ((unsigned)request->share > DT2_SHARE_ONLY)
+        rc = dt2_fail(err, DT2_EUSAGE, "the request's share is %d, which is none of enum dt2_share_mode", (int)request->share);
     else if (request->flags & ~(uint64_t)DT2_REQUEST_FIT)
         rc = dt2_fail(err, DT2_EUSAGE, "request flags 0x%" PRIx64 ": this library does not know all of them", request->flags);
     else if (devices->count == 0)

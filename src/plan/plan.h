@@ -29,6 +29,7 @@ struct dt2_plan {
     struct dt2_limit *budgets;
     size_t budget_count;
     bool eject_models;
+    enum dt2_share_mode share;
     struct dt2_identified *identities; /* of the devices with a share, and of the one that computes */
     size_t identity_count;
     bool carried; /* read from JSON: devices must be those for which it was made */
@@ -95,6 +96,7 @@ int dt2_request_read(const struct dt2_request *given, struct dt2_request *reques
 typedef void dt2_named_fn(void *data, const char *name);
 int dt2_request_named(const struct dt2_request *request, dt2_named_fn *named, void *data, struct dt2_error *err);
 
+extern const char *const dt2_share_words[]; /* of enum dt2_share_mode */
 /* The request as a JSON object, for the record. NULL without memory. */
 char *dt2_request_json(const struct dt2_request *request);
 

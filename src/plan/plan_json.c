@@ -43,6 +43,8 @@ static char *dump(json_t *value, size_t flags)
     return copy;
 }
 
+const char *const dt2_share_words[] = { "none", "node", "only" };
+
 static json_t *limits_json(const struct dt2_limit *limits, size_t count)
 {
     json_t *object = json_object();
@@ -57,7 +59,7 @@ static json_t *limits_json(const struct dt2_limit *limits, size_t count)
 char *dt2_request_json(const struct dt2_request *request)
 {
     json_t *object = json_pack(
-        "{s:o, s:o, s:f, s:o, s:o, s:b, s:b, s:o, s:o, s:o, s:I, s:I, s:b, s:b}", "compute_device", text_json(request->compute_device),
+        "{s:o, s:o, s:f, s:o, s:o, s:b, s:b, s:o, s:o, s:o, s:I, s:I, s:b, s:b, s:s}", "compute_device", text_json(request->compute_device),
         "virtual_vram_bytes", bytes_json(dt2_request_virtual_vram(request)), "virtual_vram_gb",
         (double)dt2_request_virtual_vram(request) / ((uint64_t)1 << 30), "donor_device",
         text_json(request->donor_device ? request->donor_device : "cpu"), "expert_mode_allocations",
@@ -66,7 +68,7 @@ char *dt2_request_json(const struct dt2_request *request)
         "budget", limits_json(request->budgets, request->budget_count), "place",
         text_json(request->place ? request->place : ""), "alignment_bytes", (json_int_t)request->alignment_bytes,
         "padding_bytes", (json_int_t)request->padding_bytes, "resident", request->resident,
-        "fit", (request->flags & DT2_REQUEST_FIT) != 0);
+        "fit", (request->flags & DT2_REQUEST_FIT) != 0, "share", dt2_share_words[request->share]);
     return dump(object, JSON_COMPACT);
 }
 
@@ -131,6 +133,16 @@ static json_t *devices_json(const struct dt2_plan *plan)
     return list;
 }
 
+/* Whether anything of the plan would be shared with other processes. */
+static bool shares_host(const struct dt2_plan *plan)
+{
+    for (size_t i = 0; i < plan->share_count; i++)
+        if (plan->share != DT2_SHARE_NONE && plan->shares[i].bytes > 0 &&
+            (strcmp(plan->shares[i].device, "cpu") == 0 || strncmp(plan->shares[i].device, "cpu:", 4) == 0))
+            return true;
+    return false;
+}
+
 char *dt2_plan_json(const struct dt2_plan *plan, const struct dt2_file *file)
 {
     DT2_KEEP_ERRNO;
@@ -142,9 +154,9 @@ char *dt2_plan_json(const struct dt2_plan *plan, const struct dt2_file *file)
     for (size_t i = 0; i < plan->notes.count; i++)
         warnings = with(warnings, text_json(plan->notes.items[i]));
     json_t *object =
-        json_pack("{s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "model", file ? model_json(plan, file) : json_null(), "request",
+        json_pack("{s:o, s:o, s:o, s:s, s:o, s:b, s:o, s:o, s:o}", "model", file ? model_json(plan, file) : json_null(), "request",
                   json_loads(plan->request_json, 0, NULL), "fitted",
                   plan->fitted_json ? json_loads(plan->fitted_json, 0, NULL) : json_array(), "compute_device", plan->compute_device, "window_bytes",
-                  bytes_json(plan->window_bytes), "shares", shares, "devices", devices_json(plan), "warnings", warnings);
+                  bytes_json(plan->window_bytes), "shared", shares_host(plan), "shares", shares, "devices", devices_json(plan), "warnings", warnings);
     return dump(object, JSON_INDENT(2));
 }

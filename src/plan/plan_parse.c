@@ -116,6 +116,19 @@ static int read_limits(const struct reader *r, const json_t *request, const char
     return 0;
 }
 
+/* Plans of before had none. */
+static bool read_sharing(const json_t *request, enum dt2_share_mode *share)
+{
+    const json_t *value = json_object_get(request, "share");
+    const char *word = value ? json_string_value(value) : dt2_share_words[0];
+    for (int i = DT2_SHARE_NONE; word && i <= DT2_SHARE_ONLY; i++)
+        if (strcmp(word, dt2_share_words[i]) == 0) {
+            *share = (enum dt2_share_mode)i;
+            return true;
+        }
+    return false;
+}
+
 static int read_request(const struct reader *r)
 {
     const json_t *request = json_object_get(r->document, "request");
@@ -126,6 +139,8 @@ static int read_request(const struct reader *r)
         return unexpected(r, "", "request", "an object with eject_models, alignment_bytes and padding_bytes");
     plan->eject_models = json_is_true(json_object_get(request, "eject_models"));
     plan->resident = json_is_true(json_object_get(request, "resident"));
+    if (!read_sharing(request, &plan->share))
+        return unexpected(r, "request.", "share", "none, node or only");
     int rc = read_limits(r, request, "reserve", &plan->reserves, &plan->reserve_count);
     if (rc == 0)
         rc = read_limits(r, request, "budget", &plan->budgets, &plan->budget_count);

@@ -26,3 +26,8 @@ tests_unit_test_records_SOURCES = tests/unit/test-records.c tests/support/tap.h
 tests_unit_test_records_LDADD = $(TEST_LIBS)
 tests_unit_test_rendezvous_SOURCES = tests/unit/test-rendezvous.c tests/support/scratch.h tests/support/tap.h
 tests_unit_test_rendezvous_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += tests/unit/test-share
+TESTS += tests/unit/test-share
+tests_unit_test_share_SOURCES = tests/unit/test-share.c tests/support/scratch.h tests/support/tap.h
+tests_unit_test_share_LDADD = $(TEST_LIBS)

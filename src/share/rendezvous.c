@@ -13,6 +13,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/*
+ * The room that this thread has locked. A load may eject a model of the same segment, whose record is struck by the lock that the
+ * load has; what it held stays, for the load.
+ */
+static _Thread_local struct dt2_shared *entered;
+
 #define LEAVE_MS 50 /* who leaves does not wait for who fills: its record is worth nothing without its descriptor */
 
 /* -- opening -------------------------------------------------------------------------------------------------------- */
@@ -150,6 +156,7 @@ int dt2_shared_enter(struct dt2_shared *shared, struct dt2_error *err)
         return rc;
     }
     sweep(shared);
+    entered = shared;
     return 0;
 }
 
@@ -162,6 +169,7 @@ static void unlock(struct dt2_shared *shared)
     (void)flock(shared->room, LOCK_UN); /* also for a child that was forked meanwhile */
     close(shared->room);
     shared->room = -1;
+    entered = entered == shared ? NULL : entered;
     dt2_release(DT2_TAKE(shared->bytes));
     shared->records = (struct dt2_records){ 0 };
 }
@@ -204,19 +212,19 @@ int dt2_shared_join(struct dt2_shared *shared, struct dt2_error *err)
     return rc == 0 ? look(shared, err) : rc;
 }
 
-/* Strikes the own record where it stands. The room is locked, and was read. */
-static void strike_own(struct dt2_shared *shared)
+/* Strikes the own record where it stands, by the lock of a room that was read. */
+static void strike_own(struct dt2_shared *shared, const struct dt2_shared *locked)
 {
-    const struct dt2_user *there = dt2_records_at(&shared->records, shared->place);
+    const struct dt2_user *there = dt2_records_at(&locked->records, shared->place);
     if (there && there->pid == shared->own->pid && there->start == shared->own->start && there->load == shared->load)
-        dt2_room_strike(shared->room, &shared->records, shared->place);
+        dt2_room_strike(locked->room, &locked->records, shared->place);
     shared->own->check = 0;
 }
 
 void dt2_shared_part(struct dt2_shared *shared)
 {
     if (shared->own && shared->own->check && shared->room >= 0)
-        strike_own(shared);
+        strike_own(shared, shared);
 }
 
 /* -- filling -------------------------------------------------------------------------------------------------------- */
@@ -320,9 +328,13 @@ void dt2_shared_close(struct dt2_shared *shared)
 {
     if (!shared->name[0])
         return;
-    if (shared->own && shared->own->check && (shared->room >= 0 || lock_to_leave(shared))) {
+    bool joined = shared->own && shared->own->check;
+    if (joined && entered && entered != shared &&
+        memcmp(entered->key.identity, shared->key.identity, sizeof shared->key.identity) == 0) {
+        strike_own(shared, entered);
+    } else if (joined && (shared->room >= 0 || lock_to_leave(shared))) {
         sole_bytes(shared, &shared->records, true);
-        strike_own(shared);
+        strike_own(shared, shared);
     }
     if (shared->segment.head && shared->forks != dt2_fork_count())
         atomic_store(&shared->segment.head->keeps, 1);

@@ -3,10 +3,12 @@
 #include "base/alloc.h"
 #include "base/checked.h"
 #include "base/error.h"
+#include "share/place.h"
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -19,6 +21,7 @@
 #define F_SEAL_EXEC 0x0020
 #endif
 
+#define PINNING_MS 5000
 #define MAGIC "dt2seg01"
 /* Its size is what it is: nobody who reads it is killed because it became shorter. Writing is not sealed: that would forbid pinning. */
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
@@ -206,6 +209,23 @@ int dt2_segment_writable(void *memory, uint64_t bytes, bool writable)
 {
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), whole = (bytes + page - 1) / page * page;
     return mprotect(memory, whole, writable ? PROT_READ | PROT_WRITE : PROT_READ) < 0 ? errno : 0;
+}
+
+bool dt2_segment_lock(struct dt2_segment *segment)
+{
+    DT2_KEEP_ERRNO;
+    pthread_mutex_lock(&segment->pinning); /* threads have one descriptor, for which they have the lock together */
+    if (dt2_place_lock(segment->fd, PINNING_MS))
+        return true;
+    pthread_mutex_unlock(&segment->pinning);
+    return false;
+}
+
+void dt2_segment_unlock(struct dt2_segment *segment)
+{
+    DT2_KEEP_ERRNO;
+    (void)flock(segment->fd, LOCK_UN);
+    pthread_mutex_unlock(&segment->pinning);
 }
 
 void dt2_segment_punch(const struct dt2_segment *segment, size_t block)

@@ -75,6 +75,9 @@ void dt2_segment_name(const unsigned char identity[DT2_IDENTITY_BYTES], char nam
 
 /* Lets the program write to a part of the map, whole pages, or no more. 0, or an errno. */
 int dt2_segment_writable(void *memory, uint64_t bytes, bool writable);
+/* Takes the turn of pinning a part of the map; false: another process has it, and does not end. */
+bool dt2_segment_lock(struct dt2_segment *segment);
+void dt2_segment_unlock(struct dt2_segment *segment);
 /* Gives a block's memory back to the kernel. */
 void dt2_segment_punch(const struct dt2_segment *segment, size_t block);
 /* Memory that the kernel has for it. */

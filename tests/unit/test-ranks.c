@@ -15,6 +15,7 @@ enum { RANKS = 4, MIB = 1 << 20, MODEL_MIB = 96, LIMIT_MIB = 256, TENSORS = 24 }
 enum { LOADED = 0, REFUSED = 10, OTHERWISE = 11 };
 
 static char group[512];
+static bool shares;
 
 static bool put(const char *name, const char *text)
 {
@@ -74,6 +75,7 @@ static int rank(const char *path, int start, int said, int end)
         dt2_blocks_make(file, &blocks, &err))
         return OTHERWISE;
     request.compute_device = "cpu";
+    request.share = shares ? DT2_SHARE_ONLY : DT2_SHARE_NONE;
     (void)!read(start, &byte, 1);
     int rc = dt2_model_load(context, file, blocks, &request, NULL, &model, &err);
     byte = rc == 0 ? LOADED : rc == DT2_ENOFIT ? REFUSED : OTHERWISE;
@@ -112,7 +114,10 @@ static void test_ranks(const char *path)
     diag("%d ranks of %d MiB under %d MiB: %d loaded, %d refused, %d killed", RANKS, MODEL_MIB, LIMIT_MIB, loaded, refused, killed);
     is_int(killed, 0, "nobody is killed");
     is_int(loaded + refused, RANKS, "all know where they are");
-    ok(loaded >= 1 && loaded * MODEL_MIB < LIMIT_MIB, "as many as there is room for are loaded, the others refused");
+    if (shares)
+        is_int(loaded, RANKS, "all of those that share are loaded");
+    else
+        ok(loaded >= 1 && loaded * MODEL_MIB < LIMIT_MIB, "as many as there is room for are loaded, the others refused");
 }
 
 int main(void)
@@ -123,8 +128,10 @@ int main(void)
     if (!make_group())
         return skip_all("no control group with a limit of memory can be made here");
     const char *path = make_model();
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 6; i++) {
+        shares = i >= 3;
         test_ranks(path);
+    }
     rmdir(group);
     return done_testing();
 }

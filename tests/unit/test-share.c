@@ -1,0 +1,676 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Models whose host shares are one for several processes: who fills, who attaches, what happens when somebody is killed meanwhile. */
+#include "support/scratch.h"
+#include "support/tap.h"
+#include <dirent.h>
+#include <distorch2.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { MIB = 1 << 20, TENSORS = 24, MODEL_MIB = 48 };
+#define TENSOR ((uint64_t)MODEL_MIB * MIB / TENSORS)
+#define BYTES ((int64_t)MODEL_MIB * MIB)
+
+static char runtime[4096];
+
+/* -- models ---------------------------------------------------------------------------------------------------------- */
+
+static unsigned char pattern(uint64_t at, unsigned seed)
+{
+    return (unsigned char)(at * 31 + (at >> 11) + seed);
+}
+
+static const char *make_model(const char *name, const char *dtype, unsigned seed)
+{
+    char header[8192];
+    size_t length = 0;
+    uint64_t element = strcmp(dtype, "F32") == 0 ? 4 : 1;
+    for (int i = 0; i < TENSORS; i++)
+        length += (size_t)snprintf(header + length, sizeof header - length,
+                                   "%s\"b%d.w\":{\"dtype\":\"%s\",\"shape\":[%ju],\"data_offsets\":[%ju,%ju]}", i ? "," : "{", i, dtype,
+                                   (uintmax_t)(TENSOR / element), (uintmax_t)(TENSOR * (uint64_t)i), (uintmax_t)(TENSOR * (uint64_t)(i + 1)));
+    length += (size_t)snprintf(header + length, sizeof header - length, "}");
+    const char *path = strdup(scratch_safetensors(name, header, length, (uint64_t)BYTES));
+    FILE *stream = fopen(path, "r+");
+    scratch_need(stream && fseek(stream, (long)length + 8, SEEK_SET) == 0, name);
+    for (uint64_t i = 0; i < (uint64_t)BYTES; i++)
+        putc(element == 4 && i % 4 == 3 ? 0x3f : pattern(i, seed), stream);
+    fclose(stream);
+    return path;
+}
+
+/* -- a process that loads ------------------------------------------------------------------------------------------- */
+
+enum fault { NOTHING, KILLED, STOPPED, CUT, REPLACED, CANCELS };
+
+struct task {
+    const char *path;
+    enum dt2_share_mode share;
+    const char *where; /* an allocation */
+    const char *dtype;
+    bool verify, threads;
+    enum fault fault; /* when so much is filled */
+    int percent;
+    bool hidden; /* nobody may look into the process */
+};
+
+struct result {
+    int rc;
+    int64_t shared, filled, users, read_bytes;
+    int good; /* every byte is that of the file */
+    char text[2048];
+};
+
+struct process {
+    pid_t pid;
+    int say, hear;
+};
+
+/* Bytes that this process has in segments. */
+static int64_t segment_bytes(pid_t pid)
+{
+    char folder[64], path[400], link[200];
+    snprintf(folder, sizeof folder, "/proc/%d/fd", (int)pid);
+    DIR *dir = opendir(folder);
+    int64_t bytes = 0;
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        struct stat st;
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        ssize_t length = readlink(path, link, sizeof link - 1);
+        if (length > 0 && strncmp(link, "/memfd:distorch2-", 17) == 0 && stat(path, &st) == 0 && st.st_blocks * 512 > bytes)
+            bytes = st.st_blocks * 512;
+    }
+    if (dir)
+        closedir(dir);
+    return bytes;
+}
+
+static const struct task *faulty;
+
+static void fail_now(void)
+{
+    struct stat st;
+    if (faulty->fault == KILLED || faulty->fault == STOPPED)
+        kill(getpid(), faulty->fault == KILLED ? SIGKILL : SIGSTOP);
+    if (faulty->fault == CUT && stat(faulty->path, &st) == 0)
+        (void)!truncate(faulty->path, st.st_size - BYTES / 50);
+    if (faulty->fault == REPLACED)
+        rename(scratch("other.safetensors"), faulty->path);
+}
+
+static void *fail_when_filled(void *data)
+{
+    (void)data;
+    while (segment_bytes(getpid()) * 100 < BYTES * faulty->percent)
+        ;
+    fail_now();
+    return NULL;
+}
+
+/* Before the first byte, when all else is done. */
+static int fail_at_first(void *data, const struct dt2_progress *progress)
+{
+    int *calls = data;
+    if (!progress->waiting && ++*calls == 1)
+        fail_now();
+    return 0;
+}
+
+static int64_t read_so_far(void)
+{
+    long long bytes = 0;
+    FILE *stream = fopen("/proc/self/io", "r");
+    if (!stream || fscanf(stream, "rchar: %lld", &bytes) != 1)
+        bytes = 0;
+    if (stream)
+        fclose(stream);
+    return bytes;
+}
+
+/* Whether a model has the bytes of a file. */
+static int compare(struct dt2_model *model, const struct dt2_file *file)
+{
+    char *a = malloc(TENSOR), *b = malloc(TENSOR);
+    int good = 1;
+    for (size_t i = 0; i < dt2_file_tensor_count(file); i++) {
+        uint64_t bytes = dt2_file_tensor(file, i)->bytes;
+        good &= dt2_model_read(model, i, a, bytes, NULL) == 0 && dt2_file_read(file, i, b, bytes, NULL) == 0 &&
+                memcmp(a, b, bytes) == 0;
+    }
+    free(a);
+    free(b);
+    return good;
+}
+
+static int cancel_after(void *data, const struct dt2_progress *progress)
+{
+    int *calls = data;
+    return progress->waiting && ++*calls > 3;
+}
+
+struct loaded {
+    struct dt2_context *context;
+    struct dt2_file *file;
+    struct dt2_model *model;
+};
+
+static struct dt2_file *open_file(const struct task *task, struct dt2_error *err)
+{
+    struct dt2_file *file = NULL, *stored = NULL;
+    struct dt2_storing how = DT2_STORING_INIT;
+    how.dtype = task->dtype;
+    if (dt2_file_open(task->path, &file, err) || dt2_file_stored(file, &how, &stored, err))
+        return NULL;
+    dt2_file_free(file);
+    return stored;
+}
+
+static struct result load(const struct task *task, struct loaded *loaded)
+{
+    static int calls;
+    struct result result = { .rc = -1 };
+    struct dt2_error err = { 0 };
+    struct dt2_blocks *blocks = NULL;
+    struct dt2_request request = DT2_REQUEST_INIT;
+    struct dt2_load_options options = DT2_LOAD_OPTIONS_INIT;
+    pthread_t thread;
+    request.compute_device = "cpu";
+    request.share = task->share;
+    request.expert_mode_allocations = task->where;
+    options.verify = task->verify;
+    if (task->fault == CANCELS)
+        options.progress = cancel_after;
+    options.progress_data = &calls;
+    if (task->fault != NOTHING) /* slowly, so that it fails in time */
+        options.threads = 1, options.queue_depth = 1;
+    if (!loaded->context && dt2_context_create(NULL, &loaded->context, &err))
+        return result;
+    loaded->file = open_file(task, &err);
+    if (!loaded->file || dt2_blocks_make(loaded->file, &blocks, &err))
+        return result;
+    faulty = task;
+    if (task->fault != NOTHING && task->fault != CANCELS && task->percent == 0)
+        options.progress = fail_at_first;
+    if (task->fault != NOTHING && task->fault != CANCELS && task->percent > 0)
+        pthread_create(&thread, NULL, fail_when_filled, NULL);
+    int64_t before = read_so_far();
+    result.rc = dt2_model_load(loaded->context, loaded->file, blocks, &request, &options, &loaded->model, &err);
+    result.read_bytes = read_so_far() - before;
+    dt2_blocks_free(blocks);
+    snprintf(result.text, sizeof result.text, "%s", err.text);
+    if (result.rc)
+        return result;
+    const struct dt2_model_stats *stats = dt2_model_statistics(loaded->model);
+    const struct dt2_plan *plan = dt2_model_applied_plan(loaded->model);
+    result.shared = (int64_t)stats->shared_bytes;
+    result.filled = (int64_t)stats->filled_bytes;
+    result.users = (int64_t)stats->share_users;
+    result.good = compare(loaded->model, loaded->file);
+    for (size_t i = 0; i < dt2_plan_warning_count(plan); i++)
+        if (strstr(dt2_plan_warning(plan, i), "shared"))
+            snprintf(result.text, sizeof result.text, "%s", dt2_plan_warning(plan, i));
+    return result;
+}
+
+/* Loads; then 'c' compares again, 'l' loads once more, 'w' writes to a weight, 'u' unloads, and 'q' ends it. */
+static void live(const struct task *task, int hear, int say)
+{
+    struct loaded loaded = { NULL, NULL, NULL };
+    struct result result = load(task, &loaded);
+    struct dt2_native native = DT2_NATIVE_INIT;
+    char order;
+    if (task->hidden)
+        prctl(PR_SET_DUMPABLE, 0);
+    (void)!write(say, &result, sizeof result);
+    while (read(hear, &order, 1) == 1 && order != 'q') {
+        if (order == 'c')
+            result.good = compare(loaded.model, loaded.file);
+        if (order == 'l')
+            result = load(task, &loaded);
+        if (order == 'w' && dt2_model_native(loaded.model, 0, &native, NULL) == 0)
+            *(volatile char *)native.handle = 'w';
+        if (order == 'u')
+            result.rc = dt2_model_unload(loaded.model, DT2_UNLOAD_REFUSE, NULL);
+        (void)!write(say, &result, sizeof result);
+    }
+    dt2_context_destroy(loaded.context);
+    _exit(0);
+}
+
+static struct process start(const struct task *task)
+{
+    int hear[2], say[2];
+    scratch_need(pipe(hear) == 0 && pipe(say) == 0, "pipe");
+    fflush(stdout);
+    struct process process = { fork(), say[1], hear[0] };
+    if (process.pid == 0) {
+        close(say[1]);
+        close(hear[0]);
+        live(task, say[0], hear[1]);
+    }
+    close(say[0]);
+    close(hear[1]);
+    return process;
+}
+
+/* What a process answers; rc -100: it was killed. */
+static struct result answer(struct process process)
+{
+    struct result result = { .rc = -100 };
+    (void)!read(process.hear, &result, sizeof result);
+    return result;
+}
+
+static struct result ask(struct process process, char order)
+{
+    (void)!write(process.say, &order, 1);
+    return answer(process);
+}
+
+static int end(struct process process)
+{
+    int status;
+    (void)!write(process.say, "q", 1); /* others have this end of the pipe, too */
+    close(process.say);
+    close(process.hear);
+    waitpid(process.pid, &status, 0);
+    return status;
+}
+
+static void shoot(struct process process)
+{
+    kill(process.pid, SIGKILL);
+    end(process);
+}
+
+static bool has_ended(pid_t pid)
+{
+    siginfo_t info = { 0 };
+    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid != 0;
+}
+
+static int rooms(void)
+{
+    char path[4200];
+    int count = 0;
+    snprintf(path, sizeof path, "%s/distorch2", runtime);
+    DIR *dir = opendir(path);
+    for (struct dirent *entry; dir && (entry = readdir(dir));)
+        count += strncmp(entry->d_name, "segment-", 8) == 0;
+    if (dir)
+        closedir(dir);
+    return count;
+}
+
+/* -- tests ----------------------------------------------------------------------------------------------------------- */
+
+static const char *model;
+static struct task plain(void)
+{
+    return (struct task){ .path = model, .share = DT2_SHARE_ONLY };
+}
+
+static void is_result(struct result result, int64_t filled, int64_t users, const char *what)
+{
+    is_int(result.rc, 0, "%s: loaded %s", what, result.text);
+    is_int(result.shared, BYTES, "%s: all is shared", what);
+    is_int(result.filled, filled, "%s: bytes that it filled", what);
+    is_int(result.users, users, "%s: users", what);
+    is_int(result.good, 1, "%s: every byte is the file's", what);
+}
+
+static void test_attach(void)
+{
+    struct task task = plain();
+    struct process a = start(&task);
+    is_result(answer(a), BYTES, 1, "the first");
+    struct process b = start(&task);
+    struct result attached = answer(b);
+    is_result(attached, 0, 2, "the second");
+    ok(attached.read_bytes < BYTES / 50, "which read nothing of the file: %jd bytes", (intmax_t)attached.read_bytes);
+    is_int(rooms(), 1, "one room");
+    int64_t held = segment_bytes(b.pid);
+    ok(held >= BYTES && held < BYTES + 2 * MIB, "one copy, and less than 2 MiB more: %jd", (intmax_t)held);
+    is_int(ask(a, 'u').rc, 0, "the first unloads");
+    is_int(segment_bytes(a.pid), 0, "and has nothing");
+    is_int(ask(b, 'c').good, 1, "the second has its bytes still");
+    is_result(ask(a, 'l'), 0, 2, "the first again");
+    end(a);
+    end(b);
+    is_int(rooms(), 0, "and nothing is left");
+}
+
+static void test_same_process(void)
+{
+    struct task task = plain();
+    struct process a = start(&task);
+    answer(a);
+    is_result(ask(a, 'l'), 0, 1, "the same model once more, which ejects the first");
+    is_int(ask(a, 'c').good, 1, "it has its bytes");
+    is_int(segment_bytes(a.pid) < BYTES + 2 * MIB, 1, "in the same memory");
+    end(a);
+    is_int(rooms(), 0, "and leaves nothing");
+}
+
+static void test_verify(void)
+{
+    struct task task = plain();
+    task.verify = true;
+    struct process a = start(&task);
+    is_result(answer(a), BYTES, 1, "verified");
+    struct process b = start(&task);
+    struct result attached = answer(b);
+    is_result(attached, 0, 2, "verified by its hashes");
+    ok(attached.read_bytes < BYTES / 50, "without reading the file once more: %jd bytes", (intmax_t)attached.read_bytes);
+    end(a);
+    end(b);
+}
+
+static void test_killed(int percent)
+{
+    struct task task = plain(), killed = plain();
+    killed.fault = KILLED;
+    killed.percent = percent;
+    struct process filler = start(&killed);
+    while (segment_bytes(filler.pid) == 0 && !has_ended(filler.pid)) /* it has the lock then */
+        usleep(1000);
+    struct process waits = start(&task), also = start(&task);
+    struct result one = answer(waits), other = answer(also);
+    ok(answer(filler).rc == -100 || percent > 0, "a filler is killed at %d %%", percent);
+    end(filler);
+    is_int(one.rc + other.rc, 0, "who waited is loaded");
+    is_int(one.good + other.good, 2, "with the file's bytes");
+    ok(one.filled + other.filled == BYTES || percent > 0, "which one of them filled again");
+    shoot(waits);
+    shoot(also);
+    struct process next = start(&task);
+    is_result(answer(next), BYTES, 1, "all killed: the next");
+    end(next);
+    is_int(rooms(), 0, "and nothing is left");
+}
+
+static void test_stopped(void)
+{
+    struct task stopped = plain(), waits = plain();
+    stopped.fault = STOPPED;
+    waits.fault = CANCELS;
+    struct process filler = start(&stopped);
+    int status;
+    waitpid(filler.pid, &status, WUNTRACED);
+    struct process other = start(&waits);
+    is_int(answer(other).rc, DT2_ECANCELLED, "who waits for a stopped one can cancel");
+    end(other);
+    kill(filler.pid, SIGCONT);
+    struct result result = answer(filler);
+    is_result(result, BYTES, 1, "which goes on");
+    end(filler);
+    is_int(rooms(), 0, "and nothing is left");
+}
+
+static void test_file_changes(void)
+{
+    const char *path = make_model("changing.safetensors", "U8", 3);
+    struct task task = { .path = path, .share = DT2_SHARE_ONLY }, bad = task;
+    bad.fault = CUT;
+    struct process filler = start(&bad);
+    is_int(answer(filler).rc, DT2_EFAILED, "a file that becomes shorter while it is read: the load fails");
+    end(filler);
+    is_int(rooms(), 0, "and nothing is left");
+    path = make_model("changing.safetensors", "U8", 3);
+    make_model("other.safetensors", "U8", 4);
+    bad.fault = REPLACED;
+    filler = start(&bad);
+    is_int(answer(filler).rc, DT2_EFAILED, "a file that is replaced while it is read: the load fails");
+    end(filler);
+    struct process a = start(&task);
+    is_result(answer(a), BYTES, 1, "the one that is there now");
+    make_model("other.safetensors", "U8", 5);
+    rename(scratch("other.safetensors"), path);
+    struct process b = start(&task);
+    is_result(answer(b), BYTES, 1, "one that was put in its place");
+    is_int(rooms(), 2, "is another");
+    FILE *stream = fopen(path, "r+");
+    struct stat st;
+    stat(path, &st);
+    fseek(stream, -1, SEEK_END);
+    putc('!', stream);
+    fclose(stream);
+    const struct timespec times[2] = { st.st_atim, st.st_mtim };
+    utimensat(AT_FDCWD, path, times, 0);
+    struct process c = start(&task);
+    is_result(answer(c), BYTES, 1, "one that was rewritten in place, and given its old time");
+    end(a);
+    end(b);
+    end(c);
+    is_int(rooms(), 0, "and nothing is left");
+}
+
+static void test_write(void)
+{
+    struct task task = plain();
+    struct process a = start(&task), b;
+    answer(a);
+    b = start(&task);
+    answer(b);
+    ask(b, 'w');
+    is_int(WTERMSIG(end(b)), SIGSEGV, "who writes to a weight is stopped");
+    is_int(ask(a, 'c').good, 1, "and the others have their bytes");
+    end(a);
+}
+
+static void test_kinds(void)
+{
+    const char *path = make_model("float.safetensors", "F32", 6);
+    struct task as_is = { .path = path, .share = DT2_SHARE_ONLY }, half = as_is;
+    half.dtype = "F16";
+    struct process a = start(&as_is), b = start(&half);
+    is_int(answer(a).filled, BYTES, "as it is");
+    struct result cast = answer(b);
+    is_int(cast.filled, BYTES / 2, "in another dtype it is another segment");
+    is_int(cast.good, 1, "with its bytes");
+    struct process c = start(&half);
+    is_int(answer(c).filled, 0, "which others share");
+    end(a);
+    end(b);
+    end(c);
+}
+
+/* One that is bound to a node cannot be where nothing is bound. */
+static void test_nodes(void)
+{
+    struct task anywhere = plain(), bound = plain();
+    anywhere.where = "cpu,50%;cpu:0,*";
+    bound.where = "cpu:0,*";
+    struct process a = start(&anywhere);
+    struct result first = answer(a);
+    if (first.rc == DT2_ENOENT || first.rc == DT2_EUSAGE) {
+        end(a);
+        skip(1, "there is no node 0");
+        return;
+    }
+    is_int(first.filled, BYTES, "half of it is bound to a node: %s", first.text);
+    struct process b = start(&bound);
+    is_int(answer(b).rc, DT2_EFAILED, "what must be shared, and lies elsewhere, is refused");
+    end(b);
+    bound.share = DT2_SHARE_NODE;
+    b = start(&bound);
+    struct result second = answer(b);
+    is_int(second.rc, 0, "what may be is loaded: %s", second.text);
+    ok(second.shared < BYTES && second.shared > 0 && second.filled == 0, "and shared as far as it lies there");
+    ok(strstr(second.text, "another NUMA node"), "which is said");
+    is_int(second.good, 1, "with the file's bytes");
+    struct process c = start(&(struct task){ .path = model, .share = DT2_SHARE_ONLY, .where = "cpu,*" });
+    is_int(answer(c).filled, 0, "who wants no node takes them wherever they are");
+    end(a);
+    end(b);
+    end(c);
+}
+
+static void *load_in_thread(void *data)
+{
+    struct loaded loaded = { NULL, NULL, NULL };
+    struct result *result = data;
+    struct task task = plain();
+    *result = load(&task, &loaded);
+    return loaded.context;
+}
+
+static void test_threads(void)
+{
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct result results[3];
+        pthread_t threads[3];
+        void *contexts[3];
+        int64_t filled = 0, good = 0;
+        for (int i = 0; i < 3; i++)
+            pthread_create(&threads[i], NULL, load_in_thread, &results[i]);
+        for (int i = 0; i < 3; i++) {
+            pthread_join(threads[i], &contexts[i]);
+            filled += results[i].filled;
+            good += results[i].good;
+        }
+        for (int i = 0; i < 3; i++)
+            dt2_context_destroy(contexts[i]);
+        _exit(filled == BYTES && good == 3 && rooms() == 0 ? 0 : 1);
+    }
+    int status;
+    waitpid(pid, &status, 0);
+    is_int(status, 0, "three threads of one process share too");
+}
+
+/* -- where nothing can be shared --------------------------------------------------------------------------------------- */
+
+static void unshared(const char *what)
+{
+    struct task task = { .path = model, .share = DT2_SHARE_NODE };
+    struct process a = start(&task);
+    struct result result = answer(a);
+    is_int(result.rc, 0, "%s: loaded", what);
+    is_int(result.shared, 0, "%s: not shared", what);
+    is_int(result.good, 1, "%s: with the file's bytes", what);
+    ok(strstr(result.text, "not shared"), "%s: %s", what, result.text);
+    end(a);
+    task.share = DT2_SHARE_ONLY;
+    a = start(&task);
+    result = answer(a);
+    is_int(result.rc, DT2_EFAILED, "%s: and refused where it must be: %s", what, result.text);
+    end(a);
+}
+
+static void test_places(void)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/distorch2", runtime);
+    chmod(path, 0777);
+    unshared("a folder for all");
+    chmod(path, 0700);
+    if (geteuid() == 0 && chown(path, 12345, 12345) == 0) {
+        unshared("somebody else's folder");
+        (void)!chown(path, 0, 0);
+    }
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+            mount("tmpfs", path, "tmpfs", 0, "size=8k,mode=0700"))
+            _exit(2);
+        struct task task = { .path = model, .share = DT2_SHARE_NODE };
+        struct loaded loaded = { NULL, NULL, NULL };
+        char file[4300];
+        snprintf(file, sizeof file, "%s/full", path);
+        FILE *stream = fopen(file, "w");
+        for (int i = 0; stream && i < 8192; i++)
+            putc('x', stream);
+        if (stream)
+            fclose(stream);
+        struct result full = load(&task, &loaded);
+        _exit(full.rc == 0 && full.shared == 0 && full.good == 1 && strstr(full.text, "not shared") ? 0 : 1);
+    }
+    int status;
+    waitpid(pid, &status, 0);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 2)
+        skip(1, "nothing can be mounted here");
+    else
+        is_int(status, 0, "a full place: loaded, not shared, and said");
+}
+
+static void test_hidden(void)
+{
+    struct task task = plain();
+    if (geteuid() == 0) {
+        skip(1, "root may look into every process");
+        return;
+    }
+    task.hidden = true;
+    struct process a = start(&task);
+    answer(a);
+    unshared("one that lets nobody in");
+    end(a);
+}
+
+static void test_namespace(void)
+{
+    struct task task = plain();
+    struct process a = start(&task);
+    answer(a);
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0) {
+        int status;
+        if (unshare(CLONE_NEWPID) || unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL))
+            _exit(2);
+        pid_t first = fork();
+        if (first == 0) {
+            struct loaded loaded = { NULL, NULL, NULL };
+            if (mount("proc", "/proc", "proc", 0, NULL))
+                _exit(2);
+            struct result result = load(&task, &loaded);
+            _exit(result.rc == 0 && result.filled == BYTES && result.users == 1 && result.good == 1 ? 0 : 1);
+        }
+        waitpid(first, &status, 0);
+        _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 3);
+    }
+    int status;
+    waitpid(pid, &status, 0);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 2)
+        skip(1, "no other namespace of processes can be had here");
+    else
+        is_int(status, 0, "in another namespace of processes there is another segment");
+    is_int(ask(a, 'c').good, 1, "and this one stands");
+    end(a);
+}
+
+int main(void)
+{
+    snprintf(runtime, sizeof runtime, "%s/run", scratch_begin());
+    if (mkdir(runtime, 0700) < 0 || setenv("XDG_RUNTIME_DIR", runtime, 1) < 0)
+        return 1;
+    signal(SIGPIPE, SIG_IGN);
+    model = make_model("model.safetensors", "U8", 1);
+    test_attach();
+    test_same_process();
+    test_verify();
+    test_killed(0);
+    test_killed(1);
+    test_killed(50);
+    test_killed(99);
+    test_stopped();
+    test_file_changes();
+    test_write();
+    test_kinds();
+    test_nodes();
+    test_threads();
+    test_places();
+    test_hidden();
+    test_namespace();
+    return done_testing();
+}
