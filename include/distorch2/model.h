@@ -284,7 +284,8 @@ struct dt2_model_stats {
     const char *engine;    /* who waited for them: "threads" or "io_uring" */
     /* Of a request with `share`: bytes that lie in memory of all the user's processes, those that this load filled there (0: others
      * had filled all), and the processes that used it then, this one too. All 0: nothing is shared. */
-    uint64_t shared_bytes, filled_bytes;
+    uint64_t shared_bytes;
+    uint64_t filled_bytes;
     size_t share_users;
 };
 /* Valid as long as the handle. */

@@ -39,7 +39,7 @@ const struct cli_option cli_option_table[] = {
       AT(reserves), CLI_OFFER_LIMIT },
     { "budget", 0, "D=SIZE", "let a load use SIZE of D, free or not (repeatable)", CLI_KIND_LIMITS, CLI_REQUEST,
       AT(budgets), CLI_OFFER_LIMIT },
-    { "fit", 0, NULL, "take what fits; also --share --pack --key --all-tensors", CLI_KIND_FLAG, CLI_REQUEST, AT(fit), 0 },
+    { "fit", 0, NULL, "fit it (also: --share --pack --key --all-tensors)", CLI_KIND_FLAG, CLI_REQUEST, AT(fit), 0 },
     { "pack", 0, NULL, NULL, CLI_KIND_FLAG, CLI_REQUEST, AT(request.pack), 0 },
     { "share", 0, "none|node|only", NULL, CLI_KIND_WORD, CLI_REQUEST, AT(share), 0 },
     { "machine", 0, "FILE", "plan for a saved `devices --json`; - is stdin", CLI_KIND_TEXT, CLI_PLAN, AT(machine),
