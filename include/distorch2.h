@@ -53,6 +53,7 @@
 #include <distorch2/model.h>
 #include <distorch2/plan.h>
 #include <distorch2/session.h>
+#include <distorch2/shared.h>
 #include <distorch2/size.h>
 
 #endif

@@ -82,6 +82,7 @@ EXTRA_DIST += $(python_tests) $(python_torch_tests) $(python_comfyui_tests) \
 	python/distorch2/plan.py \
 	python/distorch2/py.typed \
 	python/distorch2/session.py \
+	python/distorch2/shared.py \
 	python/distorch2/sizes.py \
 	python/distorch2/tensor.py \
 	python/distorch2/torch/__init__.py \

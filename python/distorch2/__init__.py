@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .model import DeviceProgress, DeviceStatistics, Model, Progress, Statistics
     from .plan import Plan, Request, Share, make_plan
     from .session import Held, Session, SessionInfo, SessionStatistics, Span
+    from .shared import SharedMemory, shared_models
     from .sizes import format_size, parse_gib, parse_size
     from .tensor import DLDeviceType, Native, Tensor
 
@@ -56,6 +57,7 @@ _FROM = {
     "model": "DeviceProgress DeviceStatistics Model Progress Statistics",
     "plan": "Plan Request Share make_plan",
     "session": "Held Session SessionInfo SessionStatistics Span",
+    "shared": "SharedMemory shared_models",
     "sizes": "format_size parse_gib parse_size",
     "tensor": "DLDeviceType Native Tensor",
 }
@@ -124,6 +126,7 @@ __all__ = [
     "SessionInfo",
     "SessionStatistics",
     "Share",
+    "SharedMemory",
     "Span",
     "Statistics",
     "Tensor",
@@ -136,4 +139,5 @@ __all__ = [
     "make_plan",
     "parse_gib",
     "parse_size",
+    "shared_models",
 ]

@@ -18,6 +18,7 @@ from ctypes import (
     c_char_p,
     c_double,
     c_int,
+    c_int64,
     c_int32,
     c_size_t,
     c_uint,
@@ -357,6 +358,18 @@ class model_stats(Structure):
     ]
 
 
+class shared_memory(Structure):
+    _fields_ = [
+        ("path", c_char_p),
+        ("bytes", c_uint64),
+        ("processes", POINTER(c_int64)),
+        ("process_count", c_size_t),
+        ("filler", c_int64),
+        ("done_bytes", c_uint64),
+        ("total_bytes", c_uint64),
+    ]
+
+
 class device_speeds(_Result):
     _fields_ = [
         ("struct_size", c_size_t),
@@ -453,6 +466,11 @@ FUNCTIONS = {
     "dt2_devices_unusable": (POINTER(unusable), [_handle, c_size_t]),
     "dt2_devices_distances": (POINTER(c_uint64), [_handle, POINTER(c_size_t)]),
     "dt2_device_native": (c_int, [_handle, c_char_p, c_bool, POINTER(native_device), _err]),
+    # shared.h
+    "dt2_shared_list_make": (c_int, [POINTER(_handle), _err]),
+    "dt2_shared_list_free": (None, [_handle]),
+    "dt2_shared_list_count": (c_size_t, [_handle]),
+    "dt2_shared_list_get": (POINTER(shared_memory), [_handle, c_size_t]),
     # catalog.h
     "dt2_catalog_open": (c_int, [POINTER(catalog_options), log_fn, c_void_p, POINTER(_handle), _err]),
     "dt2_catalog_free": (None, [_handle]),

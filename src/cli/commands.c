@@ -19,6 +19,7 @@ const struct cli_command cli_commands[] = {
     { "verify", CLI_VERIFY, " MODEL --against FILE", "Compare a model with checksums that were taken of it.", 1, 1,
       true, cli_verify },
     { "bench", CLI_BENCH, " [MODEL]", "This machine's limits, and how close a load comes to each.", 0, 1, true, cli_bench },
+    { "shared", CLI_SHARED, "", "List what processes of this user share (load --share).", 0, 0, false, cli_shared },
 };
 const size_t cli_command_count = sizeof cli_commands / sizeof *cli_commands;
 

@@ -38,6 +38,6 @@ void cli_help_command(const struct cli_command *command);
  */
 void cli_complete(int count, char **words);
 
-cli_run_fn cli_bench, cli_devices, cli_models, cli_inspect, cli_plan, cli_load, cli_run, cli_verify;
+cli_run_fn cli_bench, cli_devices, cli_models, cli_inspect, cli_plan, cli_load, cli_run, cli_shared, cli_verify;
 
 #endif

@@ -37,6 +37,7 @@ distorch2_SOURCES = \
 	src/cli/run.c \
 	src/cli/saved.c \
 	src/cli/saved.h \
+	src/cli/shared.c \
 	src/cli/table.c \
 	src/cli/table.h \
 	src/cli/term.c \
@@ -60,6 +61,7 @@ command_pages = \
 	docs/man/distorch2-models.1 \
 	docs/man/distorch2-plan.1 \
 	docs/man/distorch2-run.1 \
+	docs/man/distorch2-shared.1 \
 	docs/man/distorch2-verify.1
 man_MANS = $(command_pages)
 command_page_sources = $(top_srcdir)/src/cli/commands.c $(top_srcdir)/docs/man/distorch2.1

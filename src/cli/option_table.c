@@ -3,7 +3,7 @@
 #include "cli/text.h"
 #include <string.h>
 
-#define ALL (CLI_DEVICES | CLI_MODELS | CLI_INSPECT | CLI_PLAN | CLI_LOAD | CLI_VERIFY | CLI_RUN | CLI_BENCH)
+#define ALL (CLI_DEVICES | CLI_MODELS | CLI_INSPECT | CLI_PLAN | CLI_LOAD | CLI_VERIFY | CLI_RUN | CLI_BENCH | CLI_SHARED)
 #define WITH_PROGRESS (CLI_INSPECT | CLI_LOAD | CLI_VERIFY | CLI_RUN | CLI_BENCH)
 #define AT(member) offsetof(struct cli_options, member)
 

@@ -18,6 +18,7 @@ enum cli_command_bit {
     CLI_VERIFY = 32,
     CLI_RUN = 64,
     CLI_BENCH = 128,
+    CLI_SHARED = 256,
 };
 
 struct cli_texts {

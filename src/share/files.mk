@@ -2,6 +2,7 @@
 libdistorch2_core_la_SOURCES += \
 	src/share/ledger.c \
 	src/share/ledger.h \
+	src/share/list.c \
 	src/share/place.c \
 	src/share/place.h \
 	src/share/records.c \
@@ -29,5 +30,5 @@ tests_unit_test_rendezvous_LDADD = $(TEST_LIBS)
 
 check_PROGRAMS += tests/unit/test-share
 TESTS += tests/unit/test-share
-tests_unit_test_share_SOURCES = tests/unit/test-share.c tests/support/scratch.h tests/support/tap.h
+tests_unit_test_share_SOURCES = tests/unit/test-share.c tests/support/scratch.h tests/support/sharer.h tests/support/tap.h
 tests_unit_test_share_LDADD = $(TEST_LIBS)

@@ -35,7 +35,7 @@ offers()
 }
 
 @test "every option of every command" {
-    for command in devices models inspect plan load run verify bench; do
+    for command in devices models inspect plan load run verify bench shared; do
         offers "$command" --
         while read -r option; do
             echo "$command $option"

@@ -18,7 +18,7 @@ setup()
 
 @test "the manual has every option and every command" {
     page=$(sed 's/\\-/-/g' "$top_srcdir/docs/man/distorch2.1")
-    for command in devices models inspect plan load run verify bench; do
+    for command in devices models inspect plan load run verify bench shared; do
         [[ $page == *".SS $command"* ]]
         while read -r option; do
             echo "$command $option"

@@ -8,7 +8,7 @@ setup()
 }
 
 @test "help of the tool and of each command fits a screen" {
-    for command in '' devices models inspect plan load run verify bench; do
+    for command in '' devices models inspect plan load run verify bench shared; do
         # shellcheck disable=SC2086
         run_split $command --help
         expect_status 0
@@ -35,7 +35,7 @@ setup()
 
 @test "help names every command" {
     run distorch2 --help
-    for command in devices models inspect plan load run verify bench; do
+    for command in devices models inspect plan load run verify bench shared; do
         [[ $output == *"  $command "* ]]
     done
 }
@@ -74,7 +74,7 @@ misspelt=(
     'plan x --eject-models=maybe|--eject-models=true'
     'plan x --ver|--verbose, --version'
     'load x --v|--virtual-vram-gb'
-    'frobnicate|devices, models, inspect, plan, load, run, verify and bench'
+    'frobnicate|devices, models, inspect, plan, load, run, verify, bench and shared'
 )
 
 @test "what is misspelt is answered with the nearest that exists: exit 2" {

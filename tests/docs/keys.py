@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 
 import tap
 
@@ -192,6 +193,25 @@ def test_bench():
 
 def test_run():
     compare("run", "run", "tiny.safetensors", "--compute-device", "cpu", "--passes", "2")
+
+
+def test_shared():
+    words = [TOOL, "run", "tiny.safetensors", "--compute-device", "cpu", "--share=only", "--passes=1", "--step-ms=60000"]
+    environment = {**os.environ, "COMFYUI_PATH": models(), "XDG_RUNTIME_DIR": tap.scratch("run")}
+    os.mkdir(environment["XDG_RUNTIME_DIR"], 0o700)
+    other = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(200):
+            found = printed("shared", XDG_RUNTIME_DIR=environment["XDG_RUNTIME_DIR"])
+            if found["shared"] or other.poll() is not None:
+                break
+            time.sleep(0.1)
+        assert [each["processes"] for each in found["shared"]] == [[other.pid]], found
+        compare("shared", "shared", XDG_RUNTIME_DIR=environment["XDG_RUNTIME_DIR"])
+    finally:
+        other.kill()
+        other.wait()
+    assert printed("shared", XDG_RUNTIME_DIR=environment["XDG_RUNTIME_DIR"]) == {"shared": []}
 
 
 def test_progress():

@@ -20,6 +20,7 @@ NAMES = [name for name in sorted(os.listdir(HEADERS)) if name.endswith(".h") and
 SCALARS = {
     "void": None,
     "int": ctypes.c_int,
+    "int64_t": ctypes.c_int64,
     "unsigned": ctypes.c_uint,
     "bool": ctypes.c_bool,
     "double": ctypes.c_double,

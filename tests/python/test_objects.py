@@ -155,6 +155,26 @@ def test_how_files_are_read():
             context.load(tap.layout("tiny"), compute_device="cpu", io="sideways")
 
 
+def test_host_shares_are_shared():
+    os.environ["XDG_RUNTIME_DIR"] = tap.scratch("run")
+    os.mkdir(os.environ["XDG_RUNTIME_DIR"], 0o700)
+    try:
+        with Context() as one, Context() as other:
+            first = one.load(tap.layout("tiny"), compute_device="cpu", share=True)
+            second = other.load(tap.layout("tiny"), compute_device="cpu", share="only", verify=True)
+            assert first.statistics.filled_bytes == first.statistics.shared_bytes == first.statistics.bytes
+            assert second.statistics.filled_bytes == 0 and second.statistics.share_users == 1
+            (found,) = distorch2.shared_models()
+            assert found.processes == (os.getpid(),) and found.bytes >= first.statistics.bytes and found.filler is None
+            first.unload()
+            assert len(distorch2.shared_models()) == 1
+            with tap.raises(ValueError, "sometimes"):
+                other.load(tap.layout("tiny"), compute_device="cpu", share="sometimes")
+        assert distorch2.shared_models() == []
+    finally:
+        del os.environ["XDG_RUNTIME_DIR"]
+
+
 def test_files_and_devices_are_measured():
     with Context() as context, File(tap.layout("tiny")) as file:
         speeds = file.measure("1mb")
