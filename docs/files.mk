@@ -11,6 +11,7 @@ dist_doc_DATA = \
 	docs/formats.md \
 	docs/hardware.md \
 	docs/packaging.md \
+	docs/cluster.md \
 	docs/comfyui.md \
 	docs/comfyui.png \
 	docs/python.md

@@ -63,6 +63,7 @@ LISTED = [
     ("docs/formats.md", "", STEP),
     ("docs/hardware.md", "./quickstart check", BUILDS),
     ("docs/drivers/README.md", "", FOREIGN),
+    ("docs/cluster.md", "", "make check-cluster runs it, on a cluster that it makes"),
     ("docs/comfyui.md", "pip install", "it needs an installation of ComfyUI; make check-comfyui uses the folder where it is"),
     ("docs/python.md", "module, record", python_source),
     ("python/README.md", "pip install", "tests/python/test_package.py installs it, from a copy"),
