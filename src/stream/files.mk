@@ -6,8 +6,6 @@ libdistorch2_core_la_SOURCES += \
 	src/stream/info.c \
 	src/stream/gather.c \
 	src/stream/gather.h \
-	src/stream/order.c \
-	src/stream/order.h \
 	src/stream/passes.c \
 	src/stream/pinning.c \
 	src/stream/prefetch.c \
@@ -18,16 +16,12 @@ libdistorch2_core_la_SOURCES += \
 	src/stream/session.c \
 	src/stream/stream.h \
 	src/stream/units.c \
-	src/stream/verify.c \
-	src/stream/window.c \
-	src/stream/window.h
+	src/stream/verify.c
 
-check_PROGRAMS += tests/unit/test-session tests/unit/test-stream
-TESTS += tests/unit/test-session tests/unit/test-stream
+check_PROGRAMS += tests/unit/test-session
+TESTS += tests/unit/test-session
 tests_unit_test_session_SOURCES = tests/unit/test-session.c tests/mixed/source.h tests/support/layout.h tests/support/scratch.h tests/support/tap.h
 tests_unit_test_session_LDADD = $(TEST_LIBS)
-tests_unit_test_stream_SOURCES = tests/unit/test-stream.c tests/support/tap.h
-tests_unit_test_stream_LDADD = $(TEST_LIBS)
 
 check_PROGRAMS += tests/unit/test-fork
 TESTS += tests/unit/test-fork
@@ -38,12 +32,3 @@ tests_unit_test_fork_SOURCES = \
 	tests/support/tap.h \
 	tests/unit/test-fork.c
 tests_unit_test_fork_LDADD = $(TEST_LIBS)
-
-check_PROGRAMS += tests/unit/test-window
-TESTS += tests/unit/test-window
-tests_unit_test_window_SOURCES = \
-	tests/support/layout.h \
-	tests/support/scratch.h \
-	tests/support/tap.h \
-	tests/unit/test-window.c
-tests_unit_test_window_LDADD = $(TEST_LIBS)

@@ -112,17 +112,11 @@ static bool start_asked(struct dt2_session *session)
     return true;
 }
 
-/* The next unit that is to be fetched; those before it that are in the window stay there. DT2_NOWHERE: there is none. */
+/* The next unit that is to be fetched; DT2_NOWHERE: there is none. */
 static size_t ahead(struct dt2_session *session)
 {
-    for (;;) {
-        size_t index = session->prefetch.halted ? DT2_NOWHERE : dt2_order_ahead(&session->order);
-        if (index == DT2_NOWHERE || session->units.units[index].state == DT2_UNIT_ABSENT)
-            return index;
-        dt2_window_expect(&session->places, index);
-        session->units.units[index].wanted = true;
-        dt2_order_fetched(&session->order);
-    }
+    const struct dt2_ahead rule = dt2_prefetch_rule(session);
+    return session->prefetch.halted ? DT2_NOWHERE : dt2_ahead_next(&rule);
 }
 
 /* What comes next. True: there is work. */

@@ -7,12 +7,11 @@
 
 /* -- prefetch_place.c */
 
+/* The session as the rule of the prefetch sees it. */
+struct dt2_ahead dt2_prefetch_rule(struct dt2_session *session);
 /* Gives a unit that is needed now a place over others. False: there is no room. */
 bool dt2_prefetch_place(struct dt2_session *session, size_t index);
-/*
- * Gives a unit that is fetched ahead the place where it will arrive first; when that is one where something still has
- * to stay, it waits for it rather than to take a worse one. False: not now.
- */
+/* Gives a unit that is fetched ahead the place where it will arrive first. False: not now. */
 bool dt2_prefetch_place_ahead(struct dt2_session *session, size_t index);
 /* Copies from now on come after the readers of the parts before `end`. The thread may have let go of the lock. */
 int dt2_prefetch_wait_for_readers(struct dt2_session *session, size_t end, struct dt2_error *err);

@@ -5,19 +5,37 @@
 #include "model/model.h"
 #include "stream/prefetch.h"
 
-#define PART_LEAST ((uint64_t)1 << 20) /* about as long on a fast link as it takes to queue a copy and an event */
+/* -- what the rule asks --------------------------------------------------------------------------------------- */
 
-/* What must stay: what is read, waited for or on its way; and, while fetching ahead, what was fetched for later. */
-static bool keep_needed(void *data, size_t unit)
+static unsigned standing(const void *data, size_t index)
 {
-    const struct dt2_unit *u = &((struct dt2_session *)data)->units.units[unit];
-    return u->holders || u->waiters || u->state == DT2_UNIT_COMING;
+    const struct dt2_session *session = data;
+    const struct dt2_unit *unit = &session->units.units[index];
+    bool needed = unit->holders || unit->waiters || unit->state == DT2_UNIT_COMING;
+    return (unit->state != DT2_UNIT_ABSENT ? DT2_STANDS_THERE : 0) | (needed ? DT2_STANDS_NEEDED : 0) |
+           (unit->wanted ? DT2_STANDS_WANTED : 0) |
+           (unit->holders && index != session->latest ? DT2_STANDS_LASTING : 0);
 }
 
-static bool keep_wanted(void *data, size_t unit)
+static void want(void *data, size_t unit)
 {
-    return keep_needed(data, unit) || ((struct dt2_session *)data)->units.units[unit].wanted;
+    ((struct dt2_session *)data)->units.units[unit].wanted = true;
 }
+
+struct dt2_ahead dt2_prefetch_rule(struct dt2_session *session)
+{
+    return (struct dt2_ahead){ &session->order, &session->places, standing, want, session };
+}
+
+/* A reader that copies wait for already need not be waited for again. */
+static uint64_t turn_of(const void *data, size_t unit)
+{
+    const struct dt2_session *session = data;
+    const struct dt2_unit *former = &session->units.units[unit];
+    return former->reader && former->turn > session->prefetch.followed ? former->turn : 0;
+}
+
+/* -- places ---------------------------------------------------------------------------------------------------- */
 
 void dt2_prefetch_free_event(const struct dt2_session *session, dt2_handle *event)
 {
@@ -41,72 +59,19 @@ void dt2_prefetch_rewind(struct dt2_session *session)
         session->units.units[i].wanted = false;
 }
 
-/* Puts a part among those that can be written, the first first. */
-static void sort_in(struct dt2_prefetch *prefetch, struct dt2_part part)
-{
-    size_t at = prefetch->part_count++;
-    for (; at > 0 && prefetch->parts[at - 1].until > part.until; at--)
-        prefetch->parts[at] = prefetch->parts[at - 1];
-    prefetch->parts[at] = part;
-}
-
-/*
- * Makes one part of two that lie beside each other, when both wait for the same, or when the one that could be written first is
- * so small that a copy of its own would cost more than waiting. The later reader comes after the other, whose event says
- * nothing more then.
- */
-static bool merge(const struct dt2_session *session, struct dt2_part *part, struct dt2_part next)
-{
-    struct dt2_part *early = part->turn < next.turn ? part : &next, *late = early == part ? &next : part;
-    if (early->turn != late->turn && early->bytes >= PART_LEAST)
-        return false;
-    dt2_prefetch_free_event(session, &early->reader);
-    *part = (struct dt2_part){ part->offset, part->bytes + next.bytes, late->reader, late->turn,
-                               dt2_max(part->until, next.until) };
-    return true;
-}
-
-/* The reader of what lies there comes to be of the part, unless copies wait for it already. */
-static struct dt2_part part_of(struct dt2_session *session, struct dt2_unit *former, uint64_t offset, uint64_t bytes,
-                               uint64_t until)
-{
-    struct dt2_part part = { .offset = offset, .bytes = bytes };
-    if (former->turn <= session->prefetch.followed)
-        dt2_prefetch_free_event(session, &former->reader);
-    if (former->reader) {
-        part.reader = former->reader;
-        part.turn = former->turn;
-        part.until = until;
-    }
-    former->reader = 0;
-    return part;
-}
-
-/* Divides the place of a unit into parts, by the units that lie there. */
+/* Divides the place of a unit into parts; the readers that are to be waited for come to be of the parts. */
 static void divide(struct dt2_session *session, uint64_t offset, uint64_t bytes)
 {
     struct dt2_prefetch *prefetch = &session->prefetch;
-    uint64_t at = offset, end = offset + bytes;
-    size_t first, count = dt2_window_overlapped(&session->places, offset, bytes, &first);
-    struct dt2_part last = { 0 };
-    prefetch->part_count = prefetch->part = prefetch->waited = 0;
-    for (size_t i = first; at < end; i++) {
-        const struct dt2_tenant *tenant = i < first + count ? &session->places.tenants[i] : NULL;
-        struct dt2_part part = { .offset = at - offset, .bytes = (tenant ? tenant->offset : end) - at };
-        if (tenant && tenant->offset <= at)
-            part = part_of(session, &session->units.units[tenant->unit], at - offset,
-                           dt2_min(tenant->offset + tenant->bytes, end) - at, tenant->until);
-        else if (tenant)
-            i--; /* its turn comes behind the gap before it */
-        at += part.bytes;
-        if (last.bytes == 0)
-            last = part;
-        else if (!merge(session, &last, part)) {
-            sort_in(prefetch, last);
-            last = part;
-        }
+    prefetch->part_count = dt2_ahead_divide(&session->places, offset, bytes, turn_of, session, prefetch->parts);
+    prefetch->part = prefetch->waited = 0;
+    for (size_t i = 0; i < prefetch->part_count; i++) {
+        struct dt2_part *part = &prefetch->parts[i];
+        if (part->unit == DT2_NOWHERE)
+            continue;
+        part->reader = session->units.units[part->unit].reader;
+        session->units.units[part->unit].reader = 0;
     }
-    sort_in(prefetch, last);
     prefetch->at = prefetch->parts[0].offset;
 }
 
@@ -171,37 +136,22 @@ static void give_place(struct dt2_session *session, size_t index, uint64_t offse
     session->prefetch.current = index;
 }
 
-static bool place_over(struct dt2_session *session, size_t index, bool (*keep)(void *, size_t))
+bool dt2_prefetch_place(struct dt2_session *session, size_t index)
 {
+    const struct dt2_ahead rule = dt2_prefetch_rule(session);
     uint64_t offset;
-    if (!dt2_window_find(&session->places, session->units.units[index].bytes, keep, session, &offset))
+    if (!dt2_ahead_find_now(&rule, session->units.units[index].bytes, &offset))
         return false;
     give_place(session, index, offset);
     return true;
 }
 
-bool dt2_prefetch_place(struct dt2_session *session, size_t index)
-{
-    return place_over(session, index, keep_wanted) || place_over(session, index, keep_needed);
-}
-
-/* What is held on to while the network goes on. */
-static bool keep_lasting(void *data, size_t unit)
-{
-    const struct dt2_session *session = data;
-    const struct dt2_unit *u = &session->units.units[unit];
-    return u->holders && unit != session->latest;
-}
-
 bool dt2_prefetch_place_ahead(struct dt2_session *session, size_t index)
 {
-    uint64_t offset, bytes = session->units.units[index].bytes;
-    if (!dt2_window_find(&session->places, bytes, keep_lasting, session, &offset))
+    const struct dt2_ahead rule = dt2_prefetch_rule(session);
+    uint64_t offset;
+    if (!dt2_ahead_find(&rule, session->units.units[index].bytes, &offset))
         return false;
-    size_t first, count = dt2_window_overlapped(&session->places, offset, bytes, &first);
-    for (size_t i = first; i < first + count; i++)
-        if (keep_wanted(session, session->places.tenants[i].unit))
-            return false;
     give_place(session, index, offset);
     return true;
 }

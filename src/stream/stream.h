@@ -3,8 +3,7 @@
  * A session from the inside.
  *
  *   layout of the network    units.c     which blocks stream, as units, and how each lies in the window
- *   what comes next          order.c     the order in which units are expected
- *   where it goes            window.c    places in the window
+ *   what comes next, where   src/ahead   the order in which units are expected, and places in the window
  *   how it gets there        route.c     from each share's device to the compute device
  *   who fetches it           prefetch.c  the thread; prefetch_place.c gives places, prefetch_make.c makes and gives back
  *                                        window, staging, routes and thread as one
@@ -13,13 +12,12 @@
 #ifndef DT2_STREAM_STREAM_H
 #define DT2_STREAM_STREAM_H
 
+#include "ahead/ahead.h"
 #include "base/notes.h"
 #include "load/pins.h"
 #include "load/staging.h"
 #include "load/storage.h"
 #include "stream/gather.h"
-#include "stream/order.h"
-#include "stream/window.h"
 #include <distorch2/session.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -141,15 +139,6 @@ struct dt2_flight {
 /* -- the prefetch --------------------------------------------------------------------------------------- */
 
 #define DT2_FLIGHTS_MOST 4
-
-/* A part of the place of a unit that is coming. */
-struct dt2_part {
-    uint64_t offset; /* in the unit */
-    uint64_t bytes;
-    dt2_handle reader; /* of the unit that lay there, to be waited for; 0: none, or no more */
-    uint64_t turn;     /* of that reader */
-    uint64_t until;    /* when that has been read, on the clock of the window */
-};
 
 /* All that a session has on devices, and the thread that fetches. It exists unless the session is parked. */
 struct dt2_prefetch {

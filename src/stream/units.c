@@ -7,10 +7,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* A small block is one of so many bytes at most, and at most that part of the largest, so that windows are not crowded. */
-#define SMALL_MOST ((uint64_t)64 * 1024)
-#define SMALL_PART 16
-
 /* How blocks are laid out in the window, and which of them go together. */
 struct laying {
     const struct dt2_model *model;
@@ -88,19 +84,13 @@ static void measure(struct laying *laying)
             laying->largest = dt2_max(laying->largest, room_of(laying, &model->blocks.blocks[i]));
 }
 
-/*
- * The unit of a block: a new one, or, of a small block, that of the block before it on the same share: what costs more to order
- * than to move is ordered together. Not that of the block behind it, which it would have to wait for. No unit becomes larger
- * than the largest block.
- */
+/* The unit of a block: a new one, or, of a small block, that of the block before it on the same share. */
 static struct dt2_unit *unit_for(const struct laying *laying, const struct dt2_block *block, size_t index, size_t share,
                                  struct dt2_slab *movable, struct dt2_units *made)
 {
     struct dt2_unit *last = made->count ? &made->units[made->count - 1] : NULL;
-    uint64_t room = room_of(laying, block), both;
-    bool small = room <= dt2_min(laying->largest / SMALL_PART, SMALL_MOST);
-    if (last && small && last->share == share && last->movable == movable &&
-        !dt2_add_overflows(last->bytes, room, &both) && both <= laying->largest)
+    if (last && last->share == share && last->movable == movable &&
+        dt2_ahead_joins(laying->largest, room_of(laying, block), last->bytes))
         return last;
     struct dt2_unit *unit = &made->units[made->count++];
     *unit = (struct dt2_unit){ .block = index, .share = (uint32_t)share, .movable = movable,

@@ -38,11 +38,12 @@ room base base
 room machine machine base
 room formats formats base
 room catalog catalog base
-room plan plan formats machine base
+room ahead ahead base
+room plan plan ahead formats machine base
 room load load share plan formats machine base
 room share share base
 room model model share load plan formats machine base
-room stream stream model share load plan formats machine base
+room stream stream ahead model share load plan formats machine base
 
 # front: the headers of src/formats itself, which every reader sees.
 front='	"formats/[a-z_]*\.h"'

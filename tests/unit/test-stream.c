@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The pure parts of sessions: places in the window, and the order in which units are expected. */
 #include "base/checked.h"
-#include "stream/order.h"
-#include "stream/window.h"
+#include "ahead/order.h"
+#include "ahead/window.h"
 #include "support/tap.h"
 
 /* -- the window ---------------------------------------------------------------------------------------------- */

@@ -4,7 +4,7 @@
  * that takes as long as computing does. Time is counted here, so that no machine's mood is in it.
  */
 #include "base/checked.h"
-#include "stream/window.h"
+#include "ahead/window.h"
 #include "support/layout.h"
 #include "support/scratch.h"
 #include "support/tap.h"

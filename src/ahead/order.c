@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "stream/order.h"
+#include "ahead/order.h"
 #include "base/alloc.h"
 #include <string.h>
 

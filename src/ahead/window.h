@@ -8,8 +8,8 @@
  * the choice matters: with slow copies all wait for them anyway, with fast ones there is time enough. Then a clock that
  * counts bytes tells both.
  */
-#ifndef DT2_STREAM_WINDOW_H
-#define DT2_STREAM_WINDOW_H
+#ifndef DT2_AHEAD_WINDOW_H
+#define DT2_AHEAD_WINDOW_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "stream/window.h"
+#include "ahead/window.h"
 #include "base/checked.h"
 #include <string.h>
 

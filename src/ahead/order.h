@@ -3,8 +3,8 @@
  * The order in which the units of a network are expected: a circle with two marks. `cursor` is where the network is;
  * fetching is `lead` places before it. What was seen in a pass becomes the order of the next one. Pure.
  */
-#ifndef DT2_STREAM_ORDER_H
-#define DT2_STREAM_ORDER_H
+#ifndef DT2_AHEAD_ORDER_H
+#define DT2_AHEAD_ORDER_H
 
 #include <stdbool.h>
 #include <stddef.h>
