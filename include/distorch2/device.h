@@ -23,6 +23,9 @@ struct dt2_link {
     /* Of the slowest PCI link on the way, as its ends can be: generation (4 is 16 GT/s) and lanes; 0: unknown. */
     unsigned pcie_generation;
     unsigned pcie_lanes;
+    double read_gbps; /* of copies from the device: DT2_DEVICES_MEASURE */
+    double delay_us;  /* that a copy takes whatever its size: DT2_DEVICES_MEASURE; < 0: unknown */
+    const char *shared; /* the PCI address of the bridge nearest the host through which it goes: links with one share its rate. NULL: unknown */
 };
 
 /*
@@ -55,6 +58,16 @@ struct dt2_device {
     const struct dt2_link *const *links;
     size_t link_count;
     const char *runtime; /* what of the vendor's the driver works with, for people: "libcudart 12.4 (PATH)" */
+    double open_ms;      /* what opening it for the first time takes: DT2_DEVICES_MEASURE; < 0: unknown */
+};
+
+/* How fast the machine's own memory and disk were, in GB/s; < 0: unknown. What copies to devices reach is their links'. */
+struct dt2_speeds {
+    double memory_gbps;  /* from one place in host memory to another, by all threads that help */
+    double fresh_gbps;   /* from the page cache into memory that nobody has touched */
+    double touched_gbps; /* from the page cache into memory that is in use */
+    double cold_gbps;    /* from the disk */
+    int64_t measured_at; /* in seconds since 1970; below 0: unknown */
 };
 
 /* A limit that one or several devices share: a memory of its own, or a cgroup ("cgroup"). */
@@ -107,8 +120,8 @@ DT2_PUBLIC int dt2_devices_list(struct dt2_context *context, unsigned flags, str
 DT2_PUBLIC int dt2_devices_parse(const char *text, size_t length, struct dt2_devices **devices,
                                  struct dt2_error *err);
 
-/* The snapshot as a JSON document: "distorch2" (the version), "devices", "budgets", "unusable", "numa_distances".
- * NULL without memory. Free with dt2_text_free(). */
+/* The snapshot as a JSON document: "distorch2" (the version), "devices", "budgets", "unusable", "numa_distances",
+ * "speeds". NULL without memory. Free with dt2_text_free(). */
 DT2_PUBLIC char *dt2_devices_json(const struct dt2_devices *devices);
 
 DT2_PUBLIC void dt2_devices_free(struct dt2_devices *devices);
@@ -143,6 +156,9 @@ DT2_PUBLIC const struct dt2_unusable *dt2_devices_unusable(const struct dt2_devi
  * order in which "cpu:N" devices are listed (10 is local by convention). NULL and *order = 0 when unknown.
  */
 DT2_PUBLIC const uint64_t *dt2_devices_distances(const struct dt2_devices *devices, size_t *order);
+
+/* What DT2_DEVICES_MEASURE found of the machine, then or before; NULL: nothing did. */
+DT2_PUBLIC const struct dt2_speeds *dt2_devices_speeds(const struct dt2_devices *devices);
 
 /* What a device is in its own runtime. All of it belongs to the library, or to whoever gave it. */
 struct dt2_native_device {

@@ -173,11 +173,13 @@ struct dt2_request {
      * Within one PID namespace, and one job of a scheduler unless the environment's DISTORCH2_SHARE_SCOPE is "user".
      */
     enum dt2_share_mode share;
+    uint64_t window_bytes; /* of the window for streaming; at least the largest block that streams. 0: twice that */
+    uint64_t step_ns;      /* that a pass computes, for predictions; DT2_UNKNOWN: it is estimated */
 };
 #define DT2_REQUEST_INIT                                                                                              \
     {                                                                                                                 \
         sizeof(struct dt2_request), NULL, DT2_UNKNOWN, NULL, NULL, true, false, NULL, 0, NULL, 0, NULL, NULL,         \
-            NULL, 0, NULL, 0, 0, false, NULL, NULL, 0, DT2_SHARE_NONE                                                 \
+            NULL, 0, NULL, 0, 0, false, NULL, NULL, 0, DT2_SHARE_NONE, 0, DT2_UNKNOWN                                 \
     }
 
 /* -- Plans -------------------------------------------------------------------------------------------- */
@@ -198,6 +200,27 @@ struct dt2_share {
      * packed, and in virtual VRAM, where small blocks from all over the model stay on the compute device.
      */
     size_t runs;
+    /* Predicted: seconds from the beginning of a load to its last byte here, of a file that is in the page cache, and of one
+     * that is not. Below 0: nobody has said. */
+    double load_seconds;
+    double load_cold_seconds;
+};
+
+/*
+ * What a plan will cost, as far as it can be known beforehand; dt2_devices_list() with DT2_DEVICES_MEASURE has it known better.
+ * Passes are gone through block by block with the rules by which sessions fetch, each block computing for as large a part of
+ * step_ns as it is of the model.
+ */
+struct dt2_prediction {
+    double load_seconds;      /* of a file that is in the page cache */
+    double load_cold_seconds; /* of one that is not */
+    uint64_t streamed_bytes;  /* a pass */
+    double transfer_seconds;  /* a pass: the time in which they are on their way */
+    double compute_seconds;   /* a pass */
+    double stall_seconds;     /* a pass: that computing waits for them */
+    bool compute_estimated;   /* nobody said what a pass computes */
+    bool assumed;             /* speeds that were neither measured nor told by the machine play a part */
+    bool whole;               /* passes were gone through; else, for models of very many blocks, it is what cannot hide */
 };
 
 /*
@@ -227,6 +250,8 @@ DT2_PUBLIC const struct dt2_share *dt2_plan_share(const struct dt2_plan *plan, s
 DT2_PUBLIC const char *dt2_plan_compute_device(const struct dt2_plan *plan);
 /* Bytes of the window on the compute device through which blocks on donors will stream; 0: nothing streams. */
 DT2_PUBLIC uint64_t dt2_plan_window_bytes(const struct dt2_plan *plan);
+/* What was predicted when it was made; valid as long as the plan. NULL: nothing was. */
+DT2_PUBLIC const struct dt2_prediction *dt2_plan_prediction(const struct dt2_plan *plan);
 /* The index of the share that holds block `block`; SIZE_MAX for a wrong index. */
 DT2_PUBLIC size_t dt2_plan_block_share(const struct dt2_plan *plan, size_t block);
 /*
@@ -238,7 +263,7 @@ DT2_PUBLIC const char *dt2_plan_warning(const struct dt2_plan *plan, size_t inde
 
 /*
  * The plan as a JSON document: "model", "request", "fitted", "compute_device", "window_bytes", "shares",
- * "devices", "warnings".
+ * "devices", "prediction", "warnings".
  * `file` supplies "model" and may be NULL (then null). NULL without memory, and for a file that
  * dt2_plan_check() refuses. Free with dt2_text_free().
  */

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from .catalog import Catalog, Entry
     from .context import Context
-    from .devices import Budget, Device, Devices, DeviceSpeeds, Link, Unusable
+    from .devices import Budget, Device, Devices, DeviceSpeeds, Link, Speeds, Unusable
     from .errors import (
         BusyError,
         CancelledError,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     )
     from .file import Block, File, FileSpeeds, TensorInfo, Traits
     from .model import DeviceProgress, DeviceStatistics, Model, Progress, Statistics
-    from .plan import Plan, Request, Share, make_plan
+    from .plan import Plan, Prediction, Request, Share, make_plan
     from .session import Held, Session, SessionInfo, SessionStatistics, Span
     from .shared import SharedMemory, shared_models
     from .sizes import format_size, parse_gib, parse_size
@@ -50,12 +50,12 @@ __version__ = "0.1.0"
 _FROM = {
     "catalog": "Catalog Entry",
     "context": "Context",
-    "devices": "Budget Device DeviceSpeeds Devices Link Unusable",
+    "devices": "Budget Device DeviceSpeeds Devices Link Speeds Unusable",
     "errors": "BusyError CancelledError DistorchError ErrorCode ExportError FailedError ForkError FullError GoneError "
     "NoFitError NoMemoryError NotFoundError ParkedError UsageError",
     "file": "Block File FileSpeeds TensorInfo Traits",
     "model": "DeviceProgress DeviceStatistics Model Progress Statistics",
-    "plan": "Plan Request Share make_plan",
+    "plan": "Plan Prediction Request Share make_plan",
     "session": "Held Session SessionInfo SessionStatistics Span",
     "shared": "SharedMemory shared_models",
     "sizes": "format_size parse_gib parse_size",
@@ -120,6 +120,7 @@ __all__ = [
     "NotFoundError",
     "ParkedError",
     "Plan",
+    "Prediction",
     "Progress",
     "Request",
     "Session",
@@ -128,6 +129,7 @@ __all__ = [
     "Share",
     "SharedMemory",
     "Span",
+    "Speeds",
     "Statistics",
     "Tensor",
     "TensorInfo",

@@ -20,6 +20,7 @@ from ctypes import (
     c_int,
     c_int64,
     c_int32,
+    c_int64,
     c_size_t,
     c_uint,
     c_uint64,
@@ -112,6 +113,9 @@ class link(Structure):
         ("peer", c_char_p),
         ("pcie_generation", c_uint),
         ("pcie_lanes", c_uint),
+        ("read_gbps", c_double),
+        ("delay_us", c_double),
+        ("shared", c_char_p),
     ]
 
 
@@ -137,6 +141,17 @@ class device(Structure):
         ("links", POINTER(POINTER(link))),
         ("link_count", c_size_t),
         ("runtime", c_char_p),
+        ("open_ms", c_double),
+    ]
+
+
+class speeds(Structure):
+    _fields_ = [
+        ("memory_gbps", c_double),
+        ("fresh_gbps", c_double),
+        ("touched_gbps", c_double),
+        ("cold_gbps", c_double),
+        ("measured_at", c_int64),
     ]
 
 
@@ -269,6 +284,8 @@ class request(Structure):
         ("available_data", c_void_p),
         ("flags", c_uint64),
         ("share", c_int),
+        ("window_bytes", c_uint64),
+        ("step_ns", c_uint64),
     ]
 
 
@@ -282,6 +299,22 @@ class share(Structure):
         ("blocks", POINTER(c_size_t)),
         ("block_count", c_size_t),
         ("runs", c_size_t),
+        ("load_seconds", c_double),
+        ("load_cold_seconds", c_double),
+    ]
+
+
+class prediction(Structure):
+    _fields_ = [
+        ("load_seconds", c_double),
+        ("load_cold_seconds", c_double),
+        ("streamed_bytes", c_uint64),
+        ("transfer_seconds", c_double),
+        ("compute_seconds", c_double),
+        ("stall_seconds", c_double),
+        ("compute_estimated", c_bool),
+        ("assumed", c_bool),
+        ("whole", c_bool),
     ]
 
 
@@ -461,6 +494,7 @@ FUNCTIONS = {
     "dt2_devices_find": (c_int, [_handle, c_char_p, POINTER(c_size_t), _err]),
     "dt2_devices_default": (c_size_t, [_handle]),
     "dt2_devices_budget_count": (c_size_t, [_handle]),
+    "dt2_devices_speeds": (POINTER(speeds), [_handle]),
     "dt2_devices_budget": (POINTER(budget), [_handle, c_size_t]),
     "dt2_devices_unusable_count": (c_size_t, [_handle]),
     "dt2_devices_unusable": (POINTER(unusable), [_handle, c_size_t]),
@@ -520,6 +554,7 @@ FUNCTIONS = {
     "dt2_plan_free": (None, [_handle]),
     "dt2_plan_check": (c_int, [_handle, _handle, _err]),
     "dt2_plan_share_count": (c_size_t, [_handle]),
+    "dt2_plan_prediction": (POINTER(prediction), [_handle]),
     "dt2_plan_share": (POINTER(share), [_handle, c_size_t]),
     "dt2_plan_compute_device": (c_char_p, [_handle]),
     "dt2_plan_window_bytes": (c_uint64, [_handle]),

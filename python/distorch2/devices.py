@@ -28,6 +28,11 @@ class Link:
     pcie_generation: Optional[int] = None
     """Of the slowest PCI link on the way, as its ends can be; ``pcie_lanes`` is its width."""
     pcie_lanes: Optional[int] = None
+    read_gbps: Optional[float] = None
+    delay_us: Optional[float] = None
+    """That a copy takes whatever its size."""
+    shared: Optional[str] = None
+    """The bridge nearest the host through which it goes: links with one share its rate."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,7 @@ class Device:
     links: tuple[Link, ...]
     runtime: Optional[str] = None
     """What of the vendor's the driver works with, such as "libcudart 12.4 (PATH)"."""
+    open_ms: Optional[float] = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,17 @@ class DeviceSpeeds:
 
 
 @dataclass(frozen=True)
+class Speeds:
+    """How fast the machine's own memory and disk were, in 10^9 bytes a second; ``measured_at`` in seconds since 1970."""
+
+    memory_gbps: Optional[float]
+    fresh_gbps: Optional[float]
+    touched_gbps: Optional[float]
+    cold_gbps: Optional[float]
+    measured_at: Optional[int]
+
+
+@dataclass(frozen=True)
 class Unusable:
     """A GPU that no driver claims, or a driver that finds nothing: what is wrong, and what would help."""
 
@@ -92,6 +109,9 @@ def _link(raw: _native.link) -> Link:
         peer=text(raw.peer),
         pcie_generation=raw.pcie_generation or None,
         pcie_lanes=raw.pcie_lanes or None,
+        read_gbps=speed(raw.read_gbps),
+        delay_us=speed(raw.delay_us),
+        shared=text(raw.shared),
     )
 
 
@@ -115,6 +135,7 @@ def _device(raw: _native.device) -> Device:
         budgets=texts(raw.budgets, raw.budget_count),
         links=tuple(_link(each) for each in links),
         runtime=text(raw.runtime),
+        open_ms=speed(raw.open_ms),
     )
 
 
@@ -135,6 +156,17 @@ class Devices(Handle, Sequence):  # type: ignore[type-arg]
         """Reads what :meth:`json` or ``distorch2 devices --json`` wrote."""
         raw = document.encode() if isinstance(document, str) else bytes(document)
         return cls(made(lib.dt2_devices_parse, raw, len(raw)))
+
+    @property
+    def speeds(self) -> Optional[Speeds]:
+        """What was measured of the machine, now or before."""
+        with self._call() as devices:
+            found = lib.dt2_devices_speeds(devices)
+            if not found:
+                return None
+            raw = found[0]
+            rates = (speed(rate) for rate in (raw.memory_gbps, raw.fresh_gbps, raw.touched_gbps, raw.cold_gbps))
+            return Speeds(*rates, None if raw.measured_at < 0 else raw.measured_at)
 
     def json(self) -> str:
         """The snapshot as a JSON document."""

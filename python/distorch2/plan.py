@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Callable, Literal, Optional, Union
 
 from . import _native
-from ._core import encode, known, made, taken_text, text
+from ._core import encode, known, made, speed, taken_text, text
 from ._native import lib
 from .devices import Devices
 from .errors import DistorchError, UsageError
@@ -64,6 +64,10 @@ class Request:
     share: Union[bool, Literal["none", "node", "only"]] = False
     """What lies in host memory is there once for all processes of the user that load the same file: where that can be (True, "node"),
     or else the load fails ("only"). Such tensors can only be read: writing to one ends the program."""
+    window: Optional[Size] = None
+    """Of the window for streaming; None: twice the largest block that streams."""
+    step_seconds: Optional[float] = None
+    """That a pass computes, for predictions; None: it is estimated."""
     dtype: Dtype = "keep"
     """How tensors are stored: as :meth:`File.stored` has it. For what is planned or loaded from a path or an opened file."""
     release: Optional[ReleaseFunction] = None
@@ -129,6 +133,8 @@ class NativeRequest:
             None,
             _native.ENUMS["DT2_REQUEST_FIT"] if request.fit else 0,
             _share_mode(request.share),
+            0 if request.window is None else in_bytes(request.window, "window"),
+            _native.UNKNOWN if request.step_seconds is None else int(request.step_seconds * 1e9),
         )
 
     @contextmanager
@@ -171,6 +177,28 @@ class Share:
     absorbs: bool
     blocks: tuple[int, ...]
     runs: int
+    load_seconds: Optional[float] = None
+    """Predicted: from the beginning of a load to its last byte here, of a file in the page cache."""
+    load_cold_seconds: Optional[float] = None
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a plan will cost: of a load, of a file in the page cache or not, and of each pass."""
+
+    load_seconds: float
+    load_cold_seconds: float
+    streamed_bytes: int
+    transfer_seconds: float
+    compute_seconds: float
+    stall_seconds: float
+    """That computing waits for what streams."""
+    compute_estimated: bool
+    """``step_seconds`` was not said."""
+    assumed: bool
+    """Speeds that nobody measured play a part."""
+    whole: bool
+    """Passes were gone through block by block."""
 
 
 @dataclass(frozen=True)
@@ -184,6 +212,7 @@ class Plan:
     warnings: tuple[str, ...]
     document: str = field(repr=False)
     """The plan as a JSON document, as ``distorch2 plan --json`` prints it."""
+    prediction: Optional[Prediction] = None
 
     def table(self) -> str:
         """What each device gets, in lines for people; warnings below."""
@@ -215,7 +244,13 @@ def _share(raw: _native.share) -> Share:
         absorbs=raw.absorbs,
         blocks=tuple(raw.blocks[: raw.block_count]) if raw.block_count else (),
         runs=raw.runs,
+        load_seconds=speed(raw.load_seconds),
+        load_cold_seconds=speed(raw.load_cold_seconds),
     )
+
+
+def _prediction(pointer: Any) -> Optional[Prediction]:
+    return Prediction(*(getattr(pointer[0], each.name) for each in fields(Prediction))) if pointer else None
 
 
 def plan_of(pointer: int, file: Optional[int] = None) -> Plan:
@@ -228,6 +263,7 @@ def plan_of(pointer: int, file: Optional[int] = None) -> Plan:
             text(lib.dt2_plan_warning(pointer, i)) or "" for i in range(lib.dt2_plan_warning_count(pointer))
         ),
         document=taken_text(lib.dt2_plan_json(pointer, file)),
+        prediction=_prediction(lib.dt2_plan_prediction(pointer)),
     )
 
 

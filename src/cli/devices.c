@@ -209,27 +209,6 @@ static char *addresses_of(const struct dt2_devices *devices, size_t index, size_
     return shown;
 }
 
-/* A paragraph as wide as a table may be, in one line for who reads a pipe. A word that is wider stands alone. */
-static void print_paragraph(unsigned first, unsigned rest, const char *text)
-{
-    size_t most = cli_output_is_terminal() || getenv("COLUMNS") ? cli_table_width() : SIZE_MAX, column = first;
-    printf("%*s", (int)first, "");
-    for (bool begins = true; *text; begins = false) {
-        size_t length = strcspn(text, " ");
-        char *word = cli_format("%.*s", (int)length, text);
-        size_t columns = cli_columns(word);
-        bool breaks = !begins && (columns >= most || column + 1 + columns > most);
-        if (breaks)
-            printf("\n%*s%s", (int)rest, "", word);
-        else
-            printf("%s%s", begins ? "" : " ", word);
-        column = breaks ? rest + columns : column + !begins + columns;
-        free(word);
-        text += length + (text[length] == ' ');
-    }
-    putchar('\n');
-}
-
 static void print_alike(const struct dt2_devices *devices, size_t index)
 {
     const struct dt2_unusable *gpu = dt2_devices_unusable(devices, index);
@@ -240,11 +219,11 @@ static void print_alike(const struct dt2_devices *devices, size_t index)
     char *help = cli_printable(gpu->help ? gpu->help : "", false);
     char *what = count == 1 ? cli_format("%s  %s: %s", addresses, model, reason) : cli_format("%zu x %s: %s", count, model, reason);
     char *where = cli_format("at %s", addresses), *hint = cli_format("hint: %s", help);
-    print_paragraph(2, 4, what);
+    cli_print_paragraph(2, 4, what);
     if (count > 1)
-        print_paragraph(4, 4, where);
+        cli_print_paragraph(4, 4, where);
     if (*help)
-        print_paragraph(4, 4, hint);
+        cli_print_paragraph(4, 4, hint);
     free(what);
     free(where);
     free(hint);

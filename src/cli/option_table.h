@@ -14,6 +14,7 @@ enum cli_kind {
     CLI_KIND_TEXT,   /* const char *; the last one wins */
     CLI_KIND_TEXTS,  /* struct cli_texts; each is added */
     CLI_KIND_GIB,    /* uint64_t */
+    CLI_KIND_SIZE,   /* uint64_t, with a unit; more than 0 */
     CLI_KIND_COUNT,  /* uint64_t, 1 or more */
     CLI_KIND_MS,     /* uint64_t, nanoseconds of so many milliseconds */
     CLI_KIND_LIMITS, /* struct cli_limits; each is added */

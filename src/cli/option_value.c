@@ -67,6 +67,17 @@ static int set_count(uint64_t *member, const char *label, const char *value, str
     return 0;
 }
 
+static int set_size(uint64_t *member, const char *label, const char *value, struct dt2_error *err)
+{
+    uint64_t bytes;
+    if (dt2_size_parse(value, &bytes, err))
+        return cli_prefix_error(err, "%s: ", label);
+    if (bytes == 0)
+        return cli_fail(err, DT2_EUSAGE, "%s: '%s' is no size above 0", label, value);
+    *member = bytes;
+    return 0;
+}
+
 /* Digits with a point at most: neither signs nor exponents. */
 static int set_ms(uint64_t *member, const char *label, const char *value, struct dt2_error *err)
 {
@@ -139,6 +150,8 @@ static int set_member(const struct cli_option *option, void *member, const char 
         return 0;
     case CLI_KIND_GIB:
         return dt2_gib_parse(value, member, err) ? cli_prefix_error(err, "%s: ", label) : 0;
+    case CLI_KIND_SIZE:
+        return set_size(member, label, value, err);
     case CLI_KIND_COUNT:
         return set_count(member, label, value, err);
     case CLI_KIND_MS:

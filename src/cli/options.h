@@ -82,7 +82,6 @@ struct cli_options {
     const char *device;  /* bench */
     const char *against; /* verify */
     uint64_t passes;     /* run */
-    uint64_t step_ns;
     /* what is no option */
     char *const *arguments;
     size_t argument_count;

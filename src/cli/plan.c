@@ -100,8 +100,9 @@ static void print_shares(const struct dt2_plan *plan, const struct cli_model *mo
 {
     static const struct cli_column columns[] = {
         { "DEVICE", false, 0, 0 }, { "SIZE", true, 0, 0 },   { "SHARE", true, 0, 0 },
-        { "QUOTA", true, 0, 3 },   { "COST", true, 0, 1 },   { "", false, 0, 0 },
-        { "BLOCKS", true, 0, 2 },  { "RUNS", true, 0, 4 },   { "FIRST .. LAST", false, 30, 5 },
+        { "QUOTA", true, 0, 3 },   { "COST", true, 0, 1 },   { "LOADS IN", true, 0, 2 },
+        { "", false, 0, 0 },       { "BLOCKS", true, 0, 3 }, { "RUNS", true, 0, 5 },
+        { "FIRST .. LAST", false, 30, 6 },
     };
     const char *compute = dt2_plan_compute_device(plan);
     struct cli_table *table = cli_table_create(columns, sizeof columns / sizeof *columns);
@@ -116,6 +117,10 @@ static void print_shares(const struct dt2_plan *plan, const struct cli_model *mo
         else
             cli_table_size(table, share->quota_bytes);
         cli_table_size(table, share->cost_bytes);
+        if (share->bytes > 0 && share->load_seconds >= 0)
+            cli_table_text(table, cli_seconds((uint64_t)(share->load_seconds * 1e9), part));
+        else
+            cli_table_text(table, NULL);
         bool computes = strcmp(share->device, compute) == 0;
         cli_table_add(table, "%s%s%s", computes ? "computes" : "", computes && share->absorbs ? ", " : "",
                       share->absorbs ? "absorbs" : "");
@@ -123,6 +128,39 @@ static void print_shares(const struct dt2_plan *plan, const struct cli_model *mo
     }
     cli_table_print(table, 2);
     cli_table_destroy(table);
+}
+
+static char *seconds_text(double seconds, char *out)
+{
+    return cli_seconds((uint64_t)(seconds * 1e9), out);
+}
+
+static char *pass_text(const struct dt2_prediction *p)
+{
+    char size[CLI_NUMBER_SIZE], transfer[CLI_NUMBER_SIZE], compute[CLI_NUMBER_SIZE], stall[CLI_NUMBER_SIZE];
+    if (p->streamed_bytes == 0)
+        return cli_format("a pass streams nothing");
+    return cli_format("a pass streams %s in %s, and waits %s for it beside the %s that it computes%s",
+                      dt2_size_format(p->streamed_bytes, size, sizeof size), seconds_text(p->transfer_seconds, transfer),
+                      seconds_text(p->stall_seconds, stall), seconds_text(p->compute_seconds, compute),
+                      p->compute_estimated ? " (an estimate: --step-ms says it)" : "");
+}
+
+/* What it will cost, in two or three sentences. */
+static void print_prediction(const struct dt2_prediction *p)
+{
+    char warm[CLI_NUMBER_SIZE], cold[CLI_NUMBER_SIZE];
+    if (!p)
+        return;
+    char *load = cli_format("loads in %s, from the disk in %s%s", seconds_text(p->load_seconds, warm),
+                            seconds_text(p->load_cold_seconds, cold),
+                            p->assumed ? " (speeds are assumed: `distorch2 devices --measure`)" : "");
+    char *pass = pass_text(p);
+    putchar('\n');
+    cli_print_paragraph(2, 4, load);
+    cli_print_paragraph(2, 4, pass);
+    free(load);
+    free(pass);
 }
 
 static void print_plan(const char *name, const struct dt2_plan *plan, const struct cli_model *model)
@@ -138,6 +176,7 @@ static void print_plan(const char *name, const struct dt2_plan *plan, const stru
         printf(" through a window of %s", dt2_size_format(dt2_plan_window_bytes(plan), window, sizeof window));
     puts("\n");
     print_shares(plan, model);
+    print_prediction(dt2_plan_prediction(plan));
     if (cli_output_is_terminal())
         print_picture(plan, model);
     free(title);

@@ -25,6 +25,7 @@ struct run {
     struct dt2_model *model;
     struct dt2_session *session;
     struct dt2_session_info info;
+    uint64_t step_ns;    /* that a pass computes */
     struct pass *passes; /* as many as the options ask for */
 };
 
@@ -46,7 +47,7 @@ static void compute(uint64_t ns)
 /* A block's part of a step is as large as its part of the model. */
 static uint64_t step_of(const struct run *run, const struct dt2_block *block, uint64_t model_bytes)
 {
-    return model_bytes ? (uint64_t)((double)run->options->step_ns * (double)block->bytes / (double)model_bytes) : 0;
+    return model_bytes ? (uint64_t)((double)run->step_ns * (double)block->bytes / (double)model_bytes) : 0;
 }
 
 static int run_pass(const struct run *run, struct pass *pass, struct dt2_error *err)
@@ -107,7 +108,7 @@ static void print_json(const struct run *run, const struct dt2_file *file)
     cli_json_set(document, "path", cli_json_text(dt2_model_path(run->model)));
     cli_json_set(document, "plan", cli_json_parsed(dt2_plan_json(dt2_model_applied_plan(run->model), file)));
     cli_json_set(document, "compute_device", cli_json_text(run->info.compute_device));
-    cli_json_set(document, "step_seconds", json_real((double)run->options->step_ns / 1e9));
+    cli_json_set(document, "step_seconds", json_real((double)run->step_ns / 1e9));
     cli_json_set(document, "streamed_blocks", json_integer((json_int_t)run->info.streamed_blocks));
     cli_json_set(document, "pass_bytes", cli_json_bytes(run->info.pass_bytes));
     cli_json_set(document, "window_bytes", cli_json_bytes(run->info.window_bytes));
@@ -125,7 +126,7 @@ static void print_head(const struct run *run)
     char pass[CLI_NUMBER_SIZE], window[CLI_NUMBER_SIZE], step[CLI_NUMBER_SIZE];
     char *title = cli_printable(dt2_model_name(run->model), false);
     printf("%s%s%s\n  computing on %s, %s a pass\n", cli_bold(), title, cli_normal(), run->info.compute_device,
-           cli_seconds(run->options->step_ns, step));
+           cli_seconds(run->step_ns, step));
     free(title);
     if (run->info.streamed_blocks)
         printf("  %zu of %zu blocks stream, %s a pass, through a window of %s\n\n", run->info.streamed_blocks,
@@ -171,8 +172,8 @@ static void print_mean(const struct run *run)
     if (count == 0)
         return;
     printf("\n  %s a pass after the first", cli_seconds(sum / count, number));
-    if (run->options->step_ns)
-        printf(": %.0f %% of what it computes", 100.0 * (double)(sum / count) / (double)run->options->step_ns);
+    if (run->step_ns)
+        printf(": %.0f %% of what it computes", 100.0 * (double)(sum / count) / (double)run->step_ns);
     putchar('\n');
 }
 
@@ -206,6 +207,7 @@ static int run_open(const struct cli_options *options, struct dt2_context *conte
                     struct dt2_error *err)
 {
     struct run run = { .options = options, .passes = cli_alloc(options->passes, sizeof *run.passes) };
+    run.step_ns = options->request.step_ns == DT2_UNKNOWN ? 0 : options->request.step_ns;
     int rc = load(&run, context, source, err);
     if (rc == 0)
         rc = run_passes(&run, err);

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define GAP 2         /* spaces between columns */
 #define CELL_MOST 1000 /* characters of a text, however wide the table may be: names may have megabytes */
@@ -179,4 +180,24 @@ void cli_table_print(const struct cli_table *table, unsigned indent)
     for (size_t i = 0; i + table->column_count <= table->cell_count; i += table->column_count)
         print_row(table, table->cells + i, widths, indent);
     free(widths);
+}
+
+void cli_print_paragraph(unsigned first, unsigned rest, const char *text)
+{
+    size_t most = cli_output_is_terminal() || getenv("COLUMNS") ? cli_table_width() : SIZE_MAX, column = first;
+    printf("%*s", (int)first, "");
+    for (bool begins = true; *text; begins = false) {
+        size_t length = strcspn(text, " ");
+        char *word = cli_format("%.*s", (int)length, text);
+        size_t columns = cli_columns(word);
+        bool breaks = !begins && (columns >= most || column + 1 + columns > most);
+        if (breaks)
+            printf("\n%*s%s", (int)rest, "", word);
+        else
+            printf("%s%s", begins ? "" : " ", word);
+        column = breaks ? rest + columns : column + !begins + columns;
+        free(word);
+        text += length + (text[length] == ' ');
+    }
+    putchar('\n');
 }

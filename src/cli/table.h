@@ -29,5 +29,7 @@ void cli_table_size(struct cli_table *table, uint64_t bytes);
 
 /* Prints to standard output, each line after `indent` spaces. */
 void cli_table_print(const struct cli_table *table, unsigned indent);
+/* Prints a paragraph as wide as a table may be, in one line for who reads a pipe. A word that is wider stands alone. */
+void cli_print_paragraph(unsigned first, unsigned rest, const char *text);
 
 #endif

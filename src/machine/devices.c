@@ -84,7 +84,8 @@ int dt2_devices_add_link(struct dt2_devices *devices, size_t index, const struct
         return dt2_fail_nomem(err);
     *made = *link;
     if (!dt2_pool_text(devices->pool, link->to, &made->to) ||
-        !dt2_pool_text(devices->pool, link->peer, &made->peer))
+        !dt2_pool_text(devices->pool, link->peer, &made->peer) ||
+        !dt2_pool_text(devices->pool, link->shared, &made->shared))
         return dt2_fail_nomem(err);
     for (size_t i = 0; i < device->link_count; i++)
         longer[i] = device->links[i];
@@ -127,6 +128,30 @@ int dt2_devices_set_distances(struct dt2_devices *devices, const uint64_t *matri
     devices->distances = copy;
     devices->order = order;
     return 0;
+}
+
+void dt2_devices_set_speeds(struct dt2_devices *devices, const struct dt2_speeds *speeds)
+{
+    devices->speeds = *speeds;
+    devices->has_speeds = true;
+}
+
+const struct dt2_speeds *dt2_devices_speeds(const struct dt2_devices *devices)
+{
+    return devices->has_speeds ? &devices->speeds : NULL;
+}
+
+struct dt2_link dt2_link_to(const char *device)
+{
+    return (struct dt2_link){ .to = device, .nominal_gbps = -1, .measured_gbps = -1, .read_gbps = -1, .delay_us = -1 };
+}
+
+const struct dt2_link *dt2_device_link(const struct dt2_device *device, const char *to)
+{
+    for (size_t i = 0; i < device->link_count; i++)
+        if (strcmp(device->links[i]->to, to) == 0)
+            return device->links[i];
+    return NULL;
 }
 
 struct dt2_budget *dt2_devices_budget_find(const struct dt2_devices *devices, const char *name)

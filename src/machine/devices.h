@@ -17,6 +17,8 @@ struct dt2_devices {
     size_t unusable_capacity;
     uint64_t *distances; /* order x order, NULL when unknown */
     size_t order;
+    struct dt2_speeds speeds;
+    bool has_speeds;
     struct dt2_pool *pool; /* the text and the small arrays that the structs above point to */
 };
 
@@ -34,6 +36,13 @@ int dt2_devices_add_budget(struct dt2_devices *devices, const char *name, uint64
 int dt2_devices_add_unusable(struct dt2_devices *devices, const struct dt2_unusable *unusable, struct dt2_error *err);
 /* `matrix` NULL: zeros, to be filled in. */
 int dt2_devices_set_distances(struct dt2_devices *devices, const uint64_t *matrix, size_t order, struct dt2_error *err);
+
+void dt2_devices_set_speeds(struct dt2_devices *devices, const struct dt2_speeds *speeds);
+
+/* A link of which nothing is known but where it goes. */
+struct dt2_link dt2_link_to(const char *device);
+/* The link of a device to another, "cpu": to host memory; NULL: none is listed. */
+const struct dt2_link *dt2_device_link(const struct dt2_device *device, const char *to);
 
 /* The budget of a name, NULL when there is none. */
 struct dt2_budget *dt2_devices_budget_find(const struct dt2_devices *devices, const char *name);

@@ -78,7 +78,9 @@ static json_t *link_json(const void *items, size_t index)
                            set(o, "measured_gbps", gbps_json(link->measured_gbps)) &&
                            set(o, "peer", text_json(link->peer)) &&
                            set(o, "pcie_generation", count_json(link->pcie_generation)) &&
-                           set(o, "pcie_lanes", count_json(link->pcie_lanes)));
+                           set(o, "pcie_lanes", count_json(link->pcie_lanes)) &&
+                           set(o, "read_gbps", gbps_json(link->read_gbps)) &&
+                           set(o, "delay_us", gbps_json(link->delay_us)) && set(o, "shared", text_json(link->shared)));
 }
 
 static json_t *device_json(const void *items, size_t index)
@@ -96,7 +98,8 @@ static json_t *device_json(const void *items, size_t index)
                set(o, "max_alloc_bytes", bytes_json(d->max_alloc_bytes)) &&
                set(o, "fixed_bytes", bytes_json(d->fixed_bytes)) &&
                set(o, "budgets", names_json(d->budgets, d->budget_count)) &&
-               set(o, "links", array_json(d->link_count, link_json, d->links)) && set(o, "runtime", text_json(d->runtime)));
+               set(o, "links", array_json(d->link_count, link_json, d->links)) && set(o, "runtime", text_json(d->runtime)) &&
+               set(o, "open_ms", gbps_json(d->open_ms)));
 }
 
 static json_t *budget_json(const void *items, size_t index)
@@ -126,6 +129,18 @@ static json_t *row_json(const void *items, size_t index)
     return array_json(devices->order, distance_json, devices->distances + index * devices->order);
 }
 
+static json_t *speeds_json(const struct dt2_speeds *speeds)
+{
+    if (!speeds)
+        return json_null();
+    json_t *o = json_object();
+    return finished(o, set(o, "memory_gbps", gbps_json(speeds->memory_gbps)) &&
+                           set(o, "fresh_gbps", gbps_json(speeds->fresh_gbps)) &&
+                           set(o, "touched_gbps", gbps_json(speeds->touched_gbps)) &&
+                           set(o, "cold_gbps", gbps_json(speeds->cold_gbps)) &&
+                           set(o, "measured_at", speeds->measured_at < 0 ? json_null() : json_integer(speeds->measured_at)));
+}
+
 static json_t *snapshot_json(const struct dt2_devices *devices)
 {
     json_t *o = json_object();
@@ -134,7 +149,8 @@ static json_t *snapshot_json(const struct dt2_devices *devices)
                            set(o, "budgets", array_json(devices->budget_count, budget_json, devices->budgets)) &&
                            set(o, "unusable", array_json(devices->unusable_count, unusable_json, devices->unusable)) &&
                            set(o, "numa_distances",
-                               devices->distances ? array_json(devices->order, row_json, devices) : json_null()));
+                               devices->distances ? array_json(devices->order, row_json, devices) : json_null()) &&
+                           set(o, "speeds", speeds_json(dt2_devices_speeds(devices))));
 }
 
 static int add_to_text(const char *bytes, size_t length, void *text)

@@ -113,16 +113,27 @@ static int read_bytes(const struct place *at, const char *key, uint64_t *bytes)
     return read_number(at, key, "a number of bytes or null", 0, INT64_MAX, DT2_UNKNOWN, bytes);
 }
 
-static int read_gbps(const struct place *at, const char *key, double *gbps)
+/* A number of 0 or more; -1 where it is unknown. */
+static int read_real(const struct place *at, const char *key, const char *what, double *number)
 {
     const json_t *value = look(at, key);
-    *gbps = -1;
+    *number = -1;
     if (!value)
         return 0;
     if (!json_is_number(value) || json_number_value(value) < 0)
-        return unexpected(at, key, "a speed in GB/s or null");
-    *gbps = json_number_value(value);
+        return unexpected(at, key, what);
+    *number = json_number_value(value);
     return 0;
+}
+
+static int read_gbps(const struct place *at, const char *key, double *gbps)
+{
+    return read_real(at, key, "a speed in GB/s or null", gbps);
+}
+
+static int read_time(const struct place *at, const char *key, double *time)
+{
+    return read_real(at, key, "a time or null", time);
 }
 
 /* The list of a key; a missing one is NULL, which is an empty list to jansson. */
@@ -268,7 +279,9 @@ static int read_links(struct dt2_devices *devices, const struct place *at, size_
             read_gbps(&inner, "nominal_gbps", &link.nominal_gbps) < 0 ||
             read_gbps(&inner, "measured_gbps", &link.measured_gbps) < 0 || read_peer(&inner, &link.peer) < 0 ||
             read_count(&inner, "pcie_generation", &link.pcie_generation) < 0 ||
-            read_count(&inner, "pcie_lanes", &link.pcie_lanes) < 0)
+            read_count(&inner, "pcie_lanes", &link.pcie_lanes) < 0 ||
+            read_gbps(&inner, "read_gbps", &link.read_gbps) < 0 || read_time(&inner, "delay_us", &link.delay_us) < 0 ||
+            read_text(&inner, "shared", &link.shared) < 0)
             return DT2_EFAILED;
         rc = dt2_devices_add_link(devices, index, &link, at->err);
     }
@@ -283,6 +296,7 @@ static int read_device(struct dt2_devices *devices, const struct place *at)
         read_driver_and_kind(at, &device, driver, sizeof driver) < 0 || read_text(at, "vendor", &device.vendor) < 0 ||
         read_text(at, "model", &device.model) < 0 || read_text(at, "pci", &device.pci) < 0 ||
         read_text(at, "uuid", &device.uuid) < 0 || read_text(at, "runtime", &device.runtime) < 0 ||
+        read_time(at, "open_ms", &device.open_ms) < 0 ||
         read_numbers(at, &device) < 0)
         return DT2_EFAILED;
     size_t index = devices->count;
@@ -422,6 +436,24 @@ static int read_distances(struct dt2_devices *devices, const struct place *root)
     return rc;
 }
 
+static int read_speeds(struct dt2_devices *devices, const struct place *root)
+{
+    struct place at = { .object = look(root, "speeds"), .path = "speeds", .err = root->err };
+    struct dt2_speeds speeds;
+    uint64_t when;
+    if (!at.object)
+        return 0;
+    if (!json_is_object(at.object))
+        return unexpected(root, "speeds", "an object or null");
+    if (read_gbps(&at, "memory_gbps", &speeds.memory_gbps) < 0 || read_gbps(&at, "fresh_gbps", &speeds.fresh_gbps) < 0 ||
+        read_gbps(&at, "touched_gbps", &speeds.touched_gbps) < 0 || read_gbps(&at, "cold_gbps", &speeds.cold_gbps) < 0 ||
+        read_number(&at, "measured_at", "seconds since 1970 or null", 0, INT64_MAX, DT2_UNKNOWN, &when) < 0)
+        return DT2_EFAILED;
+    speeds.measured_at = when == DT2_UNKNOWN ? -1 : (int64_t)when;
+    dt2_devices_set_speeds(devices, &speeds);
+    return 0;
+}
+
 static int read_snapshot(struct dt2_devices *devices, const struct place *root)
 {
     const json_t *list;
@@ -435,7 +467,9 @@ static int read_snapshot(struct dt2_devices *devices, const struct place *root)
     }
     if (rc == 0)
         rc = read_unusable(devices, root);
-    return rc == 0 ? read_distances(devices, root) : rc;
+    if (rc == 0)
+        rc = read_distances(devices, root);
+    return rc == 0 ? read_speeds(devices, root) : rc;
 }
 
 int dt2_devices_parse(const char *text, size_t length, struct dt2_devices **devices, struct dt2_error *err)

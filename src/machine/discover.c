@@ -67,6 +67,7 @@ static struct dt2_device describe(const struct making *making, const struct dt2_
         .alignment_bytes = info->alignment_bytes,
         .max_alloc_bytes = info->max_alloc_bytes,
         .fixed_bytes = info->fixed_bytes,
+        .open_ms = -1,
     };
 }
 

@@ -239,7 +239,7 @@ static int add_links(struct dt2_machine *machine, const struct dt2_topology *top
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < devices->count; i++) {
         const struct dt2_device *device = &devices->devices[i];
-        struct dt2_link link = { .to = "cpu", .nominal_gbps = -1, .measured_gbps = -1 };
+        struct dt2_link link = dt2_link_to("cpu");
         dt2_discover_link(topology, "", device->pci, &link);
         if (flags & DT2_DEVICES_MEASURE)
             link.measured_gbps = measure(machine, device->name);

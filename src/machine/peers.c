@@ -18,7 +18,8 @@ static const char *judge(const struct dt2_log *log, const struct dt2_opened *to,
 
 static int add(struct dt2_devices *devices, size_t from, size_t to, const char *peer, struct dt2_error *err)
 {
-    const struct dt2_link link = { devices->devices[to].name, -1, -1, peer, 0, 0 };
+    struct dt2_link link = dt2_link_to(devices->devices[to].name);
+    link.peer = peer;
     return dt2_devices_add_link(devices, from, &link, err);
 }
 

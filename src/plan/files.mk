@@ -5,6 +5,14 @@ libdistorch2_core_la_SOURCES += \
 	src/plan/blocks.h \
 	src/plan/capacity.c \
 	src/plan/capacity.h \
+	src/plan/cost.c \
+	src/plan/cost.h \
+	src/plan/pass.c \
+	src/plan/pass.h \
+	src/plan/predict.c \
+	src/plan/predict.h \
+	src/plan/predict_load.c \
+	src/plan/predict_load.h \
 	src/plan/claims.c \
 	src/plan/draft.h \
 	src/plan/families.c \
@@ -33,8 +41,10 @@ libdistorch2_core_la_SOURCES += \
 	src/plan/recognise.c \
 	src/plan/recognise.h
 
-check_PROGRAMS += tests/unit/test-grammar tests/unit/test-plan tests/unit/test-plan-properties
-TESTS += tests/unit/test-grammar tests/unit/test-plan tests/unit/test-plan-properties
+check_PROGRAMS += tests/unit/test-grammar tests/unit/test-plan tests/unit/test-plan-properties tests/unit/test-predict
+TESTS += tests/unit/test-grammar tests/unit/test-plan tests/unit/test-plan-properties tests/unit/test-predict
+tests_unit_test_predict_SOURCES = tests/unit/test-predict.c tests/support/tap.h tests/support/world.h
+tests_unit_test_predict_LDADD = $(TEST_LIBS)
 tests_unit_test_grammar_SOURCES = tests/unit/test-grammar.c tests/support/tap.h
 tests_unit_test_grammar_LDADD = $(TEST_LIBS)
 tests_unit_test_plan_SOURCES = tests/unit/test-plan.c tests/support/layout.h tests/support/model.h tests/support/tap.h

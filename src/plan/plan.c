@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "formats/file.h"
 #include "plan/fit.h"
+#include "plan/predict.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,7 +22,10 @@ bool dt2_streams(const struct dt2_input *input, size_t device)
     return device != input->compute && !(host_compute && dt2_device_is_host(&input->devices->devices[device]));
 }
 
-/* Twice the largest block that streams: one computes while the next arrives. Nothing, where the caller computes where blocks lie. */
+/*
+ * What the request has, and else twice the largest block that streams: one computes while the next arrives. Nothing, where the
+ * caller computes where blocks lie.
+ */
 static uint64_t window_bytes(const struct dt2_draft *draft)
 {
     const struct dt2_input *input = draft->input;
@@ -31,6 +35,8 @@ static uint64_t window_bytes(const struct dt2_draft *draft)
     for (size_t i = 0; i < input->count; i++)
         if (dt2_streams(input, draft->targets[draft->owner[i]].device))
             largest = dt2_max(largest, dt2_block_cost(input, i, input->compute));
+    if (largest == 0 || input->request->window_bytes)
+        return largest ? dt2_max(largest, input->request->window_bytes) : 0;
     return dt2_mul_overflows(largest, 2, &twice) ? UINT64_MAX : twice;
 }
 
@@ -301,12 +307,29 @@ static int plan_fill(const struct dt2_draft *draft, const struct dt2_capacity *c
     return dt2_plan_keep_request(plan, input->request, err);
 }
 
+static int predict(const struct dt2_draft *draft, struct dt2_plan *plan, struct dt2_error *err)
+{
+    DT2_AUTO double *warm = dt2_alloc(plan->share_count, sizeof *warm);
+    DT2_AUTO double *cold = dt2_alloc(plan->share_count, sizeof *cold);
+    if (!warm || !cold)
+        return dt2_fail_nomem(err);
+    int rc = dt2_predict(draft, &plan->prediction, warm, cold, err);
+    for (size_t i = 0; rc == 0 && i < plan->share_count; i++) {
+        plan->shares[i].load_seconds = warm[i];
+        plan->shares[i].load_cold_seconds = cold[i];
+    }
+    plan->predicted = rc == 0;
+    return rc;
+}
+
 int dt2_plan_finish(const struct dt2_draft *draft, struct dt2_input *input, struct dt2_plan **plan, struct dt2_error *err)
 {
     struct dt2_plan *made = dt2_alloc(1, sizeof *made);
     if (!made)
         return dt2_fail_nomem(err);
     int rc = plan_fill(draft, &input->capacity, made, err);
+    if (rc == 0)
+        rc = predict(draft, made, err);
     if (rc < 0) {
         dt2_plan_free(made);
         return rc;
@@ -486,6 +509,11 @@ size_t dt2_plan_own_share(const struct dt2_plan *plan)
 uint64_t dt2_plan_window_bytes(const struct dt2_plan *plan)
 {
     return plan->window_bytes;
+}
+
+const struct dt2_prediction *dt2_plan_prediction(const struct dt2_plan *plan)
+{
+    return plan->predicted ? &plan->prediction : NULL;
 }
 
 size_t dt2_plan_block_share(const struct dt2_plan *plan, size_t block)

@@ -32,6 +32,8 @@ struct dt2_plan {
     enum dt2_share_mode share;
     struct dt2_identified *identities; /* of the devices with a share, and of the one that computes */
     size_t identity_count;
+    struct dt2_prediction prediction;
+    bool predicted;
     bool carried; /* read from JSON: devices must be those for which it was made */
 };
 

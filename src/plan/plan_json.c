@@ -59,7 +59,7 @@ static json_t *limits_json(const struct dt2_limit *limits, size_t count)
 char *dt2_request_json(const struct dt2_request *request)
 {
     json_t *object = json_pack(
-        "{s:o, s:o, s:f, s:o, s:o, s:b, s:b, s:o, s:o, s:o, s:I, s:I, s:b, s:b, s:s}", "compute_device", text_json(request->compute_device),
+        "{s:o, s:o, s:f, s:o, s:o, s:b, s:b, s:o, s:o, s:o, s:I, s:I, s:b, s:b, s:s, s:o, s:o}", "compute_device", text_json(request->compute_device),
         "virtual_vram_bytes", bytes_json(dt2_request_virtual_vram(request)), "virtual_vram_gb",
         (double)dt2_request_virtual_vram(request) / ((uint64_t)1 << 30), "donor_device",
         text_json(request->donor_device ? request->donor_device : "cpu"), "expert_mode_allocations",
@@ -68,8 +68,27 @@ char *dt2_request_json(const struct dt2_request *request)
         "budget", limits_json(request->budgets, request->budget_count), "place",
         text_json(request->place ? request->place : ""), "alignment_bytes", (json_int_t)request->alignment_bytes,
         "padding_bytes", (json_int_t)request->padding_bytes, "resident", request->resident,
-        "fit", (request->flags & DT2_REQUEST_FIT) != 0, "share", dt2_share_words[request->share]);
+        "fit", (request->flags & DT2_REQUEST_FIT) != 0, "share", dt2_share_words[request->share], "window_bytes",
+        request->window_bytes ? bytes_json(request->window_bytes) : json_null(), "step_seconds",
+        request->step_ns == DT2_UNKNOWN ? json_null() : json_real((double)request->step_ns / 1e9));
     return dump(object, JSON_COMPACT);
+}
+
+/* Below 0: unknown. Six digits: more would be noise. */
+static json_t *seconds_json(double seconds)
+{
+    return seconds < 0 || seconds > 1e12 ? json_null() : json_real((double)(int64_t)(seconds * 1e6 + 0.5) / 1e6);
+}
+
+static json_t *prediction_json(const struct dt2_prediction *p)
+{
+    if (!p)
+        return json_null();
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:b}", "load_seconds", seconds_json(p->load_seconds),
+                     "load_cold_seconds", seconds_json(p->load_cold_seconds), "streamed_bytes", bytes_json(p->streamed_bytes),
+                     "transfer_seconds", seconds_json(p->transfer_seconds), "compute_seconds", seconds_json(p->compute_seconds),
+                     "stall_seconds", seconds_json(p->stall_seconds), "compute_estimated", p->compute_estimated, "assumed",
+                     p->assumed, "whole", p->whole);
 }
 
 static json_t *share_json(const struct dt2_plan *plan, const struct dt2_share *share)
@@ -77,10 +96,11 @@ static json_t *share_json(const struct dt2_plan *plan, const struct dt2_share *s
     json_t *blocks = json_array();
     for (size_t i = 0; i < share->block_count; i++)
         blocks = with(blocks, text_json(plan->kept.blocks[share->blocks[i]].name));
-    return json_pack("{s:s, s:o, s:o, s:o, s:b, s:o, s:I}", "device", share->device, "quota_bytes",
+    return json_pack("{s:s, s:o, s:o, s:o, s:b, s:o, s:I, s:o, s:o}", "device", share->device, "quota_bytes",
                      bytes_json(share->quota_bytes), "bytes", bytes_json(share->bytes), "cost_bytes",
                      bytes_json(share->cost_bytes), "absorbs", share->absorbs, "blocks", blocks, "runs",
-                     (json_int_t)share->runs);
+                     (json_int_t)share->runs, "load_seconds", seconds_json(share->load_seconds), "load_cold_seconds",
+                     seconds_json(share->load_cold_seconds));
 }
 
 static json_t *model_json(const struct dt2_plan *plan, const struct dt2_file *file)
@@ -154,9 +174,10 @@ char *dt2_plan_json(const struct dt2_plan *plan, const struct dt2_file *file)
     for (size_t i = 0; i < plan->notes.count; i++)
         warnings = with(warnings, text_json(plan->notes.items[i]));
     json_t *object =
-        json_pack("{s:o, s:o, s:o, s:s, s:o, s:b, s:o, s:o, s:o}", "model", file ? model_json(plan, file) : json_null(), "request",
+        json_pack("{s:o, s:o, s:o, s:s, s:o, s:b, s:o, s:o, s:o, s:o}", "model", file ? model_json(plan, file) : json_null(), "request",
                   json_loads(plan->request_json, 0, NULL), "fitted",
                   plan->fitted_json ? json_loads(plan->fitted_json, 0, NULL) : json_array(), "compute_device", plan->compute_device, "window_bytes",
-                  bytes_json(plan->window_bytes), "shared", shares_host(plan), "shares", shares, "devices", devices_json(plan), "warnings", warnings);
-    return dump(object, JSON_INDENT(2));
+                  bytes_json(plan->window_bytes), "shared", shares_host(plan), "shares", shares, "devices", devices_json(plan),
+                  "prediction", prediction_json(dt2_plan_prediction(plan)), "warnings", warnings);
+    return dump(object, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
 }

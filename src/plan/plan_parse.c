@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SECONDS_MOST 1e12
+
 #define SHARES_MAX 4096
 #define NOTES_MAX 256
 
@@ -215,6 +217,32 @@ static int read_blocks(const struct reader *r, const struct named *names, const 
     return 0;
 }
 
+/* Below 0: it is not said, or no time. */
+static double seconds_of(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    double seconds = json_is_number(value) ? json_number_value(value) : -1;
+    return seconds >= 0 && seconds <= SECONDS_MOST ? seconds : -1;
+}
+
+/* What was predicted then, where it is said. */
+static void read_prediction(const struct reader *r)
+{
+    const json_t *object = json_object_get(r->document, "prediction");
+    struct dt2_prediction *p = &r->plan->prediction;
+    *p = (struct dt2_prediction){ .load_seconds = seconds_of(object, "load_seconds"),
+                                  .load_cold_seconds = seconds_of(object, "load_cold_seconds"),
+                                  .transfer_seconds = seconds_of(object, "transfer_seconds"),
+                                  .compute_seconds = seconds_of(object, "compute_seconds"),
+                                  .stall_seconds = seconds_of(object, "stall_seconds"),
+                                  .compute_estimated = json_is_true(json_object_get(object, "compute_estimated")),
+                                  .assumed = json_is_true(json_object_get(object, "assumed")),
+                                  .whole = json_is_true(json_object_get(object, "whole")) };
+    r->plan->predicted = object && number_of(object, "streamed_bytes", INT64_MAX, &p->streamed_bytes) &&
+                         p->load_seconds >= 0 && p->load_cold_seconds >= 0 && p->transfer_seconds >= 0 &&
+                         p->compute_seconds >= 0 && p->stall_seconds >= 0;
+}
+
 static int read_share(const struct reader *r, const struct named *names, const json_t *object, size_t *at)
 {
     struct dt2_share *share = &r->plan->shares[r->plan->share_count];
@@ -227,6 +255,8 @@ static int read_share(const struct reader *r, const struct named *names, const j
         share->quota_bytes = DT2_UNKNOWN;
     number_of(object, "cost_bytes", INT64_MAX, &share->cost_bytes); /* of then: it is counted again */
     share->absorbs = json_is_true(json_object_get(object, "absorbs"));
+    share->load_seconds = seconds_of(object, "load_seconds");
+    share->load_cold_seconds = seconds_of(object, "load_cold_seconds");
     share->device = dt2_strdup(device);
     if (!share->device)
         return dt2_fail_nomem(r->err);
@@ -305,6 +335,7 @@ static int read_rest(const struct reader *r)
     size_t i;
     int rc = 0;
     number_of(r->document, "window_bytes", INT64_MAX, &plan->window_bytes);
+    read_prediction(r);
     plan->compute_device = dt2_strdup(text_of(r->document, "compute_device"));
     if (!plan->compute_device)
         return unexpected(r, "", "compute_device", "a name");

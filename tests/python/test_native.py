@@ -27,6 +27,7 @@ SCALARS = {
     "size_t": ctypes.c_size_t,
     "uint64_t": ctypes.c_uint64,
     "int32_t": ctypes.c_int32,
+    "int64_t": ctypes.c_int64,
     "char": ctypes.c_char,
     "dt2_log_fn": "function",
     "dt2_scan_fn": "function",
