@@ -145,22 +145,33 @@ static void arrange(struct dt2_fill *fill, bool *rings)
     fill->depth = *rings ? (load->depth + workers - 1) / workers : 1;
 }
 
+/* Whether anything is written to where it lives. */
+static bool writes(const struct dt2_load *load)
+{
+    bool written = false;
+    for (size_t i = 0; i < load->storage->count; i++)
+        for (size_t j = 0; j < load->storage->stores[i].slab_count; j++)
+            written |= load->storage->stores[i].slabs[j].written;
+    return written;
+}
+
 /* Memory for direct reads of what is read in place otherwise; none where too little staging is allowed. */
 static int make_bounce(struct dt2_fill *fill, uint64_t *staging_bytes, struct dt2_error *err)
 {
     const struct dt2_load *load = fill->load;
-    bool in_place_any = false, staged_any = false;
+    bool in_place_any = false, staged_any = false, written = writes(load);
     for (size_t i = 0; i < load->storage->count; i++) {
         in_place_any |= in_place(&load->storage->stores[i]);
         staged_any |= needs_staging(&load->storage->stores[i]);
     }
-    if (!in_place_any || !may_be_direct(fill))
+    if (!in_place_any || (!written && !may_be_direct(fill)))
         return 0;
     uint64_t bytes = staged_any ? *staging_bytes / 2 : *staging_bytes;
     size_t slots = (size_t)fill->flyer_count * fill->depth;
     uint64_t slot = dt2_min(bytes / slots & ~(uint64_t)4095, STRETCH_MOST + BLOCKS);
-    if (slot < SLOT_LEAST)
+    if (slot < SLOT_LEAST && !written)
         return 0;
+    slot = dt2_max(slot, SLOT_LEAST);
     int rc = dt2_staging_make_plain(slots, slot, &fill->bounce, err);
     *staging_bytes -= rc == 0 ? dt2_staging_bytes(&fill->bounce) : 0;
     return rc;

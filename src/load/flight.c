@@ -65,12 +65,20 @@ static void aim(struct dt2_fill *fill, struct dt2_flight *flight, char *sink)
 
 /* -- arriving */
 
-static void copy_out(const struct dt2_fill *fill, const struct dt2_flight *flight, const struct dt2_slot *slot)
+static int copy_out(const struct dt2_fill *fill, const struct dt2_flight *flight, const struct dt2_slot *slot, struct dt2_error *err)
 {
     const struct dt2_read_part *parts = &fill->reads[flight->lane].parts[flight->stretch->first_part];
-    for (size_t i = 0; i < flight->stretch->part_count; i++)
-        memcpy(fill->slabs[flight->lane][parts[i].slab] + parts[i].slab_offset,
-               (const char *)slot->memory + in_slot(flight, &parts[i]), parts[i].bytes);
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < flight->stretch->part_count; i++) {
+        const struct dt2_slab *slab = &fill->load->storage->stores[flight->lane].slabs[parts[i].slab];
+        const char *from = (const char *)slot->memory + in_slot(flight, &parts[i]);
+        char *to = fill->slabs[flight->lane][parts[i].slab] + parts[i].slab_offset;
+        if (slab->written)
+            rc = dt2_segment_write(slab->segment, to, from, parts[i].bytes, err);
+        else
+            memcpy(to, from, parts[i].bytes);
+    }
+    return rc;
 }
 
 /* Parts that lie behind one another in the slot as on the device go by one copy. */
@@ -101,7 +109,7 @@ static int deliver(struct dt2_fill *fill, struct dt2_flight *flight, struct dt2_
         return dt2_staging_send(flight->staging, slot, copies, list_copies(fill, flight, copies), err);
     int rc = populate(fill, flight, false, err);
     if (rc == 0)
-        copy_out(fill, flight, slot);
+        rc = copy_out(fill, flight, slot, err);
     dt2_staging_return(flight->staging, slot);
     return rc;
 }
@@ -124,6 +132,16 @@ static int count(struct dt2_fill *fill, const struct dt2_flight *flight, struct 
 }
 
 /* -- reading */
+
+/* Whether some of a stretch is written to where it lives, and so read into a slot before. */
+static bool is_written(const struct dt2_fill *fill, size_t lane, const struct dt2_read *stretch)
+{
+    const struct dt2_read_part *parts = &fill->reads[lane].parts[stretch->first_part];
+    bool written = false;
+    for (size_t i = 0; fill->load->segment && i < stretch->part_count && !written; i++)
+        written = fill->load->storage->stores[lane].slabs[parts[i].slab].written;
+    return written;
+}
 
 /* What `got` bytes of the read have left over, from the file by an ordinary read, which also words why it fails. */
 static int read_rest(struct dt2_fill *fill, struct dt2_flight *flight, uint64_t got, struct dt2_error *err)
@@ -232,8 +250,10 @@ int dt2_flight_begin(void *data, unsigned worker, size_t lane, size_t item, stru
     struct dt2_flyer *flyer = &fill->flyers[worker];
     const struct dt2_read *stretch = &fill->reads[lane].stretches[item];
     bool direct = goes_direct(fill, lane, stretch);
-    struct dt2_staging *staging = fill->stagings[lane].ready ? &fill->stagings[lane] : direct ? &fill->bounce : NULL;
+    struct dt2_staging *staging = fill->stagings[lane].ready ? &fill->stagings[lane] : NULL;
     struct dt2_flight *flight;
+    if (!staging && (direct || is_written(fill, lane, stretch)))
+        staging = &fill->bounce;
     int rc = take(fill, flyer, staging, &flight, err);
     if (rc < 0)
         return rc;

@@ -76,7 +76,7 @@ static int populate_piece(struct dt2_populating *populating, struct dt2_region *
     struct dt2_backend_error failure = { 0 };
     uint64_t at = piece * populating->piece_bytes, bytes = dt2_min(populating->piece_bytes, region->bytes - at);
     int rc = atomic_load(&populating->left) <= atomic_load(&populating->look_at) ? look(populating, region->host, err) : 0;
-    if (rc == 0 && dt2_host_populate(region->host->driver, region->host->device, region->memory + at, bytes, &failure) < 0)
+    if (rc == 0 && !region->written && dt2_host_populate(region->host->driver, region->host->device, region->memory + at, bytes, &failure) < 0)
         rc = fail_driver(region, populating, &failure, err);
     if (rc == 0) {
         atomic_fetch_sub(&populating->left, bytes);
@@ -133,6 +133,7 @@ static int add_region(struct dt2_populating *populating, const struct dt2_store 
         return 0;
     *region = (struct dt2_region){ .host = slab->backing ? store->host : store->opened,
                                    .memory = slab->address,
+                                   .written = slab->written,
                                    .bytes = (slab->bytes + page - 1) / page * page };
     region->pieces = dt2_alloc((size_t)(region->bytes / populating->piece_bytes + 1), sizeof *region->pieces);
     if (!region->pieces)

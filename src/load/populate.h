@@ -18,6 +18,7 @@ struct dt2_region {
     uint64_t bytes;       /* whole pages */
     _Atomic uint64_t left; /* that are not there yet */
     atomic_uchar *pieces; /* enum, in populate.c */
+    bool written;         /* they come with their bytes: there is only to be room for them */
 };
 
 struct dt2_populating {

@@ -228,7 +228,7 @@ static void protect(struct dt2_storage *storage)
     for (size_t i = 0; i < storage->count; i++)
         for (size_t j = 0; j < storage->stores[i].slab_count; j++) {
             const struct dt2_slab *slab = &storage->stores[i].slabs[j];
-            if (slab->segment && slab->mapped_only)
+            if (slab->segment && slab->mapped_only && !slab->written)
                 (void)dt2_segment_writable(slab->address, slab->bytes, false);
         }
 }

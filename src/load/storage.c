@@ -109,7 +109,8 @@ static int alloc_at_home(const struct dt2_store *store, const struct dt2_slab_ho
     slab->mapped_only = !home->at.there;
     if (o->backend->buffer_adopt(o->driver, o->device, slab->address, slab->bytes, &slab->buffer, &failure) < 0)
         return refuse(store, slab->bytes, &failure, err);
-    int failed = home->at.there ? 0 : dt2_segment_writable(slab->address, slab->bytes, true);
+    slab->written = !home->at.there && !home->at.bound;
+    int failed = home->at.there || slab->written ? 0 : dt2_segment_writable(slab->address, slab->bytes, true);
     if (failed)
         return dt2_fail(err, DT2_EFAILED, "%" PRIu64 " bytes of the segment cannot be written: %s", slab->bytes, strerror(failed));
     if (!home->at.there && home->at.bound)

@@ -130,10 +130,15 @@ static bool may_be_large(uint64_t bytes)
     return getrlimit(RLIMIT_FSIZE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= bytes;
 }
 
+static int fail_large(const struct dt2_segment *segment, struct dt2_error *err)
+{
+    return dt2_fail(err, DT2_EFAILED, "the process may make no files of %" PRIu64 " bytes (ulimit -f)", segment->bytes);
+}
+
 static int size_and_seal(const struct dt2_segment *segment, struct dt2_error *err)
 {
     if (!may_be_large(segment->bytes))
-        return dt2_fail(err, DT2_EFAILED, "the process may make no files of %" PRIu64 " bytes (ulimit -f)", segment->bytes);
+        return fail_large(segment, err);
     if (fchmod(segment->fd, 0600) < 0 || ftruncate(segment->fd, (off_t)segment->bytes) < 0 ||
         fcntl(segment->fd, F_ADD_SEALS, SEALS) < 0)
         return dt2_fail(err, DT2_EFAILED, "a segment of %" PRIu64 " bytes cannot be made: %s", segment->bytes, strerror(errno));
@@ -195,7 +200,7 @@ int dt2_segment_take(const struct dt2_share_key *key, int fd, struct dt2_segment
     start(fd, segment);
     int rc = lay_out(key, segment, err);
     if (rc == 0)
-        rc = check(key, segment, err);
+        rc = may_be_large(segment->bytes) ? check(key, segment, err) : fail_large(segment, err);
     if (rc == 0)
         rc = map_all(key, segment, err);
     if (rc < 0)
@@ -226,6 +231,21 @@ void dt2_segment_unlock(struct dt2_segment *segment)
     DT2_KEEP_ERRNO;
     (void)flock(segment->fd, LOCK_UN);
     pthread_mutex_unlock(&segment->pinning);
+}
+
+int dt2_segment_write(const struct dt2_segment *segment, const char *to, const void *bytes, uint64_t count, struct dt2_error *err)
+{
+    uint64_t at = (uint64_t)(to - segment->map);
+    for (uint64_t done = 0; done < count;) {
+        ssize_t written = pwrite(segment->fd, (const char *)bytes + done, count - done, (off_t)(at + done));
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return dt2_fail(err, written == 0 || errno == ENOMEM || errno == ENOSPC ? DT2_ENOFIT : DT2_EFAILED,
+                            "the segment cannot be filled: %s", written < 0 ? strerror(errno) : "no room is left");
+        done += (uint64_t)written;
+    }
+    return 0;
 }
 
 void dt2_segment_punch(const struct dt2_segment *segment, size_t block)

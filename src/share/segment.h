@@ -78,6 +78,8 @@ int dt2_segment_writable(void *memory, uint64_t bytes, bool writable);
 /* Takes the turn of pinning a part of the map; false: another process has it, and does not end. */
 bool dt2_segment_lock(struct dt2_segment *segment);
 void dt2_segment_unlock(struct dt2_segment *segment);
+/* Writes to a part of the map, by the kernel: nobody else sees the part yet. Errors: DT2_ENOFIT, DT2_EFAILED. */
+int dt2_segment_write(const struct dt2_segment *segment, const char *to, const void *bytes, uint64_t count, struct dt2_error *err);
 /* Gives a block's memory back to the kernel. */
 void dt2_segment_punch(const struct dt2_segment *segment, size_t block);
 /* Memory that the kernel has for it. */

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # `make bench`: ratios on this machine, never part of the tests. The models are made once: 2.5 GB each in bench/, as
 # safetensors, and with Python as .pth and GGUF too. DISTORCH2_ORACLE_VENV, or what check-oracle left, has the reference.
-EXTRA_PROGRAMS = tests/bench/bench-calls tests/bench/bench-cast tests/bench/bench-header tests/bench/bench-load tests/bench/bench-plan tests/bench/bench-stream
+EXTRA_PROGRAMS = tests/bench/bench-calls tests/bench/bench-cast tests/bench/bench-header tests/bench/bench-load tests/bench/bench-plan tests/bench/bench-share tests/bench/bench-stream
 tests_bench_bench_calls_SOURCES = tests/bench/bench-calls.c tests/mixed/runtime.h tests/support/layout.h
 tests_bench_bench_calls_LDADD = libdistorch2.la $(LIBADD_DLOPEN)
 tests_bench_bench_cast_SOURCES = tests/bench/bench-cast.c tests/bench/limit.h
@@ -14,6 +14,8 @@ tests_bench_bench_load_CFLAGS = $(AM_CFLAGS)
 tests_bench_bench_load_LDADD = libdistorch2.la
 tests_bench_bench_plan_SOURCES = tests/bench/bench-plan.c
 tests_bench_bench_plan_LDADD = libdistorch2.la -lm
+tests_bench_bench_share_SOURCES = tests/bench/bench-share.c
+tests_bench_bench_share_LDADD = libdistorch2.la
 tests_bench_bench_stream_SOURCES = tests/bench/bench-stream.c tests/mixed/runtime.h tests/support/layout.h
 tests_bench_bench_stream_CPPFLAGS = $(AM_CPPFLAGS)
 tests_bench_bench_stream_CFLAGS = $(AM_CFLAGS)
