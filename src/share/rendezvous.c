@@ -80,6 +80,7 @@ static int write_head(struct dt2_shared *shared, struct dt2_error *err)
 static int look(struct dt2_shared *shared, struct dt2_error *err)
 {
     dt2_release(DT2_TAKE(shared->bytes));
+    shared->records = (struct dt2_records){ 0 };
     int rc = dt2_room_read(shared->room, &shared->bytes, &shared->records, err);
     if (rc == DT2_ROOM_EMPTY) {
         rc = write_head(shared, err);
@@ -176,9 +177,9 @@ static void unlock(struct dt2_shared *shared)
 
 void dt2_shared_leave(struct dt2_shared *shared)
 {
-    unlock(shared);
     if (!shared->own || shared->own->check == 0)
         dt2_segment_clear(&shared->segment);
+    unlock(shared);
 }
 
 pid_t dt2_shared_peek(const struct dt2_shared *shared, uint64_t *done_bytes)
@@ -207,9 +208,14 @@ int dt2_shared_join(struct dt2_shared *shared, struct dt2_error *err)
     shared->forks = dt2_fork_count();
     dt2_user_seal(own, shared->key.block_count);
     int rc = dt2_room_add(shared->room, &shared->records, own, &shared->place, err);
+    bool added = rc == 0;
+    if (rc == 0)
+        rc = look(shared, err);
     if (rc < 0)
         own->check = 0;
-    return rc == 0 ? look(shared, err) : rc;
+    if (rc < 0 && added)
+        dt2_room_erase(shared->room, dt2_records_stride(shared->key.block_count), shared->place);
+    return rc;
 }
 
 /* Strikes the own record where it stands, by the lock of a room that was read. */
@@ -338,8 +344,8 @@ void dt2_shared_close(struct dt2_shared *shared)
     }
     if (shared->segment.head && shared->forks != dt2_fork_count())
         atomic_store(&shared->segment.head->keeps, 1);
+    dt2_segment_clear(&shared->segment); /* before it is asked who is left */
     unlock(shared);
-    dt2_segment_clear(&shared->segment);
     dt2_release(shared->own);
     if (shared->folder >= 0)
         close(shared->folder);

@@ -62,9 +62,9 @@ int dt2_room_write_head(int fd, const struct dt2_room_head *head, struct dt2_err
     return rc;
 }
 
-static off_t offset_of(const struct dt2_records *records, size_t place)
+static off_t offset_of(size_t stride, size_t place)
 {
-    return (off_t)(DT2_RECORDS_AT + place * records->stride);
+    return (off_t)(DT2_RECORDS_AT + place * stride);
 }
 
 int dt2_room_add(int fd, const struct dt2_records *records, const struct dt2_user *user, size_t *place, struct dt2_error *err)
@@ -75,22 +75,19 @@ int dt2_room_add(int fd, const struct dt2_records *records, const struct dt2_use
     if (at == DT2_RECORDS_MOST)
         return dt2_fail(err, DT2_EFAILED, "there are %d users already", DT2_RECORDS_MOST);
     *place = at;
-    return write_at(fd, user, records->stride, offset_of(records, at), err);
+    return write_at(fd, user, records->stride, offset_of(records->stride, at), err);
+}
+
+void dt2_room_erase(int fd, size_t stride, size_t place)
+{
+    static const struct dt2_user nobody;
+    (void)!pwrite(fd, &nobody, sizeof nobody, offset_of(stride, place));
 }
 
 void dt2_room_strike(int fd, const struct dt2_records *records, size_t place)
 {
-    static const struct dt2_user nobody;
-    (void)!pwrite(fd, &nobody, sizeof nobody, offset_of(records, place));
-    memset((void *)(uintptr_t)(records->first + place * records->stride), 0, sizeof nobody);
-}
-
-bool dt2_room_has_users(const struct dt2_records *records)
-{
-    for (size_t i = 0; i < records->count; i++)
-        if (dt2_records_at(records, i))
-            return true;
-    return records->head == NULL; /* of what could not be read nobody knows */
+    dt2_room_erase(fd, records->stride, place);
+    memset((void *)(uintptr_t)(records->first + place * records->stride), 0, sizeof(struct dt2_user));
 }
 
 size_t dt2_room_processes(const struct dt2_records *records, pid_t *pids, size_t capacity)
@@ -139,6 +136,20 @@ enum dt2_door dt2_room_open_user(const struct dt2_user *user, const unsigned cha
         return DT2_DOOR_OPEN;
     }
     return is_absent(errno) ? DT2_DOOR_DEAD : errno == EACCES || errno == EPERM ? DT2_DOOR_CLOSED : DT2_DOOR_FAILED;
+}
+
+bool dt2_room_has_users(const struct dt2_records *records)
+{
+    for (size_t i = 0; i < records->count; i++) {
+        const struct dt2_user *user = dt2_records_at(records, i);
+        int fd = -1;
+        enum dt2_door door = user ? dt2_room_open_user(user, records->head->identity, &fd) : DT2_DOOR_DEAD;
+        if (fd >= 0)
+            close(fd);
+        if (door != DT2_DOOR_DEAD)
+            return true;
+    }
+    return records->head == NULL; /* of what could not be read nobody knows */
 }
 
 /* -- from outside --------------------------------------------------------------------------------------------------- */

@@ -16,10 +16,12 @@ int dt2_room_read(int fd, void **bytes, struct dt2_records *records, struct dt2_
 int dt2_room_write_head(int fd, const struct dt2_room_head *head, struct dt2_error *err);
 /* Writes a record to the first place that is free. Errors: DT2_EFAILED: there is no room for it. */
 int dt2_room_add(int fd, const struct dt2_records *records, const struct dt2_user *user, size_t *place, struct dt2_error *err);
-/* Strikes a record, also in what was read. Needs no memory. */
+/* Strikes a record at a place. Needs no memory. */
+void dt2_room_erase(int fd, size_t stride, size_t place);
+/* Strikes a record, also in what was read. */
 void dt2_room_strike(int fd, const struct dt2_records *records, size_t place);
 
-/* Whether anybody is recorded that may live. */
+/* Whether anybody is recorded that uses the segment, as far as one can tell. */
 bool dt2_room_has_users(const struct dt2_records *records);
 /* The processes that use it, each once; returns how many there are, and writes `capacity` of them at most. */
 size_t dt2_room_processes(const struct dt2_records *records, pid_t *pids, size_t capacity);

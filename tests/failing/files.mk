@@ -26,3 +26,14 @@ check-failing-full: $(check_PROGRAMS) $(check_LTLIBRARIES) all
 	@$(AM_TESTS_ENVIRONMENT) DT2_FAILING_FULL=1; export DT2_FAILING_FULL; \
 	tests/failing/test-failing && $(SHELL) $(srcdir)/tests/failing/simulated.sh
 .PHONY: check-failing-full
+
+# The system calls of src/share.
+SHARE_WRAPS = -Wl,--wrap=openat,--wrap=open,--wrap=flock,--wrap=fcntl,--wrap=memfd_create,--wrap=ftruncate,--wrap=fstat,--wrap=fstatat \
+	-Wl,--wrap=pwrite,--wrap=pread,--wrap=mmap,--wrap=mprotect,--wrap=readlink,--wrap=__readlink_chk,--wrap=fallocate,--wrap=fchmod,--wrap=mkdirat \
+	-Wl,--wrap=unlinkat,--wrap=calloc
+check_PROGRAMS += tests/failing/test-failing-share
+TESTS += tests/failing/test-failing-share
+tests_failing_test_failing_share_SOURCES = tests/failing/test-failing-share.c tests/support/sharer.h tests/support/tap.h
+tests_failing_test_failing_share_CFLAGS = $(AM_CFLAGS) -fvisibility=default
+tests_failing_test_failing_share_LDFLAGS = $(AM_LDFLAGS) $(DT2_WRAPPED_LDFLAGS) $(SHARE_WRAPS)
+tests_failing_test_failing_share_LDADD = $(TEST_LIBS)

@@ -13,7 +13,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MIB = 1 << 20, TENSORS = 24, MODEL_MIB = 48 };
+#ifndef MODEL_MIB
+#define MODEL_MIB 48
+#endif
+enum { MIB = 1 << 20, TENSORS = 24 };
 #define TENSOR ((uint64_t)MODEL_MIB * MIB / TENSORS)
 #define BYTES ((int64_t)MODEL_MIB * MIB)
 
@@ -26,7 +29,7 @@ static unsigned char pattern(uint64_t at, unsigned seed)
     return (unsigned char)(at * 31 + (at >> 11) + seed);
 }
 
-static const char *make_model(const char *name, const char *dtype, unsigned seed)
+__attribute__((unused)) static const char *make_model(const char *name, const char *dtype, unsigned seed)
 {
     char header[8192];
     size_t length = 0;
@@ -134,7 +137,7 @@ static int64_t read_so_far(void)
 }
 
 /* Whether a model has the bytes of a file. */
-static int compare(struct dt2_model *model, const struct dt2_file *file)
+__attribute__((unused)) static int compare(struct dt2_model *model, const struct dt2_file *file)
 {
     char *a = malloc(TENSOR), *b = malloc(TENSOR);
     int good = 1;
@@ -243,7 +246,7 @@ static void live(const struct task *task, int hear, int say)
     _exit(0);
 }
 
-static struct process start(const struct task *task)
+__attribute__((unused)) static struct process start(const struct task *task)
 {
     int hear[2], say[2];
     scratch_need(pipe(hear) == 0 && pipe(say) == 0, "pipe");
@@ -260,20 +263,20 @@ static struct process start(const struct task *task)
 }
 
 /* What a process answers; rc -100: it was killed. */
-static struct result answer(struct process process)
+__attribute__((unused)) static struct result answer(struct process process)
 {
     struct result result = { .rc = -100 };
     (void)!read(process.hear, &result, sizeof result);
     return result;
 }
 
-static struct result ask(struct process process, char order)
+__attribute__((unused)) static struct result ask(struct process process, char order)
 {
     (void)!write(process.say, &order, 1);
     return answer(process);
 }
 
-static int end(struct process process)
+__attribute__((unused)) static int end(struct process process)
 {
     int status;
     (void)!write(process.say, "q", 1); /* others have this end of the pipe, too */
@@ -283,19 +286,19 @@ static int end(struct process process)
     return status;
 }
 
-static void shoot(struct process process)
+__attribute__((unused)) static void shoot(struct process process)
 {
     kill(process.pid, SIGKILL);
     end(process);
 }
 
-static bool has_ended(pid_t pid)
+__attribute__((unused)) static bool has_ended(pid_t pid)
 {
     siginfo_t info = { 0 };
     return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid != 0;
 }
 
-static int rooms(void)
+__attribute__((unused)) static int rooms(void)
 {
     char path[4200];
     int count = 0;
