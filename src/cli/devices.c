@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static const char *default_device(const struct dt2_devices *devices)
 {
@@ -101,6 +102,34 @@ static void print_links(const struct dt2_devices *devices)
         cli_table_print(table, 2);
     }
     cli_table_destroy(table);
+}
+
+static char *age_text(int64_t measured_at)
+{
+    int64_t age = measured_at < 0 ? -1 : (int64_t)time(NULL) - measured_at;
+    if (age >= 2 * 86400)
+        return cli_format(", measured %lld days ago", (long long)(age / 86400));
+    if (age >= 2 * 3600)
+        return cli_format(", measured %lld hours ago", (long long)(age / 3600));
+    if (age >= 120)
+        return cli_format(", measured %lld minutes ago", (long long)(age / 60));
+    return cli_format("%s", age < 0 ? "" : ", measured just now");
+}
+
+/* What was measured of memory and disk, and when. */
+static void print_speeds(const struct dt2_speeds *speeds)
+{
+    char memory[CLI_NUMBER_SIZE], fresh[CLI_NUMBER_SIZE], cold[CLI_NUMBER_SIZE];
+    if (!speeds)
+        return;
+    char *age = age_text(speeds->measured_at);
+    char *text = cli_format("Copies in host memory %s, from the page cache %s, from the disk %s%s.",
+                            cli_rate(speeds->memory_gbps, memory), cli_rate(speeds->fresh_gbps, fresh),
+                            cli_rate(speeds->cold_gbps, cold), age);
+    putchar('\n');
+    cli_print_paragraph(0, 0, text);
+    free(text);
+    free(age);
 }
 
 /* One sentence for each pair whose direct copies do not arrive. */
@@ -260,6 +289,7 @@ int cli_devices(const struct cli_options *options, struct dt2_error *err)
         printf("\n%s computes, unless --compute-device names another.\n", default_device(devices));
         print_budgets(devices);
         print_links(devices);
+        print_speeds(dt2_devices_speeds(devices));
         print_broken(devices);
         print_runtimes(devices);
         print_unusable(devices);

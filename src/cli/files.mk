@@ -91,6 +91,7 @@ TESTS += \
 	tests/cli/hash.bats \
 	tests/cli/hub.bats \
 	tests/cli/load.bats \
+	tests/cli/measured.bats \
 	tests/cli/output.bats \
 	tests/cli/carried.bats \
 	tests/cli/plan.bats \
@@ -108,6 +109,7 @@ EXTRA_DIST += \
 	tests/cli/hash.bats \
 	tests/cli/hub.bats \
 	tests/cli/load.bats \
+	tests/cli/measured.bats \
 	tests/cli/output.bats \
 	tests/cli/carried.bats \
 	tests/cli/plan.bats \

@@ -216,20 +216,23 @@ static int need_parts(struct dt2_machine *machine, unsigned flags, const struct 
 
 /* -- listing */
 
-/* A device's copy speed; one that cannot be measured is a warning. */
-static double measure(struct dt2_machine *machine, const char *name)
+/*
+ * What opening a device takes, and how fast its copies are; what cannot be measured is a warning. Opening is counted where nobody
+ * has it open yet.
+ */
+static void measure(struct dt2_machine *machine, struct dt2_device *device, struct dt2_link *link)
 {
     struct dt2_error failure;
     struct dt2_opened *opened;
-    double gbps = -1;
-    int rc = dt2_machine_open(machine, name, &opened, &failure);
+    double begin = dt2_measure_now();
+    int rc = dt2_machine_open(machine, device->name, &opened, &failure);
     if (rc == 0) {
-        rc = dt2_measure_best(opened, &gbps, &failure);
+        device->open_ms = (double)(long)((dt2_measure_now() - begin) * 1e6) / 1000;
+        rc = dt2_measure_link(opened, link, &failure);
         dt2_machine_close(machine, opened);
     }
     if (rc < 0)
-        dt2_log_line(machine->log, DT2_LOG_WARNING, "cannot measure %s: %s", name, failure.text);
-    return gbps;
+        dt2_log_line(machine->log, DT2_LOG_WARNING, "cannot measure %s: %s", device->name, failure.text);
 }
 
 /* The way between each device and host memory; host memory itself has one when it was measured. */
@@ -238,15 +241,23 @@ static int add_links(struct dt2_machine *machine, const struct dt2_topology *top
 {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < devices->count; i++) {
-        const struct dt2_device *device = &devices->devices[i];
+        struct dt2_device *device = &devices->devices[i];
         struct dt2_link link = dt2_link_to("cpu");
         dt2_discover_link(topology, "", device->pci, &link);
         if (flags & DT2_DEVICES_MEASURE)
-            link.measured_gbps = measure(machine, device->name);
+            measure(machine, device, &link);
         if (!dt2_device_is_host(device) || link.measured_gbps >= 0)
             rc = dt2_devices_add_link(devices, i, &link, err);
     }
     return rc;
+}
+
+bool dt2_machine_is_here(struct dt2_machine *machine)
+{
+    pthread_mutex_lock(&machine->lock);
+    bool here = machine->topology && machine->topology->this_system;
+    pthread_mutex_unlock(&machine->lock);
+    return here;
 }
 
 int dt2_machine_list(struct dt2_machine *machine, unsigned flags, const struct dt2_wanted *wanted,

@@ -54,4 +54,7 @@ int dt2_machine_look(struct dt2_machine *machine, const char *name, struct dt2_o
 /* The device stays open until the machine goes. */
 void dt2_machine_keep(struct dt2_machine *machine, struct dt2_opened *opened);
 
+/* Whether it is this one, and not a recorded or synthetic one; after a list. */
+bool dt2_machine_is_here(struct dt2_machine *machine);
+
 #endif

@@ -8,6 +8,8 @@
 
 #define TOTAL_BYTES ((uint64_t)64 << 20) /* of one run: more than caches hold */
 #define CHUNK_BYTES ((uint64_t)8 << 20)  /* of one copy: as loads make them */
+#define SMALL_COPIES 64
+#define SMALL_BYTES ((uint64_t)4096)
 #define RUNS 4                           /* the first touches the memory; the best counts */
 
 struct rig {
@@ -60,7 +62,7 @@ static void tear_down(struct rig *rig)
         dt2_release(rig->staging);
 }
 
-static double seconds_now(void)
+double dt2_measure_now(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -71,7 +73,7 @@ static double seconds_now(void)
 static int run_once(const struct rig *rig, double *seconds, struct dt2_backend_error *failure)
 {
     const struct dt2_opened *on = rig->on;
-    double begin = seconds_now();
+    double begin = dt2_measure_now();
     int rc = 0;
     for (uint64_t done = 0; rc == 0 && done < TOTAL_BYTES; done += rig->chunk)
         rc = rig->direction == DT2_WRITE ? on->backend->copy_h2d(on->driver, rig->queue, rig->buffer, done % rig->bytes,
@@ -79,7 +81,7 @@ static int run_once(const struct rig *rig, double *seconds, struct dt2_backend_e
                                          : on->backend->copy_d2h(on->driver, rig->queue, rig->buffer, done % rig->bytes,
                                                                  rig->staging, rig->chunk, failure);
     int waited = on->backend->queue_wait(on->driver, rig->queue, rc == 0 ? failure : NULL);
-    *seconds = seconds_now() - begin;
+    *seconds = dt2_measure_now() - begin;
     return rc < 0 ? rc : waited;
 }
 
@@ -111,8 +113,39 @@ int dt2_measure(const struct dt2_opened *opened, enum dt2_direction direction, b
     return 0;
 }
 
-int dt2_measure_best(const struct dt2_opened *opened, double *gbps, struct dt2_error *err)
+/* Through pinned memory, or ordinary memory where there is none. */
+static int measure_best(const struct dt2_opened *opened, enum dt2_direction direction, double *gbps, struct dt2_error *err)
 {
-    int rc = dt2_measure(opened, DT2_WRITE, true, gbps, err);
-    return rc == 0 && *gbps < 0 ? dt2_measure(opened, DT2_WRITE, false, gbps, err) : rc;
+    int rc = dt2_measure(opened, direction, true, gbps, err);
+    return rc == 0 && *gbps < 0 ? dt2_measure(opened, direction, false, gbps, err) : rc;
+}
+
+/* Small copies, one after the other, each waited for as one that another leg follows is. */
+static int measure_delay(const struct dt2_opened *opened, double *us, struct dt2_error *err)
+{
+    struct rig rig = { .on = opened };
+    struct dt2_backend_error failure = { 0 };
+    int rc = set_up(&rig, false, &failure);
+    double begin = dt2_measure_now();
+    if (rc == 0 && !rig.staging)
+        rc = DT2_BACKEND_NOMEM;
+    for (int i = 0; rc == 0 && i < SMALL_COPIES; i++) {
+        rc = opened->backend->copy_h2d(opened->driver, rig.queue, rig.buffer, 0, rig.staging, SMALL_BYTES, &failure);
+        if (rc == 0)
+            rc = opened->backend->queue_wait(opened->driver, rig.queue, &failure);
+    }
+    double took = dt2_measure_now() - begin;
+    tear_down(&rig);
+    if (rc < 0)
+        return dt2_fail_driver(err, opened->name, &failure);
+    *us = (double)(long)(took / SMALL_COPIES * 1e8 + 0.5) / 100;
+    return 0;
+}
+
+int dt2_measure_link(const struct dt2_opened *opened, struct dt2_link *link, struct dt2_error *err)
+{
+    int rc = measure_best(opened, DT2_WRITE, &link->measured_gbps, err);
+    if (rc == 0)
+        rc = measure_best(opened, DT2_READ, &link->read_gbps, err);
+    return rc == 0 ? measure_delay(opened, &link->delay_us, err) : rc;
 }

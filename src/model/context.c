@@ -6,6 +6,7 @@
 #include "base/sized.h"
 #include "machine/native.h"
 #include "model/model.h"
+#include "model/speeds.h"
 #include <string.h>
 
 static const struct dt2_sized sized_options =
@@ -150,6 +151,18 @@ void dt2_budget_take(struct dt2_devices *devices, size_t index, uint64_t bytes)
             devices->devices[j].free_bytes = budget->free_bytes;
 }
 
+/* What was measured now is kept; else what was before is taken over. Not of a machine that is only described. */
+static int with_speeds(struct dt2_context *context, unsigned flags, struct dt2_devices *devices, struct dt2_error *err)
+{
+    if (!dt2_machine_is_here(context->machine))
+        return 0;
+    if (!(flags & DT2_DEVICES_MEASURE))
+        return dt2_speeds_recall(&context->log, devices, err);
+    dt2_speeds_measure(&context->log, devices);
+    dt2_speeds_keep(&context->log, devices);
+    return 0;
+}
+
 int dt2_context_devices(struct dt2_context *context, unsigned flags, const struct dt2_wanted *wanted,
                         struct dt2_devices **devices, struct dt2_error *err)
 {
@@ -157,6 +170,11 @@ int dt2_context_devices(struct dt2_context *context, unsigned flags, const struc
     int rc = dt2_machine_list(context->machine, flags, wanted, &made, err);
     if (rc < 0)
         return rc;
+    rc = with_speeds(context, flags, made, err);
+    if (rc < 0) {
+        dt2_devices_free(made);
+        return rc;
+    }
     DT2_AUTO uint64_t *taken = dt2_alloc(made->budget_count, sizeof *taken);
     if (!taken) {
         dt2_devices_free(made);

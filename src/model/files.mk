@@ -5,10 +5,13 @@ libdistorch2_core_la_SOURCES += \
 	src/model/context.c \
 	src/model/loading.c \
 	src/model/measure.c \
+	src/model/measure.h \
 	src/model/memory.c \
 	src/model/model.c \
 	src/model/model.h \
 	src/model/sharing.c \
+	src/model/speeds.c \
+	src/model/speeds.h \
 	src/model/table.c
 
 check_PROGRAMS += tests/unit/test-belong tests/unit/test-model

@@ -8,6 +8,7 @@
 #include "base/thread.h"
 #include "formats/disk.h"
 #include "machine/pages.h"
+#include "model/measure.h"
 #include "model/model.h"
 #include <distorch2/measure.h>
 #include <errno.h>
@@ -123,8 +124,7 @@ static void *read_pieces(void *data)
     return NULL;
 }
 
-/* Reads `size` bytes with so many threads. `fresh`: into memory that is taken for it. */
-static int measure_reads(int fd, uint64_t size, unsigned readers, bool fresh, double *gbps, struct dt2_error *err)
+int dt2_measure_reads(int fd, uint64_t size, unsigned readers, bool fresh, double *gbps, struct dt2_error *err)
 {
     struct reading reading = { .fd = fd, .size = size };
     const uint64_t room = (size + PIECE - 1) / PIECE * PIECE;
@@ -160,16 +160,16 @@ static int measure_disk(const struct dt2_file *file, const struct dt2_disk *disk
     processors = processors && processors < COLD_READERS ? processors : COLD_READERS;
     double warming;
     dt2_file_drop_cache(file);
-    int rc = measure_reads(disk->fd, speeds->bytes, COLD_READERS, false, &speeds->cold_gbps, err);
+    int rc = dt2_measure_reads(disk->fd, speeds->bytes, COLD_READERS, false, &speeds->cold_gbps, err);
     if (rc == 0 && disk->direct >= 0) {
         dt2_file_drop_cache(file);
-        rc = measure_reads(disk->direct, speeds->bytes, COLD_READERS, false, &speeds->cold_direct_gbps, err);
+        rc = dt2_measure_reads(disk->direct, speeds->bytes, COLD_READERS, false, &speeds->cold_direct_gbps, err);
     }
     if (rc == 0)
-        rc = measure_reads(disk->fd, speeds->bytes, COLD_READERS, false, &warming, err);
+        rc = dt2_measure_reads(disk->fd, speeds->bytes, COLD_READERS, false, &warming, err);
     if (rc == 0)
-        rc = measure_reads(disk->fd, speeds->bytes, processors, true, &speeds->fresh_gbps, err);
-    return rc == 0 ? measure_reads(disk->fd, speeds->bytes, processors, false, &speeds->touched_gbps, err) : rc;
+        rc = dt2_measure_reads(disk->fd, speeds->bytes, processors, true, &speeds->fresh_gbps, err);
+    return rc == 0 ? dt2_measure_reads(disk->fd, speeds->bytes, processors, false, &speeds->touched_gbps, err) : rc;
 }
 
 /* The index of the largest of the model's files. */

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "model/speeds.h"
+#include "base/alloc.h"
+#include "base/error.h"
+#include "base/text.h"
+#include "base/thread.h"
+#include "load/load.h"
+#include "machine/pages.h"
+#include "model/measure.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CACHE_MOST ((size_t)1 << 20) /* bytes of a file that is looked at */
+#define SCRATCH_BYTES ((uint64_t)192 << 20)
+#define PIECE ((size_t)2 << 20)
+#define COPY_BYTES ((size_t)64 << 20)
+#define COPIES 4 /* the first touches the memory; the best counts */
+#define READERS 4
+
+/* -- where ------------------------------------------------------------------------------------------------------ */
+
+/* "$XDG_CACHE_HOME/distorch2"; NULL: there is no such place. */
+static char *cache_folder(void)
+{
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (cache && cache[0] == '/')
+        return dt2_printf("%s/distorch2", cache);
+    return home && home[0] == '/' ? dt2_printf("%s/.cache/distorch2", home) : NULL;
+}
+
+/* The file of this host: homes are shared between machines. */
+static char *cache_file(const char *folder)
+{
+    struct utsname host;
+    if (!folder || uname(&host) != 0)
+        return NULL;
+    for (char *c = host.nodename; *c; c++)
+        *c = *c == '/' ? '_' : *c;
+    return dt2_printf("%s/speeds-%s.json", folder, host.nodename);
+}
+
+/* -- measuring -------------------------------------------------------------------------------------------------- */
+
+struct copying {
+    char *to;
+    const char *from;
+    size_t bytes;
+};
+
+static void *copy_part(void *data)
+{
+    const struct copying *copying = data;
+    memcpy(copying->to, copying->from, copying->bytes);
+    return NULL;
+}
+
+/* As a session's helpers copy: several threads, a part each. */
+static uint64_t copy_once(char *to, const char *from, unsigned count)
+{
+    pthread_t threads[READERS];
+    struct copying parts[READERS];
+    bool started[READERS] = { false };
+    uint64_t begin = dt2_now_ns();
+    for (unsigned i = 0; i < count; i++) {
+        size_t part = COPY_BYTES / count;
+        parts[i] = (struct copying){ to + i * part, from + i * part, part };
+        started[i] = i > 0 && dt2_thread_start(&threads[i], copy_part, &parts[i]) == 0;
+    }
+    for (unsigned i = 0; i < count; i++)
+        if (!started[i])
+            copy_part(&parts[i]);
+    for (unsigned i = 0; i < count; i++)
+        if (started[i])
+            pthread_join(threads[i], NULL);
+    return dt2_now_ns() - begin;
+}
+
+static double measure_memory(void)
+{
+    unsigned count = dt2_thread_processors();
+    char *memory = dt2_map_huge(2 * COPY_BYTES);
+    uint64_t best = 0;
+    if (!memory)
+        return -1;
+    count = count < 1 ? 1 : count > READERS ? READERS : count;
+    for (int i = 0; i < COPIES; i++) {
+        uint64_t ns = copy_once(memory, memory + COPY_BYTES, count);
+        best = i == 1 || (i > 1 && ns < best) ? ns : best;
+    }
+    munmap(memory, 2 * COPY_BYTES);
+    return best ? (double)COPY_BYTES / (double)best : -1;
+}
+
+/* A file that has no name any more, of bytes that no disk can leave out; -1: none can be had. */
+static int open_scratch(const char *folder)
+{
+    const char *temporary = getenv("TMPDIR");
+    const char *folders[] = { folder, temporary && temporary[0] == '/' ? temporary : "/var/tmp", "/tmp" };
+    int fd = -1;
+    for (size_t i = 0; fd < 0 && i < sizeof folders / sizeof *folders; i++)
+        if (folders[i])
+            fd = open(folders[i], O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    return fd;
+}
+
+static bool fill_scratch(int fd)
+{
+    DT2_AUTO uint64_t *piece = dt2_alloc(1, PIECE);
+    uint64_t word = 0x9E3779B97F4A7C15u;
+    bool good = piece;
+    for (uint64_t at = 0; good && at < SCRATCH_BYTES; at += PIECE) {
+        for (size_t i = 0; i < PIECE / sizeof *piece; i++)
+            piece[i] = word = word * 6364136223846793005u + 1442695040888963407u;
+        good = pwrite(fd, piece, PIECE, (off_t)at) == (ssize_t)PIECE;
+    }
+    return good && fsync(fd) == 0;
+}
+
+/* A machine is busy at times. */
+static void best_of_two(int fd, unsigned readers, bool fresh, double *gbps)
+{
+    double again = -1;
+    dt2_measure_reads(fd, SCRATCH_BYTES, readers, fresh, gbps, NULL);
+    dt2_measure_reads(fd, SCRATCH_BYTES, readers, fresh, &again, NULL);
+    *gbps = again > *gbps ? again : *gbps;
+}
+
+static void measure_file(const char *folder, const struct dt2_log *log, struct dt2_speeds *speeds)
+{
+    int fd = open_scratch(folder);
+    unsigned processors = dt2_thread_processors();
+    if (fd < 0 || !fill_scratch(fd)) {
+        dt2_log_line(log, DT2_LOG_INFO, "reads are not measured: no file of %llu bytes can be made: %s",
+                     (unsigned long long)SCRATCH_BYTES, strerror(errno));
+    } else {
+        processors = processors < 1 ? 1 : processors > READERS ? READERS : processors;
+        best_of_two(fd, processors, true, &speeds->fresh_gbps);
+        best_of_two(fd, processors, false, &speeds->touched_gbps);
+        posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+        dt2_measure_reads(fd, SCRATCH_BYTES, 4 * READERS, false, &speeds->cold_gbps, NULL);
+    }
+    if (fd >= 0)
+        close(fd);
+}
+
+/* Two digits: more would be noise. */
+static double rounded(double gbps)
+{
+    return gbps < 0 ? gbps : (double)(long)(gbps * 100 + 0.5) / 100;
+}
+
+void dt2_speeds_measure(const struct dt2_log *log, struct dt2_devices *devices)
+{
+    DT2_AUTO char *folder = cache_folder();
+    struct dt2_speeds speeds = { rounded(measure_memory()), -1, -1, -1, (int64_t)time(NULL) };
+    measure_file(folder, log, &speeds);
+    speeds.fresh_gbps = rounded(speeds.fresh_gbps);
+    speeds.touched_gbps = rounded(speeds.touched_gbps);
+    speeds.cold_gbps = rounded(speeds.cold_gbps);
+    dt2_devices_set_speeds(devices, &speeds);
+}
+
+/* -- keeping ---------------------------------------------------------------------------------------------------- */
+
+/* Under another name first, and then in one step: who reads has the old one, or the whole new one. */
+static bool write_file(const char *path, const char *text)
+{
+    DT2_AUTO char *fresh = dt2_printf("%s.%ld", path, (long)getpid());
+    size_t length = strlen(text);
+    int fd = fresh ? open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
+    if (fd < 0)
+        return false;
+    bool good = write(fd, text, length) == (ssize_t)length;
+    good = close(fd) == 0 && good && rename(fresh, path) == 0;
+    if (!good)
+        unlink(fresh);
+    return good;
+}
+
+/* The folder, and the user's cache around it. */
+static void make_folder(char *folder)
+{
+    char *last = strrchr(folder, '/');
+    *last = '\0';
+    mkdir(folder, 0700);
+    *last = '/';
+    mkdir(folder, 0700);
+}
+
+void dt2_speeds_keep(const struct dt2_log *log, const struct dt2_devices *devices)
+{
+    DT2_AUTO char *folder = cache_folder();
+    DT2_AUTO char *path = cache_file(folder);
+    char *text = dt2_devices_json(devices);
+    if (path && text) {
+        make_folder(folder);
+        if (!write_file(path, text))
+            dt2_log_line(log, DT2_LOG_INFO, "%s: what was measured is not kept: %s", path, strerror(errno));
+    }
+    dt2_text_free(text);
+}
+
+/* -- recalling -------------------------------------------------------------------------------------------------- */
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool is_same(const struct dt2_device *a, const struct dt2_device *b)
+{
+    return same_text(a->pci, b->pci) && same_text(a->uuid, b->uuid) && same_text(a->model, b->model) &&
+           same_text(a->runtime, b->runtime) && same_text(a->driver, b->driver);
+}
+
+/* A link whose generation or width is another one now is another link; where one of the two is unknown, nobody can tell. */
+static bool same_link(const struct dt2_link *a, const struct dt2_link *b)
+{
+    return (!a->pcie_generation || !b->pcie_generation || a->pcie_generation == b->pcie_generation) &&
+           (!a->pcie_lanes || !b->pcie_lanes || a->pcie_lanes == b->pcie_lanes);
+}
+
+static int recall_device(const struct dt2_device *kept, struct dt2_devices *devices, size_t index, struct dt2_error *err)
+{
+    struct dt2_device *device = &devices->devices[index];
+    for (size_t i = 0; i < kept->link_count; i++) {
+        const struct dt2_link *old = kept->links[i];
+        struct dt2_link *now = (struct dt2_link *)(uintptr_t)dt2_device_link(device, old->to);
+        if (!now) {
+            int rc = dt2_devices_add_link(devices, index, old, err);
+            if (rc < 0)
+                return rc;
+        } else if (same_link(old, now)) {
+            now->measured_gbps = old->measured_gbps;
+            now->read_gbps = old->read_gbps;
+            now->delay_us = old->delay_us;
+        }
+    }
+    device->open_ms = kept->open_ms;
+    return 0;
+}
+
+static int recall(const struct dt2_devices *kept, struct dt2_devices *devices, struct dt2_error *err)
+{
+    for (size_t i = 0; i < devices->count; i++)
+        for (size_t j = 0; j < kept->count; j++) {
+            if (strcmp(kept->devices[j].name, devices->devices[i].name) != 0 || !is_same(&kept->devices[j], &devices->devices[i]))
+                continue;
+            int rc = recall_device(&kept->devices[j], devices, i, err);
+            if (rc < 0)
+                return rc;
+        }
+    if (kept->has_speeds)
+        dt2_devices_set_speeds(devices, &kept->speeds);
+    return 0;
+}
+
+int dt2_speeds_recall(const struct dt2_log *log, struct dt2_devices *devices, struct dt2_error *err)
+{
+    DT2_AUTO char *folder = cache_folder();
+    DT2_AUTO char *path = cache_file(folder);
+    DT2_AUTO char *text = NULL;
+    struct dt2_devices *kept = NULL;
+    struct dt2_error wrong;
+    size_t length;
+    if (!path || access(path, R_OK) != 0)
+        return 0;
+    if (dt2_read_file(path, CACHE_MOST, &text, &length, &wrong) < 0 || dt2_devices_parse(text, length, &kept, &wrong) < 0) {
+        dt2_log_line(log, DT2_LOG_INFO, "%s: what was measured before is not used: %s", path, wrong.text);
+        return 0;
+    }
+    int rc = recall(kept, devices, err);
+    dt2_devices_free(kept);
+    return rc;
+}

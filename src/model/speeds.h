@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What was measured of this machine, kept in the user's cache: a list of devices as JSON, a file for each host. Of each device the
+ * speeds count again as long as it is the same: name, address, UUID, model, its runtime and its PCI link. What is wrong with the
+ * file, or with where it is to lie, is a line in the log and no more.
+ */
+#ifndef DT2_MODEL_SPEEDS_H
+#define DT2_MODEL_SPEEDS_H
+
+#include "base/log.h"
+#include "machine/devices.h"
+
+/* Measures what the machine itself reaches, with a file of its own where a temporary one can be. */
+void dt2_speeds_measure(const struct dt2_log *log, struct dt2_devices *devices);
+/* Keeps what was measured. */
+void dt2_speeds_keep(const struct dt2_log *log, const struct dt2_devices *devices);
+/* Takes over what was kept of the same devices. Errors: DT2_ENOMEM. */
+int dt2_speeds_recall(const struct dt2_log *log, struct dt2_devices *devices, struct dt2_error *err);
+
+#endif
