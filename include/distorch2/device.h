@@ -50,7 +50,9 @@ struct dt2_device {
     int numa_node;
     uint64_t total_bytes;
     uint64_t free_bytes;      /* now, with what models of the context hold taken off */
-    uint64_t alignment_bytes; /* of a tensor on this device; at least 1 */
+    /* Of a tensor on this device; at least 1. In host memory that is filled past the page cache tensors keep what their file gives
+     * them, and lie at multiples of 8 at least, unless the request asks for an alignment. */
+    uint64_t alignment_bytes;
     uint64_t max_alloc_bytes; /* the largest single allocation, so the largest tensor; DT2_UNKNOWN: no limit */
     uint64_t fixed_bytes;     /* what the driver takes once when the device is used at all (its context) */
     const char *const *budgets;

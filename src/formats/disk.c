@@ -29,18 +29,23 @@ static bool is_local(int fd)
     return false;
 }
 
-/* Whether the kernel says that direct reads can be had as we make them. Before Linux 6.1 it says nothing. */
-static bool may_be_direct(int fd)
+/*
+ * What the kernel asks of memory for direct reads as we make them; 0: they cannot be had. Before Linux 6.1 it says nothing, and what
+ * suits every disk is taken.
+ */
+static uint64_t address_alignment(int fd)
 {
 #ifdef STATX_DIOALIGN
     struct statx st;
-    if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &st) == 0 && st.stx_mask & STATX_DIOALIGN)
-        return st.stx_dio_mem_align > 0 && DT2_DIRECT_ALIGNMENT % st.stx_dio_mem_align == 0 &&
-               st.stx_dio_offset_align > 0 && DT2_DIRECT_ALIGNMENT % st.stx_dio_offset_align == 0;
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &st) == 0 && st.stx_mask & STATX_DIOALIGN) {
+        bool fits = st.stx_dio_mem_align > 0 && DT2_DIRECT_ALIGNMENT % st.stx_dio_mem_align == 0 &&
+                    st.stx_dio_offset_align > 0 && DT2_DIRECT_ALIGNMENT % st.stx_dio_offset_align == 0;
+        return fits ? st.stx_dio_mem_align : 0;
+    }
 #else
     (void)fd;
 #endif
-    return true;
+    return DT2_DIRECT_ALIGNMENT;
 }
 
 /* The same file once more, past the page cache; by its descriptor, since its path may lead to another one by now. */
@@ -49,7 +54,7 @@ static int open_direct(int fd)
     char path[32];
     struct stat ours, opened;
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    int direct = may_be_direct(fd) ? open(path, O_RDONLY | O_CLOEXEC | O_DIRECT | O_NONBLOCK) : -1;
+    int direct = open(path, O_RDONLY | O_CLOEXEC | O_DIRECT | O_NONBLOCK);
     if (direct >= 0 && (fstat(fd, &ours) < 0 || fstat(direct, &opened) < 0 || ours.st_dev != opened.st_dev ||
                         ours.st_ino != opened.st_ino)) {
         close(direct);
@@ -63,6 +68,8 @@ void dt2_disk_open(const struct dt2_file *file, uint32_t index, bool direct, str
     const struct dt2_source *source = &file->sources[index];
     *disk = (struct dt2_disk){ .fd = source->fd, .direct = -1, .local = is_local(source->fd), .size = source->size };
     if (direct)
+        disk->address_alignment = address_alignment(source->fd);
+    if (disk->address_alignment)
         disk->direct = open_direct(source->fd);
 }
 

@@ -12,6 +12,7 @@ struct dt2_disk {
     int fd;     /* the file's, for reads through the page cache */
     int direct; /* a descriptor for reads past it; -1: there is none */
     bool local; /* on a disk of this machine's: direct reads may pay */
+    uint64_t address_alignment; /* of memory that direct reads fill; at most the above */
     uint64_t size;
 };
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 libdistorch2_core_la_SOURCES += \
+	src/load/disks.c \
+	src/load/disks.h \
 	src/load/fill.c \
 	src/load/fill.h \
 	src/load/flight.c \

@@ -14,11 +14,6 @@
 #define SLOT_MOST (4 * MIB)
 #define SLOT_LEAST ((uint64_t)64 * 1024)
 #define SLOT_GOOD MIB /* smaller ones are fewer before they are smaller */
-/*
- * A cold file that is as large as this is read past the page cache, where its disk is this machine's: with a deep queue and into huge
- * pages that is as quick as the disk, and costs half of what the cache does in processor time and memory. A smaller one is worth keeping.
- */
-#define DIRECT_LEAST (256 * MIB)
 #define BLOCKS (2 * DT2_DIRECT_ALIGNMENT) /* that a direct read takes at its ends */
 
 uint64_t dt2_now_ns(void)
@@ -103,31 +98,11 @@ static int fill_tick(void *data)
 static int look_at_disks(struct dt2_fill *fill, struct dt2_error *err)
 {
     const struct dt2_load *load = fill->load;
-    uint32_t count = dt2_file_source_count(load->file);
-    fill->disks = dt2_alloc(count, sizeof *fill->disks);
-    if (!fill->disks)
-        return dt2_fail_nomem(err);
-    uint64_t all = 0;
-    bool direct = load->io == DT2_IO_DIRECT, local = true, refused = false;
-    for (; fill->disk_count < count; fill->disk_count++) {
-        struct dt2_disk *disk = &fill->disks[fill->disk_count];
-        dt2_disk_open(load->file, fill->disk_count, direct || (load->cold && load->io == DT2_IO_AUTO), disk);
-        local &= disk->local && disk->direct >= 0;
-        refused |= direct && disk->direct < 0;
-        all += disk->size;
-    }
-    fill->prefers_direct = load->cold && local && all >= DIRECT_LEAST;
-    return refused && load->notes ? dt2_notes_add(load->notes, err, "%s: its file system has no direct reads: it is read through "
-                                                  "the page cache", dt2_file_path(load->file))
-                                  : 0;
-}
-
-static bool may_be_direct(const struct dt2_fill *fill)
-{
-    bool any = false;
-    for (uint32_t i = 0; i < fill->disk_count; i++)
-        any |= fill->disks[i].direct >= 0;
-    return any && (fill->load->io == DT2_IO_DIRECT || fill->prefers_direct);
+    int rc = dt2_disks_open(load->file, load->io, load->cold, &fill->disks, err);
+    if (rc < 0 || !fill->disks.refused || !load->notes)
+        return rc;
+    return dt2_notes_add(load->notes, err, "%s: its file system has no direct reads: it is read through the page cache",
+                         dt2_file_path(load->file));
 }
 
 /* How deep the queue is, and who waits in it: io_uring for a few workers, or as many workers as reads. */
@@ -164,7 +139,7 @@ static int make_bounce(struct dt2_fill *fill, uint64_t *staging_bytes, struct dt
         in_place_any |= in_place(&load->storage->stores[i]);
         staged_any |= needs_staging(&load->storage->stores[i]);
     }
-    if (!in_place_any || (!written && !may_be_direct(fill)))
+    if (!in_place_any || (!written && !dt2_disks_direct(&fill->disks, load->io)))
         return 0;
     uint64_t bytes = staged_any ? *staging_bytes / 2 : *staging_bytes;
     size_t slots = (size_t)fill->flyer_count * fill->depth;
@@ -257,9 +232,7 @@ static void fill_clear(struct dt2_fill *fill)
         dt2_reads_clear(&fill->reads[i]);
     for (size_t i = 0; fill->slabs && i < count; i++)
         dt2_release(fill->slabs[i]);
-    for (uint32_t i = 0; i < fill->disk_count; i++)
-        dt2_disk_close(&fill->disks[i]);
-    dt2_release(fill->disks);
+    dt2_disks_close(&fill->disks);
     dt2_release(fill->reads);
     dt2_release(fill->slabs);
     dt2_release(fill->items);

@@ -3,7 +3,7 @@
 #ifndef DT2_LOAD_FILL_H
 #define DT2_LOAD_FILL_H
 
-#include "formats/disk.h"
+#include "load/disks.h"
 #include "load/load.h"
 #include "load/populate.h"
 #include "load/reads.h"
@@ -41,9 +41,7 @@ struct dt2_fill {
     char ***slabs;                /* by share and slab: addresses of what is written in place */
     size_t *items;                /* stretches of each share */
     _Atomic size_t *left;         /* stretches of each share that have not arrived yet */
-    struct dt2_disk *disks;       /* by file */
-    uint32_t disk_count;
-    bool prefers_direct; /* what is not in the page cache is read past it */
+    struct dt2_disks disks;
     struct dt2_populating populating;
     struct dt2_flyer *flyers; /* by worker */
     unsigned flyer_count;

@@ -16,14 +16,14 @@ static bool is_made(uint32_t file)
 /* Whether a stretch is read past the page cache. */
 static bool goes_direct(const struct dt2_fill *fill, size_t lane, const struct dt2_read *stretch)
 {
-    if (is_made(stretch->file) || fill->disks[stretch->file].direct < 0)
+    if (is_made(stretch->file) || fill->disks.disks[stretch->file].direct < 0)
         return false;
     if (!fill->stagings[lane].ready && !fill->bounce.ready)
         return false;
-    const struct dt2_disk *disk = &fill->disks[stretch->file];
+    const struct dt2_disk *disk = &fill->disks.disks[stretch->file];
     if (fill->load->io == DT2_IO_DIRECT)
         return true;
-    return fill->prefers_direct && !dt2_disk_cached(disk, stretch->offset, stretch->span);
+    return fill->disks.prefers_direct && !dt2_disk_cached(disk, stretch->offset, stretch->span);
 }
 
 static uint64_t direct_begin(const struct dt2_read *stretch)
@@ -48,15 +48,78 @@ static int populate(struct dt2_fill *fill, const struct dt2_flight *flight, bool
     return rc;
 }
 
-/* Lists the memory that the read fills. A direct one takes whole blocks, as they lie in the file. */
+/* -- direct reads to where bytes live */
+
+#define STRAIGHT_LEAST ((uint64_t)32 * 1024) /* a piece of memory of its own costs more than copying less */
+
+/* Parts that lie behind one another in the file and in memory, and which of their blocks a direct read brings to where they live. */
+struct run {
+    uint64_t offset, end;             /* in the file */
+    char *memory;                     /* of the first byte */
+    uint64_t straight, straight_end;  /* in the file; none when they are the same */
+};
+
+/* The run that begins with part *i, which then counts the first one behind it. */
+static struct run next_run(const struct dt2_fill *fill, const struct dt2_flight *flight, size_t *i)
+{
+    const struct dt2_read_part *parts = &fill->reads[flight->lane].parts[flight->stretch->first_part], *part = &parts[*i];
+    struct run run = { part->file_offset, part->file_offset + part->bytes,
+                       fill->slabs[flight->lane][part->slab] + part->slab_offset, 0, 0 };
+    uint32_t slab = part->slab;
+    uint64_t slab_end = part->slab_offset + part->bytes;
+    while (++*i < flight->stretch->part_count && parts[*i].slab == slab && parts[*i].file_offset == run.end &&
+           parts[*i].slab_offset == slab_end) {
+        run.end += parts[*i].bytes;
+        slab_end += parts[*i].bytes;
+    }
+    if (!flight->direct || fill->load->storage->stores[flight->lane].slabs[slab].written)
+        return run;
+    uint64_t begin = (run.offset + DT2_DIRECT_ALIGNMENT - 1) & ~(DT2_DIRECT_ALIGNMENT - 1);
+    uint64_t end = run.end & ~(DT2_DIRECT_ALIGNMENT - 1), alignment = fill->disks.disks[flight->stretch->file].address_alignment;
+    if (((uintptr_t)run.memory - run.offset) % alignment == 0 && end >= begin + STRAIGHT_LEAST) {
+        run.straight = begin;
+        run.straight_end = end;
+    }
+    return run;
+}
+
+/* Whether a direct read writes to where bytes live. */
+static bool is_straight(const struct dt2_fill *fill, const struct dt2_flight *flight)
+{
+    bool any = false;
+    for (size_t i = 0; flight->direct && !fill->stagings[flight->lane].ready && i < flight->stretch->part_count && !any;)
+        any = next_run(fill, flight, &i).straight_end > 0;
+    return any;
+}
+
+/* A direct read takes whole blocks: to where they live, or into the slot as they lie in the file. */
+static void aim_direct(struct dt2_fill *fill, struct dt2_flight *flight)
+{
+    const struct dt2_read *stretch = flight->stretch;
+    uint64_t begin = direct_begin(stretch), at = begin, end = stretch->offset + stretch->span;
+    char *slot = flight->slot->memory;
+    end = (end + DT2_DIRECT_ALIGNMENT - 1) & ~(DT2_DIRECT_ALIGNMENT - 1);
+    flight->iov_count = 0;
+    for (size_t i = 0; !fill->stagings[flight->lane].ready && i < stretch->part_count;) {
+        const struct run run = next_run(fill, flight, &i);
+        if (run.straight_end == 0)
+            continue;
+        if (run.straight > at)
+            flight->iov[flight->iov_count++] = (struct iovec){ slot + (at - begin), run.straight - at };
+        flight->iov[flight->iov_count++] =
+            (struct iovec){ run.memory + (run.straight - run.offset), run.straight_end - run.straight };
+        at = run.straight_end;
+    }
+    if (end > at)
+        flight->iov[flight->iov_count++] = (struct iovec){ slot + (at - begin), end - at };
+}
+
+/* Lists the memory that the read fills. */
 static void aim(struct dt2_fill *fill, struct dt2_flight *flight, char *sink)
 {
     const struct dt2_read *stretch = flight->stretch;
     if (flight->direct) {
-        uint64_t end = stretch->offset + stretch->span, begin = direct_begin(stretch);
-        end = (end + DT2_DIRECT_ALIGNMENT - 1) & ~(DT2_DIRECT_ALIGNMENT - 1);
-        flight->iov[0] = (struct iovec){ flight->slot->memory, end - begin };
-        flight->iov_count = 1;
+        aim_direct(fill, flight);
         return;
     }
     const struct dt2_destination destination = { flight->slot ? flight->slot->memory : NULL, fill->slabs[flight->lane] };
@@ -65,18 +128,33 @@ static void aim(struct dt2_fill *fill, struct dt2_flight *flight, char *sink)
 
 /* -- arriving */
 
+/* Brings bytes of a slot to where they live. */
+static int bring(const struct dt2_slab *slab, char *to, const char *from, uint64_t bytes, struct dt2_error *err)
+{
+    if (slab->written)
+        return dt2_segment_write(slab->segment, to, from, bytes, err);
+    memcpy(to, from, bytes);
+    return 0;
+}
+
+/* What a read has not brought there: all of it, but what a direct one has. */
 static int copy_out(const struct dt2_fill *fill, const struct dt2_flight *flight, const struct dt2_slot *slot, struct dt2_error *err)
 {
     const struct dt2_read_part *parts = &fill->reads[flight->lane].parts[flight->stretch->first_part];
+    const char *memory = slot->memory;
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < flight->stretch->part_count; i++) {
-        const struct dt2_slab *slab = &fill->load->storage->stores[flight->lane].slabs[parts[i].slab];
-        const char *from = (const char *)slot->memory + in_slot(flight, &parts[i]);
-        char *to = fill->slabs[flight->lane][parts[i].slab] + parts[i].slab_offset;
-        if (slab->written)
-            rc = dt2_segment_write(slab->segment, to, from, parts[i].bytes, err);
-        else
-            memcpy(to, from, parts[i].bytes);
+    for (size_t i = 0, next = 0; rc == 0 && i < flight->stretch->part_count; i = next) {
+        const struct run run = next_run(fill, flight, &next);
+        uint64_t begin = direct_begin(flight->stretch);
+        if (run.straight_end) {
+            memcpy(run.memory, memory + (run.offset - begin), run.straight - run.offset);
+            memcpy(run.memory + (run.straight_end - run.offset), memory + (run.straight_end - begin), run.end - run.straight_end);
+            continue;
+        }
+        for (; rc == 0 && i < next; i++)
+            rc = bring(&fill->load->storage->stores[flight->lane].slabs[parts[i].slab],
+                       fill->slabs[flight->lane][parts[i].slab] + parts[i].slab_offset, memory + in_slot(flight, &parts[i]),
+                       parts[i].bytes, err);
     }
     return rc;
 }
@@ -143,6 +221,14 @@ static bool is_written(const struct dt2_fill *fill, size_t lane, const struct dt
     return written;
 }
 
+static uint64_t bytes_of(const struct iovec *iov, int count)
+{
+    uint64_t bytes = 0;
+    for (int i = 0; i < count; i++)
+        bytes += iov[i].iov_len;
+    return bytes;
+}
+
 /* What `got` bytes of the read have left over, from the file by an ordinary read, which also words why it fails. */
 static int read_rest(struct dt2_fill *fill, struct dt2_flight *flight, uint64_t got, struct dt2_error *err)
 {
@@ -153,7 +239,7 @@ static int read_rest(struct dt2_fill *fill, struct dt2_flight *flight, uint64_t 
     if (flight->direct) { /* which may end with the file, in the midst of a block */
         offset = direct_begin(stretch);
         wanted += stretch->offset - offset;
-        iov->iov_len = wanted;
+        iov[left - 1].iov_len -= bytes_of(iov, left) - wanted;
     }
     if (got >= wanted)
         return 0;
@@ -171,7 +257,7 @@ static int read_now(struct dt2_fill *fill, struct dt2_flight *flight, struct dt2
     const struct dt2_read *stretch = flight->stretch;
     ssize_t got = 0;
     if (flight->direct)
-        got = preadv(fill->disks[stretch->file].direct, flight->iov, 1, (off_t)direct_begin(stretch));
+        got = preadv(fill->disks.disks[stretch->file].direct, flight->iov, flight->iov_count, (off_t)direct_begin(stretch));
     return read_rest(fill, flight, got < 0 ? 0 : (uint64_t)got, err);
 }
 
@@ -180,7 +266,7 @@ static bool start(struct dt2_fill *fill, struct dt2_flyer *flyer, struct dt2_fli
     const struct dt2_read *stretch = flight->stretch;
     if (!flyer->ring || is_made(stretch->file))
         return false;
-    const struct dt2_disk *disk = &fill->disks[stretch->file];
+    const struct dt2_disk *disk = &fill->disks.disks[stretch->file];
     uint64_t offset = flight->direct ? direct_begin(stretch) : stretch->offset;
     return dt2_uring_read(flyer->ring, flight->direct ? disk->direct : disk->fd, flight->iov, flight->iov_count, offset,
                           flight);
@@ -260,7 +346,7 @@ int dt2_flight_begin(void *data, unsigned worker, size_t lane, size_t item, stru
     flight->lane = lane;
     flight->stretch = stretch;
     flight->direct = direct;
-    rc = flight->slot ? 0 : populate(fill, flight, false, err);
+    rc = flight->slot && !is_straight(fill, flight) ? 0 : populate(fill, flight, false, err);
     if (rc < 0) {
         land(flyer, flight);
         return rc;

@@ -5,17 +5,32 @@
 #include "base/error.h"
 #include <inttypes.h>
 
+#define STRAIGHT_LEAST ((uint64_t)64 * 1024) /* smaller tensors lie as their file has them only where they do anyhow */
+
+/* Where a tensor lies that is to lie as in its file, when the one before it ends at `after`; else as it would lie without. */
+static uint64_t as_in_file(const struct dt2_layout_rules *rules, size_t tensor, uint64_t bytes, uint64_t after, uint64_t aligned)
+{
+    uint64_t at = rules->file_offsets && !rules->fixed ? rules->file_offsets[tensor] : DT2_UNKNOWN;
+    if (at == DT2_UNKNOWN || ((aligned - at) & (rules->block_bytes - 1)) == 0)
+        return aligned;
+    uint64_t gap = (at - after) & (rules->block_bytes - 1);
+    return gap == 0 || bytes >= STRAIGHT_LEAST ? after + gap : aligned;
+}
+
 /* Where a tensor would lie in the last slab; false: it has no room there. */
-static bool fits_last(const struct dt2_share_layout *share, const struct dt2_layout_rules *rules, uint64_t bytes,
-                      uint64_t *offset, uint64_t *end)
+static bool fits_last(const struct dt2_share_layout *share, const struct dt2_layout_rules *rules, size_t tensor,
+                      uint64_t bytes, uint64_t *offset, uint64_t *end)
 {
     if (share->slab_count == 0)
         return false;
     uint64_t begin = rules->given ? rules->given[share->slab_count - 1].begin : 0;
     uint64_t limit = rules->given ? rules->given[share->slab_count - 1].end : rules->max_alloc_bytes;
-    return !dt2_round_up_overflows(share->slab_bytes[share->slab_count - 1] - begin, rules->alignment_bytes, offset) &&
-           !dt2_add_overflows(*offset, begin, offset) && !dt2_add_overflows(*offset, bytes, end) && !dt2_add_overflows(*end, rules->padding_bytes, end) &&
-           *end <= limit;
+    uint64_t after = share->slab_bytes[share->slab_count - 1] - begin;
+    if (dt2_round_up_overflows(after, rules->alignment_bytes, offset))
+        return false;
+    *offset = as_in_file(rules, tensor, bytes, after, *offset);
+    return !dt2_add_overflows(*offset, begin, offset) && !dt2_add_overflows(*offset, bytes, end) &&
+           !dt2_add_overflows(*end, rules->padding_bytes, end) && *end <= limit;
 }
 
 /* Opens the next slab. */
@@ -47,7 +62,7 @@ static int append(struct dt2_layout *layout, size_t share_index, const struct dt
 {
     struct dt2_share_layout *share = &layout->shares[share_index];
     uint64_t offset = 0, end = 0;
-    while (!fits_last(share, rules, bytes, &offset, &end)) {
+    while (!fits_last(share, rules, tensor, bytes, &offset, &end)) {
         int rc = open_slab(share, rules, bytes, err);
         if (rc < 0)
             return rc;

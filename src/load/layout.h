@@ -30,6 +30,12 @@ struct dt2_layout_rules {
     uint64_t max_alloc_bytes; /* DT2_UNKNOWN: no limit */
     uint64_t padding_bytes;   /* behind each tensor, that no other one lies in */
     uint64_t slab_bytes;      /* a slab ends before the block that would take it above these; 0: only where it must */
+    /*
+     * By tensor, where it begins in its file, and a power of two: a tensor that is large lies at the same remainder of it, and is read
+     * past the page cache to where it lives. DT2_UNKNOWN: as the alignment has it, which then need not hold for others. NULL: none.
+     */
+    const uint64_t *file_offsets;
+    uint64_t block_bytes;
     /* Slabs that are there already, and the only ones that may be used. NULL: as many as are needed. */
     const struct dt2_room_given *given;
     size_t given_count;

@@ -5,6 +5,8 @@
 #include "base/error.h"
 #include "base/sized.h"
 #include "base/thread.h"
+#include "load/disks.h"
+#include "machine/host.h"
 #include "model/model.h"
 #include <string.h>
 #include <time.h>
@@ -138,13 +140,21 @@ static size_t movable_share(const struct dt2_plan *plan)
     return plan->resident ? SIZE_MAX : dt2_plan_own_share(plan);
 }
 
+/* Whether the core alone says where tensors lie on a device: host memory that it takes, of which nothing was asked. */
+static bool is_ours(const struct dt2_plan *plan, const struct dt2_store *store, const struct dt2_layout_rules *rules)
+{
+    return store->opened && store->opened->backend == dt2_host_backend() && !rules->given && plan->alignment_bytes == 0;
+}
+
 /* Lays the tensors out for devices that are open, in memory that was given or that is to be had. */
 static int lay_out(struct dt2_model *model, const struct dt2_applicant *applicant, struct dt2_storage *storage,
                    struct dt2_error *err)
 {
     size_t count = storage->count, movable = movable_share(model->plan);
     DT2_AUTO struct dt2_layout_rules *rules = dt2_alloc(count, sizeof *rules);
-    int rc = rules ? 0 : dt2_fail_nomem(err);
+    struct dt2_offsets offsets = { 0 };
+    int rc = rules ? dt2_offsets_make(applicant->file, applicant->options->io, is_cold(applicant->file), &offsets, err)
+                   : dt2_fail_nomem(err);
     for (size_t i = 0; rc == 0 && i < count; i++) {
         rules[i] = rules_of(model->plan, storage->stores[i].opened);
         if (i == movable)
@@ -152,6 +162,10 @@ static int lay_out(struct dt2_model *model, const struct dt2_applicant *applican
         if (storage->stores[i].opened)
             rc = dt2_memory_adopt(applicant->options, dt2_plan_share(model->plan, i)->device, &storage->stores[i],
                                   &rules[i], err);
+        if (rc == 0 && is_ours(model->plan, &storage->stores[i], &rules[i])) {
+            rules[i].file_offsets = offsets.by_tensor;
+            rules[i].block_bytes = offsets.block_bytes;
+        }
     }
     if (rc == 0)
         rc = dt2_model_share_fix(model, applicant, rules, err);
@@ -162,6 +176,7 @@ static int lay_out(struct dt2_model *model, const struct dt2_applicant *applican
         dt2_release((void *)(uintptr_t)rules[i].given);
     for (size_t i = 0; rules && i < count; i++)
         dt2_release((void *)(uintptr_t)rules[i].fixed);
+    dt2_release(offsets.by_tensor);
     if (rc == 0)
         widen(model, storage);
     return rc;
@@ -421,6 +436,7 @@ static int load(struct dt2_context *context, const struct dt2_file *file, const 
     uint64_t request_ns = dt2_now_ns();
     struct dt2_applicant complete = *applicant;
     complete.options = &how;
+    complete.file = file;
     struct dt2_model *made;
     int rc = dt2_fork_check(context->generation, "context", err);
     if (rc == 0)

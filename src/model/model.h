@@ -128,6 +128,7 @@ struct dt2_applicant {
     const struct dt2_request *request; /* NULL: the defaults */
     const struct dt2_plan *plan;       /* NULL: the request decides */
     const struct dt2_load_options *options;
+    const struct dt2_file *file;       /* of a load */
     struct dt2_ledger *ledger; /* of a load; NULL: it is only planned */
     enum dt2_share_mode share;
     const struct dt2_sharing *sharing; /* of a load whose turn it is; NULL: nothing is shared */

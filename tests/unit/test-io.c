@@ -11,13 +11,15 @@
 #include <linux/seccomp.h>
 #include <stddef.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { TENSORS = 60 };
+enum { TENSORS = 60, WHOLE = 30, LARGE = 1000000 };
 static char *path; /* of the model that is loaded */
+static uint64_t begins[TENSORS], lengths[TENSORS]; /* of each tensor in its file: the first ones in whole words */
 
 static void make_file(void)
 {
@@ -25,13 +27,17 @@ static void make_file(void)
     struct layout layout = { 0 };
     for (int i = 0; i < TENSORS; i++) {
         snprintf(names[i], sizeof names[i], "block%d.weight", i);
-        snprintf(shapes[i], sizeof shapes[i], "%" PRIu64, i % 5 ? 1 + random_below(5000) : 1000001 + random_below(3000000));
+        lengths[i] = i % 5 ? 1 + random_below(5000) : LARGE + random_below(3000000);
+        lengths[i] = i < WHOLE ? (lengths[i] + 7) / 8 * 8 : lengths[i];
+        snprintf(shapes[i], sizeof shapes[i], "%" PRIu64, lengths[i]);
         layout_add(&layout, names[i], "U8", shapes[i]);
     }
     size_t header_size;
     char *header = layout_header(&layout, &header_size);
     unsigned char *bytes = layout_memory(header_size + layout.bytes);
     memcpy(bytes, header, header_size);
+    for (uint64_t i = 0, at = header_size; i < TENSORS; at += lengths[i++])
+        begins[i] = at;
     for (size_t i = header_size; i < header_size + layout.bytes; i++)
         bytes[i] = (unsigned char)(random_u64() >> 7);
     path = strdup(scratch_file("io.safetensors", bytes, header_size + layout.bytes, 0));
@@ -57,6 +63,21 @@ static bool has_direct(void)
     return fd >= 0;
 }
 
+static uint64_t asked_alignment; /* 0: none */
+static uint64_t addresses[TENSORS]; /* of the last load's tensors, by their number; 0: none */
+
+static void keep_addresses(struct dt2_model *model)
+{
+    for (int i = 0; i < TENSORS; i++) {
+        struct dt2_native native = DT2_NATIVE_INIT;
+        size_t index;
+        char name[24];
+        snprintf(name, sizeof name, "block%d.weight", i);
+        bool found = dt2_model_find(model, name, &index, NULL) == 0 && dt2_model_native(model, index, &native, NULL) == 0;
+        addresses[i] = found ? (uintptr_t)native.handle + native.offset : 0;
+    }
+}
+
 /* Loads and verifies; the statistics that matter. */
 static int load(enum dt2_io io, unsigned threads, size_t depth, uint64_t staging_bytes, struct dt2_model_stats *stats,
                 struct dt2_error *err)
@@ -68,6 +89,7 @@ static int load(enum dt2_io io, unsigned threads, size_t depth, uint64_t staging
     struct dt2_blocks *blocks;
     struct dt2_model *model = NULL;
     request.compute_device = "cpu";
+    request.alignment_bytes = asked_alignment;
     options.verify = true;
     options.io = io;
     options.threads = threads;
@@ -78,8 +100,10 @@ static int load(enum dt2_io io, unsigned threads, size_t depth, uint64_t staging
         dt2_blocks_make(file, &blocks, err) < 0)
         layout_die("%s", err->text);
     int rc = dt2_model_load(context, file, blocks, &request, &options, &model, err);
-    if (rc == 0)
+    if (rc == 0) {
         *stats = *dt2_model_statistics(model);
+        keep_addresses(model);
+    }
     dt2_model_unref(model);
     dt2_context_destroy(context);
     dt2_blocks_free(blocks);
@@ -161,6 +185,41 @@ static void test_auto(void)
     path = small;
 }
 
+/* What addresses of direct reads are multiples of, as the kernel says; 4096: it says nothing. */
+static uint64_t address_alignment(void)
+{
+#ifdef STATX_DIOALIGN
+    struct statx st;
+    if (statx(AT_FDCWD, path, 0, STATX_DIOALIGN, &st) == 0 && st.stx_mask & STATX_DIOALIGN)
+        return st.stx_dio_mem_align;
+#endif
+    return 4096;
+}
+
+static void test_straight(void)
+{
+    struct dt2_model_stats stats = { 0 };
+    struct dt2_error err = { 0 };
+    bool agree = true, words = true, aligned = true;
+    if (!has_direct()) {
+        skip(4, "the scratch folder has no direct reads");
+        return;
+    }
+    is_int(load(DT2_IO_DIRECT, 0, 0, 0, &stats, &err), 0, "past the page cache: %s", err.text);
+    for (int i = 0; i < TENSORS; i++) {
+        if (i < WHOLE && lengths[i] >= LARGE)
+            agree &= addresses[i] && (addresses[i] - begins[i]) % address_alignment() == 0;
+        words &= addresses[i] % 8 == 0;
+    }
+    ok(agree && words, "large tensors lie in host memory as in their file, where no copy is needed; and all at whole words");
+    asked_alignment = 64;
+    is_int(load(DT2_IO_DIRECT, 0, 0, 0, &stats, &err), 0, "with an alignment that was asked for: %s", err.text);
+    asked_alignment = 0;
+    for (int i = 0; i < TENSORS; i++)
+        aligned &= addresses[i] && addresses[i] % 64 == 0;
+    ok(aligned, "every tensor has it");
+}
+
 static void test_usage(void)
 {
     struct dt2_model_stats stats;
@@ -174,6 +233,7 @@ int main(void)
     make_file();
     test_auto();
     test_usage();
+    test_straight();
     test_ways(NULL);
     if (refuse_uring())
         test_ways("threads");

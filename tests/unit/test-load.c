@@ -143,6 +143,37 @@ static void test_layout(uint64_t alignment, uint64_t most)
     dt2_layout_clear(&layout);
 }
 
+/* Tensors that lie as in their file: at the same remainders of a block, where they are large or follow one another. */
+static void test_layout_as_in_file(void)
+{
+    static uint64_t offsets[DT2_COUNT(sizes)];
+    struct dt2_layout_rules rules = { .alignment_bytes = 64, .max_alloc_bytes = DT2_UNKNOWN, .file_offsets = offsets,
+                                      .block_bytes = 512 };
+    struct dt2_layout layout;
+    struct dt2_error err;
+    uint64_t bytes = 0, spare = 0, at = 24;
+    for (size_t i = 0; i < DT2_COUNT(sizes); at += (sizes[i++] + 7) / 8 * 8)
+        offsets[i] = i == 3 ? DT2_UNKNOWN : at;
+    if (!ok(dt2_layout_make(plan, dt2_blocks_array(blocks), DT2_COUNT(sizes), &rules, &layout, &err) == 0, "as in the file")) {
+        diag("%s", err.text);
+        return;
+    }
+    bool agree = true, aligned = true;
+    size_t large = 0;
+    for (size_t i = 0; i < DT2_COUNT(sizes); i++) {
+        bool as_there = offsets[i] != DT2_UNKNOWN && (layout.places[i].offset - offsets[i]) % 512 == 0;
+        bytes += sizes[i];
+        spare += 64 + 512;
+        large += offsets[i] != DT2_UNKNOWN && sizes[i] >= 65536;
+        agree &= as_there || offsets[i] == DT2_UNKNOWN || sizes[i] < 65536;
+        aligned &= as_there || layout.places[i].offset % 64 == 0;
+    }
+    ok(large > 0 && agree, "%zu large tensors agree with it", large);
+    ok(aligned, "the others are aligned");
+    ok(layout.shares[0].slab_bytes[0] <= bytes + spare, "no more than a block is lost at each");
+    dt2_layout_clear(&layout);
+}
+
 static void test_layout_refusal(void)
 {
     struct dt2_layout_rules rules = { .alignment_bytes = 64, .max_alloc_bytes = 249999 };
@@ -242,6 +273,7 @@ int main(void)
     test_layout(64, DT2_UNKNOWN);
     test_layout(256, 250000);
     test_layout(4096, 262144);
+    test_layout_as_in_file();
     test_layout_refusal();
     test_workers(1);
     test_workers(4);
