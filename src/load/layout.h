@@ -32,7 +32,8 @@ struct dt2_layout_rules {
     uint64_t slab_bytes;      /* a slab ends before the block that would take it above these; 0: only where it must */
     /*
      * By tensor, where it begins in its file, and a power of two: a tensor that is large lies at the same remainder of it, and is read
-     * past the page cache to where it lives. DT2_UNKNOWN: as the alignment has it, which then need not hold for others. NULL: none.
+     * past the page cache to where it lives. DT2_UNKNOWN: as the alignment has it, which then need not hold for others. NULL, and where
+     * blocks are shared: none.
      */
     const uint64_t *file_offsets;
     uint64_t block_bytes;
