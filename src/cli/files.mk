@@ -96,6 +96,7 @@ TESTS += \
 	tests/cli/carried.bats \
 	tests/cli/plan.bats \
 	tests/cli/run.bats \
+	tests/cli/share.bats \
 	tests/cli/usage.bats \
 	tests/cli/whole.bats
 EXTRA_DIST += \
@@ -114,6 +115,7 @@ EXTRA_DIST += \
 	tests/cli/carried.bats \
 	tests/cli/plan.bats \
 	tests/cli/run.bats \
+	tests/cli/share.bats \
 	tests/cli/usage.bats \
 	tests/cli/whole.bats \
 	tests/data/layouts/tiny-plain.tsv \

@@ -6,6 +6,7 @@
  */
 #include "engine.h"
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -288,6 +289,25 @@ int sim_host_free(struct sim_context *context, void *address)
     return sim_context_check(owner);
 }
 
+/* Whether the process may write to all of a range: cards that are real pin no other memory. */
+static bool is_writable(const void *address, uint64_t bytes)
+{
+    uintptr_t at = (uintptr_t)address, end = at + bytes;
+    char line[512], write;
+    unsigned long begin, limit;
+    FILE *stream = fopen("/proc/self/maps", "re");
+    if (!stream)
+        return true;
+    while (at < end && fgets(line, sizeof line, stream))
+        if (sscanf(line, "%lx-%lx %*c%c", &begin, &limit, &write) == 3 && begin <= at && at < limit) {
+            if (write != 'w')
+                break;
+            at = limit;
+        }
+    fclose(stream);
+    return at >= end;
+}
+
 int sim_host_register(struct sim_context *context, void *address, uint64_t bytes, bool portable)
 {
     SIM_LOCKED;
@@ -297,6 +317,8 @@ int sim_host_register(struct sim_context *context, void *address, uint64_t bytes
     if (!address || bytes == 0 || bytes > UINT64_MAX - (uintptr_t)address)
         return SIM_INVALID_VALUE;
     if (sim_is_device_address(address))
+        return SIM_INVALID_VALUE;
+    if (!is_writable(address, bytes))
         return SIM_INVALID_VALUE;
     if (overlaps_region(context->api, address, bytes))
         return SIM_HOST_REGISTERED;
