@@ -5,6 +5,7 @@
  * formats, are loaded in the same rounds and held against the first.
  *
  *   bench-load [-r ROUNDS] MODEL [SAME-MODEL]...
+ *   bench-load -s DEVICE MODEL: the rates of the first two loads of this process, which the above runs for each round.
  */
 #include "bench/limit.h"
 #include <distorch2.h>
@@ -30,6 +31,8 @@ struct subject {
 static struct dt2_context *context;
 static struct subject subjects[MODELS_MOST];
 static size_t subject_count;
+static size_t device_count; /* of OpenCL */
+
 /* -- a load ----------------------------------------------------------------------------------------------- */
 
 static uint64_t rss_anon(void)
@@ -56,11 +59,9 @@ static int watch(void *data, const struct dt2_progress *progress)
     return 0;
 }
 
-/* Loads a whole model to one device; *beyond is the growth of anonymous memory beyond the model's bytes. */
-static double measure_load(const struct subject *subject, const char *device, int64_t *beyond)
+/* Loads a whole model, as the string says where; *beyond is the growth of anonymous memory beyond the model's bytes. */
+static double measure_spread(const struct subject *subject, const char *device, const char *expert, int64_t *beyond)
 {
-    char expert[64];
-    snprintf(expert, sizeof expert, "%s,*", device);
     struct dt2_request request = DT2_REQUEST_INIT;
     struct dt2_load_options options = DT2_LOAD_OPTIONS_INIT;
     struct dt2_model *model;
@@ -79,6 +80,46 @@ static double measure_load(const struct subject *subject, const char *device, in
     dt2_model_unload(model, DT2_UNLOAD_WAIT, NULL);
     dt2_model_unref(model);
     return (double)dt2_file_total_bytes(subject->file) * 1e-9 / seconds;
+}
+
+/* The same to one device. */
+static double measure_load(const struct subject *subject, const char *device, int64_t *beyond)
+{
+    char expert[64];
+    snprintf(expert, sizeof expert, "%s,*", device);
+    return measure_spread(subject, device, expert, beyond);
+}
+
+/* -- the first load of a process, and the second ---------------------------------------------------------- */
+
+static void open_model(const char *path);
+
+/* What -s prints. */
+static void print_two(const char *device, const char *path)
+{
+    struct dt2_error err;
+    int64_t beyond = 0;
+    if (dt2_context_create(NULL, &context, &err) < 0)
+        die("context", err.text);
+    open_model(path);
+    for (int i = 0; i < 2; i++) {
+        back_memory(dt2_file_total_bytes(subjects->file));
+        printf("%.4f\n", measure_load(subjects, device, &beyond));
+    }
+}
+
+/* The second's rate as a part of the first's, in a process of their own. */
+static double measure_second(const char *device)
+{
+    char self[4096] = "", command[sizeof self + 4200];
+    double first = 0, second = 0;
+    if (readlink("/proc/self/exe", self, sizeof self - 1) < 0)
+        die("/proc/self/exe", strerror(errno));
+    snprintf(command, sizeof command, "'%s' -s '%s' '%s'", self, device, dt2_file_path(subjects->file));
+    FILE *stream = popen(command, "re");
+    if (!stream || fscanf(stream, "%*[^\n]") < 0 || fscanf(stream, "%lf%lf", &first, &second) != 2 || pclose(stream) != 0)
+        die(command, "no rates of two loads");
+    return second / first;
 }
 
 /* -- the device's own write speed ------------------------------------------------------------------------- */
@@ -192,10 +233,13 @@ static bool first_opencl(char *name, size_t size)
     bool found = false;
     if (dt2_devices_list(context, 0, &devices, NULL) < 0)
         return false;
-    for (size_t i = 0; i < dt2_devices_count(devices) && !found; i++) {
+    for (size_t i = 0; i < dt2_devices_count(devices); i++) {
         const struct dt2_device *device = dt2_devices_get(devices, i);
-        found = strcmp(device->driver, "opencl") == 0;
-        if (found) {
+        if (strcmp(device->driver, "opencl") != 0)
+            continue;
+        device_count++;
+        if (!found) {
+            found = true;
             snprintf(name, size, "%s", device->name);
             printf("OpenCL device: %s, %s\n", device->name, device->model ? device->model : "unknown");
         }
@@ -232,8 +276,15 @@ static void open_all(char **paths, int count)
 
 static void read_options(int argc, char **argv)
 {
-    for (int c; (c = getopt(argc, argv, "r:")) != -1;)
-        rounds = c == 'r' ? (unsigned)strtoul(optarg, NULL, 10) : 0;
+    const char *two = NULL;
+    for (int c; (c = getopt(argc, argv, "r:s:")) != -1;) {
+        rounds = c == 'r' ? (unsigned)strtoul(optarg, NULL, 10) : c == 's' ? rounds : 0;
+        two = c == 's' ? optarg : two;
+    }
+    if (two && argc - optind == 1) {
+        print_two(two, argv[optind]);
+        exit(0);
+    }
     if (rounds < 1 || rounds > ROUNDS_MOST || argc - optind < 1 || argc - optind > MODELS_MOST)
         die("usage", "bench-load [-r ROUNDS] MODEL [SAME-MODEL]...");
 }
@@ -261,11 +312,34 @@ static double measure_cold_limit(void)
 }
 
 /* The first file, of which nothing is in the page cache. */
-static double measure_cold(const char *device, int64_t *beyond)
+static double measure_cold(const char *device, const char *expert, int64_t *beyond)
 {
     back_memory(dt2_file_total_bytes(subjects->file));
     dt2_file_drop_cache(subjects->file);
-    return measure_load(&subjects[0], device, beyond);
+    return measure_spread(&subjects[0], device, expert, beyond);
+}
+
+/* How files lie in the page cache decides how quick they are copied out of it: all come into it in one way. */
+static void warm_all(void)
+{
+    for (size_t i = 0; i < subject_count; i++) {
+        dt2_file_drop_cache(subjects[i].file);
+        measure_limit(dt2_file_path(subjects[i].file));
+    }
+}
+
+/* A round of cold loads: to the host, to an OpenCL device, and to two such and the host at once. */
+static void load_cold(unsigned round, const char *opencl, double cold[][ROUNDS_MOST], int64_t beyond[TARGETS])
+{
+    char expert[128];
+    int64_t ignored = 0;
+    cold[HOST][round] = measure_cold("cpu", "cpu,*", &beyond[HOST]);
+    if (!*opencl)
+        return;
+    snprintf(expert, sizeof expert, "%s,*", opencl);
+    cold[OPENCL][round] = measure_cold(opencl, expert, &beyond[OPENCL]);
+    if (device_count > 1)
+        cold[TARGETS][round] = measure_cold(opencl, "opencl:0,33%;opencl:1,33%;cpu,*", &ignored);
 }
 
 static void close_all(void)
@@ -279,32 +353,30 @@ static void close_all(void)
 
 int main(int argc, char **argv)
 {
-    static double limit[ROUNDS_MOST], plan[ROUNDS_MOST], disk[ROUNDS_MOST], cold[TARGETS][ROUNDS_MOST];
+    static double limit[ROUNDS_MOST], plan[ROUNDS_MOST], disk[ROUNDS_MOST], cold[TARGETS + 1][ROUNDS_MOST];
+    static double second[TARGETS][ROUNDS_MOST];
     read_options(argc, argv);
     open_all(argv + optind, argc - optind);
     char opencl[64] = "";
     bool has_opencl = first_opencl(opencl, sizeof opencl);
-    int64_t beyond_host = INT64_MIN, beyond_device = INT64_MIN;
+    int64_t beyond[TARGETS] = { INT64_MIN, INT64_MIN };
 #ifdef DT2_BENCH_OPENCL
     static double written[ROUNDS_MOST];
 #endif
-    measure_limit(dt2_file_path(subjects->file)); /* warms the first file, and a load of each the others */
-    for (size_t i = 1; i < subject_count; i++)
-        measure_load(&subjects[i], "cpu", &beyond_host);
     for (unsigned i = 0; i < rounds; i++) {
         disk[i] = measure_cold_limit();
-        cold[HOST][i] = measure_cold("cpu", &beyond_host);
-        if (has_opencl)
-            cold[OPENCL][i] = measure_cold(opencl, &beyond_device);
+        load_cold(i, opencl, cold, beyond);
     }
-    measure_limit(dt2_file_path(subjects->file)); /* warm again */
+    warm_all();
     for (unsigned i = 0; i < rounds; i++) {
         back_memory(dt2_file_total_bytes(subjects->file));
         limit[i] = measure_limit(dt2_file_path(subjects->file));
-        load_all("cpu", HOST, i, &beyond_host);
+        load_all("cpu", HOST, i, &beyond[HOST]);
+        second[HOST][i] = measure_second("cpu");
 #ifdef DT2_BENCH_OPENCL
         if (has_opencl) {
-            load_all(opencl, OPENCL, i, &beyond_device);
+            load_all(opencl, OPENCL, i, &beyond[OPENCL]);
+            second[OPENCL][i] = measure_second(opencl);
             written[i] = measure_write(opencl);
         }
 #endif
@@ -314,18 +386,24 @@ int main(int argc, char **argv)
     print_ratio("load to cpu, cold", cold[HOST], "the better of plain cold reads", disk);
     if (has_opencl)
         print_ratio("load to the OpenCL device, cold", cold[OPENCL], "the better of plain cold reads", disk);
+    if (device_count > 1)
+        print_ratio("  to two and the host, cold", cold[TARGETS], "the better of plain cold reads", disk);
     print_ratio("load to cpu", subjects->rates[HOST], "pread into fresh huge pages", limit);
     print_formats(HOST);
 #ifdef DT2_BENCH_OPENCL
     if (has_opencl) {
-        print_ratio("load to the OpenCL device", subjects->rates[OPENCL], "its own write speed", written);
+        print_ratio("load to the OpenCL device", subjects->rates[OPENCL], "pread into fresh huge pages", limit);
+        print_ratio("  the same, touched memory", subjects->rates[OPENCL], "its own write speed", written);
         print_formats(OPENCL);
     }
 #endif
-    printf("%-34s %6.1f MiB (at most 80 wanted)\n", "anonymous memory beyond the model", (double)beyond_host / (1 << 20));
-    if (has_opencl && beyond_device > INT64_MIN)
+    printf("%-34s %6.2f of the first's rate (1 wanted)\n", "second load in a process, cpu", median(second[HOST]));
+    if (has_opencl)
+        printf("%-34s %6.2f of the first's rate (1 wanted)\n", "  the same, the OpenCL device", median(second[OPENCL]));
+    printf("%-34s %6.1f MiB (at most 80 wanted)\n", "anonymous memory beyond the model", (double)beyond[HOST] / (1 << 20));
+    if (has_opencl && beyond[OPENCL] > INT64_MIN)
         printf("%-34s %6.1f MiB (the device's memory is this process's)\n", "  the same, OpenCL device",
-               (double)beyond_device / (1 << 20));
+               (double)beyond[OPENCL] / (1 << 20));
     printf("%-34s %6.3f ms (below 1 wanted)\n", "plan", median(plan));
     close_all();
     return 0;
