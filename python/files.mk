@@ -26,6 +26,7 @@ python_comfyui_tests = \
 	tests/python/comfyui/test_families.py \
 	tests/python/comfyui/test_install.py \
 	tests/python/comfyui/test_node.py \
+	tests/python/comfyui/test_others.py \
 	tests/python/comfyui/test_server.py
 TESTS += $(python_tests)
 TEST_EXTENSIONS += .py
@@ -42,10 +43,12 @@ EXTRA_DIST += $(python_tests) $(python_torch_tests) $(python_comfyui_tests) \
 	python/comfyui/machine.py \
 	python/comfyui/network.py \
 	python/comfyui/nodes.py \
+	python/comfyui/patches.py \
 	python/comfyui/patcher.py \
 	python/comfyui/picture.py \
 	python/comfyui/pyproject.toml \
 	python/comfyui/requirements.txt \
+	python/comfyui/sleep.py \
 	python/comfyui/t2i.py \
 	python/comfyui/web/docs/ControlNetLoaderDisTorch2MultiGPU.md \
 	python/comfyui/web/docs/DiffControlNetLoaderDisTorch2MultiGPU.md \

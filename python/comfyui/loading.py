@@ -16,6 +16,7 @@ import comfy.model_management as management
 import comfy.utils
 
 from . import machine
+from .inputs import one_sentence
 from .network import Network, make_room
 from .patcher import Patcher
 from .t2i import spread_adapter
@@ -35,10 +36,14 @@ def load_control(
     network at a time: what it loaded before sleeps from now on."""
     distorch2 = machine.need()
     try:
-        control, network = _spread(path, request, model, node)
+        try:
+            traced = _traced(path, model)
+        except distorch2.DistorchError as problem:
+            raise CannotSpread(one_sentence(problem)) from problem
+        control, network = _spread(traced, request, node)
         return control, network, ""
     except (CannotSpread, distorch2.FailedError) as problem:
-        why = f"{os.path.basename(path)} is not spread, and loaded as ComfyUI does it: {problem}"
+        why = f"{os.path.basename(path)} is not spread, and loaded as ComfyUI does it: {one_sentence(problem)}"
         logging.warning("distorch2: %s", why)
         return comfy.controlnet.load_controlnet(path, model), None, why
 
@@ -47,8 +52,8 @@ _of_node: weakref.WeakValueDictionary[str, Network] = weakref.WeakValueDictionar
 """The network that each node of a workflow has loaded."""
 
 
-def _spread(path: str, request: dict[str, Any], model: Any, node: Any) -> tuple[Any, Network]:
-    control, module, record, stored = _traced(path, model)
+def _spread(traced: tuple[Any, Any, Any, Any], request: dict[str, Any], node: Any) -> tuple[Any, Network]:
+    control, module, record, stored = traced
     own = _WRITTEN_BY_COMFY.get(type(control).__name__, [])
     network = Network(module, record, stored, request, own)
     before = _of_node.get(str(node))
@@ -70,7 +75,7 @@ def plan_of(path: str, request: dict[str, Any]) -> tuple[Any, list[int]]:
 
     try:
         stored = _traced(path, None)[3]
-    except (CannotSpread, machine.need().FailedError):
+    except (CannotSpread, machine.need().DistorchError):
         stored = File(path)
     with stored:
         plan = machine.context().plan(stored, available=machine.available, **request)
@@ -86,12 +91,18 @@ def _traced(path: str, model: Any) -> tuple[Any, Any, Any, Any]:
     with File(path, all_tensors=True) as file:
         _check([info.name for info in file.tensors])
         with Ledger(file) as ledger:
-            control = comfy.controlnet.load_controlnet_state_dict(
-                dict(ledger.tensors), model=model, model_options=_options(path)
-            )
+            control = _control(dict(ledger.tensors), model, _options(path))
         module = _module_of(control)
         record = ledger.record(module)
         return control, module, record, record.stored(file)
+
+
+def _control(tensors: dict[str, Any], model: Any, options: dict[str, Any]) -> Any:
+    try:
+        return comfy.controlnet.load_controlnet_state_dict(tensors, model=model, model_options=options)
+    except Exception as problem:  # whatever a loader does that cannot be done without bytes, it can with them
+        said = one_sentence(problem) or type(problem).__name__
+        raise CannotSpread(f"ComfyUI's loader does not work on tensors without bytes ({said})") from problem
 
 
 def _check(names: list[str]) -> None:

@@ -16,10 +16,13 @@ import comfy.utils
 
 from . import machine
 from .inputs import one_sentence
+from .sleep import Sleep
 
 _awake: weakref.WeakSet[Network] = weakref.WeakSet()
 _leaving: list[Any] = []
 """Models that somebody looked at when they were to go."""
+_models: set[Any] = set()
+"""All that are loaded: one that was in a cycle with its network alone would be closed, loaded, before that unloads it."""
 
 
 class Network:
@@ -33,6 +36,7 @@ class Network:
         self._file = file
         self._request = request
         self._own = own
+        self._missing = {name: _zeros(record.shapes[name]) for name in record.missing}
         self._lock = threading.RLock()
         self._model: Any = None
         self._attachment: Any = None
@@ -43,7 +47,8 @@ class Network:
         """The plan of the last load."""
         module.__dict__["_distorch2_network"] = self
         module.__dict__["__deepcopy__"] = _refuse_copy
-        self._lie_down()
+        self._sleep = Sleep(self, record)
+        self._sleep.begin()
 
     @property
     def module(self) -> Any:
@@ -130,20 +135,24 @@ class Network:
         release = partial(_release, [each for each in management.current_loaded_models if fit and each.currently_used])
         name = f"{self._file.path}#{id(self)}"
         model = machine.context().load(self._file, progress=progress, release=release, name=name, **request)
-        self._get_up()
+        _models.add(model)
+        self._sleep.end()
         try:
             self._attachment = attach(
                 self.module,
                 model,
                 sources=self._record,
                 own=self._own,
+                missing=self._missing,
                 stray="fetch",
                 relay=True,
                 moves="ignore",
             )
-        except BaseException:
-            self._lie_down()
-            model.unload()
+        except BaseException as problem:
+            self._sleep.begin()
+            _let_go(model)
+            if isinstance(problem, (TypeError, machine.need().UsageError)):  # nothing that anybody asked for is wrong
+                raise machine.need().FailedError(one_sentence(problem)) from problem
             raise
         self._model, self.plan = model, model.plan
         _awake.add(self)
@@ -180,19 +189,8 @@ class Network:
                 self._away = 0
                 _awake.discard(self)
                 attachment.detach()
-                self._lie_down()
+                self._sleep.begin()
                 _let_go(model)
-
-    def _lie_down(self) -> None:
-        """Asleep, the module wakes when it is called after all, and moves do nothing."""
-        module = self.module
-        if module is not None:
-            module.__dict__["_call_impl"] = _Waker(self)
-            module.__dict__["_apply"] = _Still(self._module)
-
-    def _get_up(self) -> None:
-        for name in ("_call_impl", "_apply"):
-            self.module.__dict__.pop(name, None)
 
     def __del__(self) -> None:
         try:
@@ -213,42 +211,31 @@ def _release(kept: list[Any], name: str, count: int) -> int:
     return max(0, int(management.get_free_memory(device) - before))
 
 
-class _Waker:
-    """In the place of a sleeping module's call."""
-
-    def __init__(self, network: Network) -> None:
-        self._network = weakref.ref(network)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        network = self._network()
-        assert network is not None
-        network.wake()
-        return network.module(*args, **kwargs)
-
-
-class _Still:
-    """In the place of what moves a sleeping module, which has nothing that could be moved."""
-
-    def __init__(self, module: Any) -> None:
-        self._module = module
-
-    def __call__(self, *_: Any, **__: Any) -> Any:
-        return self._module()
-
-
 def _let_go(model: Any = None) -> None:
-    """Unloads a model, and those that could not go before: as long as somebody has one of its weights it stays."""
+    """Unloads a model, and those that could not go before: as long as somebody has one of its weights it stays. What it
+    works on is in no list meanwhile: to unload may end other networks, and they come here."""
     if model is not None:
         _leaving.append(model)
-    for each in list(_leaving):
-        try:
-            each.unload()
-        except machine.need().BusyError as refusal:
-            logging.info("distorch2: %s", one_sentence(refusal))
-            continue
-        each.close()
-        if each in _leaving:
-            _leaving.remove(each)
+    kept = []
+    try:
+        while _leaving:
+            each = _leaving.pop()
+            try:
+                each.unload()
+                each.close()
+                _models.discard(each)
+            except machine.need().BusyError as refusal:
+                logging.info("distorch2: %s", one_sentence(refusal))
+                kept.append(each)
+    finally:
+        _leaving.extend(kept)
+
+
+def _zeros(shape: tuple[int, ...]) -> Any:
+    """For a weight that the file lacks. They have one byte or so, whatever the shape."""
+    import torch
+
+    return torch.zeros(()).expand(shape)
 
 
 def _refuse_copy(_memo: Any) -> Any:

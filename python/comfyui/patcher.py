@@ -12,6 +12,7 @@ import comfy.model_patcher
 from . import machine
 from .inputs import one_sentence
 from .network import Network
+from .patches import set_patches
 
 
 class Patcher(comfy.model_patcher.ModelPatcher):
@@ -24,13 +25,10 @@ class Patcher(comfy.model_patcher.ModelPatcher):
     def network(self) -> Network:
         return self.model._distorch2_network  # type: ignore[no-any-return]
 
-    def clone(self, *_: Any, **__: Any) -> Patcher:
-        made = type(self)(self.model, self.load_device, self.offload_device)
-        made.parent = self
-        options = dict(self.model_options["transformer_options"])
-        made.model_options = {**self.model_options, "transformer_options": options}
-        made.patches_uuid = self.patches_uuid
-        return made
+    def clone(self, *args: Any, force_deepcopy: bool = False, **options: Any) -> Any:
+        if force_deepcopy:
+            return self.deepclone_multigpu()
+        return super().clone(*args, **options)
 
     def deepclone_multigpu(self, *_: Any, **__: Any) -> Any:
         copy.deepcopy(self.model)  # which says why not
@@ -65,19 +63,30 @@ class Patcher(comfy.model_patcher.ModelPatcher):
         before = self.network.held
         try:
             self.network.wake(float(extra_memory))
+            self._patch()
         except machine.need().DistorchError as problem:
             raise RuntimeError(one_sentence(problem)) from problem
         return self.network.held - before
 
-    def load(self, device_to: Any = None, **_: Any) -> None:
+    def load(self, device_to: Any = None, *_: Any, **__: Any) -> None:
         self.network.wake()
+        self._patch()
 
-    def patch_model(self, device_to: Any = None, load_weights: bool = True, **_: Any) -> Any:
+    def patch_model(self, device_to: Any = None, *_: Any, load_weights: bool = True, **__: Any) -> Any:
         if load_weights:
-            self.network.wake()
+            self.load()
         return self.model
 
+    def _patch(self) -> None:
+        """The network has this patcher's patches from now on: clones of it may have others."""
+        super().unpatch_model(unpatch_weights=False)
+        super().patch_model(load_weights=False)
+        if self.model.current_weight_patches_uuid != self.patches_uuid:
+            set_patches(self.model, self.patches)
+            self.model.current_weight_patches_uuid = self.patches_uuid
+
     def unpatch_model(self, device_to: Any = None, unpatch_weights: bool = True) -> None:
+        super().unpatch_model(unpatch_weights=False)
         if unpatch_weights:
             self.network.sleep()
 
@@ -90,7 +99,7 @@ class Patcher(comfy.model_patcher.ModelPatcher):
     def detach(self, unpatch_all: bool = True) -> Any:
         """Also said of what stays loaded, at each sampling, with ``unpatch_all`` False."""
         if unpatch_all:
-            self.network.sleep()
+            self.unpatch_model()
         return self.model
 
     def __del__(self) -> None:
