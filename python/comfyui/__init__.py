@@ -7,7 +7,7 @@ opened by the first load.
 
 import logging
 
-from . import nodes
+from . import machine, nodes
 
 NODE_CLASS_MAPPINGS = {
     "DisTorch2ControlNetLoader": nodes.ControlNetLoader,
@@ -35,5 +35,8 @@ def _published_names() -> None:
 
 
 _published_names()
+_why = machine.not_there()
+if _why is not None:
+    logging.warning("distorch2: %s", _why)
 
 __all__ = ["NODE_CLASS_MAPPINGS", "NODE_DISPLAY_NAME_MAPPINGS", "WEB_DIRECTORY"]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import logging
 import os
 import struct
@@ -12,9 +13,10 @@ import tempfile
 import threading
 from typing import Any, Optional
 
-_OLDEST = (0, 1)
-"""Of the package, that these nodes work with."""
+_WANTED = (0, 1)
+"""Of the package's version, what these nodes work with."""
 
+_HERE = os.path.dirname(os.path.abspath(__file__))
 _lock = threading.RLock()
 _context: Any = None
 _devices: Any = None
@@ -30,12 +32,25 @@ def missing() -> Optional[str]:
             f"the Python package distorch2 cannot be used ({problem}): install it into ComfyUI's environment, with "
             "pip install distorch2"
         )
-    version = getattr(found, "__version__", "0")
+    if not hasattr(found, "Context") and os.path.dirname(getattr(found, "__file__", None) or "") == _HERE:
+        return f"{_HERE} is found where the Python package distorch2 is looked for: give that folder another name"
+    version = str(getattr(found, "__version__", "0"))
     numbers = tuple(int(each) for each in version.split(".")[:2] if each.isdigit())
-    if numbers < _OLDEST:
-        wanted = ".".join(map(str, _OLDEST))
-        return f"the Python package distorch2 is version {version}, and these nodes need {wanted} or later"
+    if numbers != _WANTED:
+        wanted = ".".join(map(str, _WANTED))
+        return (
+            f"the Python package distorch2 is version {version}, and these nodes need {wanted}: install both from one "
+            "release"
+        )
     return None
+
+
+def not_there() -> Optional[str]:
+    """The same as :func:`missing` where the package is not there at all, told without importing it."""
+    try:
+        return None if importlib.util.find_spec("distorch2") is not None else missing()
+    except (ImportError, ValueError):
+        return missing()
 
 
 def need() -> Any:
@@ -79,7 +94,7 @@ def compute_names() -> list[str]:
                 names.append(device.name)
         return sorted(names, key=lambda name: (name == "cpu", name)) or ["cpu"]
     except Exception as problem:
-        logging.warning("distorch2: devices cannot be listed: %s", problem)
+        _say_once("devices cannot be listed", problem)
         return ["cpu"]
 
 
@@ -88,8 +103,19 @@ def donor_names() -> list[str]:
     try:
         return sorted((device.name for device in devices()), key=lambda name: (name != "cpu", name))
     except Exception as problem:
-        logging.warning("distorch2: devices cannot be listed: %s", problem)
+        _say_once("devices cannot be listed", problem)
         return ["cpu"]
+
+
+_said: set[str] = set()
+
+
+def _say_once(what: str, problem: Exception) -> None:
+    """Pages ask for the lists of all nodes, all the time."""
+    line = f"{what}: {problem}"
+    if line not in _said:
+        _said.add(line)
+        logging.warning("distorch2: %s", line)
 
 
 def unusable() -> list[str]:

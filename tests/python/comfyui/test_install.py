@@ -75,7 +75,7 @@ def fresh():
     shutil.copytree(here.ROOT, root, ignore=lambda at, names: set(names) & set(of_a_user) if at == here.ROOT else ())
     os.makedirs(f"{root}/models/controlnet")
     os.makedirs(f"{root}/custom_nodes")
-    typed("cp", "-r", os.path.abspath(serving.NODES), f"{root}/custom_nodes/distorch2")
+    typed("cp", "-r", os.path.abspath(serving.NODES), f"{root}/custom_nodes/distorch2-controlnet")
     shutil.copytree(serving.PACK, f"{root}/custom_nodes/distorch2-tests")
     made.small(f"{root}/models/controlnet/{FILE}")
     return root
@@ -95,9 +95,9 @@ def test_the_nodes_are_there_with_all_that_belongs_to_them():
     comfy = server()
     known = comfy.get("/object_info")
     for name in ("DisTorch2ControlNetLoader", "ControlNetLoaderDisTorch2MultiGPU", "DisTorch2Plan"):
-        assert known[name]["python_module"] == "custom_nodes.distorch2", name
+        assert known[name]["python_module"] == "custom_nodes.distorch2-controlnet", name
     assert "IMPORT FAILED" not in comfy.said(), comfy.said()[-3000:]
-    assert "controlnet-with-virtual-vram" in comfy.get("/workflow_templates")["distorch2"]
+    assert "controlnet-with-virtual-vram" in comfy.get("/workflow_templates")["distorch2-controlnet"]
     assert comfy.get("/i18n")["en"]["nodeDefs"]["DisTorch2Plan"]["display_name"] == "DisTorch2 Plan"
     said = [line for line in comfy.said().splitlines() if "distorch2: " in line]
     tap.diag("\n".join(said))
