@@ -105,6 +105,12 @@ typedef uint64_t dt2_release_fn(void *data, const char *device, uint64_t bytes);
 enum dt2_request_flag {
     /* What does not fit is not refused where a request near to it does: that is taken, and the plan's warnings tell what was changed. */
     DT2_REQUEST_FIT = 1,
+    /*
+     * The placement is chosen: within the budgets the one with the least predicted stall a pass, then the least load time, then
+     * the fewest runs. Where virtual VRAM is asked for, at least that leaves the compute device. Without a donor_device all
+     * devices are donors, the quickest first. With an allocation string it is DT2_EUSAGE.
+     */
+    DT2_REQUEST_AUTO = 2,
 };
 
 /* Whether what a load puts into host memory lies there once for all processes of the user that load the same file. */

@@ -64,6 +64,8 @@ class Request:
     share: Union[bool, Literal["none", "node", "only"]] = False
     """What lies in host memory is there once for all processes of the user that load the same file: where that can be (True, "node"),
     or else the load fails ("only"). Such tensors can only be read: writing to one ends the program."""
+    auto: bool = False
+    """The placement is chosen: the least predicted stall a pass, within the budgets."""
     window: Optional[Size] = None
     """Of the window for streaming; None: twice the largest block that streams."""
     step_seconds: Optional[float] = None
@@ -131,7 +133,7 @@ class NativeRequest:
             request.resident,
             available,
             None,
-            _native.ENUMS["DT2_REQUEST_FIT"] if request.fit else 0,
+            _native.ENUMS["DT2_REQUEST_FIT"] * request.fit | _native.ENUMS["DT2_REQUEST_AUTO"] * request.auto,
             _share_mode(request.share),
             0 if request.window is None else in_bytes(request.window, "window"),
             _native.UNKNOWN if request.step_seconds is None else int(request.step_seconds * 1e9),

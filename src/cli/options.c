@@ -161,7 +161,7 @@ static void settle(struct cli_options *options)
     join_places(options, true);
     options->request.place = options->place;
     options->request.share = (enum dt2_share_mode)options->share;
-    options->request.flags = options->fit ? DT2_REQUEST_FIT : 0;
+    options->request.flags = (options->fit ? DT2_REQUEST_FIT : 0) | (options->choose ? DT2_REQUEST_AUTO : 0);
 }
 
 int cli_options_parse(enum cli_command_bit command, int argc, char **argv, struct cli_options *options,

@@ -68,7 +68,7 @@ struct cli_options {
     unsigned dtype; /* in the order of --dtype; 0: keep */
     char *place; /* all of them, as the request has them */
     /* of single commands */
-    bool fit;            /* all that plan */
+    bool fit, choose;    /* all that plan */
     bool free, measure;  /* devices */
     bool details;        /* models */
     const char *key;     /* inspect, verify, and all that plan */

@@ -89,6 +89,9 @@ int dt2_claims_make(struct dt2_draft *draft, struct dt2_capacity *capacity, stru
                     struct dt2_error *err);
 /* Places every block. */
 int dt2_draft_place(struct dt2_draft *draft, struct dt2_error *err);
+/* Gives a block that is nowhere to a target, and takes it back. */
+void dt2_draft_assign(struct dt2_draft *draft, size_t target, size_t block);
+void dt2_draft_take_back(struct dt2_draft *draft, size_t block);
 /* One draft from claims to charges, whether it fits or not. */
 int dt2_draft_make(const struct dt2_input *input, uint64_t virtual_vram_bytes, struct dt2_capacity *capacity,
                    struct dt2_notes *notes, struct dt2_draft *draft, struct dt2_error *err);

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 libdistorch2_core_la_SOURCES += \
 	src/plan/again.c \
+	src/plan/auto.c \
+	src/plan/auto.h \
 	src/plan/blocks.c \
 	src/plan/blocks.h \
 	src/plan/capacity.c \
@@ -41,8 +43,10 @@ libdistorch2_core_la_SOURCES += \
 	src/plan/recognise.c \
 	src/plan/recognise.h
 
-check_PROGRAMS += tests/unit/test-grammar tests/unit/test-plan tests/unit/test-plan-properties tests/unit/test-predict
-TESTS += tests/unit/test-grammar tests/unit/test-plan tests/unit/test-plan-properties tests/unit/test-predict
+check_PROGRAMS += tests/unit/test-grammar tests/unit/test-plan tests/unit/test-plan-properties tests/unit/test-predict tests/unit/test-auto
+TESTS += tests/unit/test-grammar tests/unit/test-plan tests/unit/test-plan-properties tests/unit/test-predict tests/unit/test-auto
+tests_unit_test_auto_SOURCES = tests/unit/test-auto.c tests/support/tap.h tests/support/world.h
+tests_unit_test_auto_LDADD = $(TEST_LIBS)
 tests_unit_test_predict_SOURCES = tests/unit/test-predict.c tests/support/tap.h tests/support/world.h
 tests_unit_test_predict_LDADD = $(TEST_LIBS)
 tests_unit_test_grammar_SOURCES = tests/unit/test-grammar.c tests/support/tap.h

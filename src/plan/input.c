@@ -4,6 +4,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "base/sized.h"
+#include "plan/auto.h"
 #include "plan/plan.h"
 #include <inttypes.h>
 #include <string.h>
@@ -196,6 +197,15 @@ int dt2_request_read(const struct dt2_request *given, struct dt2_request *reques
     return dt2_options_read(&sized, given, request, err);
 }
 
+/* What is chosen leaves nothing to a string; donors that nobody named are all that there are. */
+static int prepare_choice(struct dt2_input *input, struct dt2_error *err)
+{
+    if (input->entries.count > 0)
+        return dt2_fail(err, DT2_EUSAGE, "a placement is either chosen or given by an allocation string: '%s'",
+                        input->request->expert_mode_allocations);
+    return input->request->donor_device ? 0 : dt2_auto_donors(input, err);
+}
+
 int dt2_input_make(const struct dt2_devices *devices, const struct dt2_block *blocks, size_t count,
                    const struct dt2_request *request, struct dt2_input *input, struct dt2_error *err)
 {
@@ -214,7 +224,7 @@ int dt2_input_make(const struct dt2_devices *devices, const struct dt2_block *bl
                       PADDING_MAX);
     else if ((unsigned)request->share > DT2_SHARE_ONLY)
         rc = dt2_fail(err, DT2_EUSAGE, "the request's share is %d, which is none of enum dt2_share_mode", (int)request->share);
-    else if (request->flags & ~(uint64_t)DT2_REQUEST_FIT)
+    else if (request->flags & ~(uint64_t)(DT2_REQUEST_FIT | DT2_REQUEST_AUTO))
         rc = dt2_fail(err, DT2_EUSAGE, "request flags 0x%" PRIx64 ": this library does not know all of them", request->flags);
     else if (devices->count == 0)
         rc = dt2_fail(err, DT2_EUSAGE, "the machine has no devices");
@@ -228,6 +238,8 @@ int dt2_input_make(const struct dt2_devices *devices, const struct dt2_block *bl
         rc = find_donors(input, err);
     if (rc == 0)
         rc = find_entries(input, err);
+    if (rc == 0 && (request->flags & DT2_REQUEST_AUTO))
+        rc = prepare_choice(input, err);
     if (rc == 0)
         rc = find_placed(input, err);
     if (rc == 0)

@@ -147,7 +147,7 @@ static bool has_room(const struct dt2_draft *draft, const struct dt2_target *tar
             cost <= target->limit);
 }
 
-static void assign(struct dt2_draft *draft, size_t target_index, size_t block)
+void dt2_draft_assign(struct dt2_draft *draft, size_t target_index, size_t block)
 {
     struct dt2_target *target = &draft->targets[target_index];
     uint64_t cost = dt2_block_cost(draft->input, block, target->device);
@@ -158,7 +158,7 @@ static void assign(struct dt2_draft *draft, size_t target_index, size_t block)
     target->blocks++;
 }
 
-static void take_back(struct dt2_draft *draft, size_t block)
+void dt2_draft_take_back(struct dt2_draft *draft, size_t block)
 {
     struct dt2_target *target = &draft->targets[draft->owner[block]];
     target->bytes -= draft->input->blocks[block].bytes;
@@ -183,7 +183,7 @@ static size_t cut(struct dt2_draft *draft, const struct dt2_claim *claim, const 
             target++;
         if (target == end)
             break;
-        assign(draft, target, sequence[at++]);
+        dt2_draft_assign(draft, target, sequence[at++]);
     }
     return at - low;
 }
@@ -207,7 +207,7 @@ static void take_from_back(struct dt2_draft *draft, const struct dt2_claim *clai
         bytes += draft->input->blocks[rest->sequence[--begin]].bytes;
     while ((placed = cut(draft, claim, rest->sequence, begin, rest->high)) < rest->high - begin) {
         for (size_t i = 0; i < placed; i++)
-            take_back(draft, rest->sequence[begin + i]);
+            dt2_draft_take_back(draft, rest->sequence[begin + i]);
         begin++;
     }
     rest->high = begin;
@@ -255,9 +255,9 @@ static int rest_make(struct dt2_draft *draft, struct rest *rest, struct dt2_erro
         return dt2_fail_nomem(err);
     for (size_t i = 0; i < input->count; i++) {
         if (dt2_placed(input, i) != DT2_NONE)
-            assign(draft, target_of(draft, dt2_placed(input, i), i), i);
+            dt2_draft_assign(draft, target_of(draft, dt2_placed(input, i), i), i);
         else if (draft->virtual_only && dt2_block_is_small(&input->blocks[i], input->model_bytes))
-            assign(draft, 0, i); /* the compute device's claim comes first in this mode */
+            dt2_draft_assign(draft, 0, i); /* the compute device's claim comes first in this mode */
         else
             rest->sequence[rest->high++] = i;
     }
@@ -307,8 +307,8 @@ static int pack(struct dt2_draft *draft, struct dt2_error *err)
         size_t to = gap_for(draft, absorbing, mine[i]);
         if (to == DT2_NONE)
             continue;
-        take_back(draft, mine[i]);
-        assign(draft, to, mine[i]);
+        dt2_draft_take_back(draft, mine[i]);
+        dt2_draft_assign(draft, to, mine[i]);
     }
     return 0;
 }

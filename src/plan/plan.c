@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "formats/file.h"
+#include "plan/auto.h"
 #include "plan/fit.h"
 #include "plan/predict.h"
 #include <inttypes.h>
@@ -408,7 +409,11 @@ int dt2_plan_decide(const struct dt2_devices *devices, const struct dt2_block *b
         rc = dt2_input_make(devices, blocks, count, &read, &input, err);
     if (rc < 0)
         return rc;
-    rc = dt2_draft_make(&input, input.virtual_vram_bytes, &input.capacity, &input.notes, &draft, err);
+    bool chosen = read.flags & DT2_REQUEST_AUTO;
+    rc = chosen ? dt2_auto_begin(&input, &draft, err)
+                : dt2_draft_make(&input, input.virtual_vram_bytes, &input.capacity, &input.notes, &draft, err);
+    if (rc == 0 && chosen && dt2_draft_fits(&draft, &input.capacity))
+        rc = dt2_auto_improve(&input, &draft, err);
     if (rc == 0) {
         dt2_shortage_of(&input.capacity, shortage);
         rc = dt2_draft_fits(&draft, &input.capacity) ? finish_with_notes(&draft, &input, plan, err)

@@ -59,7 +59,7 @@ static json_t *limits_json(const struct dt2_limit *limits, size_t count)
 char *dt2_request_json(const struct dt2_request *request)
 {
     json_t *object = json_pack(
-        "{s:o, s:o, s:f, s:o, s:o, s:b, s:b, s:o, s:o, s:o, s:I, s:I, s:b, s:b, s:s, s:o, s:o}", "compute_device", text_json(request->compute_device),
+        "{s:o, s:o, s:f, s:o, s:o, s:b, s:b, s:o, s:o, s:o, s:I, s:I, s:b, s:b, s:s, s:o, s:o, s:b}", "compute_device", text_json(request->compute_device),
         "virtual_vram_bytes", bytes_json(dt2_request_virtual_vram(request)), "virtual_vram_gb",
         (double)dt2_request_virtual_vram(request) / ((uint64_t)1 << 30), "donor_device",
         text_json(request->donor_device ? request->donor_device : "cpu"), "expert_mode_allocations",
@@ -70,7 +70,8 @@ char *dt2_request_json(const struct dt2_request *request)
         "padding_bytes", (json_int_t)request->padding_bytes, "resident", request->resident,
         "fit", (request->flags & DT2_REQUEST_FIT) != 0, "share", dt2_share_words[request->share], "window_bytes",
         request->window_bytes ? bytes_json(request->window_bytes) : json_null(), "step_seconds",
-        request->step_ns == DT2_UNKNOWN ? json_null() : json_real((double)request->step_ns / 1e9));
+        request->step_ns == DT2_UNKNOWN ? json_null() : json_real((double)request->step_ns / 1e9),
+        "auto", (request->flags & DT2_REQUEST_AUTO) != 0);
     return dump(object, JSON_COMPACT);
 }
 
