@@ -248,7 +248,7 @@ DT2_PUBLIC const struct dt2_block *dt2_model_block(const struct dt2_model *model
 DT2_PUBLIC size_t dt2_model_tensor_block(const struct dt2_model *model, size_t index);
 
 /*
- * The native address. Hold a borrow while it is used.
+ * The native address. Hold a borrow while it is used. What is shared with other processes (the request's `share`) can only be read.
  * Errors: DT2_EUSAGE for a wrong index or a tensor that is in no block, DT2_EGONE when unloaded, or evicted to its file, DT2_EFAILED from the
  * driver.
  */

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "model/model.h"
 #include "plan/capacity.h"
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -287,6 +288,21 @@ static int decide(struct dt2_context *context, const struct dt2_applicant *appli
     return rc;
 }
 
+/* What is shared with other processes is not free when it is ejected here. */
+static int note_staying(const struct dt2_admission *admission, struct dt2_error *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < admission->eject_count; i++) {
+        const struct dt2_model *model = admission->eject[i];
+        size_t users = model->sharing ? dt2_shared_users(&model->sharing->shared) : 0;
+        if (users > 1)
+            rc = dt2_notes_add(&admission->plan->notes, err, "%" PRIu64 " bytes of %s stay in host memory: %zu other processes use them",
+                               dt2_sub_floor(model->sharing->shared_bytes, dt2_shared_sole_bytes(&model->sharing->shared)),
+                               model->name, users - 1);
+    }
+    return rc;
+}
+
 /* The plan says which models go first, and that others than ours are not touched. */
 static int note_ejected(const struct dt2_admission *admission, const struct dt2_request *request, struct dt2_error *err)
 {
@@ -362,6 +378,8 @@ int dt2_admission_make(struct dt2_context *context, const struct dt2_applicant *
         dt2_admission_clear(admission);
     if (rc == 0)
         rc = note_ejected(admission, &read, err);
+    if (rc == 0)
+        rc = note_staying(admission, err);
     if (rc < 0)
         dt2_admission_clear(admission);
     return rc;

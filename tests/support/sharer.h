@@ -216,12 +216,12 @@ static struct result load(const struct task *task, struct loaded *loaded)
     result.users = (int64_t)stats->share_users;
     result.good = compare(loaded->model, loaded->file);
     for (size_t i = 0; i < dt2_plan_warning_count(plan); i++)
-        if (strstr(dt2_plan_warning(plan, i), "shared"))
+        if (strstr(dt2_plan_warning(plan, i), "shared") || strstr(dt2_plan_warning(plan, i), "stay"))
             snprintf(result.text, sizeof result.text, "%s", dt2_plan_warning(plan, i));
     return result;
 }
 
-/* Loads; then 'c' compares again, 'l' loads once more, 'w' writes to a weight, 'u' unloads, and 'q' ends it. */
+/* Loads; then 'c' compares again, 'l' loads once more, 'o' loads another model, 'w' writes to a weight, 'u' unloads, and 'q' ends it. */
 static void live(const struct task *task, int hear, int say)
 {
     struct loaded loaded = { NULL, NULL, NULL };
@@ -236,6 +236,11 @@ static void live(const struct task *task, int hear, int say)
             result.good = compare(loaded.model, loaded.file);
         if (order == 'l')
             result = load(task, &loaded);
+        if (order == 'o') {
+            struct task other = *task;
+            other.path = scratch("eject.safetensors");
+            result = load(&other, &loaded);
+        }
         if (order == 'w' && dt2_model_native(loaded.model, 0, &native, NULL) == 0)
             *(volatile char *)native.handle = 'w';
         if (order == 'u')

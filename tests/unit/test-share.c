@@ -43,6 +43,23 @@ static void test_attach(void)
     is_int(rooms(), 0, "and nothing is left");
 }
 
+/* Another model ejects one that two processes have. */
+static void test_eject(void)
+{
+    struct task task = plain();
+    struct process a = start(&task), b;
+    answer(a);
+    b = start(&task);
+    answer(b);
+    struct result other = ask(b, 'o');
+    is_int(other.rc, 0, "another model is loaded, which ejects one that is shared: %s", other.text);
+    ok(strstr(other.text, "stay in host memory: 1 other process"), "and what of it is not freed is said");
+    is_int(ask(a, 'c').good, 1, "who has it keeps it");
+    end(a);
+    end(b);
+    is_int(rooms(), 0, "and nothing is left");
+}
+
 static void test_same_process(void)
 {
     struct task task = plain();
@@ -352,7 +369,9 @@ int main(void)
         return 1;
     signal(SIGPIPE, SIG_IGN);
     model = make_model("model.safetensors", "U8", 1);
+    make_model("eject.safetensors", "U8", 2);
     test_attach();
+    test_eject();
     test_same_process();
     test_verify();
     test_killed(0);
