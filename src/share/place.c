@@ -90,23 +90,32 @@ bool dt2_place_processes(uint64_t *number)
     return true;
 }
 
-uint64_t dt2_place_start_of(int64_t pid)
+/* When a process began, and what it does ('Z': it has ended, and nobody has asked how); 0: there is none. */
+static uint64_t look_at(int64_t pid, char *state)
 {
     char path[48];
     snprintf(path, sizeof path, "/proc/%" PRId64 "/stat", pid);
     DT2_AUTO char *line = dt2_read_line(path);
     const char *at = line ? strrchr(line, ')') : NULL; /* the name before may hold anything */
+    *state = at && at[1] == ' ' ? at[2] : '?';
     for (int field = 2; at && field < 22; field++)
         at = strchr(at + 1, ' ');
     return at ? strtoull(at + 1, NULL, 10) : 0;
 }
 
+uint64_t dt2_place_start_of(int64_t pid)
+{
+    char state;
+    return look_at(pid, &state);
+}
+
 bool dt2_place_is_dead(int64_t pid, uint64_t start)
 {
-    uint64_t now = dt2_place_start_of(pid);
+    char state;
+    uint64_t now = look_at(pid, &state);
     if (now == 0)
         return kill((pid_t)pid, 0) < 0 && errno == ESRCH;
-    return now != start;
+    return now != start || state == 'Z' || state == 'X';
 }
 
 bool dt2_place_lock(int fd, unsigned milliseconds)

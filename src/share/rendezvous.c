@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /*
@@ -100,6 +101,18 @@ static int look(struct dt2_shared *shared, struct dt2_error *err)
 
 /* -- the segment ---------------------------------------------------------------------------------------------------- */
 
+/* Who is just ending lets nobody in any more, for a moment before it is dead. */
+static enum dt2_door knock(const struct dt2_user *user, const unsigned char *identity, int *fd)
+{
+    const struct timespec a_moment = { .tv_nsec = 5000000 };
+    enum dt2_door door = dt2_room_open_user(user, identity, fd);
+    for (int i = 0; i < 10 && door == DT2_DOOR_CLOSED; i++) {
+        nanosleep(&a_moment, NULL);
+        door = dt2_room_open_user(user, identity, fd);
+    }
+    return door;
+}
+
 /* Attaches by the first user that lives and lets others in; strikes those that are dead. */
 static int attach(struct dt2_shared *shared, struct dt2_error *err)
 {
@@ -110,7 +123,7 @@ static int attach(struct dt2_shared *shared, struct dt2_error *err)
         int fd = -1;
         if (!user)
             continue;
-        enum dt2_door door = dt2_room_open_user(user, shared->key.identity, &fd);
+        enum dt2_door door = knock(user, shared->key.identity, &fd);
         if (door == DT2_DOOR_FAILED)
             return dt2_fail(err, DT2_EFAILED, "the segment cannot be opened: %s", strerror(errno));
         if (door == DT2_DOOR_CLOSED)

@@ -350,6 +350,31 @@ static void test_refused(void)
     is_int(stat(room_path(), &st), -1, "and nothing is left of all that");
 }
 
+/* Who has ended is dead, also while nobody has asked how. */
+static void test_ended(void)
+{
+    int wait[2];
+    char byte;
+    if (pipe(wait))
+        exit(1);
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(wait[1]);
+        (void)!read(wait[0], &byte, 1);
+        _exit(0);
+    }
+    uint64_t start = dt2_place_start_of(pid);
+    ok(!dt2_place_is_dead(pid, start), "a process that lives");
+    ok(dt2_place_is_dead(pid, start + 1), "another of its number");
+    close(wait[0]);
+    close(wait[1]);
+    siginfo_t info;
+    waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT);
+    ok(dt2_place_is_dead(pid, start), "one that has ended, and was not waited for");
+    waitpid(pid, NULL, 0);
+    ok(dt2_place_is_dead(pid, start), "and one that was");
+}
+
 /* A record that leads to something else than the segment. */
 static void test_wrong_doors(void)
 {
@@ -454,6 +479,7 @@ int main(void)
     test_fillers();
     test_doors();
     test_refused();
+    test_ended();
     test_wrong_doors();
     test_read_only();
     test_many();
