@@ -85,7 +85,7 @@ wait_for_users()
     [ -f "$top_builddir/.libs/dt2-cuda.so" ] || skip 'a driver was not built'
     for _ in 1 2; do # alone, and beside one that has it
         run "$top_srcdir/tests/sim/run" "$top_srcdir/tests/data/machines/mixed.sim" "$DISTORCH2" run tiny.safetensors \
-            --compute-device cuda:0 --expert-mode-allocations 'cuda:0,40%;cpu,*' --share=only --passes 3 --step-ms 1 --json
+            --compute-device cuda:0 --expert-mode-allocations 'cuda:0,40%;cpu,*' --share=only --passes 40 --step-ms 25 --json
         expect_status 0
         json 'doc["pinned_bytes"] > 0 and doc["plan"]["shared"] and doc["notes"] == []'
         hold tiny.safetensors --compute-device cpu
