@@ -4,6 +4,8 @@ distorch2_SOURCES = \
 	src/cli/bench.c \
 	src/cli/commands.c \
 	src/cli/commands.h \
+	src/cli/compare.c \
+	src/cli/compare.h \
 	src/cli/complete.c \
 	src/cli/devices.c \
 	src/cli/hash.c \

@@ -76,6 +76,7 @@ struct cli_options {
     bool all, tensors;   /* inspect */
     bool sha256, checksums;
     const char *machine; /* plan */
+    bool compare;
     const char *plan;    /* load */
     bool verify;         /* load */
     unsigned io;         /* load: enum dt2_io */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* distorch2 plan */
 #include "cli/commands.h"
+#include "cli/compare.h"
 #include "cli/json.h"
 #include "cli/model.h"
 #include "cli/report.h"
@@ -26,28 +27,25 @@ static int read_machine(const char *path, struct dt2_devices **devices, struct d
     return rc;
 }
 
-static int plan_for_saved(const struct cli_options *options, const struct dt2_blocks *blocks, struct dt2_plan **plan,
-                          struct dt2_error *err)
+/* The machine to plan for: a saved one, or this one. */
+static int open_machine(const struct cli_options *options, struct cli_planner *planner, struct dt2_error *err)
 {
-    struct dt2_devices *devices;
-    int rc = read_machine(options->machine, &devices, err);
-    if (rc)
-        return rc;
-    rc = dt2_plan_make(devices, dt2_blocks_array(blocks), dt2_blocks_count(blocks), &options->request, plan, err);
-    dt2_devices_free(devices);
-    return rc;
+    *planner = (struct cli_planner){ NULL, NULL };
+    return options->machine ? read_machine(options->machine, &planner->saved, err)
+                            : cli_context_create(&planner->context, err);
 }
 
-static int plan_for_this(const struct cli_options *options, const struct dt2_blocks *blocks, struct dt2_plan **plan,
-                         struct dt2_error *err)
+static void close_machine(struct cli_planner *planner)
 {
-    struct dt2_context *context;
-    int rc = cli_context_create(&context, err);
-    if (rc)
-        return rc;
-    rc = dt2_model_plan(context, blocks, &options->request, plan, err);
-    dt2_context_destroy(context);
-    return rc;
+    dt2_devices_free(planner->saved);
+    dt2_context_destroy(planner->context);
+}
+
+int cli_planner_plan(const struct cli_planner *planner, const struct dt2_request *request, const struct dt2_blocks *blocks,
+                     struct dt2_plan **plan, struct dt2_error *err)
+{
+    return planner->saved ? dt2_plan_make(planner->saved, dt2_blocks_array(blocks), dt2_blocks_count(blocks), request, plan, err)
+                          : dt2_model_plan(planner->context, blocks, request, plan, err);
 }
 
 /* -- for people -- */
@@ -189,24 +187,28 @@ int cli_plan(const struct cli_options *options, struct dt2_error *err)
     const char *name = options->arguments[0];
     struct cli_catalog catalog = { .options = options };
     struct cli_model model = { NULL, NULL, NULL };
+    struct cli_planner planner = { NULL, NULL };
     struct dt2_plan *plan = NULL;
     int rc = cli_model_open(&catalog, name, &model, err);
     if (rc == 0)
         rc = cli_model_cut(&model, &options->request, err);
     if (rc == 0 && options->verbose)
         cli_options_explain(options);
-    if (rc == 0) {
-        rc = options->machine ? plan_for_saved(options, model.blocks, &plan, err)
-                              : plan_for_this(options, model.blocks, &plan, err);
-        cli_options_blame(options, rc, err);
-    }
+    if (rc == 0)
+        rc = open_machine(options, &planner, err);
+    if (rc == 0 && options->compare)
+        rc = cli_compare(&planner, options, &model, err);
+    else if (rc == 0)
+        rc = cli_planner_plan(&planner, &options->request, model.blocks, &plan, err);
+    cli_options_blame(options, rc, err);
     if (rc == 0)
         cli_warn_of_left_out(name, &model);
-    if (rc == 0 && options->json)
+    if (plan && options->json)
         cli_json_print(cli_json_parsed(dt2_plan_json(plan, model.file)));
-    else if (rc == 0)
+    else if (plan)
         print_plan(name, plan, &model);
     dt2_plan_free(plan);
+    close_machine(&planner);
     cli_model_clear(&model);
     cli_catalog_close(&catalog);
     return rc;

@@ -234,3 +234,25 @@ PY
     json 'doc["warnings"].count("nothing is placed on cuda:1: its reserve or budget plays no part") == 1'
     json 'not any("cuda:0" in w and "plays no part" in w for w in doc["warnings"])'
 }
+
+@test "plan --compare: candidates, those that do not fit among them, and donors that do not pay" {
+    make_sdxl
+    cat >machine.json <<'END'
+{"devices": [{"name": "cpu", "total_bytes": 100000000000},
+ {"name": "cuda:0", "total_bytes": 2600000000, "links": [{"to": "cpu", "measured_gbps": 20}]},
+ {"name": "hip:0", "total_bytes": 100000000000, "links": [{"to": "cpu", "measured_gbps": 2}]}]}
+END
+    run_split plan sdxl.safetensors --machine machine.json --virtual-vram-gb 1 --step-ms 50 --compare
+    expect_status 0
+    [[ ${lines[0]} == 'CANDIDATE '*FITS*'LOADS IN'*STALL*MEMORY ]]
+    for what in 'as asked ' 'host only ' 'donor cpu ' 'donor hip:0 ' '--auto '; do
+        [[ $output == *"$what"*yes* ]]
+    done
+    grep "^all on cuda:0  no .*does not fit" <<<"$output"
+    [[ $output == *'hip:0 lends '*' to cuda:0: '*' a pass; cpu would take '* ]]
+    run_split plan sdxl.safetensors --machine machine.json --virtual-vram-gb 1 --step-ms 50 --compare --json
+    json 'len(doc["candidates"]) == 6 and [c["what"] for c in doc["candidates"] if not c["fits"]] == ["all on cuda:0"]'
+    json 'doc["candidates"][-1]["plan"]["prediction"]["stall_seconds"] <= doc["candidates"][0]["plan"]["prediction"]["stall_seconds"]'
+    run_split plan sdxl.safetensors --machine machine.json --auto --expert-mode-allocations 'cpu,*'
+    expect_status 2
+}

@@ -172,6 +172,7 @@ def test_checksums():
 
 def test_plan():
     compare("plan", "plan", "tiny.safetensors")
+    compare("compare", "plan", "tiny.safetensors", "--compare")
     machine = tap.scratch("machine.json")
     with open(machine, "w", encoding="utf-8") as file:
         json.dump({"devices": [{"name": "cpu", "total_bytes": 1 << 34}, {"name": "cuda:0", "total_bytes": 1 << 30}]}, file)
