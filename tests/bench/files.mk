@@ -28,7 +28,7 @@ tests_bench_bench_load_CPPFLAGS += -DDT2_BENCH_OPENCL -Wno-deprecated-declaratio
 tests_bench_bench_load_CFLAGS += $(OPENCL_CFLAGS)
 tests_bench_bench_load_LDADD += $(OPENCL_LIBS)
 endif
-EXTRA_DIST += tests/bench/bench.sh tests/bench/header.py tests/bench/peers.py tests/bench/peers.sh tests/bench/plan-time.sh tests/support/gguffile.py
+EXTRA_DIST += tests/bench/bench.sh tests/bench/header.py tests/bench/peers.py tests/bench/peers.sh tests/bench/plan-time.sh tests/bench/predictions.py tests/support/gguffile.py
 
 BENCH_MODEL = bench/sdxl.safetensors
 CLEANFILES += bench/*.safetensors bench/*.pth bench/*.gguf $(EXTRA_PROGRAMS)
@@ -46,4 +46,11 @@ bench: all $(BENCH_MODEL) $(EXTRA_PROGRAMS) $(check_LTLIBRARIES)
 bench-peers: all $(BENCH_MODEL)
 	@top_srcdir='$(abs_top_srcdir)' top_builddir='$(abs_top_builddir)' PYTHON3='$(PYTHON3)' \
 	$(SHELL) $(top_srcdir)/tests/bench/peers.sh $(BENCH_MODEL)
-.PHONY: bench bench-peers
+
+# What plans predict beside what is measured: on this machine, and on links that are simulated.
+bench-predictions: all $(BENCH_MODEL) $(check_LTLIBRARIES)
+	@for before in '' '$(abs_top_srcdir)/tests/sim/run $(abs_top_srcdir)/tests/data/machines/mixed.sim'; do \
+	POCL_DEVICES='pthread basic' XDG_CACHE_HOME='$(abs_top_builddir)/bench' top_builddir='$(abs_top_builddir)' \
+	DISTORCH2_BACKEND_PATH='$(abs_top_builddir)/.libs' '$(PYTHON3)' $(top_srcdir)/tests/bench/predictions.py \
+	'$(abs_top_builddir)/distorch2' $(BENCH_MODEL) $$before || exit 1; done
+.PHONY: bench bench-peers bench-predictions
