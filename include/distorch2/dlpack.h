@@ -43,6 +43,24 @@ DT2_PUBLIC int dt2_tensor_dlpack_device(struct dt2_model *model, struct dt2_sess
                                         struct dt2_dlpack_device *device, struct dt2_error *err);
 
 /*
+ * All that a layer reads, in one call each way: a network of small layers is not held up by the number of its calls.
+ *
+ * Acquires the blocks of `count` tensors, given by index, as dt2_session_acquire() with `flags` does, once for tensors of a
+ * block that follow each other; and makes managed[i] of tensors[i], as dt2_tensor_dlpack() does: all of it, or, on an error,
+ * nothing. dt2_session_release_tensors() with the same list is owed, and each structure its deleter, in either order.
+ * Errors: as of those two, naming the tensor or the block.
+ */
+DT2_PUBLIC int dt2_session_acquire_dlpack(struct dt2_session *session, const size_t *tensors, size_t count, unsigned flags,
+                                          enum dt2_dlpack_kind kind, void **managed, struct dt2_error *err);
+
+/*
+ * Gives the blocks back that dt2_session_acquire_dlpack() acquired for this list: as dt2_session_release(), all of them, also
+ * when one has an error, of which the first is returned. DT2_EBUSY: the stream captures a graph, and all of them stay held.
+ */
+DT2_PUBLIC int dt2_session_release_tensors(struct dt2_session *session, const size_t *tensors, size_t count,
+                                           struct dt2_error *err);
+
+/*
  * The destructor for a Python capsule (PyCapsule_Destructor) that holds such a structure: deletes it unless a consumer has
  * taken it over and renamed the capsule. It finds Python's functions in the running process, and does nothing without them.
  */

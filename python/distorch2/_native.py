@@ -8,7 +8,6 @@ Structures carry their C names without ``dt2_``, and functions are attributes of
 from __future__ import annotations
 
 import ctypes
-import os
 from ctypes import (
     CFUNCTYPE,
     POINTER,
@@ -27,7 +26,8 @@ from ctypes import (
     c_void_p,
     py_object,
 )
-from pathlib import Path
+
+from ._library import declared
 
 UNKNOWN = 2**64 - 1  # DT2_UNKNOWN
 SIZE_MAX = 2 ** (8 * ctypes.sizeof(c_size_t)) - 1
@@ -621,44 +621,9 @@ FUNCTIONS = {
     # dlpack.h
     "dt2_tensor_dlpack": (c_int, [_handle, _handle, c_size_t, c_int, POINTER(c_void_p), _err]),
     "dt2_tensor_dlpack_device": (c_int, [_handle, _handle, c_size_t, POINTER(dlpack_device), _err]),
+    "dt2_session_acquire_dlpack": (c_int, [_handle, POINTER(c_size_t), c_size_t, c_uint, c_int, POINTER(c_void_p), _err]),
+    "dt2_session_release_tensors": (c_int, [_handle, POINTER(c_size_t), c_size_t, _err]),
     "dt2_dlpack_capsule_free": (None, [c_void_p]),
 }
 
-SONAME = "libdistorch2.so.0"
-
-
-def _candidates() -> list[str]:
-    """Where the library may be, best first: DISTORCH2_LIBRARY decides alone."""
-    asked = os.environ.get("DISTORCH2_LIBRARY")
-    if asked:
-        return [asked]
-    here = Path(__file__).resolve().parent
-    beside = [str(folder / SONAME) for folder in (here, here / "lib") if (folder / SONAME).exists()]
-    return [*beside, SONAME]
-
-
-def _open() -> ctypes.CDLL:
-    problems = []
-    for candidate in _candidates():
-        try:
-            return ctypes.CDLL(candidate)
-        except OSError as problem:
-            problems.append(str(problem))
-    raise ImportError(
-        "distorch2 does not find its library: " + "; ".join(problems) + ". DISTORCH2_LIBRARY may name the file "
-        f"({SONAME}) of an installation or a build"
-    )
-
-
-def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
-    for name, (result, arguments) in FUNCTIONS.items():
-        try:
-            function = getattr(library, name)
-        except AttributeError:
-            raise ImportError(f"{library._name} has no {name}(): it is older than this package") from None
-        function.restype = result
-        function.argtypes = arguments
-    return library
-
-
-lib = _declare(_open())
+lib = declared(FUNCTIONS)

@@ -278,6 +278,67 @@ int dt2_tensor_dlpack(struct dt2_model *model, struct dt2_session *session, size
     return rc;
 }
 
+/* -- all that a layer reads ---------------------------------------------------------------------------------------- */
+
+static void delete_structure(void *managed, enum dt2_dlpack_kind kind)
+{
+    if (kind == DT2_DLPACK_VERSIONED)
+        delete_versioned(managed);
+    else
+        delete_unversioned(managed);
+}
+
+/* Whether a tensor's block is that of the one before it, with which it is acquired and released. */
+static bool goes_along(const struct dt2_session *session, const size_t *tensors, size_t i)
+{
+    size_t block = dt2_model_tensor_block(session->model, tensors[i]);
+    return i > 0 && block != SIZE_MAX && block == dt2_model_tensor_block(session->model, tensors[i - 1]);
+}
+
+static int acquire_one(struct dt2_session *session, const size_t *tensors, size_t i, unsigned flags, enum dt2_dlpack_kind kind,
+                       void **managed, struct dt2_error *err)
+{
+    bool along = goes_along(session, tensors, i);
+    int rc = along ? 0 : dt2_session_acquire_tensor(session, tensors[i], flags, err);
+    if (rc < 0)
+        return rc;
+    rc = dt2_tensor_dlpack(session->model, session, tensors[i], kind, managed, err);
+    if (rc < 0 && !along)
+        dt2_session_release_tensor(session, tensors[i], NULL);
+    return rc;
+}
+
+int dt2_session_acquire_dlpack(struct dt2_session *session, const size_t *tensors, size_t count, unsigned flags,
+                               enum dt2_dlpack_kind kind, void **managed, struct dt2_error *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        int rc = acquire_one(session, tensors, i, flags, kind, &managed[i], err);
+        if (rc == 0)
+            continue;
+        for (size_t j = 0; j < i; j++)
+            delete_structure(managed[j], kind);
+        dt2_session_release_tensors(session, tensors, i, NULL);
+        return rc;
+    }
+    return 0;
+}
+
+int dt2_session_release_tensors(struct dt2_session *session, const size_t *tensors, size_t count, struct dt2_error *err)
+{
+    int rc = 0;
+    for (int streams = 1; streams >= 0; streams--) /* those first that a graph's capture keeps: then none has gone */
+        for (size_t i = 0; i < count; i++) {
+            if (dt2_session_streams(session, dt2_model_tensor_block(session->model, tensors[i])) != streams ||
+                goes_along(session, tensors, i))
+                continue;
+            int failed = dt2_session_release_tensor(session, tensors[i], rc < 0 ? NULL : err);
+            if (failed == DT2_EBUSY)
+                return failed;
+            rc = rc < 0 ? rc : failed;
+        }
+    return rc;
+}
+
 static const struct dt2_sized sized_device =
     DT2_SIZED(struct dt2_dlpack_device, id, "the DLPack device's", "DT2_DLPACK_DEVICE_INIT");
 

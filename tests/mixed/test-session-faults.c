@@ -169,6 +169,8 @@ static void live_captured(const char *which)
         read_block(&user, block);
         capture_begin(&capture, stream);
         must(dt2_session_release(user.session, block, &err) == DT2_EBUSY && strstr(err.text, "captures"), "%s", err.text);
+        must(dt2_session_release_tensors(user.session, &tensor, 1, &err) == DT2_EBUSY, "%s", err.text);
+        must(dt2_session_acquire_dlpack(user.session, &tensor, 1, 0, DT2_DLPACK_UNVERSIONED, &made, &err) == DT2_EBUSY, "%s", err.text);
         must(dt2_session_park(user.session, &err) == DT2_EBUSY, "%s", err.text);
         capture_end(&capture, stream);
         must(dt2_session_release(user.session, block, &err) == 0, "%s", err.text);

@@ -438,6 +438,47 @@ static void test_export_streamed(const struct source *source)
     unload(other);
 }
 
+/* All that a layer reads, in one call each way: all of it, or none. */
+static void test_export_layer(const struct source *source)
+{
+    struct dt2_model *model = load(source, "cpu", "cpu,30%;opencl:0,*");
+    struct dt2_session *session = begin(model, 0);
+    size_t count = dt2_model_block_count(model), tensors[3];
+    struct dt2_error err;
+    void *managed[3];
+    tensors[0] = dt2_model_block(model, 0)->tensors[0];
+    tensors[1] = tensors[2] = dt2_model_block(model, count - 1)->tensors[0];
+    ok(!dt2_session_streams(session, 0) && dt2_session_streams(session, count - 1), "a layer of which some streams");
+    is_int(dt2_session_acquire_dlpack(session, tensors, 3, 0, DT2_DLPACK_VERSIONED, managed, &err), 0, "is exported by one call");
+    bool same = true;
+    for (size_t i = 0; i < 3; i++) {
+        const struct versioned *held = managed[i];
+        const struct dt2_tensor *t = dt2_model_tensor(model, tensors[i]);
+        same = same && memcmp(held->tensor.data, source->bytes + t->offset, t->bytes) == 0;
+    }
+    ok(same, "with its bytes");
+    struct dt2_session_stats stats = DT2_SESSION_STATS_INIT;
+    dt2_session_statistics(session, DT2_SESSION_TOTAL, &stats, NULL);
+    is_int((int)stats.acquires, 1, "a block is acquired once for its tensors");
+    ((struct versioned *)managed[2])->deleter(managed[2]);
+    is_int(dt2_session_release_tensors(session, tensors, 3, &err), 0, "given back by one");
+    is_int(dt2_session_close(session, &err), DT2_EBUSY, "what is exported holds its blocks on");
+    for (size_t i = 0; i < 2; i++)
+        ((struct versioned *)managed[i])->deleter(managed[i]);
+    is_int(dt2_session_release_tensors(session, tensors, 1, &err), DT2_EUSAGE, "nothing is held any more");
+    tensors[2] = SIZE_MAX;
+    is_int(dt2_session_acquire_dlpack(session, tensors, 3, 0, DT2_DLPACK_UNVERSIONED, managed, &err), DT2_EUSAGE,
+           "where one of them is not there");
+    ok(strstr(err.text, "there is no index"), "that is said: %s", err.text);
+    is_int(dt2_session_release_tensors(session, tensors, 2, &err), DT2_EUSAGE, "and none is held");
+    tensors[2] = tensors[1];
+    is_int(dt2_session_acquire_dlpack(session, tensors, 3, 0, (enum dt2_dlpack_kind)3, managed, &err), DT2_EUSAGE, "an unknown kind");
+    is_int(dt2_session_acquire_dlpack(session, tensors, 3, 8, DT2_DLPACK_VERSIONED, managed, &err), DT2_EUSAGE, "unknown flags");
+    is_int(dt2_session_acquire_dlpack(session, tensors, 0, 0, DT2_DLPACK_VERSIONED, managed, &err), 0, "of no tensors nothing");
+    is_int(dt2_session_close(session, &err), 0, "it closes: nothing was kept");
+    unload(model);
+}
+
 static int count_calls(void *data, const struct dt2_progress *progress)
 {
     unsigned *calls = data;
@@ -584,6 +625,7 @@ int main(void)
         test_refusals(&source);
         test_threads(&source);
         test_export_streamed(&source);
+        test_export_layer(&source);
         test_together(&source);
     }
     source_free(&source);

@@ -8,7 +8,7 @@ import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from ctypes import byref, c_int, c_size_t, c_void_p
+from ctypes import POINTER, byref, c_int, c_size_t, c_void_p, cast, sizeof
 from typing import Any, Optional
 
 import torch
@@ -23,7 +23,8 @@ from ..tensor import CAPSULE_DESTRUCTOR, CAPSULE_NAME, UNVERSIONED, new_capsule
 from .relay import first_device, moved
 from .weights import Slot, from_capsule
 
-_dlpack = lib.dt2_tensor_dlpack
+_acquire_dlpack = lib.dt2_session_acquire_dlpack
+_release_tensors = lib.dt2_session_release_tensors
 _UNVERSIONED = c_int(UNVERSIONED)
 _acquire = lib.dt2_session_acquire
 _release = lib.dt2_session_release
@@ -47,8 +48,6 @@ class Running:
         "model_arg",
         "error",
         "error_ref",
-        "managed",
-        "managed_ref",
         "_in_flight",
         "_lock",
         "_pid",
@@ -64,8 +63,6 @@ class Running:
         self.session_arg, self.model_arg = c_void_p(session._ptr), c_void_p(session.model._ptr)
         self.error = _native.error()  # of the one thread that runs
         self.error_ref = byref(self.error)
-        self.managed = c_void_p()
-        self.managed_ref = byref(self.managed)
         self._in_flight: Optional[Call] = None
         self._lock = threading.Lock()
         self._pid = os.getpid()
@@ -138,7 +135,23 @@ class Running:
 class Unit:
     """In the place of a module's ``_call_impl``, which runs its hooks and its forward: weights are there for both."""
 
-    __slots__ = ("running", "name", "module", "all_slots", "slots", "blocks", "copies", "depth", "held", "filled")
+    __slots__ = (
+        "running",
+        "name",
+        "module",
+        "all_slots",
+        "slots",
+        "lent",
+        "tensors",
+        "managed",
+        "structures",
+        "blocks",
+        "copies",
+        "depth",
+        "acquired",
+        "held",
+        "filled",
+    )
 
     def __init__(self, running: Running, name: str, module: torch.nn.Module, slots: list[Slot]) -> None:
         self.running = running
@@ -146,17 +159,31 @@ class Unit:
         self.module = weakref.ref(module)  # which has this unit
         self.all_slots = slots
         self.slots: list[Slot] = []
-        self.blocks: list[c_size_t] = []
+        self.lent = 0
+        """How many of its slots, the first, are tensors of the model as they are: one call acquires and exports them."""
+        self.tensors: Any = None  # pointers and elements are made once: each costs as much as a call
+        self.managed: Any = None
+        self.structures: list[c_void_p] = []  # the elements of managed
+        self.blocks: list[c_size_t] = []  # of the others
         self.copies = False
         """Whether its weights are copied out of the window, in which they would not let others stream."""
         self.depth = 0
+        self.acquired = False
         self.held = 0
         self.filled = 0
 
     def settle(self) -> bool:
         """Looks which of its slots are resident, and need nothing; tells whether any is not."""
-        self.slots = [slot for slot in self.all_slots if not slot.resident]
-        held = [slot for slot in self.slots if slot.weight.is_view and not self.copies]
+        streamed = [slot for slot in self.all_slots if not slot.resident]
+        lent = [slot for slot in streamed if slot.simple and not self.copies]
+        others = [slot for slot in streamed if not slot.simple or self.copies]
+        held = [slot for slot in others if slot.weight.is_view and not self.copies]
+        self.slots = lent + others
+        self.lent = len(lent)
+        self.tensors = cast((c_size_t * self.lent)(*(slot.index.value for slot in lent)), POINTER(c_size_t))
+        managed = (c_void_p * self.lent)()
+        self.managed = cast(managed, POINTER(c_void_p))
+        self.structures = [c_void_p.from_buffer(managed, i * sizeof(c_void_p)) for i in range(self.lent)]
         self.blocks = [c_size_t(block) for block in dict.fromkeys(slot.weight.spans[0].block for slot in held)]
         return bool(self.slots)
 
@@ -182,17 +209,12 @@ class Unit:
             running.active.append(self)
         self.depth = 1
         try:
-            session, error = running.session_arg, running.error_ref
-            for block in self.blocks:
-                if _acquire(session, block, 0, error) < 0:
-                    raise failure(running.error)
-                self.held += 1
             if self.slots:
                 if _inference_enabled():  # a tensor that is made in this mode meets other kernels
                     with torch.inference_mode(False), torch.no_grad():
-                        self._fill(running.model_arg, session)
+                        self._fill(running)
                 else:
-                    self._fill(running.model_arg, session)
+                    self._fill(running)
         except BaseException as failed:
             self.release(failed=True)
             if not isinstance(failed, FullError) or self.copies:
@@ -201,25 +223,34 @@ class Unit:
             self.settle()
             self.enter()
 
-    def _fill(self, model: c_void_p, session: c_void_p) -> None:
-        """One frame for all of them: calls of Python's are what a pass through small layers is made of."""
-        running = self.running
-        error, managed, managed_ref = running.error_ref, running.managed, running.managed_ref
-        for slot in self.slots:
-            if slot.users == 0:
-                if slot.simple and not self.copies:
-                    if _dlpack(model, session, slot.index, _UNVERSIONED, managed_ref, error) < 0:
-                        raise failure(running.error)
-                    value = from_capsule(new_capsule(managed, CAPSULE_NAME, CAPSULE_DESTRUCTOR))
+    def _fill(self, running: Running) -> None:
+        """One frame, and one call, for all of them: calls are what a pass through small layers is made of."""
+        session, error = running.session_arg, running.error_ref
+        for block in self.blocks:
+            if _acquire(session, block, 0, error) < 0:
+                raise failure(running.error)
+            self.held += 1
+        if self.lent:
+            if _acquire_dlpack(session, self.tensors, self.lent, 0, _UNVERSIONED, self.managed, error) < 0:
+                raise failure(running.error)
+            self.acquired = True
+            capsules = [new_capsule(each, CAPSULE_NAME, CAPSULE_DESTRUCTOR) for each in self.structures]  # theirs to delete
+            for slot, capsule in zip(self.slots, capsules):
+                if slot.users == 0:
+                    value = from_capsule(capsule)
                     if slot.is_parameter:
                         value._is_param = True  # an nn.Parameter, without a second tensor for it
                         if slot.grad:
                             value.requires_grad_()
-                elif slot.weight.is_view and not self.copies:
-                    value = slot.view(model, session)
-                else:
-                    value = slot.copy(model, session)
-                slot.value = slot.entries[slot.key] = value
+                    slot.value = slot.entries[slot.key] = value
+                slot.users += 1
+                self.filled += 1
+            if self.filled == len(self.slots):
+                return
+        for slot in self.slots[self.lent :]:
+            if slot.users == 0:
+                make = slot.view if slot.weight.is_view and not self.copies else slot.copy
+                slot.value = slot.entries[slot.key] = make(running.model_arg, session)
             slot.users += 1
             self.filled += 1
 
@@ -238,6 +269,10 @@ class Unit:
                     slot.entries[slot.key] = slot.absent
                     slot.value = None
         refused: Optional[Exception] = None
+        if self.acquired:
+            self.acquired = False
+            if _release_tensors(running.session_arg, self.tensors, self.lent, running.error_ref) < 0:
+                refused = failure(running.error)
         while self.held:
             self.held -= 1
             if _release(running.session_arg, self.blocks[self.held], running.error_ref) < 0:
