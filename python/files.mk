@@ -72,6 +72,7 @@ EXTRA_DIST += $(python_tests) $(python_torch_tests) $(python_comfyui_tests) \
 	python/distorch2/_core.py \
 	python/distorch2/_handle.py \
 	python/distorch2/_log.py \
+	python/distorch2/_enums.py \
 	python/distorch2/_library.py \
 	python/distorch2/_native.py \
 	python/distorch2/_runtimes.py \

@@ -27,50 +27,11 @@ from ctypes import (
     py_object,
 )
 
+from ._enums import ENUMS as ENUMS
 from ._library import declared
 
 UNKNOWN = 2**64 - 1  # DT2_UNKNOWN
 SIZE_MAX = 2 ** (8 * ctypes.sizeof(c_size_t)) - 1
-
-ENUMS = {
-    "DT2_OK": 0,
-    "DT2_EFAILED": -1,
-    "DT2_EUSAGE": -2,
-    "DT2_ENOFIT": -3,
-    "DT2_ENOENT": -4,
-    "DT2_ECANCELLED": -5,
-    "DT2_EBUSY": -6,
-    "DT2_ENOMEM": -7,
-    "DT2_EGONE": -8,
-    "DT2_EFULL": -9,
-    "DT2_EPARKED": -10,
-    "DT2_SHARE_NONE": 0,
-    "DT2_SHARE_NODE": 1,
-    "DT2_SHARE_ONLY": 2,
-    "DT2_LOG_ERROR": 0,
-    "DT2_LOG_WARNING": 1,
-    "DT2_LOG_INFO": 2,
-    "DT2_LOG_DEBUG": 3,
-    "DT2_DEVICES_FREE": 1,
-    "DT2_DEVICES_MEASURE": 2,
-    "DT2_DEVICES_UNUSABLE": 4,
-    "DT2_REQUEST_FIT": 1,
-    "DT2_REQUEST_AUTO": 2,
-    "DT2_IO_AUTO": 0,
-    "DT2_IO_BUFFERED": 1,
-    "DT2_IO_DIRECT": 2,
-    "DT2_UNLOAD_REFUSE": 0,
-    "DT2_UNLOAD_WAIT": 1,
-    "DT2_HOST_AUTO": 0,
-    "DT2_HOST_PAGEABLE": 1,
-    "DT2_HOST_PINNED": 2,
-    "DT2_ACQUIRE_HOST": 1,
-    "DT2_SESSION_TOTAL": 0,
-    "DT2_SESSION_THIS_PASS": 1,
-    "DT2_SESSION_LAST_PASS": 2,
-    "DT2_DLPACK_UNVERSIONED": 0,
-    "DT2_DLPACK_VERSIONED": 1,
-}
 
 
 class error(Structure):
