@@ -5,6 +5,8 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "load/workers.h"
+#include "machine/host.h"
+#include <inttypes.h>
 #include <time.h>
 
 #define MIB ((uint64_t)1 << 20)
@@ -276,6 +278,25 @@ static int run(struct dt2_fill *fill, struct dt2_error *err)
     return dt2_workers_run(&workers, err);
 }
 
+/* Says what lies on other nodes than it was planned for, where the kernel lets nobody bind memory. */
+static int say_where(const struct dt2_load *load, struct dt2_error *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && load->notes && i < load->storage->count; i++) {
+        const struct dt2_store *store = &load->storage->stores[i];
+        uint64_t elsewhere = 0, all = 0;
+        for (size_t j = 0; j < store->slab_count && store->opened->backend == dt2_host_backend(); j++) {
+            all += store->slabs[j].bytes;
+            elsewhere += dt2_host_elsewhere(store->opened->driver, store->opened->device, store->slabs[j].address,
+                                            store->slabs[j].bytes);
+        }
+        if (elsewhere)
+            rc = dt2_notes_add(load->notes, err, "%s: memory cannot be bound to its node here: of %" PRIu64 " bytes %" PRIu64
+                               " lie on other nodes", store->opened->name, all, elsewhere);
+    }
+    return rc;
+}
+
 int dt2_load_fill(struct dt2_load *load, struct dt2_error *err)
 {
     struct dt2_fill fill = { .load = load };
@@ -286,5 +307,7 @@ int dt2_load_fill(struct dt2_load *load, struct dt2_error *err)
         rc = run(&fill, err);
     fill_clear(&fill);
     rc = unmap_all(load, rc, err);
+    if (rc == 0)
+        rc = say_where(load, err);
     return rc < 0 ? rc : dt2_file_unchanged(load->file, err);
 }

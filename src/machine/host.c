@@ -184,7 +184,24 @@ static int host_peer_query(void *driver, uint32_t index, uint32_t peer, bool *re
 
 /* -- buffers */
 
-/* Containers often forbid to bind memory (mbind needs a capability): the kernel then places it, which is worth one warning. */
+/*
+ * Containers often forbid to bind memory (mbind needs a capability): the kernel then places it where it is touched first, which is
+ * worth one warning.
+ */
+static int allow_unbound(struct dt2_host *host, int node, int failure)
+{
+    if (!atomic_exchange(&host->unbound, true))
+        host->services->log(host->services->core, 1,
+                            "cpu:%d: memory cannot be bound to its node here (%s): it is touched first by threads there, and the "
+                            "kernel places it", node, strerror(failure));
+    return DT2_BACKEND_OK;
+}
+
+static bool is_forbidden(int failure)
+{
+    return failure == EPERM || failure == ENOSYS;
+}
+
 static int fail_to_bind(void *driver, const struct dt2_host_device *device, int failure, uint64_t bytes,
                         struct dt2_backend_error *err)
 {
@@ -194,14 +211,10 @@ static int fail_to_bind(void *driver, const struct dt2_host_device *device, int 
     if (failure == EIO || failure == ENOMEM)
         return FAIL(DT2_BACKEND_NOMEM, "NUMA node %d has no room for %llu bytes more: %llu are free", node,
                     (unsigned long long)bytes, (unsigned long long)(left == DT2_UNKNOWN ? 0 : left));
-    if (failure != EPERM && failure != ENOSYS)
+    if (!is_forbidden(failure))
         return FAIL(DT2_BACKEND_FAILED, "cannot bind %llu bytes to NUMA node %d: %s", (unsigned long long)bytes, node,
                     strerror(failure));
-    if (!atomic_exchange(&host->warned, true))
-        host->services->log(host->services->core, 1,
-                            "cpu:%d: memory cannot be bound to its node here (%s): the kernel places it", node,
-                            strerror(failure));
-    return DT2_BACKEND_OK;
+    return allow_unbound(host, node, failure);
 }
 
 static bool has_node(const struct dt2_host_device *device)
@@ -215,11 +228,25 @@ int dt2_host_populate(void *driver, dt2_handle device, char *memory, uint64_t by
     struct dt2_host_device *owner = host_get_device(driver, device, err);
     if (!owner)
         return DT2_BACKEND_INVALID;
+    const struct dt2_topology *topology = owner->host->topology;
+    bool there = has_node(owner) && atomic_load(&owner->host->unbound); /* it has to be touched */
+    void *before = there ? dt2_topology_go_near(topology, owner->index - 1) : NULL;
     int failure = dt2_pages_populate(memory, bytes);
+    if (there)
+        dt2_topology_go_back(topology, before);
     if (failure)
         return FAIL(DT2_BACKEND_NOMEM, "the kernel has no %llu bytes: %s", (unsigned long long)bytes, strerror(failure));
-    failure = has_node(owner) ? dt2_topology_bind(owner->host->topology, owner->index - 1, memory, bytes) : 0;
+    failure = has_node(owner) ? dt2_topology_bind(topology, owner->index - 1, memory, bytes) : 0;
     return failure ? fail_to_bind(driver, owner, failure, bytes, err) : DT2_BACKEND_OK;
+}
+
+uint64_t dt2_host_elsewhere(void *driver, dt2_handle device, const char *memory, uint64_t bytes)
+{
+    DT2_KEEP_ERRNO;
+    const struct dt2_host_device *owner = host_get_device(driver, device, NULL);
+    if (!owner || !has_node(owner) || !atomic_load(&owner->host->unbound))
+        return 0;
+    return dt2_pages_elsewhere(memory, bytes, owner->host->topology->nodes[owner->index - 1].number);
 }
 
 uint64_t dt2_host_room(void *driver, dt2_handle device)
@@ -269,9 +296,11 @@ static int map_buffer(void *driver, struct dt2_host_device *owner, uint64_t byte
     if (!*address)
         return FAIL(DT2_BACKEND_NOMEM, "the kernel has no room for %llu bytes: %s", (unsigned long long)bytes,
                     strerror(errno));
-    if (has_node(owner))
-        dt2_topology_prefer(owner->host->topology, owner->host->topology->nodes[owner->index - 1].number, *address, *length);
-    return DT2_BACKEND_OK;
+    if (!has_node(owner))
+        return DT2_BACKEND_OK;
+    int node = owner->host->topology->nodes[owner->index - 1].number;
+    int failure = dt2_topology_prefer(owner->host->topology, node, *address, *length);
+    return is_forbidden(failure) ? allow_unbound(owner->host, node, failure) : DT2_BACKEND_OK;
 }
 
 static int make_buffer(void *driver, dt2_handle device, uint64_t bytes, bool populated, dt2_handle *buffer,

@@ -30,6 +30,11 @@ int dt2_host_buffer_map_only(void *driver, dt2_handle device, uint64_t bytes, dt
  * full is an error, and nobody is killed for it. NOMEM: there is no memory; the buffer is to be freed.
  */
 int dt2_host_populate(void *driver, dt2_handle device, char *memory, uint64_t bytes, struct dt2_backend_error *err);
+/*
+ * How many bytes of a populated range the kernel has put on other nodes than the device's, where it does not let memory be bound;
+ * 0 where it does, and where it does not tell.
+ */
+uint64_t dt2_host_elsewhere(void *driver, dt2_handle device, const char *memory, uint64_t bytes);
 /* What a device has free now; with 0, all of the host's memory within the cgroup's limit. DT2_UNKNOWN. */
 uint64_t dt2_host_room(void *driver, dt2_handle device);
 

@@ -11,7 +11,7 @@
 struct dt2_host {
     const struct dt2_backend_services *services;
     const struct dt2_topology *topology; /* may be NULL */
-    atomic_bool warned;                  /* that memory cannot be bound here */
+    atomic_bool unbound;                 /* memory cannot be bound here, of which it was warned */
 };
 
 struct dt2_host_device {

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #ifndef MADV_POPULATE_WRITE /* Linux 5.14 */
@@ -57,4 +58,23 @@ int dt2_pages_populate(char *memory, size_t bytes)
         return 0;
     }
     return 0;
+}
+
+uint64_t dt2_pages_elsewhere(const char *memory, uint64_t bytes, int node)
+{
+    enum { BATCH = 512 };
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), end = (uintptr_t)memory + bytes;
+    uint64_t elsewhere = 0;
+    for (uintptr_t at = (uintptr_t)memory / page * page; at < end;) {
+        const void *pages[BATCH];
+        int nodes[BATCH];
+        unsigned long count = 0;
+        for (; count < BATCH && at < end; at += page)
+            pages[count++] = (const void *)at;
+        if (syscall(SYS_move_pages, 0, count, pages, NULL, nodes, 0) < 0)
+            return 0;
+        for (unsigned long i = 0; i < count; i++)
+            elsewhere += nodes[i] >= 0 && nodes[i] != node ? page : 0;
+    }
+    return elsewhere;
 }

@@ -299,8 +299,27 @@ int dt2_topology_bind(const struct dt2_topology *topology, size_t index, void *m
     return bind_area(topology, topology->nodes[index].number, memory, bytes, HWLOC_MEMBIND_STRICT | HWLOC_MEMBIND_MIGRATE);
 }
 
-void dt2_topology_prefer(const struct dt2_topology *topology, int node, void *memory, size_t bytes)
+int dt2_topology_prefer(const struct dt2_topology *topology, int node, void *memory, size_t bytes)
 {
-    if (node >= 0 && topology->node_count > 1 && topology->this_system)
-        bind_area(topology, node, memory, bytes, 0);
+    bool one_of_several = node >= 0 && topology->node_count > 1 && topology->this_system;
+    return one_of_several ? bind_area(topology, node, memory, bytes, 0) : 0;
+}
+
+void *dt2_topology_go_near(const struct dt2_topology *topology, size_t index)
+{
+    hwloc_obj_t node = hwloc_get_numanode_obj_by_os_index(topology->hwloc, (unsigned)topology->nodes[index].number);
+    hwloc_bitmap_t before = hwloc_bitmap_alloc();
+    if (node && before && !hwloc_bitmap_iszero(node->cpuset) &&
+        hwloc_get_cpubind(topology->hwloc, before, HWLOC_CPUBIND_THREAD) == 0 &&
+        hwloc_set_cpubind(topology->hwloc, node->cpuset, HWLOC_CPUBIND_THREAD) == 0)
+        return before;
+    hwloc_bitmap_free(before);
+    return NULL;
+}
+
+void dt2_topology_go_back(const struct dt2_topology *topology, void *before)
+{
+    if (before)
+        hwloc_set_cpubind(topology->hwloc, before, HWLOC_CPUBIND_THREAD);
+    hwloc_bitmap_free(before);
 }

@@ -57,12 +57,21 @@ void dt2_topology_free(struct dt2_topology *topology); /* NULL is fine */
 /* `pci` may be NULL or empty: unknown. A machine of one host node has that node near everything. */
 struct dt2_locality dt2_topology_locality(const struct dt2_topology *topology, const char *pci);
 
-/* Wishes that fresh memory lies on the node of that number, where there are several; elsewhere is as good as nothing. */
-void dt2_topology_prefer(const struct dt2_topology *topology, int node, void *memory, size_t bytes);
+/*
+ * Wishes that fresh memory lies on the node of that number, where there are several; elsewhere is as good as nothing. Returns 0, or a
+ * positive errno: wishes are not heard here.
+ */
+int dt2_topology_prefer(const struct dt2_topology *topology, int node, void *memory, size_t bytes);
 /*
  * Binds memory strictly to the node nodes[index], and moves there what lies elsewhere. Returns 0, or a positive errno; EIO: no
  * room.
  */
 int dt2_topology_bind(const struct dt2_topology *topology, size_t index, void *memory, size_t bytes);
+/*
+ * Has the calling thread run on processors of the node nodes[index], where memory that it is the first to touch lies by itself.
+ * Returns where it ran before, for dt2_topology_go_back(); NULL: it stays where it is.
+ */
+void *dt2_topology_go_near(const struct dt2_topology *topology, size_t index);
+void dt2_topology_go_back(const struct dt2_topology *topology, void *before); /* NULL is fine */
 
 #endif

@@ -2,15 +2,21 @@
 /*
  * Loads a model several times, keeps all, and asks the kernel on which node each page of each buffer lies.
  *
- *   where MODEL ALLOCATIONS TIMES [DEVICE=SIZE]
+ *   where [-u] MODEL ALLOCATIONS TIMES [DEVICE=SIZE]
  *
- * A line for each buffer: "DEVICE node0 PAGES node1 PAGES ..."; for a load that fails: "error CODE TEXT", and no more.
+ * A line for each buffer: "DEVICE node0 PAGES node1 PAGES ..."; for a load that fails: "error CODE TEXT", and no more. Warnings of the
+ * plan: "warning TEXT". -u: the process may not bind memory, as in containers.
  */
 #include <distorch2.h>
+#include <errno.h>
 #include <inttypes.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -20,6 +26,26 @@ static void die(const char *what)
 {
     fprintf(stderr, "where: %s\n", what);
     exit(1);
+}
+
+/* Refuses mbind() to this process. */
+static void forbid_binding(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mbind, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = { sizeof filter / sizeof *filter, filter };
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+        die("mbind() cannot be forbidden");
+}
+
+static void print_warnings(const struct dt2_plan *plan)
+{
+    for (size_t i = 0; i < dt2_plan_warning_count(plan); i++)
+        printf("warning %s\n", dt2_plan_warning(plan, i));
 }
 
 /* Adds the pages of a range to the counts of their nodes; what is not there is not counted. */
@@ -77,8 +103,13 @@ int main(int argc, char **argv)
     struct dt2_blocks *blocks;
     struct dt2_model *model;
     struct dt2_error err;
+    if (argc > 1 && strcmp(argv[1], "-u") == 0) {
+        forbid_binding();
+        argv++;
+        argc--;
+    }
     if (argc < 4)
-        die("where MODEL ALLOCATIONS TIMES [DEVICE=SIZE]");
+        die("where [-u] MODEL ALLOCATIONS TIMES [DEVICE=SIZE]");
     request.compute_device = "cpu";
     request.expert_mode_allocations = argv[2];
     if (argc > 4) {
@@ -97,6 +128,7 @@ int main(int argc, char **argv)
             break;
         }
         print_buffers(model);
+        print_warnings(dt2_model_applied_plan(model));
         dt2_model_unref(model);
     }
     dt2_context_destroy(context);
