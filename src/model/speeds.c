@@ -30,7 +30,7 @@
 /* "$XDG_CACHE_HOME/distorch2"; NULL: there is no such place. */
 static char *cache_folder(void)
 {
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    const char *cache = secure_getenv("XDG_CACHE_HOME"), *home = secure_getenv("HOME");
     if (cache && cache[0] == '/')
         return dt2_printf("%s/distorch2", cache);
     return home && home[0] == '/' ? dt2_printf("%s/.cache/distorch2", home) : NULL;
@@ -102,7 +102,7 @@ static double measure_memory(void)
 /* A file that has no name any more, of bytes that no disk can leave out; -1: none can be had. */
 static int open_scratch(const char *folder)
 {
-    const char *temporary = getenv("TMPDIR");
+    const char *temporary = secure_getenv("TMPDIR");
     const char *folders[] = { folder, temporary && temporary[0] == '/' ? temporary : "/var/tmp", "/tmp" };
     int fd = -1;
     for (size_t i = 0; fd < 0 && i < sizeof folders / sizeof *folders; i++)
