@@ -9,6 +9,8 @@
 export DISTORCH2_BACKEND_PATH
 # Two OpenCL devices wherever PoCL is installed, and nothing of the machine's own models.
 export POCL_DEVICES='pthread basic' HOME=/nonexistent LC_ALL=C.UTF-8
+# What one test measures another does not know.
+export XDG_CACHE_HOME=${BATS_TEST_TMPDIR:-${BATS_FILE_TMPDIR:-$top_builddir/tests}}/cache
 # Tables as wide as they need to be, and no request from outside.
 export COLUMNS=0
 unset COMFYUI_PATH NO_COLOR HF_HOME HF_HUB_CACHE DISTORCH2_COMPUTE_DEVICE DISTORCH2_VIRTUAL_VRAM_GB DISTORCH2_DONOR_DEVICE \
