@@ -60,7 +60,7 @@ downloaded()
     done
     mkdir -p home/.cache
     mv elsewhere home/.cache/huggingface
-    run env -u HF_HOME "HOME=$PWD/home" "$DISTORCH2" inspect u/n
+    run env -u HF_HOME -u XDG_CACHE_HOME "HOME=$PWD/home" "$DISTORCH2" inspect u/n
     expect_status 0
 }
 
