@@ -12,9 +12,10 @@ devices-json) seeds=machines ;;
 legacy) seeds=pytorch dictionary=$tests/fuzz/pickle.dict ;;
 zip) seeds=pytorch ;;
 esac
+[ -f "$dictionary" ] || dictionary=
 mkdir -p "$corpus"
 set -- -max_total_time="$FUZZ_SECONDS" -print_final_stats=1 -rss_limit_mb=1024 -timeout=10 \
-    -artifact_prefix="fuzz/found/$name-" -dict="$dictionary" "$corpus"
+    -artifact_prefix="fuzz/found/$name-" ${dictionary:+"-dict=$dictionary"} "$corpus"
 for folder in "$tests/fuzz/seeds/$name" "$tests/data/$seeds" "$tests/data/hostile/$seeds"; do
     [ ! -d "$folder" ] || set -- "$@" "$folder"
 done
