@@ -11,6 +11,11 @@
 #define DIRECT_LEAST ((uint64_t)256 << 20)
 #define WORD 8 /* what a tensor lies at least at a multiple of, whatever its dtype */
 
+static bool may_be_direct(enum dt2_io io, bool cold)
+{
+    return io == DT2_IO_DIRECT || (cold && io == DT2_IO_AUTO);
+}
+
 int dt2_disks_open(const struct dt2_file *file, enum dt2_io io, bool cold, struct dt2_disks *disks, struct dt2_error *err)
 {
     uint32_t count = dt2_file_source_count(file);
@@ -21,7 +26,7 @@ int dt2_disks_open(const struct dt2_file *file, enum dt2_io io, bool cold, struc
     bool direct = io == DT2_IO_DIRECT, local = true;
     for (; disks->count < count; disks->count++) {
         struct dt2_disk *disk = &disks->disks[disks->count];
-        dt2_disk_open(file, disks->count, direct || (cold && io == DT2_IO_AUTO), disk);
+        dt2_disk_open(file, disks->count, may_be_direct(io, cold), disk);
         local &= disk->local && disk->direct >= 0;
         disks->refused |= direct && disk->direct < 0;
         all += disk->size;
@@ -69,6 +74,9 @@ int dt2_offsets_make(const struct dt2_file *file, enum dt2_io io, bool cold, str
     struct dt2_disks disks;
     size_t count = dt2_file_tensor_count(file);
     struct dt2_offsets made = { 0 };
+    *offsets = made;
+    if (!may_be_direct(io, cold)) /* what is read through the page cache lies as it likes */
+        return 0;
     int rc = dt2_disks_open(file, io, cold, &disks, err);
     if (rc < 0)
         return rc;

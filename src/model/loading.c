@@ -153,7 +153,8 @@ static int lay_out(struct dt2_model *model, const struct dt2_applicant *applican
     size_t count = storage->count, movable = movable_share(model->plan);
     DT2_AUTO struct dt2_layout_rules *rules = dt2_alloc(count, sizeof *rules);
     struct dt2_offsets offsets = { 0 };
-    int rc = rules ? dt2_offsets_make(applicant->file, applicant->options->io, is_cold(applicant->file), &offsets, err)
+    model->cold = is_cold(applicant->file);
+    int rc = rules ? dt2_offsets_make(applicant->file, applicant->options->io, model->cold, &offsets, err)
                    : dt2_fail_nomem(err);
     for (size_t i = 0; rc == 0 && i < count; i++) {
         rules[i] = rules_of(model->plan, storage->stores[i].opened);
@@ -313,7 +314,7 @@ static int transfer(struct dt2_model *model, const struct dt2_file *file, const 
                     uint64_t request_ns, struct dt2_error *err)
 {
     struct reporter reporter = { .model = model, .options = options };
-    bool cold = is_cold(file), waits = cold || options->io == DT2_IO_DIRECT;
+    bool waits = model->cold || options->io == DT2_IO_DIRECT;
     unsigned threads = options->threads ? options->threads : default_threads(waits);
     struct dt2_load load = { .file = file,
                              .layout = &model->layout,
@@ -321,7 +322,7 @@ static int transfer(struct dt2_model *model, const struct dt2_file *file, const 
                              .threads = threads,
                              .depth = depth_of(options, threads, waits),
                              .io = options->io,
-                             .cold = cold,
+                             .cold = model->cold,
                              .staging_bytes = options->staging_bytes ? options->staging_bytes : STAGING_BYTES,
                              .lanes = model->lanes,
                              .segment = segment_of(model),
