@@ -24,5 +24,5 @@ tests_unit_test_grouping_SOURCES = tests/unit/test-grouping.c tests/support/layo
 tests_unit_test_grouping_LDADD = $(TEST_LIBS)
 tests_unit_test_belong_SOURCES = tests/unit/test-belong.c tests/support/layout.h tests/support/scratch.h tests/support/tap.h
 tests_unit_test_belong_LDADD = $(TEST_LIBS)
-tests_unit_test_model_SOURCES = tests/unit/test-model.c tests/support/layout.h tests/support/scratch.h tests/support/tap.h
+tests_unit_test_model_SOURCES = tests/unit/test-model.c tests/support/layout.h tests/support/opencl.h tests/support/scratch.h tests/support/tap.h
 tests_unit_test_model_LDADD = $(TEST_LIBS)

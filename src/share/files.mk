@@ -25,7 +25,7 @@ check_PROGRAMS += tests/unit/test-records tests/unit/test-rendezvous
 TESTS += tests/unit/test-records tests/unit/test-rendezvous
 tests_unit_test_records_SOURCES = tests/unit/test-records.c tests/support/tap.h
 tests_unit_test_records_LDADD = $(TEST_LIBS)
-tests_unit_test_rendezvous_SOURCES = tests/unit/test-rendezvous.c tests/support/scratch.h tests/support/tap.h
+tests_unit_test_rendezvous_SOURCES = tests/unit/test-rendezvous.c tests/support/held.h tests/support/scratch.h tests/support/tap.h
 tests_unit_test_rendezvous_LDADD = $(TEST_LIBS)
 
 check_PROGRAMS += tests/unit/test-share

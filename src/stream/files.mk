@@ -20,7 +20,8 @@ libdistorch2_core_la_SOURCES += \
 
 check_PROGRAMS += tests/unit/test-session
 TESTS += tests/unit/test-session
-sessions_headers = tests/unit/sessions.h tests/mixed/source.h tests/support/layout.h tests/support/scratch.h tests/support/tap.h
+sessions_headers = tests/unit/sessions.h tests/mixed/source.h tests/support/layout.h tests/support/opencl.h tests/support/scratch.h \
+	tests/support/tap.h
 tests_unit_test_session_SOURCES = tests/unit/test-session.c $(sessions_headers)
 tests_unit_test_session_LDADD = $(TEST_LIBS)
 

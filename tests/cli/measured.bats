@@ -11,7 +11,6 @@ setup()
 {
     use_catalogue
     need_python
-    export XDG_CACHE_HOME=$BATS_TEST_TMPDIR/cache
     kept=$XDG_CACHE_HOME/distorch2/speeds-$(uname -n).json
 }
 

@@ -11,6 +11,7 @@ tests_failing_test_failing_SOURCES = \
 	tests/failing/session.c \
 	tests/failing/session.h \
 	tests/failing/test-failing.c \
+	tests/support/held.h \
 	tests/failing/work.c \
 	tests/failing/work.h \
 	tests/failing/wrap.c \
@@ -33,7 +34,7 @@ SHARE_WRAPS = -Wl,--wrap=openat,--wrap=open,--wrap=flock,--wrap=fcntl,--wrap=mem
 	-Wl,--wrap=unlinkat,--wrap=calloc
 check_PROGRAMS += tests/failing/test-failing-share
 TESTS += tests/failing/test-failing-share
-tests_failing_test_failing_share_SOURCES = tests/failing/test-failing-share.c tests/support/sharer.h tests/support/tap.h
+tests_failing_test_failing_share_SOURCES = tests/failing/test-failing-share.c tests/support/held.h tests/support/sharer.h tests/support/tap.h
 tests_failing_test_failing_share_CFLAGS = $(AM_CFLAGS) -fvisibility=default
 tests_failing_test_failing_share_LDFLAGS = $(AM_LDFLAGS) $(DT2_WRAPPED_LDFLAGS) $(SHARE_WRAPS)
 tests_failing_test_failing_share_LDADD = $(TEST_LIBS)

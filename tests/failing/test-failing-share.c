@@ -5,6 +5,7 @@
  * who has the model keeps its bytes, a load that succeeds has the file's, nothing is left, and the next load shares.
  */
 #define MODEL_MIB 3 /* hundreds of loads */
+#include "support/held.h"
 #include "support/sharer.h"
 #include "support/tap.h"
 #include <errno.h>
@@ -100,30 +101,6 @@ int __wrap_fcntl(int fd, int command, ...)
 
 /* -- what is left ------------------------------------------------------------------------------------------------------ */
 
-static int descriptors(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    int count = 0;
-    while (dir && readdir(dir))
-        count++;
-    if (dir)
-        closedir(dir);
-    return count;
-}
-
-/* Maps of segments. */
-static int maps(void)
-{
-    char line[1024];
-    int count = 0;
-    FILE *stream = fopen("/proc/self/maps", "r");
-    while (stream && fgets(line, sizeof line, stream))
-        count += strstr(line, "memfd:distorch2") != NULL;
-    if (stream)
-        fclose(stream);
-    return count;
-}
-
 /* -- one failure ------------------------------------------------------------------------------------------------------- */
 
 static const char *model;
@@ -150,7 +127,8 @@ static bool attempt(const struct scene *scene, enum call call, long nth, int *wr
 {
     struct dt2_error err = { 0 };
     struct dt2_model *loaded = NULL;
-    int before = descriptors(), maps_before = maps(), rooms_before = rooms();
+    int maps_before = maps_of("memfd:distorch2"), rooms_before = rooms();
+    long before = entries_of("/proc/self/fd");
     atomic_store(&seen, 0);
     atomic_store(&failing, nth);
     armed = call;
@@ -173,7 +151,7 @@ static bool attempt(const struct scene *scene, enum call call, long nth, int *wr
         dt2_model_unload(loaded, DT2_UNLOAD_WAIT, NULL);
         dt2_model_unref(loaded);
     }
-    int descriptors_left = descriptors() - before, maps_left = maps() - maps_before, rooms_left = rooms() - rooms_before;
+    int descriptors_left = (int)(entries_of("/proc/self/fd") - before), maps_left = maps_of("memfd:distorch2") - maps_before, rooms_left = rooms() - rooms_before;
     bool left = descriptors_left || maps_left || rooms_left;
     if (!good || !next || left)
         diag("%s %ld: rc %d %s%s%s; left: %d descriptors, %d maps, %d rooms", calls[call].name, nth, rc, err.text, good ? "" : "; wrong",

@@ -11,11 +11,11 @@
  */
 #include "session.h"
 #include "sim/sim.h"
+#include "support/held.h"
 #include "support/scratch.h"
 #include "support/tap.h"
 #include "work.h"
 #include "wrap.h"
-#include <dirent.h>
 #include <jansson.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -59,17 +59,6 @@ struct held {
     long allocations, mapped_bytes, descriptors, threads;
     uint64_t sim[SIM_KEY_COUNT];
 };
-
-static long entries_of(const char *path)
-{
-    DIR *dir = opendir(path);
-    long count = 0;
-    while (dir && readdir(dir))
-        count++;
-    if (dir)
-        closedir(dir);
-    return count;
-}
 
 static struct held held_now(void)
 {

@@ -33,6 +33,7 @@ tests_mixed_test_lasting_SOURCES = \
 	tests/mixed/simulated.h \
 	tests/mixed/source.h \
 	tests/mixed/test-lasting.c \
+	tests/support/held.h \
 	tests/support/layout.h \
 	tests/support/scratch.h \
 	tests/support/tap.h

@@ -5,7 +5,7 @@
  */
 #include "mixed/simulated.h"
 #include "mixed/source.h"
-#include <dirent.h>
+#include "support/held.h"
 #include <malloc.h>
 #include <time.h>
 
@@ -59,17 +59,6 @@ struct holding {
     uint64_t allocations, pinned, registered, streams, events, contexts, cl_buffers, cl_queues, cl_events, cl_contexts;
 };
 
-static uint64_t entries_of(const char *folder)
-{
-    uint64_t count = 0;
-    DIR *directory = opendir(folder);
-    while (directory && readdir(directory))
-        count++;
-    if (directory)
-        closedir(directory);
-    return count;
-}
-
 static uint64_t resident_bytes(void)
 {
     unsigned long long whole = 0, resident = 0;
@@ -86,8 +75,8 @@ static struct holding holding_now(void)
     malloc_trim(0); /* what was freed, the C library may keep */
     return (struct holding){
         .rss_bytes = resident_bytes(),
-        .descriptors = entries_of("/proc/self/fd"),
-        .threads = entries_of("/proc/self/task"),
+        .descriptors = (uint64_t)entries_of("/proc/self/fd"),
+        .threads = (uint64_t)entries_of("/proc/self/task"),
         .allocations = simulator_says("unfreed_allocations"),
         .pinned = simulator_says("unfreed_pinned"),
         .registered = simulator_says("still_registered"),

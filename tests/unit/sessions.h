@@ -4,6 +4,7 @@
 #define DT2_TESTS_SESSIONS_H
 
 #include "mixed/source.h"
+#include "support/opencl.h"
 
 static struct dt2_context *context;
 static bool has_opencl;
@@ -57,25 +58,13 @@ static inline size_t find(struct dt2_model *model, const char *name)
     return index;
 }
 
-static bool two_opencl_devices(void)
-{
-    struct dt2_devices *devices;
-    size_t index;
-    if (dt2_devices_list(context, 0, &devices, NULL) < 0)
-        return false;
-    bool two = dt2_devices_find(devices, "opencl:0", &index, NULL) == 0 &&
-               dt2_devices_find(devices, "opencl:1", &index, NULL) == 0;
-    dt2_devices_free(devices);
-    return two;
-}
-
 static inline void open_context(void)
 {
     struct dt2_error err;
     setenv("POCL_DEVICES", "pthread basic", 0);
     if (dt2_context_create(NULL, &context, &err) < 0)
         layout_die("%s", err.text);
-    has_opencl = two_opencl_devices();
+    has_opencl = two_opencl_devices(context);
     diag("over %s", has_opencl ? "opencl:0, opencl:1 and cpu" : "cpu alone: there are no two OpenCL devices");
 }
 

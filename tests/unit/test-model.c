@@ -2,6 +2,7 @@
 /* Models from load to unload: bytes, places, borrowing, ejecting, threads, and failures that give everything back. */
 #include "base/checked.h"
 #include "support/layout.h"
+#include "support/opencl.h"
 #include "support/scratch.h"
 #include "support/tap.h"
 #include <distorch2.h>
@@ -558,18 +559,6 @@ static void test_context_end(struct source *source)
     dt2_context_destroy(context);
 }
 
-static bool two_opencl_devices(void)
-{
-    struct dt2_devices *devices;
-    size_t index;
-    if (dt2_devices_list(context, 0, &devices, NULL) < 0)
-        return false;
-    bool two = dt2_devices_find(devices, "opencl:0", &index, NULL) == 0 &&
-               dt2_devices_find(devices, "opencl:1", &index, NULL) == 0;
-    dt2_devices_free(devices);
-    return two;
-}
-
 int main(void)
 {
     setenv("POCL_DEVICES", "pthread basic", 0);
@@ -577,7 +566,7 @@ int main(void)
     struct dt2_error err;
     if (dt2_context_create(NULL, &context, &err) < 0)
         layout_die("%s", err.text);
-    has_opencl = two_opencl_devices();
+    has_opencl = two_opencl_devices(context);
     diag("over %s", has_opencl ? "opencl:0, opencl:1 and cpu" : "cpu alone: there are no two OpenCL devices");
     static struct source a, b;
     make_source(&a, "a.safetensors");

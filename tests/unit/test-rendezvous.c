@@ -4,9 +4,9 @@
 #include "share/place.h"
 #include "share/rendezvous.h"
 #include "share/room.h"
+#include "support/held.h"
 #include "support/scratch.h"
 #include "support/tap.h"
-#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -151,28 +151,6 @@ static void loads_and_forks(void *data)
         child[2] = shared.segment.map[shared.segment.offsets[1]];
         _exit(0);
     }
-}
-
-static int descriptors(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    int count = 0;
-    while (dir && readdir(dir))
-        count++;
-    if (dir)
-        closedir(dir);
-    return count;
-}
-
-static int maps(void)
-{
-    FILE *stream = fopen("/proc/self/maps", "r");
-    int lines = 0;
-    for (int c; stream && (c = getc(stream)) != EOF;)
-        lines += c == '\n';
-    if (stream)
-        fclose(stream);
-    return lines;
 }
 
 static void test_one(void)
@@ -428,15 +406,15 @@ static void test_many(void)
 {
     struct dt2_shared a, b;
     load(&a, 31, 'm');
-    int before = descriptors(), maps_before = maps(), failed = 0;
+    int before = (int)entries_of("/proc/self/fd"), maps_before = maps_of(""), failed = 0;
     for (int i = 0; i < 1000; i++) {
         failed += load(&b, 31, 'n') != 0;
         dt2_shared_close(&b);
     }
     struct stat st;
     is_int(failed, 0, "a thousand attach one after the other");
-    is_int(descriptors(), before, "and no descriptor is left");
-    is_int(maps(), maps_before, "no map");
+    is_int((int)entries_of("/proc/self/fd"), before, "and no descriptor is left");
+    is_int(maps_of(""), maps_before, "no map");
     ok(stat(room_path(), &st) == 0 && st.st_size < DT2_RECORDS_AT + 3 * 128, "no record");
     pid_t pids[100];
     for (int i = 0; i < 100; i++)
