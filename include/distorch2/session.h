@@ -56,7 +56,7 @@ struct dt2_session_options {
      */
     uint64_t window_bytes;
     enum dt2_host_memory host_memory;
-    uint64_t pinned_bytes;  /* of host shares to pin at most; 0: all that may be. What cannot be pinned is a note */
+    uint64_t pinned_bytes;  /* of host shares to pin at most; 0: all that may be. What cannot be pinned is a warning */
     uint64_t staging_bytes; /* host memory for staging at most; 0: 32 MiB. Taken only when some share needs it */
     /*
      * The caller's queue on the compute device (CUstream, hipStream_t, cl_command_queue), on which the readers of
@@ -179,9 +179,9 @@ struct dt2_session_info {
 #define DT2_SESSION_INFO_INIT { sizeof(struct dt2_session_info), NULL, 0, 0, 0, 0, 0, 0, false }
 /* Errors: DT2_EUSAGE for a struct_size that was not set. */
 DT2_PUBLIC int dt2_session_info(struct dt2_session *session, struct dt2_session_info *info, struct dt2_error *err);
-/* What the session has to say, a sentence each: a memory that could not be pinned. NULL for a wrong index. */
-DT2_PUBLIC size_t dt2_session_note_count(const struct dt2_session *session);
-DT2_PUBLIC const char *dt2_session_note(const struct dt2_session *session, size_t index);
+/* Its warnings, a sentence each: a memory that could not be pinned. NULL for a wrong index. */
+DT2_PUBLIC size_t dt2_session_warning_count(const struct dt2_session *session);
+DT2_PUBLIC const char *dt2_session_warning(const struct dt2_session *session, size_t index);
 /* Whether acquiring the block may copy; false for a wrong index. */
 DT2_PUBLIC bool dt2_session_streams(const struct dt2_session *session, size_t block);
 

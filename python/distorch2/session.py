@@ -247,11 +247,11 @@ class Session(Handle):
         )
 
     @property
-    def notes(self) -> tuple[str, ...]:
-        """What it has to say, a sentence each: a memory that could not be pinned."""
+    def warnings(self) -> tuple[str, ...]:
+        """Its warnings, a sentence each: a memory that could not be pinned."""
         with self._call() as session:
-            count = lib.dt2_session_note_count(session)
-            return tuple(text(lib.dt2_session_note(session, i)) or "" for i in range(count))
+            count = lib.dt2_session_warning_count(session)
+            return tuple(text(lib.dt2_session_warning(session, i)) or "" for i in range(count))
 
     def verify(self, file: File, progress: Optional[ProgressFunction] = None) -> int:
         """One pass in which every tensor that streams is compared, where it arrives on the compute device, with that of

@@ -13,8 +13,8 @@ libdistorch2_core_la_SOURCES += \
 	src/base/fork.h \
 	src/base/log.c \
 	src/base/log.h \
-	src/base/notes.c \
-	src/base/notes.h \
+	src/base/warnings.c \
+	src/base/warnings.h \
 	src/base/shown.c \
 	src/base/shown.h \
 	src/base/size.c \

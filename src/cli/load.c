@@ -135,8 +135,8 @@ static int verify_window(struct dt2_model *model, const struct dt2_file *file, s
     int rc = dt2_session_open(model, NULL, &session, err);
     if (rc == 0)
         rc = dt2_session_verify(session, file, cli_progress, progress, arrived, err);
-    for (size_t i = 0; session && i < dt2_session_note_count(session); i++)
-        cli_warn(dt2_session_note(session, i));
+    for (size_t i = 0; session && i < dt2_session_warning_count(session); i++)
+        cli_warn(dt2_session_warning(session, i));
     int closed = dt2_session_close(session, rc ? NULL : err);
     return rc ? rc : closed;
 }

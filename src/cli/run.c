@@ -99,11 +99,11 @@ static json_t *pass_json(const struct pass *pass, uint64_t number)
 
 static void print_json(const struct run *run, const struct dt2_file *file)
 {
-    json_t *document = json_object(), *passes = json_array(), *notes = json_array();
+    json_t *document = json_object(), *passes = json_array(), *warnings = json_array();
     for (uint64_t i = 0; i < run->options->passes; i++)
         cli_json_append(passes, pass_json(&run->passes[i], i + 1));
-    for (size_t i = 0; i < dt2_session_note_count(run->session); i++)
-        cli_json_append(notes, cli_json_text(dt2_session_note(run->session, i)));
+    for (size_t i = 0; i < dt2_session_warning_count(run->session); i++)
+        cli_json_append(warnings, cli_json_text(dt2_session_warning(run->session, i)));
     cli_json_set(document, "model", cli_json_text(dt2_model_name(run->model)));
     cli_json_set(document, "path", cli_json_text(dt2_model_path(run->model)));
     cli_json_set(document, "plan", cli_json_parsed(dt2_plan_json(dt2_model_applied_plan(run->model), file)));
@@ -115,7 +115,7 @@ static void print_json(const struct run *run, const struct dt2_file *file)
     cli_json_set(document, "staging_bytes", cli_json_bytes(run->info.staging_bytes));
     cli_json_set(document, "pinned_bytes", cli_json_bytes(run->info.pinned_bytes));
     cli_json_set(document, "passes", passes);
-    cli_json_set(document, "notes", notes);
+    cli_json_set(document, "warnings", warnings);
     cli_json_print(document);
 }
 
@@ -180,8 +180,8 @@ static void print_mean(const struct run *run)
 static void print_run(const struct run *run)
 {
     cli_warn_of_plan(dt2_model_applied_plan(run->model));
-    for (size_t i = 0; i < dt2_session_note_count(run->session); i++)
-        cli_warn(dt2_session_note(run->session, i));
+    for (size_t i = 0; i < dt2_session_warning_count(run->session); i++)
+        cli_warn(dt2_session_warning(run->session, i));
     print_head(run);
     print_table(run);
     print_mean(run);

@@ -68,8 +68,8 @@ int dt2_stagings_make(struct dt2_load *load, uint64_t staging_bytes, struct dt2_
             continue;
         divide(worth(load, i, staging_bytes / needed), &slots, &slot);
         int rc = dt2_staging_make(storage->stores[i].opened, slots, slot, false, &made[i], err);
-        if (rc == 0 && load->notes && made[i].compromise[0])
-            rc = dt2_notes_add(load->notes, err, "%s", made[i].compromise);
+        if (rc == 0 && load->warnings && made[i].compromise[0])
+            rc = dt2_warnings_add(load->warnings, err, "%s", made[i].compromise);
         if (rc < 0) {
             dt2_stagings_free(load, made);
             return rc;
@@ -101,9 +101,9 @@ static int look_at_disks(struct dt2_fill *fill, struct dt2_error *err)
 {
     const struct dt2_load *load = fill->load;
     int rc = dt2_disks_open(load->file, load->io, load->cold, &fill->disks, err);
-    if (rc < 0 || !fill->disks.refused || !load->notes)
+    if (rc < 0 || !fill->disks.refused || !load->warnings)
         return rc;
-    return dt2_notes_add(load->notes, err, "%s: its file system has no direct reads: it is read through the page cache",
+    return dt2_warnings_add(load->warnings, err, "%s: its file system has no direct reads: it is read through the page cache",
                          dt2_file_path(load->file));
 }
 
@@ -282,7 +282,7 @@ static int run(struct dt2_fill *fill, struct dt2_error *err)
 static int say_where(const struct dt2_load *load, struct dt2_error *err)
 {
     int rc = 0;
-    for (size_t i = 0; rc == 0 && load->notes && i < load->storage->count; i++) {
+    for (size_t i = 0; rc == 0 && load->warnings && i < load->storage->count; i++) {
         const struct dt2_store *store = &load->storage->stores[i];
         uint64_t elsewhere = 0, all = 0;
         for (size_t j = 0; j < store->slab_count && store->opened->backend == dt2_host_backend(); j++) {
@@ -291,7 +291,7 @@ static int say_where(const struct dt2_load *load, struct dt2_error *err)
                                             store->slabs[j].bytes);
         }
         if (elsewhere)
-            rc = dt2_notes_add(load->notes, err, "%s: memory cannot be bound to its node here: of %" PRIu64 " bytes %" PRIu64
+            rc = dt2_warnings_add(load->warnings, err, "%s: memory cannot be bound to its node here: of %" PRIu64 " bytes %" PRIu64
                                " lie on other nodes", store->opened->name, all, elsewhere);
     }
     return rc;

@@ -3,7 +3,7 @@
 #ifndef DT2_LOAD_LOAD_H
 #define DT2_LOAD_LOAD_H
 
-#include "base/notes.h"
+#include "base/warnings.h"
 #include "formats/file.h"
 #include "load/storage.h"
 #include <distorch2/model.h>
@@ -31,7 +31,7 @@ struct dt2_load {
     int (*tick)(void *data);         /* see dt2_workers; NULL: none */
     void *tick_data;
     struct dt2_segment *segment; /* of the slabs that are shared; NULL: none is */
-    struct dt2_notes *notes; /* what the load has to say; NULL: nobody listens */
+    struct dt2_warnings *warnings; /* what the load has to say; NULL: nobody listens */
     /* Results: */
     uint64_t staging_used_bytes; /* host memory that staging took at its largest */
     _Atomic uint64_t direct_bytes, buffered_bytes; /* that were read past the page cache, and through it */

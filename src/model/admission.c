@@ -289,14 +289,14 @@ static int decide(struct dt2_context *context, const struct dt2_applicant *appli
 }
 
 /* What is shared with other processes is not free when it is ejected here. */
-static int note_staying(const struct dt2_admission *admission, struct dt2_error *err)
+static int warn_staying(const struct dt2_admission *admission, struct dt2_error *err)
 {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < admission->eject_count; i++) {
         const struct dt2_model *model = admission->eject[i];
         size_t users = model->sharing ? dt2_shared_users(&model->sharing->shared) : 0;
         if (users > 1)
-            rc = dt2_notes_add(&admission->plan->notes, err, "%" PRIu64 " bytes of %s stay in host memory: %zu other processes use them",
+            rc = dt2_warnings_add(&admission->plan->warnings, err, "%" PRIu64 " bytes of %s stay in host memory: %zu other processes use them",
                                dt2_sub_floor(model->sharing->shared_bytes, dt2_shared_sole_bytes(&model->sharing->shared)),
                                model->name, users - 1);
     }
@@ -304,7 +304,7 @@ static int note_staying(const struct dt2_admission *admission, struct dt2_error 
 }
 
 /* The plan says which models go first, and that others than ours are not touched. */
-static int note_ejected(const struct dt2_admission *admission, const struct dt2_request *request, struct dt2_error *err)
+static int warn_ejected(const struct dt2_admission *admission, const struct dt2_request *request, struct dt2_error *err)
 {
     if (admission->eject_count == 0)
         return 0;
@@ -314,7 +314,7 @@ static int note_ejected(const struct dt2_admission *admission, const struct dt2_
     DT2_AUTO char *list = dt2_text_take(&names);
     if (!list)
         return dt2_fail_nomem(err);
-    return dt2_notes_add(&admission->plan->notes, err, DT2_NOTE_EJECTED "%s%s", list,
+    return dt2_warnings_add(&admission->plan->warnings, err, DT2_WARNING_EJECTED "%s%s", list,
                          request->release ? "" : " (models of this context only: nobody can free those of other programs)");
 }
 
@@ -377,9 +377,9 @@ int dt2_admission_make(struct dt2_context *context, const struct dt2_applicant *
     if (rc == DT2_ADMISSION_AGAIN)
         dt2_admission_clear(admission);
     if (rc == 0)
-        rc = note_ejected(admission, &read, err);
+        rc = warn_ejected(admission, &read, err);
     if (rc == 0)
-        rc = note_staying(admission, err);
+        rc = warn_staying(admission, err);
     if (rc < 0)
         dt2_admission_clear(admission);
     return rc;

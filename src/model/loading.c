@@ -327,7 +327,7 @@ static int transfer(struct dt2_model *model, const struct dt2_file *file, const 
                              .lanes = model->lanes,
                              .segment = segment_of(model),
                              .tick = options->progress ? report_tick : NULL,
-                             .notes = &model->plan->notes,
+                             .warnings = &model->plan->warnings,
                              .tick_data = &reporter };
     DT2_AUTO struct dt2_progress_device *devices = dt2_alloc(model->storage.count, sizeof *devices);
     DT2_AUTO const struct dt2_progress_device **pointers = dt2_alloc(model->storage.count, sizeof *pointers);

@@ -11,7 +11,7 @@
 
 /* -- beginning ------------------------------------------------------------------------------------------------------ */
 
-/* Why nothing is shared: kept for a note, or the end of the load. */
+/* Why nothing is shared: kept for a warning, or the end of the load. */
 static int give_up(struct dt2_model *model, const struct dt2_applicant *applicant, int rc, const struct dt2_error *why,
                    struct dt2_error *err)
 {
@@ -138,16 +138,16 @@ int dt2_model_share_fix(struct dt2_model *model, const struct dt2_applicant *app
 
 int dt2_model_share_say(struct dt2_model *model, const struct dt2_applicant *applicant, struct dt2_error *err)
 {
-    struct dt2_notes *notes = &model->plan->notes;
+    struct dt2_warnings *warnings = &model->plan->warnings;
     const char *not_shared = model->not_shared;
     if (not_shared)
-        return dt2_notes_add(notes, err, "not shared with other processes: %s", not_shared);
+        return dt2_warnings_add(warnings, err, "not shared with other processes: %s", not_shared);
     if (!model->sharing || model->sharing->elsewhere == 0)
         return 0;
     if (applicant->share == DT2_SHARE_ONLY)
         return dt2_fail(err, DT2_EFAILED, "%zu blocks of model %s are shared by others on another NUMA node", model->sharing->elsewhere,
                         model->name);
-    return dt2_notes_add(notes, err, "%zu blocks are not shared: others have them on another NUMA node", model->sharing->elsewhere);
+    return dt2_warnings_add(warnings, err, "%zu blocks are not shared: others have them on another NUMA node", model->sharing->elsewhere);
 }
 
 /* -- waiting for who fills ---------------------------------------------------------------------------------------------- */

@@ -140,12 +140,12 @@ static int draw(const struct dt2_plan *plan, struct dt2_draft *draft, struct dt2
 }
 
 /* But whom it would eject is decided anew. */
-static int copy_notes(const struct dt2_notes *from, struct dt2_notes *to, struct dt2_error *err)
+static int copy_warnings(const struct dt2_warnings *from, struct dt2_warnings *to, struct dt2_error *err)
 {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < from->count; i++)
-        if (strncmp(from->items[i], DT2_NOTE_EJECTED, strlen(DT2_NOTE_EJECTED)) != 0)
-            rc = dt2_notes_add(to, err, "%s", from->items[i]);
+        if (strncmp(from->items[i], DT2_WARNING_EJECTED, strlen(DT2_WARNING_EJECTED)) != 0)
+            rc = dt2_warnings_add(to, err, "%s", from->items[i]);
     return rc;
 }
 
@@ -169,9 +169,9 @@ int dt2_plan_again(const struct dt2_devices *devices, const struct dt2_block *bl
         dt2_shortage_of(&input.capacity, shortage);
         rc = dt2_draft_check(&draft, &input.capacity, err);
     }
-    dt2_notes_clear(&input.notes);
+    dt2_warnings_clear(&input.warnings);
     if (rc == 0)
-        rc = copy_notes(&plan->notes, &input.notes, err);
+        rc = copy_warnings(&plan->warnings, &input.warnings, err);
     if (rc == 0)
         rc = dt2_plan_finish(&draft, &input, again, err);
     dt2_draft_clear(&draft);

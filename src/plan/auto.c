@@ -70,9 +70,9 @@ int dt2_auto_begin(struct dt2_input *input, struct dt2_draft *draft, struct dt2_
 {
     uint64_t virtual = dt2_request_has_virtual_vram(input->request) ? input->request->virtual_vram_bytes : 0;
     for (int i = 0;; i++) {
-        struct dt2_notes notes = { 0 };
-        int rc = dt2_draft_make(input, virtual, &input->capacity, &notes, draft, err);
-        dt2_notes_clear(&notes);
+        struct dt2_warnings warnings = { 0 };
+        int rc = dt2_draft_make(input, virtual, &input->capacity, &warnings, draft, err);
+        dt2_warnings_clear(&warnings);
         uint64_t lacking = rc == 0 ? compute_shortage(input) : 0;
         if (rc < 0 || lacking == 0 || virtual >= input->model_bytes || i == BEGINNINGS_MOST)
             return rc;

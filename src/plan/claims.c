@@ -91,7 +91,7 @@ static int give_to_donors(struct dt2_draft *draft, struct dt2_capacity *capacity
 }
 
 /* No expert string: the compute device keeps the small blocks and what V leaves, the donors take the rest. */
-static int claim_virtual(struct dt2_draft *draft, struct dt2_capacity *capacity, struct dt2_notes *notes,
+static int claim_virtual(struct dt2_draft *draft, struct dt2_capacity *capacity, struct dt2_warnings *warnings,
                          struct dt2_error *err)
 {
     const struct dt2_input *input = draft->input;
@@ -105,7 +105,7 @@ static int claim_virtual(struct dt2_draft *draft, struct dt2_capacity *capacity,
     if (input->donor_count == 0) {
         bool news = dt2_request_has_virtual_vram(input->request) || input->request->donor_device;
         if (draft->virtual_vram_bytes > 0 && news &&
-            dt2_notes_add(notes, err, "no donor but the compute device itself: all stays on %s",
+            dt2_warnings_add(warnings, err, "no donor but the compute device itself: all stays on %s",
                           input->devices->devices[input->compute].name) < 0)
             return DT2_ENOMEM;
         return add_claim(draft, input->compute, input->model_bytes, err);
@@ -191,7 +191,7 @@ static size_t last_with_quota(const struct dt2_draft *draft)
 }
 
 /* The string decides alone. */
-static int claim_complete(struct dt2_draft *draft, struct dt2_capacity *capacity, struct dt2_notes *notes,
+static int claim_complete(struct dt2_draft *draft, struct dt2_capacity *capacity, struct dt2_warnings *warnings,
                           struct dt2_error *err)
 {
     const struct dt2_input *input = draft->input;
@@ -201,7 +201,7 @@ static int claim_complete(struct dt2_draft *draft, struct dt2_capacity *capacity
     if (rc < 0)
         return rc;
     if (draft->virtual_vram_bytes > 0 && dt2_request_has_virtual_vram(input->request) &&
-        dt2_notes_add(notes, err, "virtual VRAM is not used: the expert string decides alone") < 0)
+        dt2_warnings_add(warnings, err, "virtual VRAM is not used: the expert string decides alone") < 0)
         return DT2_ENOMEM;
     uint64_t remainder = dt2_sub_floor(input->model_bytes, sum);
     if (wildcard != DT2_NONE) {
@@ -261,24 +261,24 @@ static int claim_placed(struct dt2_draft *draft, struct dt2_error *err)
     return 0;
 }
 
-static int claim_by_mode(struct dt2_draft *draft, struct dt2_capacity *capacity, struct dt2_notes *notes,
+static int claim_by_mode(struct dt2_draft *draft, struct dt2_capacity *capacity, struct dt2_warnings *warnings,
                          struct dt2_error *err)
 {
     const struct dt2_allocations *entries = &draft->input->entries;
     if (entries->count == 0)
-        return claim_virtual(draft, capacity, notes, err);
+        return claim_virtual(draft, capacity, warnings, err);
     bool wildcard = false;
     for (size_t i = 0; i < entries->count; i++)
         wildcard |= entries->items[i].amount == DT2_AMOUNT_WILDCARD;
     if (wildcard || dt2_allocations_pure_ratio(entries) || names_compute(draft->input))
-        return claim_complete(draft, capacity, notes, err);
+        return claim_complete(draft, capacity, warnings, err);
     return claim_mixed(draft, capacity, err);
 }
 
-int dt2_claims_make(struct dt2_draft *draft, struct dt2_capacity *capacity, struct dt2_notes *notes,
+int dt2_claims_make(struct dt2_draft *draft, struct dt2_capacity *capacity, struct dt2_warnings *warnings,
                     struct dt2_error *err)
 {
     dt2_capacity_reset(capacity);
-    int rc = claim_by_mode(draft, capacity, notes, err);
+    int rc = claim_by_mode(draft, capacity, warnings, err);
     return rc < 0 ? rc : claim_placed(draft, err);
 }

@@ -11,7 +11,7 @@
 #ifndef DT2_PLAN_DRAFT_H
 #define DT2_PLAN_DRAFT_H
 
-#include "base/notes.h"
+#include "base/warnings.h"
 #include "plan/capacity.h"
 #include "plan/grammar.h"
 #include "plan/override.h"
@@ -34,7 +34,7 @@ struct dt2_input {
     size_t *donors; /* without the compute device, in order */
     size_t donor_count;
     struct dt2_capacity capacity;
-    struct dt2_notes notes;
+    struct dt2_warnings warnings;
 };
 /* `request` is one of dt2_request_read(), and stays where it is. */
 int dt2_input_make(const struct dt2_devices *devices, const struct dt2_block *blocks, size_t count,
@@ -85,7 +85,7 @@ struct dt2_draft {
 };
 
 /* Makes the claims of a draft for its virtual_vram_bytes. `capacity` is scratch: it is charged on the way. */
-int dt2_claims_make(struct dt2_draft *draft, struct dt2_capacity *capacity, struct dt2_notes *notes,
+int dt2_claims_make(struct dt2_draft *draft, struct dt2_capacity *capacity, struct dt2_warnings *warnings,
                     struct dt2_error *err);
 /* Places every block. */
 int dt2_draft_place(struct dt2_draft *draft, struct dt2_error *err);
@@ -94,7 +94,7 @@ void dt2_draft_assign(struct dt2_draft *draft, size_t target, size_t block);
 void dt2_draft_take_back(struct dt2_draft *draft, size_t block);
 /* One draft from claims to charges, whether it fits or not. */
 int dt2_draft_make(const struct dt2_input *input, uint64_t virtual_vram_bytes, struct dt2_capacity *capacity,
-                   struct dt2_notes *notes, struct dt2_draft *draft, struct dt2_error *err);
+                   struct dt2_warnings *warnings, struct dt2_draft *draft, struct dt2_error *err);
 /* Charges a draft whose blocks have their owners. */
 void dt2_draft_charge(struct dt2_draft *draft, struct dt2_capacity *capacity);
 /* Whether every budget holds a draft that was charged, and every tensor is within the largest allocation where it lies. */

@@ -25,7 +25,7 @@ bool dt2_request_fits(const struct dt2_draft *draft, const struct dt2_request *r
     bool fit = false;
     if (dt2_input_make(input->devices, input->blocks, input->count, request, &other, NULL) < 0)
         return false;
-    if (dt2_draft_make(&other, other.virtual_vram_bytes, &other.capacity, &other.notes, &tried, NULL) == 0) {
+    if (dt2_draft_make(&other, other.virtual_vram_bytes, &other.capacity, &other.warnings, &tried, NULL) == 0) {
         fit = dt2_draft_fits(&tried, &other.capacity);
         if (moved)
             *moved = bytes_moved(draft, &tried);

@@ -77,7 +77,7 @@ static int add_donor(struct dt2_input *input, const char *list, const char *name
         return 0;
     for (size_t i = 0; i < input->donor_count; i++)
         if (input->donors[i] == device)
-            return dt2_notes_add(&input->notes, err, "donor %s is named twice; once counts", name);
+            return dt2_warnings_add(&input->warnings, err, "donor %s is named twice; once counts", name);
     input->donors[input->donor_count++] = device;
     return 0;
 }
@@ -133,7 +133,7 @@ static int find_placed(struct dt2_input *input, struct dt2_error *err)
     }
     for (size_t i = 0; rc == 0 && i < overrides->count; i++)
         if (!overrides->items[i].used)
-            rc = dt2_notes_add(&input->notes, err, "place: no block or tensor is left for %s=%s",
+            rc = dt2_warnings_add(&input->warnings, err, "place: no block or tensor is left for %s=%s",
                                overrides->items[i].pattern, overrides->items[i].device);
     return rc;
 }
@@ -257,6 +257,6 @@ void dt2_input_clear(struct dt2_input *input)
     dt2_release(input->placed);
     dt2_release(input->donors);
     dt2_capacity_clear(&input->capacity);
-    dt2_notes_clear(&input->notes);
+    dt2_warnings_clear(&input->warnings);
     *input = (struct dt2_input){ 0 };
 }

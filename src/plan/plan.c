@@ -143,10 +143,10 @@ static int place(struct dt2_draft *draft, struct dt2_error *err)
 }
 
 int dt2_draft_make(const struct dt2_input *input, uint64_t virtual_vram_bytes, struct dt2_capacity *capacity,
-                   struct dt2_notes *notes, struct dt2_draft *draft, struct dt2_error *err)
+                   struct dt2_warnings *warnings, struct dt2_draft *draft, struct dt2_error *err)
 {
     *draft = (struct dt2_draft){ .input = input, .virtual_vram_bytes = virtual_vram_bytes };
-    int rc = dt2_claims_make(draft, capacity, notes, err);
+    int rc = dt2_claims_make(draft, capacity, warnings, err);
     if (rc == 0)
         rc = place(draft, err);
     if (rc < 0)
@@ -156,9 +156,9 @@ int dt2_draft_make(const struct dt2_input *input, uint64_t virtual_vram_bytes, s
     return rc;
 }
 
-/* -- notes ------------------------------------------------------------------------------------------------ */
+/* -- warnings ------------------------------------------------------------------------------------------------ */
 
-static int note_shares(const struct dt2_draft *draft, struct dt2_notes *notes, struct dt2_error *err)
+static int warn_shares(const struct dt2_draft *draft, struct dt2_warnings *warnings, struct dt2_error *err)
 {
     const struct dt2_input *input = draft->input;
     /* Who keeps all on the compute device, and names no donor, is not told that there was nothing for the donor. */
@@ -174,34 +174,34 @@ static int note_shares(const struct dt2_draft *draft, struct dt2_notes *notes, s
         if (i == draft->absorber)
             absorbed = bytes;
         if (i == draft->absorber && bytes == 0 && input->model_bytes > 0 && !no_donor_asked)
-            rc = dt2_notes_add(notes, err, "%s gets nothing: the other shares take the whole model", name);
+            rc = dt2_warnings_add(warnings, err, "%s gets nothing: the other shares take the whole model", name);
         else if (claim->expected != DT2_UNKNOWN && bytes > claim->expected)
-            rc = dt2_notes_add(notes, err, "%s takes the rest, %" PRIu64 " bytes: more than the %" PRIu64 " expected",
+            rc = dt2_warnings_add(warnings, err, "%s takes the rest, %" PRIu64 " bytes: more than the %" PRIu64 " expected",
                                name, bytes, claim->expected);
     }
     /* With nothing left for who absorbs, a share below its quota lacked blocks, not room. */
     for (size_t i = 0; i < draft->target_count && rc == 0 && absorbed == 0; i++) {
         const struct dt2_target *target = &draft->targets[i];
         if (!target->absorbs && target->bytes < target->quota)
-            rc = dt2_notes_add(notes, err, "%s gets %" PRIu64 " of its %" PRIu64 " bytes: no block is left",
+            rc = dt2_warnings_add(warnings, err, "%s gets %" PRIu64 " of its %" PRIu64 " bytes: no block is left",
                                input->devices->devices[target->device].name, target->bytes, target->quota);
     }
     return rc;
 }
 
-static int note_budgets(const struct dt2_capacity *capacity, struct dt2_notes *notes, struct dt2_error *err)
+static int warn_budgets(const struct dt2_capacity *capacity, struct dt2_warnings *warnings, struct dt2_error *err)
 {
     for (size_t i = 0; i < capacity->count; i++) {
         const struct dt2_room *room = &capacity->rooms[i];
         const char *name = capacity->devices->budgets[i].name;
         if (!room->charged && room->named &&
-            dt2_notes_add(notes, err, "nothing is placed on %s: its reserve or budget plays no part", name) < 0)
+            dt2_warnings_add(warnings, err, "nothing is placed on %s: its reserve or budget plays no part", name) < 0)
             return DT2_ENOMEM;
         if (!room->charged || !room->assumed || room->outright)
             continue;
         int rc = room->free == DT2_UNKNOWN
-                     ? dt2_notes_add(notes, err, "neither total nor free memory of %s is known: nothing limits it", name)
-                     : dt2_notes_add(notes, err, "free memory of %s is unknown: its total, %" PRIu64 " bytes, is assumed",
+                     ? dt2_warnings_add(warnings, err, "neither total nor free memory of %s is known: nothing limits it", name)
+                     : dt2_warnings_add(warnings, err, "free memory of %s is unknown: its total, %" PRIu64 " bytes, is assumed",
                                      name, room->free);
         if (rc < 0)
             return rc;
@@ -335,8 +335,8 @@ int dt2_plan_finish(const struct dt2_draft *draft, struct dt2_input *input, stru
         dt2_plan_free(made);
         return rc;
     }
-    made->notes = input->notes;
-    input->notes = (struct dt2_notes){ 0 };
+    made->warnings = input->warnings;
+    input->warnings = (struct dt2_warnings){ 0 };
     *plan = made;
     return 0;
 }
@@ -344,9 +344,9 @@ int dt2_plan_finish(const struct dt2_draft *draft, struct dt2_input *input, stru
 static int finish_with_notes(const struct dt2_draft *draft, struct dt2_input *input, struct dt2_plan **plan,
                              struct dt2_error *err)
 {
-    int rc = note_shares(draft, &input->notes, err);
+    int rc = warn_shares(draft, &input->warnings, err);
     if (rc == 0)
-        rc = note_budgets(&input->capacity, &input->notes, err);
+        rc = warn_budgets(&input->capacity, &input->warnings, err);
     return rc == 0 ? dt2_plan_finish(draft, input, plan, err) : rc;
 }
 
@@ -411,7 +411,7 @@ int dt2_plan_decide(const struct dt2_devices *devices, const struct dt2_block *b
         return rc;
     bool chosen = read.flags & DT2_REQUEST_AUTO;
     rc = chosen ? dt2_auto_begin(&input, &draft, err)
-                : dt2_draft_make(&input, input.virtual_vram_bytes, &input.capacity, &input.notes, &draft, err);
+                : dt2_draft_make(&input, input.virtual_vram_bytes, &input.capacity, &input.warnings, &draft, err);
     if (rc == 0 && chosen && dt2_draft_fits(&draft, &input.capacity))
         rc = dt2_auto_improve(&input, &draft, err);
     if (rc == 0) {
@@ -457,7 +457,7 @@ void dt2_plan_free(struct dt2_plan *plan)
     }
     dt2_release(plan->identities);
     dt2_plan_forget_request(plan);
-    dt2_notes_clear(&plan->notes);
+    dt2_warnings_clear(&plan->warnings);
     dt2_release(plan);
 }
 
@@ -528,10 +528,10 @@ size_t dt2_plan_block_share(const struct dt2_plan *plan, size_t block)
 
 size_t dt2_plan_warning_count(const struct dt2_plan *plan)
 {
-    return plan->notes.count;
+    return plan->warnings.count;
 }
 
 const char *dt2_plan_warning(const struct dt2_plan *plan, size_t index)
 {
-    return index < plan->notes.count ? plan->notes.items[index] : NULL;
+    return index < plan->warnings.count ? plan->warnings.items[index] : NULL;
 }

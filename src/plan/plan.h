@@ -19,7 +19,7 @@ struct dt2_plan {
     bool resident; /* there is no window: its blocks are used where they lie */
     uint64_t compute_left_bytes; /* what the plan leaves of the compute device's budgets; DT2_UNKNOWN: no limit is known */
     char *compute_device;
-    struct dt2_notes notes;
+    struct dt2_warnings warnings;
     struct dt2_charge *charges; /* by budget, 0 left out */
     size_t charge_count;
     char *request_json;
@@ -63,15 +63,15 @@ int dt2_plan_decide(const struct dt2_devices *devices, const struct dt2_block *b
                     const struct dt2_request *request, struct dt2_plan **plan, struct dt2_shortage *shortage,
                     struct dt2_error *err);
 
-/* How the note begins that names the models which a load ejects. */
-#define DT2_NOTE_EJECTED "ejected first: "
+/* How the warning begins that names the models which a load ejects. */
+#define DT2_WARNING_EJECTED "ejected first: "
 
-/* The plan of a draft that fits; it takes the input's notes. */
+/* The plan of a draft that fits; it takes the input's warnings. */
 int dt2_plan_finish(const struct dt2_draft *draft, struct dt2_input *input, struct dt2_plan **plan, struct dt2_error *err);
 /* The budget that is short in a capacity that was charged, if one is. */
 void dt2_shortage_of(const struct dt2_capacity *capacity, struct dt2_shortage *shortage);
 
-/* Records what of a request was changed, in the notes too; `refused` says why. */
+/* Records what of a request was changed, in the warnings too; `refused` says why. */
 struct dt2_remedy;
 int dt2_plan_tell_fitted(struct dt2_plan *plan, const struct dt2_remedy *remedy, const struct dt2_request *input,
                          const char *refused, struct dt2_error *err);

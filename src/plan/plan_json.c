@@ -137,7 +137,7 @@ int dt2_plan_tell_fitted(struct dt2_plan *plan, const struct dt2_remedy *remedy,
     DT2_AUTO char *changed = dt2_text_take(&words);
     if (!plan->fitted_json || !changed)
         return dt2_fail_nomem(err);
-    return dt2_notes_add(&plan->notes, err, "made to fit: %s; as asked it %s", changed, refused);
+    return dt2_warnings_add(&plan->warnings, err, "made to fit: %s; as asked it %s", changed, refused);
 }
 
 /* -- the whole ------------------------------------------------------------------------------------------------------ */
@@ -172,8 +172,8 @@ char *dt2_plan_json(const struct dt2_plan *plan, const struct dt2_file *file)
     json_t *shares = json_array(), *warnings = json_array();
     for (size_t i = 0; i < plan->share_count; i++)
         shares = with(shares, share_json(plan, &plan->shares[i]));
-    for (size_t i = 0; i < plan->notes.count; i++)
-        warnings = with(warnings, text_json(plan->notes.items[i]));
+    for (size_t i = 0; i < plan->warnings.count; i++)
+        warnings = with(warnings, text_json(plan->warnings.items[i]));
     json_t *object =
         json_pack("{s:o, s:o, s:o, s:s, s:o, s:b, s:o, s:o, s:o, s:o}", "model", file ? model_json(plan, file) : json_null(), "request",
                   json_loads(plan->request_json, 0, NULL), "fitted",

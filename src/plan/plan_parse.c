@@ -342,7 +342,7 @@ static int read_rest(const struct reader *r)
     json_array_foreach(warnings, i, value)
     {
         if (rc == 0 && i < NOTES_MAX && json_is_string(value))
-            rc = dt2_notes_add(&plan->notes, r->err, "%.4096s", json_string_value(value));
+            rc = dt2_warnings_add(&plan->warnings, r->err, "%.4096s", json_string_value(value));
     }
     for (size_t j = 0; j < r->count; j++)
         plan->model_bytes += r->blocks[j].bytes;

@@ -69,7 +69,7 @@ int dt2_session_say(struct dt2_session *session, struct dt2_error *err, const ch
     dt2_format_into(words, sizeof words, format, args);
     va_end(args);
     pthread_mutex_lock(&session->lock);
-    int rc = dt2_notes_add(&session->notes, err, "%s", words);
+    int rc = dt2_warnings_add(&session->warnings, err, "%s", words);
     pthread_mutex_unlock(&session->lock);
     return rc;
 }
@@ -80,22 +80,22 @@ static pthread_mutex_t *lock_of(const struct dt2_session *session)
     return &((struct dt2_session *)(uintptr_t)session)->lock;
 }
 
-size_t dt2_session_note_count(const struct dt2_session *session)
+size_t dt2_session_warning_count(const struct dt2_session *session)
 {
     if (dt2_fork_check(session->model->generation, "session", NULL) < 0)
         return 0;
     pthread_mutex_lock(lock_of(session));
-    size_t count = session->notes.count;
+    size_t count = session->warnings.count;
     pthread_mutex_unlock(lock_of(session));
     return count;
 }
 
-const char *dt2_session_note(const struct dt2_session *session, size_t index)
+const char *dt2_session_warning(const struct dt2_session *session, size_t index)
 {
     if (dt2_fork_check(session->model->generation, "session", NULL) < 0)
         return NULL;
     pthread_mutex_lock(lock_of(session));
-    const char *note = index < session->notes.count ? session->notes.items[index] : NULL;
+    const char *warning = index < session->warnings.count ? session->warnings.items[index] : NULL;
     pthread_mutex_unlock(lock_of(session));
-    return note;
+    return warning;
 }

@@ -119,8 +119,8 @@ static uint64_t all_that_gains(const struct dt2_session *session)
     return bytes;
 }
 
-/* What cannot be pinned goes through staging memory, which is worth a note. */
-static int note_refusal(struct dt2_session *session, const struct dt2_error *refusal, struct dt2_error *err)
+/* What cannot be pinned goes through staging memory, which is worth a warning. */
+static int warn_refusal(struct dt2_session *session, const struct dt2_error *refusal, struct dt2_error *err)
 {
     return dt2_session_say(session, err, "%" PRIu64 " of %" PRIu64 " bytes in host memory could be pinned for %s: %s",
                          dt2_session_pinned(session), all_that_gains(session), session->compute->name, refusal->text);
@@ -137,7 +137,7 @@ static void *pin_on(void *data)
         dt2_turn_end();
     }
     if (rc < 0)
-        (void)note_refusal(session, &refusal, NULL); /* without memory it is not said */
+        (void)warn_refusal(session, &refusal, NULL); /* without memory it is not said */
     return NULL;
 }
 
@@ -155,10 +155,10 @@ static int pin_now(struct dt2_session *session, struct dt2_error *err)
     do
         rc = pin_one(session, &refusal);
     while (rc > 0);
-    return rc < 0 ? note_refusal(session, &refusal, err) : 0;
+    return rc < 0 ? warn_refusal(session, &refusal, err) : 0;
 }
 
-static int note_unable(struct dt2_session *session, struct dt2_error *err)
+static int warn_unable(struct dt2_session *session, struct dt2_error *err)
 {
     for (size_t i = 0; i < session->model->storage.count; i++)
         if (session->prefetch.routes[i].kind == DT2_ROUTE_GATHER && !can_register(session->compute))
@@ -173,7 +173,7 @@ int dt2_session_pin(struct dt2_session *session, struct dt2_error *err)
         return 0;
     int rc = take_all(session, err);
     if (rc == 0 && session->options.host_memory == DT2_HOST_PINNED)
-        rc = note_unable(session, err);
+        rc = warn_unable(session, err);
     if (rc < 0 || all_that_gains(session) == 0)
         return rc;
     return session->options.host_memory == DT2_HOST_PINNED ? pin_now(session, err) : start(session);

@@ -115,7 +115,7 @@ static void destroy(struct dt2_session *session)
     dt2_release(session->asked);
     dt2_release((void *)(uintptr_t)session->held);
     dt2_units_clear(&session->units);
-    dt2_notes_clear(&session->notes);
+    dt2_warnings_clear(&session->warnings);
     dt2_machine_close(model->context->machine, session->compute);
     pthread_cond_destroy(&session->changed);
     pthread_cond_destroy(&session->work);

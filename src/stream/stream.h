@@ -13,7 +13,7 @@
 #define DT2_STREAM_STREAM_H
 
 #include "ahead/ahead.h"
-#include "base/notes.h"
+#include "base/warnings.h"
 #include "load/pins.h"
 #include "load/staging.h"
 #include "load/storage.h"
@@ -213,7 +213,7 @@ struct dt2_session {
     struct dt2_session_stats last;
     uint64_t staging_bytes;
     struct dt2_session_pins pins;
-    struct dt2_notes notes; /* under the lock */
+    struct dt2_warnings warnings; /* under the lock */
 };
 
 /* A queue of the caller's. */
@@ -232,7 +232,7 @@ struct dt2_session_stats dt2_session_since(const struct dt2_session_stats *now, 
 int dt2_session_hold(struct dt2_session *session, size_t tensor, struct dt2_session **held, struct dt2_error *err);
 void dt2_session_let_go(struct dt2_session *session, size_t tensor);
 
-/* A note of the session's: from any thread, without the lock. Errors: DT2_ENOMEM. */
+/* A warning of the session's: from any thread, without the lock. Errors: DT2_ENOMEM. */
 int dt2_session_say(struct dt2_session *session, struct dt2_error *err, const char *format, ...) DT2_PRINTF(3, 4);
 
 /* The network has come to a unit for a block: what was expected in between is not any more. The lock is held. */
@@ -276,7 +276,7 @@ void dt2_prefetch_wake(struct dt2_session *session);
 
 /* -- pinning.c: without the session's lock */
 
-/* Pins the shares that gain by it as the options say: now, or from now on. What cannot be pinned is a note. */
+/* Pins the shares that gain by it as the options say: now, or from now on. What cannot be pinned is a warning. */
 int dt2_session_pin(struct dt2_session *session, struct dt2_error *err);
 /* Nothing more is pinned; what is stays. */
 void dt2_session_pin_stop(struct dt2_session *session);
@@ -294,7 +294,7 @@ void dt2_routes_clear(struct dt2_session *session);
 bool dt2_routes_stage(const struct dt2_session *session);
 /* Whether drivers of other makers than the compute device's use the slots. */
 bool dt2_routes_share_slots(const struct dt2_session *session);
-/* Pins the staging slots for those drivers; one that cannot is worth a note. Errors: DT2_ENOMEM. */
+/* Pins the staging slots for those drivers; one that cannot is worth a warning. Errors: DT2_ENOMEM. */
 int dt2_routes_pin_slots(struct dt2_session *session, struct dt2_error *err);
 
 /*

@@ -106,8 +106,8 @@ static void try_way(struct dt2_model *model, const char *compute, const char *al
     int rc = dt2_session_open(model, &options, &session, &err);
     if (rc == 0)
         rc = use_session(session, what, &err);
-    for (size_t i = 0; session && i < dt2_session_note_count(session); i++)
-        diag("note: %s", dt2_session_note(session, i));
+    for (size_t i = 0; session && i < dt2_session_warning_count(session); i++)
+        diag("note: %s", dt2_session_warning(session, i));
     int closed = dt2_session_close(session, rc < 0 ? NULL : &err);
     if (!ok(rc == 0 && closed == 0, "%s: every byte arrives, also after parking", what))
         diag("%s", err.text);

@@ -87,12 +87,12 @@ static void live_pinned(const char *which)
     pass(&user, 1); /* copies between devices have been tried then, with pageable memory */
     uint64_t all = user.info.pinned_bytes, pageable = simulator_says("copies.h2d.pageable");
     pass(&user, 2);
-    must(all > 0 && dt2_session_note_count(user.session) == 0, "%s", dt2_session_note(user.session, 0));
+    must(all > 0 && dt2_session_warning_count(user.session) == 0, "%s", dt2_session_warning(user.session, 0));
     must(simulator_says("copies.h2d.registered") > 0 && simulator_says("copies.h2d.pageable") == pageable,
          "the host's share is pinned");
     user_open(&second, model, OWN_STREAM, &options); /* what is pinned already is shared */
     pass(&second, 2);
-    must(second.info.pinned_bytes == all && dt2_session_note_count(second.session) == 0, "%" PRIu64,
+    must(second.info.pinned_bytes == all && dt2_session_warning_count(second.session) == 0, "%" PRIu64,
          second.info.pinned_bytes);
     must(simulator_says("copies.h2d.pageable") == pageable, "pinned twice");
     user_close(&user); /* and stays while one of them is there */
@@ -115,9 +115,9 @@ static void live_pinned(const char *which)
     user_open(&user, model, OWN_STREAM, &options);
     forgive();
     pass(&user, 2);
-    const char *note = dt2_session_note(user.session, 0);
-    must(user.info.pinned_bytes == 0 && note && strstr(note, place[0]), "%s", note ? note : "no note");
-    diag("%s", note ? note : "no note");
+    const char *warning = dt2_session_warning(user.session, 0);
+    must(user.info.pinned_bytes == 0 && warning && strstr(warning, place[0]), "%s", warning ? warning : "no warning");
+    diag("%s", warning ? warning : "no warning");
     user_close(&user);
     unload(model);
     pin_host_alone(place[0]);
@@ -187,9 +187,9 @@ static void live_refused(const char *which)
         fail(pin, first, true, NOMEM);
         user_open(&user, model, OWN_STREAM, &options);
         forgive();
-        must(dt2_session_note_count(user.session) > 0, "nothing is said");
-        for (size_t i = 0; i < dt2_session_note_count(user.session); i++)
-            diag("%s", dt2_session_note(user.session, i));
+        must(dt2_session_warning_count(user.session) > 0, "nothing is said");
+        for (size_t i = 0; i < dt2_session_warning_count(user.session); i++)
+            diag("%s", dt2_session_warning(user.session, i));
         pass(&user, 2);
         must(dt2_session_verify(user.session, source.file, NULL, NULL, NULL, &err) == 0, "%s", err.text);
         user_close(&user);

@@ -49,12 +49,12 @@ static void live_liars(const char *which)
     pass(&user, 2);
     must(dt2_session_park(user.session, &err) == 0 && dt2_session_unpark(user.session, &err) == 0, "%s", err.text);
     pass(&user, 1);
-    const char *note = dt2_session_note(user.session, 0);
-    must(dt2_session_note_count(user.session) == 1 && strstr(note, place[0]) && strstr(note, "through the host"), "%s",
-         note ? note : "no note");
+    const char *warning = dt2_session_warning(user.session, 0);
+    must(dt2_session_warning_count(user.session) == 1 && strstr(warning, place[0]) && strstr(warning, "through the host"), "%s",
+         warning ? warning : "no warning");
     must(simulator_says("copies.peer") == copies, "%" PRIu64 " copies between peers", simulator_says("copies.peer"));
     must(dt2_session_verify(user.session, source.file, NULL, NULL, NULL, &err) == 0, "%s", err.text);
-    diag("%s", note ? note : "no note");
+    diag("%s", warning ? warning : "no warning");
     user_close(&user);
     unload(model);
 }

@@ -47,7 +47,7 @@ def test_every_block_is_there_while_it_is_held():
         last = session.statistics(Span.LAST_PASS)
         assert last.passes == 1 and last.acquires == len(streamed)
         assert session.statistics(Span.THIS_PASS).acquires == 0
-        assert session.notes == ()
+        assert session.warnings == ()
 
 
 def test_what_streams_is_verified_where_it_arrives():

@@ -117,7 +117,7 @@ with Context() as context:
                     return session.close()
                 except BusyError as busy:  # a block was held, and no call in flight
                     assert "held" in str(busy), busy
-        turn(close, acquire, lambda: (session.info, session.statistics(), session.notes, session.next_pass()))
+        turn(close, acquire, lambda: (session.info, session.statistics(), session.warnings, session.next_pass()))
     turns(one)
     for _ in range(500):  # what was held when it was closed is given back by the thread that held it
         try:

@@ -175,9 +175,9 @@ static bool try_info(void)
     return refused(dt2_session_info(the.session, &info, &err));
 }
 
-static bool try_notes(void)
+static bool try_warnings(void)
 {
-    return dt2_session_note_count(the.session) == 0 && !dt2_session_note(the.session, 0);
+    return dt2_session_warning_count(the.session) == 0 && !dt2_session_warning(the.session, 0);
 }
 
 static bool try_verify(void)
@@ -225,7 +225,7 @@ static const struct {
     { "dt2_session_next_pass", try_next_pass },
     { "dt2_session_statistics", try_statistics },
     { "dt2_session_info", try_info },
-    { "dt2_session_note and its count", try_notes },
+    { "dt2_session_warning and its count", try_warnings },
     { "dt2_session_verify", try_verify },
     { "dt2_session_park and unpark", try_park },
     { "dt2_model_unref and dt2_context_destroy", try_end },

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Foreign text in what is shown: errors, suggestions, log lines, notes. */
+/* Foreign text in what is shown: errors, suggestions, log lines, warnings. */
 #include "base/error.h"
 #include "base/log.h"
-#include "base/notes.h"
+#include "base/warnings.h"
 #include "base/shown.h"
 #include "base/text.h"
 #include "base/checked.h"
@@ -64,7 +64,7 @@ static void test_ways_out(void)
         char bytes[3000], shown[40];
         random_text(bytes, i % 10 ? 40 : sizeof bytes);
         struct dt2_error err;
-        struct dt2_notes notes = { 0 };
+        struct dt2_warnings warnings = { 0 };
         dt2_show(bytes, shown, sizeof shown);
         shown_right &= dt2_is_showable(shown, strlen(shown));
         dt2_fail(&err, DT2_EFAILED, "%s: is bad", bytes);
@@ -73,15 +73,15 @@ static void test_ways_out(void)
         dt2_log_line(&log, DT2_LOG_WARNING, "of %s", bytes);
         errors &= dt2_is_showable(err.text, strlen(err.text));
         suggestions &= dt2_is_showable(err.suggestion, strlen(err.suggestion));
-        if (dt2_notes_add(&notes, NULL, "of %s", bytes) == 0)
-            noted &= dt2_is_showable(notes.items[0], strlen(notes.items[0]));
-        dt2_notes_clear(&notes);
+        if (dt2_warnings_add(&warnings, NULL, "of %s", bytes) == 0)
+            noted &= dt2_is_showable(warnings.items[0], strlen(warnings.items[0]));
+        dt2_warnings_clear(&warnings);
     }
     ok(shown_right, "2000 random texts are shown as one line of UTF-8");
     ok(errors, "errors are");
     ok(suggestions, "suggestions are");
     ok(logged, "log lines are");
-    ok(noted, "notes are");
+    ok(noted, "warnings are");
 }
 
 /* However long the words before it are, the caret is there, under its character. */

@@ -371,16 +371,16 @@ static int check_sum(struct dt2_pytorch_reader *reader)
 }
 
 /* Names, keys and values keep the pickle's text. */
-static int take_notes(struct dt2_pytorch_reader *reader)
+static int take_metadata(struct dt2_pytorch_reader *reader)
 {
     struct dt2_file *file = reader->file;
     const char *text = reader->pickle->text.data;
-    file->metadata = dt2_alloc(reader->note_count, sizeof *file->metadata);
+    file->metadata = dt2_alloc(reader->metadata_count, sizeof *file->metadata);
     if (!file->metadata)
         return dt2_fail_nomem(reader->err);
-    for (size_t i = 0; i < reader->note_count; i++)
-        file->metadata[i] = (struct dt2_metadata){ text + reader->notes[i].key_at, text + reader->notes[i].value_at };
-    file->metadata_count = reader->note_count;
+    for (size_t i = 0; i < reader->metadata_count; i++)
+        file->metadata[i] = (struct dt2_metadata){ text + reader->metadata[i].key_at, text + reader->metadata[i].value_at };
+    file->metadata_count = reader->metadata_count;
     file->text = dt2_text_take(&reader->pickle->text);
     return 0;
 }
@@ -396,8 +396,8 @@ int dt2_pytorch_fill(struct dt2_file *file, struct dt2_pickle *pickle, bool big_
     if (rc == 0)
         rc = check_sum(&reader);
     if (rc == 0)
-        rc = take_notes(&reader);
+        rc = take_metadata(&reader);
     dt2_release(reader.records);
-    dt2_release(reader.notes);
+    dt2_release(reader.metadata);
     return rc;
 }

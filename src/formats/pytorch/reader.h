@@ -24,7 +24,7 @@ struct dt2_pytorch_record {
 };
 
 /* Key and value of what is no tensor. */
-struct dt2_pytorch_note {
+struct dt2_pytorch_metadata {
     size_t key_at, value_at;
 };
 
@@ -36,8 +36,8 @@ struct dt2_pytorch_reader {
     bool big_endian;
     struct dt2_pytorch_record *records;
     size_t record_count, record_capacity;
-    struct dt2_pytorch_note *notes;
-    size_t note_count, note_capacity;
+    struct dt2_pytorch_metadata *metadata;
+    size_t metadata_count, metadata_capacity;
     size_t shape_count, shape_capacity;
     size_t axis_count, axis_capacity;
     const struct dt2_pickle_value *key; /* of the tensor at hand */

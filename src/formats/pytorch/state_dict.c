@@ -12,7 +12,7 @@
 #define WRAPPERS_MOST 16 /* dicts around the state dict */
 
 /* The shortest of the notations that mean this number and no other. */
-static void note_float(struct dt2_text *text, double real)
+static void write_float(struct dt2_text *text, double real)
 {
     char digits[32];
     for (int precision = 15; precision <= 17; precision++) {
@@ -25,7 +25,7 @@ static void note_float(struct dt2_text *text, double real)
 
 /* What stands for a value that is no tensor; in the pickle's text, which a
  * string is in already. */
-static size_t note_value(struct dt2_text *text, const struct dt2_pickle_value *value)
+static size_t write_value(struct dt2_text *text, const struct dt2_pickle_value *value)
 {
     size_t at = text->length;
     if (value->kind == DT2_PICKLE_STRING)
@@ -33,7 +33,7 @@ static size_t note_value(struct dt2_text *text, const struct dt2_pickle_value *v
     if (value->kind == DT2_PICKLE_INT)
         dt2_text_addf(text, "%" PRId64, value->integer);
     else if (value->kind == DT2_PICKLE_FLOAT)
-        note_float(text, value->real);
+        write_float(text, value->real);
     else if (value->kind == DT2_PICKLE_BOOL)
         dt2_text_addf(text, "%s", value->integer ? "True" : "False");
     else
@@ -51,15 +51,15 @@ static bool is_showable(const struct dt2_pickle *pickle, const struct dt2_pickle
 }
 
 /* What is no tensor is not loaded, but told: "epoch: 12". */
-static int add_note(struct dt2_pytorch_reader *reader, const struct dt2_pickle_value *key,
+static int add_metadata(struct dt2_pytorch_reader *reader, const struct dt2_pickle_value *key,
                     const struct dt2_pickle_value *value)
 {
     struct dt2_pickle *pickle = reader->pickle;
     if (key->kind != DT2_PICKLE_STRING || !is_showable(pickle, key) || !is_showable(pickle, value))
         return 0;
-    if (!DT2_GROW(reader->notes, reader->note_count, reader->note_capacity))
+    if (!DT2_GROW(reader->metadata, reader->metadata_count, reader->metadata_capacity))
         return dt2_fail_nomem(reader->err);
-    reader->notes[reader->note_count++] = (struct dt2_pytorch_note){ key->at, note_value(&pickle->text, value) };
+    reader->metadata[reader->metadata_count++] = (struct dt2_pytorch_metadata){ key->at, write_value(&pickle->text, value) };
     return pickle->text.failed ? dt2_fail_nomem(reader->err) : 0;
 }
 
@@ -121,7 +121,7 @@ static struct dt2_pickle_value find_inner(const struct dt2_pickle *pickle, const
 }
 
 /* Notes what is beside the inner dict. */
-static int note_others(struct dt2_pytorch_reader *reader, const struct dt2_pickle_value *dict,
+static int add_others(struct dt2_pytorch_reader *reader, const struct dt2_pickle_value *dict,
                        const struct dt2_pickle_value *inner)
 {
     struct dt2_pickle_value key, value;
@@ -129,7 +129,7 @@ static int note_others(struct dt2_pytorch_reader *reader, const struct dt2_pickl
     int rc = 0;
     while (rc == 0 && dt2_pickle_next_entry(reader->pickle, &walk, &key, &value))
         if (value.kind != DT2_PICKLE_DICT || value.at != inner->at)
-            rc = add_note(reader, &key, &value);
+            rc = add_metadata(reader, &key, &value);
     return rc;
 }
 
@@ -158,7 +158,7 @@ static int find_named(struct dt2_pytorch_reader *reader, struct dt2_pickle_value
         struct dt2_pickle_value found = value_of(reader->pickle, dict, name);
         struct dt2_pickle_value inner = found.kind ? found : find_inner(reader->pickle, dict, &several);
         if (inner.kind != DT2_PICKLE_NOTHING)
-            rc = note_others(reader, dict, &inner);
+            rc = add_others(reader, dict, &inner);
         if (rc < 0)
             return rc;
         *dict = inner;
@@ -191,7 +191,7 @@ static int find_state_dict(struct dt2_pytorch_reader *reader, struct dt2_pickle_
         if (inner.kind != DT2_PICKLE_DICT)
             return dt2_pytorch_refuse(reader, "its state_dict is %s, not a dict of tensors",
                                       dt2_pickle_kind_name(&inner));
-        rc = note_others(reader, dict, &inner);
+        rc = add_others(reader, dict, &inner);
         if (rc < 0)
             return rc;
         *dict = inner;
@@ -203,8 +203,8 @@ static int find_state_dict(struct dt2_pytorch_reader *reader, struct dt2_pickle_
 static int refuse_empty(struct dt2_pytorch_reader *reader)
 {
     struct dt2_text keys = { 0 };
-    for (size_t i = 0; i < reader->note_count && i < 8; i++) {
-        const char *key = reader->pickle->text.data + reader->notes[i].key_at;
+    for (size_t i = 0; i < reader->metadata_count && i < 8; i++) {
+        const char *key = reader->pickle->text.data + reader->metadata[i].key_at;
         dt2_text_addf(&keys, "%s%s", i ? ", " : "", dt2_shown(key, strlen(key), reader->shown));
     }
     DT2_AUTO char *list = dt2_text_take(&keys);
@@ -212,7 +212,7 @@ static int refuse_empty(struct dt2_pytorch_reader *reader)
         return dt2_pytorch_refuse(reader, "what it holds of tensors has no names: it is in no dict of them%s%s",
                                   list && *list ? "; its keys: " : "", list ? list : "");
     return dt2_pytorch_refuse(reader, "it holds no tensors%s%s%s", list && *list ? ", but " : "", list ? list : "",
-                              reader->note_count > 8 ? ", ..." : "");
+                              reader->metadata_count > 8 ? ", ..." : "");
 }
 
 int dt2_pytorch_read_state_dict(struct dt2_pytorch_reader *reader)
@@ -228,7 +228,7 @@ int dt2_pytorch_read_state_dict(struct dt2_pytorch_reader *reader)
         if (value.kind == DT2_PICKLE_TENSOR && key.kind != DT2_PICKLE_STRING)
             return dt2_pytorch_refuse(reader, "the name of a tensor is %s, not a string", dt2_pickle_kind_name(&key));
         rc = value.kind == DT2_PICKLE_TENSOR ? dt2_pytorch_add_tensor(reader, &key, &value)
-                                             : add_note(reader, &key, &value);
+                                             : add_metadata(reader, &key, &value);
     }
     if (rc == 0 && reader->record_count == 0)
         rc = refuse_empty(reader);

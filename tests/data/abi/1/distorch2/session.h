@@ -178,9 +178,9 @@ struct dt2_session_info {
 #define DT2_SESSION_INFO_INIT { sizeof(struct dt2_session_info), NULL, 0, 0, 0, 0, 0, 0, false }
 /* Errors: DT2_EUSAGE for a struct_size that was not set. */
 DT2_PUBLIC int dt2_session_info(struct dt2_session *session, struct dt2_session_info *info, struct dt2_error *err);
-/* What the session has to say, a sentence each: a memory that could not be pinned. NULL for a wrong index. */
-DT2_PUBLIC size_t dt2_session_note_count(const struct dt2_session *session);
-DT2_PUBLIC const char *dt2_session_note(const struct dt2_session *session, size_t index);
+/* Its warnings, a sentence each: a memory that could not be pinned. NULL for a wrong index. */
+DT2_PUBLIC size_t dt2_session_warning_count(const struct dt2_session *session);
+DT2_PUBLIC const char *dt2_session_warning(const struct dt2_session *session, size_t index);
 /* Whether acquiring the block may copy; false for a wrong index. */
 DT2_PUBLIC bool dt2_session_streams(const struct dt2_session *session, size_t block);
 
