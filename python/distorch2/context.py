@@ -17,9 +17,9 @@ from ._native import lib
 from ._watch import ProgressFunction, Watch
 from .devices import Devices, DeviceSpeeds
 from .errors import BusyError, CancelledError, DistorchError, UsageError
-from .file import File, Path, opened
+from .file import File, Path, opened, placed
 from .model import Model
-from .plan import NativeRequest, Plan, Request, plan_made, requested
+from .plan import NativeRequest, Plan, Request, SavedPlan, plan_made, requested
 from .sizes import Size, in_bytes
 
 _REFUSE = _native.ENUMS["DT2_UNLOAD_REFUSE"]
@@ -156,7 +156,7 @@ class Context(Handle):
         wanted = requested(request, options)
         native = NativeRequest(wanted)
         with opened(file, wanted.dtype) as source:
-            with self._call() as context, source._call() as pointer, source._blocks._call() as blocks:
+            with self._call() as context, placed(source, wanted.place) as (pointer, blocks):
                 with native.calling() as native_request:
                     return plan_made(pointer, lib.dt2_model_plan, context, blocks, native_request)
 
@@ -165,6 +165,7 @@ class Context(Handle):
         file: Union[File, Path],
         request: Optional[Request] = None,
         *,
+        plan: Union[Plan, str, bytes, None] = None,
         name: Optional[str] = None,
         verify: bool = False,
         staging_bytes: Size = 0,
@@ -176,13 +177,19 @@ class Context(Handle):
     ) -> Model:
         """Loads a model as ``request``, or the request's options given as keywords, ask.
 
+        Or exactly as a ``plan`` has it that was made before, also on another machine, also as its JSON: then no option stands
+        beside it but ``dtype``, the plan's own unless given. What no longer agrees with the file or the devices is refused.
+
         Ctrl-C, an exception in ``progress``, and ``progress`` returning False cancel the load: all that it took is
         given back. ``verify`` reads every tensor back from its device and compares it with the file. ``name`` is how
         the model is registered, its path unless given; ``staging_bytes``, ``threads`` and ``queue_depth``, the reads under
         way at once, are 0 for the defaults. ``io``: "buffered" reads through the page cache, "direct" past it, and "auto"
         what is not in it where that is quicker.
         """
-        wanted = requested(request, options)
+        if plan is not None and request is not None:
+            raise UsageError("request and plan: the plan decides alone; make it anew as the request asks")
+        saved = None if plan is None else SavedPlan(plan, options)
+        wanted = requested(request, options) if saved is None else Request(dtype=saved.dtype, place=saved.place)
         native = NativeRequest(wanted)
         watch = Watch(progress, stop=lambda: self.closed)
         how = _native.load_options(
@@ -201,7 +208,12 @@ class Context(Handle):
         )
         try:
             with opened(file, wanted.dtype) as source:
-                model = self._loaded(source, native, how)
+                with placed(source, wanted.place) as (pointer, blocks):
+                    if saved is None:
+                        model = self._loaded(lib.dt2_model_load, pointer, blocks, byref(native.raw), byref(how))
+                    else:
+                        with saved.parsed(pointer, blocks) as exact:
+                            model = self._loaded(lib.dt2_model_load_plan, pointer, blocks, exact, byref(how))
         except DistorchError:
             raised = watch.raised or native.raised
             if raised is None:
@@ -212,15 +224,15 @@ class Context(Handle):
             raise native.raised
         return model
 
-    def _loaded(self, file: File, native: NativeRequest, how: _native.load_options) -> Model:
-        with self._call() as context, file._call() as source, file._blocks._call() as blocks:
+    def _loaded(self, load: Callable[..., int], *arguments: Any) -> Model:
+        with self._call() as context:
             try:
-                model = Model(made(lib.dt2_model_load, context, source, blocks, byref(native.raw), byref(how)), self)
+                model = Model(made(load, context, *arguments), self)
             except CancelledError:
                 if not self.closed:
                     raise
             if self.closed:
-                raise UsageError(f"this context was closed while it loaded {file.path}")
+                raise UsageError("this context was closed while it loaded")
             return model
 
     @property

@@ -138,6 +138,20 @@ def opened(file: Union[File, Path], dtype: Dtype) -> Iterator[File]:
         yield file if dtype == "keep" else ends.enter_context(file.stored(dtype))
 
 
+@contextmanager
+def placed(file: File, place: Optional[str]) -> Iterator[tuple[Any, Any]]:
+    """The file and its blocks, by pointer; those that the patterns of ``place`` send to different devices are cut."""
+    with file._call() as pointer, file._blocks._call() as blocks:
+        if not place:
+            yield pointer, blocks
+            return
+        cut = made(lib.dt2_blocks_cut, blocks, pointer, encode(place))
+        try:
+            yield pointer, cut
+        finally:
+            lib.dt2_blocks_free(cut)
+
+
 class _Blocks(Handle):
     _what = "list of blocks"
 

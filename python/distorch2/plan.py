@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from ctypes import POINTER
@@ -15,7 +16,7 @@ from ._core import encode, known, made, speed, taken_text, text
 from ._native import lib
 from .devices import Devices
 from .errors import DistorchError, UsageError
-from .file import Dtype, File, opened
+from .file import Dtype, File, opened, placed
 from .sizes import Size, format_size, in_bytes, parse_gib
 
 ReleaseFunction = Callable[[str, int], int]
@@ -278,6 +279,34 @@ def plan_made(file: int, function: Callable[..., int], *arguments: Any) -> Plan:
         lib.dt2_plan_free(pointer)
 
 
+class SavedPlan:
+    """A plan that was made before, to be loaded: its JSON, and how the file that it is of was opened."""
+
+    def __init__(self, plan: Union[Plan, str, bytes], options: Mapping[str, Any]) -> None:
+        others = sorted(set(options) - {"dtype"})
+        if others:
+            raise UsageError(f"{others[0]} and plan: the plan decides alone; make it anew with that")
+        text = plan.document if isinstance(plan, Plan) else plan
+        self._raw = text.encode() if isinstance(text, str) else bytes(text)
+        try:
+            document = json.loads(self._raw)
+            stored = str(document["model"]["dtype"]).lower()
+            place = document["request"]["place"]
+        except (ValueError, TypeError, KeyError):  # what is wrong with it the library says
+            stored, place = "keep", None
+        self.place: Optional[str] = place if isinstance(place, str) else None
+        self.dtype: Dtype = options.get("dtype", stored if stored in ("f16", "bf16", "f32") else "keep")
+
+    @contextmanager
+    def parsed(self, file: Any, blocks: Any) -> Iterator[Any]:
+        """The plan by pointer, once the file and its blocks are known to be those that it is of."""
+        pointer = made(lib.dt2_plan_parse, self._raw, len(self._raw), file, blocks)
+        try:
+            yield pointer
+        finally:
+            lib.dt2_plan_free(pointer)
+
+
 def make_plan(devices: Devices, file: File, request: Optional[Request] = None, **options: Any) -> Plan:
     """A plan for devices that need not be this machine's. Options of a :class:`Request` may be given as keywords.
 
@@ -286,7 +315,7 @@ def make_plan(devices: Devices, file: File, request: Optional[Request] = None, *
     wanted = requested(request, options)
     native = NativeRequest(wanted)
     with opened(file, wanted.dtype) as source:
-        with source._call() as pointer, source._blocks._call() as blocks, devices._call() as memories:
+        with placed(source, wanted.place) as (pointer, blocks), devices._call() as memories:
             array, count = lib.dt2_blocks_array(blocks), lib.dt2_blocks_count(blocks)
             with native.calling() as native_request:
                 return plan_made(pointer, lib.dt2_plan_make, memories, array, count, native_request)

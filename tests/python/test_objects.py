@@ -155,6 +155,32 @@ def test_how_files_are_read():
             context.load(tap.layout("tiny"), compute_device="cpu", io="sideways")
 
 
+def test_a_plan_is_loaded_as_it_is():
+    layout = tap.layout("tiny")
+    with Context() as context:
+        made = context.plan(layout, compute_device="cpu", expert_mode_allocations="cpu,*")
+        for plan in (made, made.document, made.document.encode()):
+            with context.load(layout, plan=plan, verify=True) as model:
+                assert model.plan.shares == made.shares and model.statistics.bytes == sum(share.bytes for share in made.shares)
+        with context.load(layout, plan=context.plan(layout, compute_device="cpu", dtype="f16"), verify=True) as model:
+            assert {tensor.dtype for tensor in model.tensors.values()} == {"F16"}
+        with tap.raises(distorch2.UsageError, "resident and plan"):
+            context.load(layout, plan=made, resident=True)
+        with tap.raises(distorch2.UsageError, "request and plan"):
+            context.load(layout, Request(), plan=made)
+        with tap.raises(distorch2.UsageError, "fingerprint"):
+            context.load(tap.layout("tiny-plain"), plan=made)
+        for broken in ("", "[]", "{", '{"model": 1}', made.document[:-9]):
+            with tap.raises(distorch2.FailedError):
+                context.load(layout, plan=broken)
+        need_opencl(context)
+        bias = next(tensor.name for tensor in File(layout).tensors if tensor.name.endswith("bias"))
+        cut = context.plan(layout, compute_device="cpu", place=f"{bias}=opencl:0")
+        with context.load(layout, plan=cut, verify=True) as model:
+            assert model.tensor(bias).device == "opencl:0" and model.plan.shares == cut.shares
+            assert sum(share.bytes for share in cut.shares if share.device == "opencl:0") == model.tensor(bias).nbytes
+
+
 def test_host_shares_are_shared():
     os.environ["XDG_RUNTIME_DIR"] = tap.scratch("run")
     os.mkdir(os.environ["XDG_RUNTIME_DIR"], 0o700)
