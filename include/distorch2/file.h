@@ -34,6 +34,14 @@ struct dt2_tensor {
  */
 DT2_PUBLIC int dt2_file_open(const char *path, struct dt2_file **file, struct dt2_error *err);
 
+/*
+ * Opens one of a model's files for a program that has the bytes elsewhere than at its path: in memory of memfd_create(2), say. Returns a
+ * descriptor that can be read, of a regular file or of memory, which belongs to the model from then on; or a negative enum dt2_code,
+ * with the error filled. It is called on the thread that opens the model, once or more for each file, and calls no function of this
+ * library's on that model. The files that a model has are still looked for beside `path`; what stands there is not opened.
+ */
+typedef int dt2_open_fn(void *data, const char *path, struct dt2_error *err);
+
 /* How a file is opened; zero or NULL means the default. */
 struct dt2_file_options {
     size_t struct_size;
@@ -42,9 +50,11 @@ struct dt2_file_options {
      * only one that has tensors, or whose network is known.
      */
     const char *key;
+    dt2_open_fn *open; /* NULL: the file at the path is opened */
+    void *open_data;
 };
-#define DT2_FILE_OPTIONS_INIT { sizeof(struct dt2_file_options), NULL }
-/* As dt2_file_open(). Errors: also DT2_EUSAGE for a key of a file that can have none, or a struct_size below the first. */
+#define DT2_FILE_OPTIONS_INIT { sizeof(struct dt2_file_options), NULL, NULL, NULL }
+/* As dt2_file_open(). Errors: also what `open` says; DT2_EUSAGE for a key of a file that can have none, or a struct_size below the first. */
 DT2_PUBLIC int dt2_file_open_with(const char *path, const struct dt2_file_options *options, struct dt2_file **file,
                                   struct dt2_error *err);
 /* Closes the file; what was asked of it, tensors and names, is gone. NULL is fine. */

@@ -177,8 +177,11 @@ class gang(Structure):
     _fields_ = [("name", c_char_p), ("tensors", POINTER(c_size_t)), ("count", c_size_t)]
 
 
+open_fn = CFUNCTYPE(c_int, c_void_p, c_char_p, POINTER(error))
+
+
 class file_options(Structure):
-    _fields_ = [("struct_size", c_size_t), ("key", c_char_p)]
+    _fields_ = [("struct_size", c_size_t), ("key", c_char_p), ("open", open_fn), ("open_data", c_void_p)]
 
 
 class storing(Structure):

@@ -155,7 +155,7 @@ static int open_first(struct dt2_file *file, const char *path, struct dt2_error 
     file->sources = dt2_alloc(1, sizeof *file->sources);
     if (!file->sources)
         return dt2_fail_nomem(err);
-    int rc = dt2_source_open(&file->sources[0], path, err);
+    int rc = dt2_source_open(&file->sources[0], path, file->opener, err);
     file->source_count = rc == 0;
     return rc;
 }
@@ -178,9 +178,9 @@ static int check_key(const struct dt2_file *file, struct dt2_error *err)
                     file->sources[0].path, file->format->name, dt2_show(file->key, shown, sizeof shown));
 }
 
-/* `part`: the file must be one that can be a model's part. `key`: see struct dt2_file. */
+/* `part`: the file must be one that can be a model's part. `key` and `opener`: see struct dt2_file. */
 static int open_file(const char *path, const struct dt2_format *format, bool part, const char *key,
-                     struct dt2_file **out, struct dt2_error *err)
+                     const struct dt2_opener *opener, struct dt2_file **out, struct dt2_error *err)
 {
     struct dt2_file *file = dt2_alloc(1, sizeof *file);
     if (!file)
@@ -188,6 +188,7 @@ static int open_file(const char *path, const struct dt2_format *format, bool par
     atomic_init(&file->references, 1);
     file->format = format;
     file->key = key;
+    file->opener = opener;
     int rc = open_first(file, path, err);
     if (rc == 0 && !format)
         rc = recognise(file, err);
@@ -197,7 +198,8 @@ static int open_file(const char *path, const struct dt2_format *format, bool par
         rc = check_key(file, err);
     if (rc == 0)
         rc = file->format->read(file, err);
-    file->key = NULL; /* which is the caller's */
+    file->key = NULL; /* which are the caller's */
+    file->opener = NULL;
     if (rc == 0)
         rc = dt2_file_finish(file, err);
     if (rc < 0)
@@ -207,21 +209,23 @@ static int open_file(const char *path, const struct dt2_format *format, bool par
     return rc;
 }
 
-int dt2_file_open_as(const char *path, const struct dt2_format *format, struct dt2_file **out, struct dt2_error *err)
+int dt2_file_open_as(const char *path, const struct dt2_format *format, const struct dt2_opener *opener, struct dt2_file **out,
+                     struct dt2_error *err)
 {
-    return open_file(path, format, false, NULL, out, err);
+    return open_file(path, format, false, NULL, opener, out, err);
 }
 
-int dt2_file_open_part(const char *path, struct dt2_file **out, struct dt2_error *err)
+int dt2_file_open_part(const char *path, const struct dt2_opener *opener, struct dt2_file **out, struct dt2_error *err)
 {
-    return open_file(path, NULL, true, NULL, out, err);
+    return open_file(path, NULL, true, NULL, opener, out, err);
 }
 
-static int read_parts(struct dt2_file *file, char *const *paths, size_t count, struct dt2_error *err)
+static int read_parts(struct dt2_file *file, char *const *paths, size_t count, const struct dt2_opener *opener,
+                      struct dt2_error *err)
 {
     int rc = 0;
     for (size_t i = 0; i < count && rc == 0; i++) {
-        rc = dt2_file_open_part(paths[i], &file->parts[i], err);
+        rc = dt2_file_open_part(paths[i], opener, &file->parts[i], err);
         file->part_count += rc == 0;
         if (rc == 0)
             rc = dt2_whole_check_part(file->parts[i], i, count, err);
@@ -231,14 +235,15 @@ static int read_parts(struct dt2_file *file, char *const *paths, size_t count, s
     return rc == 0 ? dt2_file_finish(file, err) : rc;
 }
 
-int dt2_file_open_parts(char *const *paths, size_t count, struct dt2_file **out, struct dt2_error *err)
+int dt2_file_open_parts(char *const *paths, size_t count, const struct dt2_opener *opener, struct dt2_file **out,
+                        struct dt2_error *err)
 {
     struct dt2_file *file = dt2_alloc(1, sizeof *file);
     if (file) {
         atomic_init(&file->references, 1);
         file->parts = dt2_alloc(count, sizeof *file->parts);
     }
-    int rc = file && file->parts ? read_parts(file, paths, count, err) : dt2_fail_nomem(err);
+    int rc = file && file->parts ? read_parts(file, paths, count, opener, err) : dt2_fail_nomem(err);
     if (rc < 0)
         dt2_file_free(file);
     else
@@ -257,11 +262,12 @@ static int keep_given(struct dt2_file *file, const char *path, struct dt2_error 
     return file->given && file->note ? 0 : dt2_fail_nomem(err);
 }
 
-static int open_whole(const struct dt2_whole *whole, const char *path, struct dt2_file **out, struct dt2_error *err)
+static int open_whole(const struct dt2_whole *whole, const char *path, const struct dt2_opener *opener, struct dt2_file **out,
+                      struct dt2_error *err)
 {
     struct dt2_file *file;
-    int rc = whole->index ? dt2_file_open_as(whole->index, NULL, &file, err)
-                          : dt2_file_open_parts(whole->paths, whole->count, &file, err);
+    int rc = whole->index ? dt2_file_open_as(whole->index, NULL, opener, &file, err)
+                          : dt2_file_open_parts(whole->paths, whole->count, opener, &file, err);
     if (rc < 0) {
         char shown[DT2_SHOWN];
         if (err && !err->suggestion[0])
@@ -277,7 +283,8 @@ static int open_whole(const struct dt2_whole *whole, const char *path, struct dt
 }
 
 /* The model at a path: the file itself, or the whole that it is a part of. */
-static int open_model(const char *path, const char *key, struct dt2_file **out, struct dt2_error *err)
+static int open_model(const char *path, const char *key, const struct dt2_opener *opener, struct dt2_file **out,
+                      struct dt2_error *err)
 {
     struct dt2_whole whole = { 0 };
     struct dt2_file *file = NULL;
@@ -285,8 +292,8 @@ static int open_model(const char *path, const char *key, struct dt2_file **out, 
     if (rc == 0)
         rc = dt2_whole_find(path, &whole, err);
     if (rc == 0)
-        rc = !key && (whole.index || whole.paths) ? open_whole(&whole, path, &file, err)
-                                                  : open_file(path, NULL, false, key, &file, err);
+        rc = !key && (whole.index || whole.paths) ? open_whole(&whole, path, opener, &file, err)
+                                                  : open_file(path, NULL, false, key, opener, &file, err);
     dt2_whole_clear(&whole);
     if (rc == 0)
         rc = dt2_whole_check(file, err);
@@ -297,14 +304,15 @@ static int open_model(const char *path, const char *key, struct dt2_file **out, 
     return rc;
 }
 
-static int open_folder(const char *folder, const char *key, struct dt2_file **out, struct dt2_error *err)
+static int open_folder(const char *folder, const char *key, const struct dt2_opener *opener, struct dt2_file **out,
+                       struct dt2_error *err)
 {
     DT2_AUTO char *path = NULL, *kept = dt2_strdup(folder);
     if (!kept)
         return dt2_fail_nomem(err);
     int rc = dt2_folder_model(folder, &path, err);
     if (rc == 0)
-        rc = open_model(path, key, out, err);
+        rc = open_model(path, key, opener, out, err);
     if (rc == DT2_ENOENT)
         return dt2_fail(err, DT2_EFAILED, "%s: is a link that leads nowhere", path);
     if (rc < 0)
@@ -333,7 +341,8 @@ int dt2_file_open_with(const char *path, const struct dt2_file_options *options,
     if (dt2_options_read(&sized_options, options, &known, err) < 0)
         return DT2_EUSAGE;
     const char *key = known.key && *known.key ? known.key : NULL;
-    return dt2_folder_is(path) ? open_folder(path, key, out, err) : open_model(path, key, out, err);
+    const struct dt2_opener opener = { known.open, known.open_data };
+    return dt2_folder_is(path) ? open_folder(path, key, &opener, out, err) : open_model(path, key, &opener, out, err);
 }
 
 /* What a file has that those which stand on it use too. */

@@ -93,6 +93,7 @@ struct dt2_file {
 
     _Atomic unsigned references; /* of the program, and of files that stand on this one */
     const char *key;                 /* while it is read: the dict of tensors that the caller means; NULL: the only one */
+    const struct dt2_opener *opener; /* while it is read: what opens its other files; NULL: open(2) */
     const struct dt2_format *format; /* the file does the rest */
     char *given;                     /* the model was given by this path; NULL: by that of its first source */
     bool is_folder;                  /* which is a folder's */
@@ -103,7 +104,8 @@ struct dt2_file {
 };
 
 /* Opens a file that must be of that format, or, with NULL, that its content tells. Errors: as dt2_file_open(). */
-int dt2_file_open_as(const char *path, const struct dt2_format *format, struct dt2_file **out, struct dt2_error *err);
+int dt2_file_open_as(const char *path, const struct dt2_format *format, const struct dt2_opener *opener, struct dt2_file **out,
+                     struct dt2_error *err);
 /* What follows from a table that is complete: where tensors lie, the sum of their bytes, the fingerprint. Errors: DT2_EFAILED. */
 int dt2_file_finish(struct dt2_file *file, struct dt2_error *err);
 /* Reads what is converted, as dt2_file_pread() does, or as dt2_file_pread_check(). */
@@ -112,9 +114,10 @@ int dt2_converted_read(const struct dt2_file *file, size_t index, const struct i
 /* Whether the names are those of a network that is known: plan/recognise.c, above this room, knows. Entries and names are set. */
 bool dt2_file_is_network(const struct dt2_file *file);
 /* Opens a file that is one of a model's several, as dt2_file_open_as() with NULL. Errors: also for what no model is made of. */
-int dt2_file_open_part(const char *path, struct dt2_file **out, struct dt2_error *err);
+int dt2_file_open_part(const char *path, const struct dt2_opener *opener, struct dt2_file **out, struct dt2_error *err);
 /* Makes one model of the files at these paths, in this order. Errors: as dt2_file_open(). */
-int dt2_file_open_parts(char *const *paths, size_t count, struct dt2_file **out, struct dt2_error *err);
+int dt2_file_open_parts(char *const *paths, size_t count, const struct dt2_opener *opener, struct dt2_file **out,
+                        struct dt2_error *err);
 /* Room for `tensors` tensors and `pieces` pieces, zeroed. Errors: DT2_ENOMEM. */
 int dt2_file_reserve(struct dt2_file *file, size_t tensors, size_t pieces, struct dt2_error *err);
 /*

@@ -210,7 +210,7 @@ static int open_shard(struct reader *reader, const char *name, uint64_t *header_
     DT2_AUTO char *path = beside(reader->path, name);
     if (!path)
         return dt2_fail_nomem(reader->err);
-    int rc = dt2_file_open_part(path, part, reader->err);
+    int rc = dt2_file_open_part(path, file->opener, part, reader->err);
     if (rc == DT2_ENOENT)
         return refuse(reader, "the file '%s', which the index names, is not there%s", SHOW(name),
                       dt2_link_is_dangling(path) ? ": it is a link that leads nowhere" : "");

@@ -55,13 +55,23 @@ static int look(struct dt2_source *source, const char *path, struct dt2_error *e
     return source->path ? 0 : dt2_fail_nomem(err);
 }
 
-int dt2_source_open(struct dt2_source *source, const char *path, struct dt2_error *err)
+/* A descriptor, or a code. */
+static int open_given(const char *path, const struct dt2_opener *opener, struct dt2_error *err)
 {
+    struct dt2_error unread;
+    struct dt2_error *said = err ? err : &unread;
+    dt2_fail(said, DT2_EFAILED, "%s: the program did not open it, and does not say why", path);
+    return opener->open(opener->data, path, said);
+}
+
+int dt2_source_open(struct dt2_source *source, const char *path, const struct dt2_opener *opener, struct dt2_error *err)
+{
+    bool given = opener && opener->open;
     /* O_NONBLOCK: a FIFO without a writer must not hold us; regular files do not know it. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int fd = given ? open_given(path, opener, err) : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
-        return fail_open(path, err);
-    *source = (struct dt2_source){ .fd = fd };
+        return given ? fd : fail_open(path, err);
+    *source = (struct dt2_source){ .fd = fd, .given = given };
     int rc = look(source, path, err);
     if (rc < 0)
         dt2_source_close(source);
@@ -127,7 +137,7 @@ int dt2_source_pread(const struct dt2_source *source, void *destination, size_t 
 int dt2_source_unchanged(const struct dt2_source *source, struct dt2_error *err)
 {
     struct stat st;
-    if (stat(source->path, &st) < 0)
+    if ((source->given ? fstat(source->fd, &st) : stat(source->path, &st)) < 0)
         return dt2_fail(err, DT2_EFAILED, "%s: the file is gone since it was opened: %s", source->path,
                         strerror(errno));
     if (st.st_dev != source->device || st.st_ino != source->inode)

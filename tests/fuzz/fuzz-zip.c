@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct dt2_source source;
     struct dt2_zip zip = { 0 };
     struct dt2_error err;
-    must(dt2_source_open(&source, path, &err) == 0);
+    must(dt2_source_open(&source, path, NULL, &err) == 0);
     if (dt2_zip_read(&zip, &source, &err) == 0)
         check_entries(&zip, size);
     else

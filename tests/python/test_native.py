@@ -32,6 +32,7 @@ SCALARS = {
     "dt2_log_fn": "function",
     "dt2_scan_fn": "function",
     "dt2_dtype_fn": "function",
+    "dt2_open_fn": "function",
     "dt2_release_fn": "function",
     "dt2_available_fn": "function",
     "dt2_progress_fn": "function",

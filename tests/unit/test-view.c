@@ -137,7 +137,7 @@ int main(void)
     snprintf(path, sizeof path, "%s", scratch_file("content", content, FILE_BYTES, 0));
     struct dt2_source source;
     struct dt2_error err;
-    if (!ok(dt2_source_open(&source, path, &err) == 0, "the file opens"))
+    if (!ok(dt2_source_open(&source, path, NULL, &err) == 0, "the file opens"))
         return done_testing();
     test_join();
     test_random(&source);
