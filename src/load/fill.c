@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "load/workers.h"
 #include "machine/host.h"
+#include "machine/pages.h"
 #include <inttypes.h>
 #include <time.h>
 
@@ -187,6 +188,8 @@ static int plan_reads(struct dt2_fill *fill, size_t share, struct dt2_error *err
         rules.limit = fill->stagings[share].slot_bytes - BLOCKS;
     else if (fill->bounce.ready)
         rules.limit = fill->bounce.slot_bytes - BLOCKS;
+    else
+        rules.page_bytes = DT2_HUGE_PAGE;
     int rc = dt2_reads_make(load->file, load->layout, share, &rules, &fill->reads[share], err);
     fill->items[share] = fill->reads[share].count;
     count_there(load, share);

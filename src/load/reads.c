@@ -62,19 +62,30 @@ static uint64_t staged_behind(const struct dt2_read_part *before, uint32_t slab,
     return *joined ? end + (slab_offset - slab_end) : (end + SLOT_ALIGNMENT - 1) & ~(SLOT_ALIGNMENT - 1);
 }
 
-/* Whether a stretch can go on with this piece: behind what it has, near enough, in the same file. */
-static bool follows(const struct dt2_read *last, const struct dt2_piece *piece)
+static uint64_t left_of_page(uint64_t slab_offset, const struct dt2_reads_rules *rules)
 {
+    return rules->page_bytes ? rules->page_bytes - slab_offset % rules->page_bytes : UINT64_MAX;
+}
+
+/* Whether a stretch can go on with this piece: behind what it has, near enough, in the same file, and not at the end of a page. */
+static bool follows(const struct dt2_reads *reads, const struct dt2_read *last, const struct dt2_piece *piece,
+                    const struct dt2_reads_rules *rules)
+{
+    const struct dt2_read_part *before = &reads->parts[reads->part_count - 1];
     uint64_t end = last->offset + last->span;
+    if (rules->page_bytes && (before->slab_offset + before->bytes) % rules->page_bytes == 0)
+        return false;
     return last->part_count > 0 && last->part_count < DT2_PARTS_MOST && last->file == piece->file &&
            piece->offset >= end && piece->offset - end <= ((piece->file & (DT2_IN_VIEW | DT2_CONVERTED)) ? 0 : DT2_GAP_MOST);
 }
 
-/* How much of a piece goes into a stretch that can still take `room`: all, or up to a cut. */
-static uint64_t portion(const struct dt2_piece *piece, uint64_t room)
+/* How much of a piece goes into a stretch that can still take `room`: all, or up to the end of a page, or a cut. */
+static uint64_t portion(const struct wanted *wanted, uint64_t room, const struct dt2_reads_rules *rules)
 {
-    if (piece->bytes <= room)
-        return piece->bytes;
+    const struct dt2_piece *piece = &wanted->piece;
+    uint64_t left = left_of_page(wanted->slab_offset, rules);
+    if (dt2_min(piece->bytes, left) <= room)
+        return dt2_min(piece->bytes, left);
     uint64_t cut = (piece->offset + room) / CUT * CUT;
     return cut > piece->offset ? cut - piece->offset : room;
 }
@@ -95,10 +106,10 @@ static int add_part(struct dt2_reads *reads, struct wanted *wanted, const struct
     struct dt2_piece *piece = &wanted->piece;
     struct dt2_read *last = reads->count ? &reads->stretches[reads->count - 1] : NULL;
     struct dt2_read_part part = { piece->offset, wanted->slab_offset, 0, 0, piece->file, wanted->slab, false };
-    if (last && follows(last, piece)) {
+    if (last && follows(reads, last, piece, rules)) {
         part.staged = staged_behind(&reads->parts[reads->part_count - 1], part.slab, part.slab_offset, rules, &part.joined);
         uint64_t used = dt2_max(part.staged, piece->offset - last->offset);
-        part.bytes = used < rules->limit ? portion(piece, rules->limit - used) : 0;
+        part.bytes = used < rules->limit ? portion(wanted, rules->limit - used, rules) : 0;
         if (part.bytes < piece->bytes && part.bytes < CUT)
             part.bytes = 0; /* not worth a piece of its own */
     }
@@ -106,7 +117,7 @@ static int add_part(struct dt2_reads *reads, struct wanted *wanted, const struct
         last = begin_stretch(reads, piece);
         part.staged = 0;
         part.joined = false;
-        part.bytes = portion(piece, rules->limit);
+        part.bytes = portion(wanted, rules->limit, rules);
     }
     if (!last || !DT2_GROW(reads->parts, reads->part_count, reads->part_capacity))
         return dt2_fail_nomem(err);

@@ -40,6 +40,7 @@ struct dt2_reads {
 struct dt2_reads_rules {
     uint64_t limit;     /* of a stretch's span, and of what it needs of a slot; at least 1 */
     uint64_t alignment; /* of tensors on the device: nothing lies in a gap that is smaller */
+    uint64_t page_bytes; /* a stretch ends where such a page of the slab does, so that no two take part in one page; 0: it does not matter */
 };
 
 /* Cuts the share `index` of a layout, without what is there already. Errors: DT2_ENOMEM. */

@@ -87,7 +87,7 @@ static void test_reads(const struct dt2_layout *layout, uint64_t alignment, uint
 {
     struct dt2_reads reads = { 0 };
     struct dt2_error err;
-    const struct dt2_reads_rules rules = { limit, alignment };
+    const struct dt2_reads_rules rules = { limit, alignment, 0 };
     is_int(dt2_reads_make(file, layout, 0, &rules, &reads, &err), 0, "stretches of at most %" PRIu64 " bytes", limit);
     char *slabs[16] = { 0 }, *slot = staged ? calloc(1, limit) : NULL;
     for (size_t i = 0; i < layout->shares[0].slab_count; i++)
@@ -102,6 +102,28 @@ static void test_reads(const struct dt2_layout *layout, uint64_t alignment, uint
     for (size_t i = 0; i < layout->shares[0].slab_count; i++)
         free(slabs[i]);
     free(slot);
+    dt2_reads_clear(&reads);
+}
+
+/* Where pages count, stretches end as they do: no part reaches into the next, and still every byte comes to its place. */
+static void test_pages(const struct dt2_layout *layout, uint64_t page)
+{
+    struct dt2_reads reads = { 0 };
+    struct dt2_error err;
+    const struct dt2_reads_rules rules = { 1 << 20, 64, page };
+    is_int(dt2_reads_make(file, layout, 0, &rules, &reads, &err), 0, "stretches that end with pages of %" PRIu64 " bytes", page);
+    bool inside = true, ends = true;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < reads.count; i++)
+        for (size_t j = 0; j < reads.stretches[i].part_count; j++) {
+            const struct dt2_read_part *part = &reads.parts[reads.stretches[i].first_part + j];
+            uint64_t end = part->slab_offset % page + part->bytes;
+            inside &= end <= page;
+            ends &= end < page || j + 1 == reads.stretches[i].part_count;
+            bytes += part->bytes;
+        }
+    ok(inside && ends, "no part crosses the end of one, and none follows it");
+    is_u64(bytes, layout->shares[0].bytes, "and they bring all");
     dt2_reads_clear(&reads);
 }
 
@@ -140,6 +162,8 @@ static void test_layout(uint64_t alignment, uint64_t most)
         if (limits[k] > 1 || most == DT2_UNKNOWN) /* one byte a stretch: once is enough */
             for (int slot = 0; slot < 2; slot++)
                 test_reads(&layout, alignment, limits[k], slot);
+    test_pages(&layout, 512);
+    test_pages(&layout, 4096);
     dt2_layout_clear(&layout);
 }
 
