@@ -210,6 +210,7 @@ struct dt2_share {
      * that is not. Below 0: nobody has said. */
     double load_seconds;
     double load_cold_seconds;
+    double stream_gbps; /* predicted: at which its blocks come to the compute device. Below 0: they do not, or nobody has said */
 };
 
 /*

@@ -266,6 +266,7 @@ class share(Structure):
         ("runs", c_size_t),
         ("load_seconds", c_double),
         ("load_cold_seconds", c_double),
+        ("stream_gbps", c_double),
     ]
 
 

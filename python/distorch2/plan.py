@@ -183,6 +183,8 @@ class Share:
     load_seconds: Optional[float] = None
     """Predicted: from the beginning of a load to its last byte here, of a file in the page cache."""
     load_cold_seconds: Optional[float] = None
+    stream_gbps: Optional[float] = None
+    """Predicted: at which its blocks come to the compute device; None of what does not stream."""
 
 
 @dataclass(frozen=True)
@@ -249,6 +251,7 @@ def _share(raw: _native.share) -> Share:
         runs=raw.runs,
         load_seconds=speed(raw.load_seconds),
         load_cold_seconds=speed(raw.load_cold_seconds),
+        stream_gbps=speed(raw.stream_gbps),
     )
 
 

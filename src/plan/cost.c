@@ -159,6 +159,14 @@ struct dt2_way dt2_cost_way(const struct dt2_devices *devices, size_t from, size
     return way;
 }
 
+double dt2_way_gbps(const struct dt2_way *way)
+{
+    double slowest = way->legs[0].byte_ns;
+    for (unsigned i = 1; i < way->leg_count; i++)
+        slowest = way->legs[i].byte_ns > slowest ? way->legs[i].byte_ns : slowest;
+    return 1 / slowest;
+}
+
 /* -- loads ------------------------------------------------------------------------------------------------------- */
 
 struct dt2_filling dt2_cost_filling(const struct dt2_devices *devices, size_t to)

@@ -29,6 +29,9 @@ struct dt2_way {
 /* The way of streamed bytes, as a session takes it once it has pinned what it pins. */
 struct dt2_way dt2_cost_way(const struct dt2_devices *devices, size_t from, size_t compute);
 
+/* The rate of its slowest leg, of copies so large that nothing else counts. */
+double dt2_way_gbps(const struct dt2_way *way);
+
 /* What loading bytes into a memory takes. Rates are in bytes a nanosecond, which is GB/s. */
 struct dt2_filling {
     double own_gbps;    /* of its own link, or memory */

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "formats/file.h"
 #include "plan/auto.h"
+#include "plan/cost.h"
 #include "plan/fit.h"
 #include "plan/predict.h"
 #include <inttypes.h>
@@ -308,6 +309,17 @@ static int plan_fill(const struct dt2_draft *draft, const struct dt2_capacity *c
     return dt2_plan_keep_request(plan, input->request, err);
 }
 
+/* Below 0: what lies there does not stream. */
+static double stream_gbps(const struct dt2_draft *draft, size_t target)
+{
+    const struct dt2_input *input = draft->input;
+    size_t device = draft->targets[target].device;
+    if (draft->window == 0 || draft->targets[target].bytes == 0 || !dt2_streams(input, device))
+        return -1;
+    const struct dt2_way way = dt2_cost_way(input->devices, device, input->compute);
+    return dt2_way_gbps(&way);
+}
+
 static int predict(const struct dt2_draft *draft, struct dt2_plan *plan, struct dt2_error *err)
 {
     DT2_AUTO double *warm = dt2_alloc(plan->share_count, sizeof *warm);
@@ -318,6 +330,7 @@ static int predict(const struct dt2_draft *draft, struct dt2_plan *plan, struct 
     for (size_t i = 0; rc == 0 && i < plan->share_count; i++) {
         plan->shares[i].load_seconds = warm[i];
         plan->shares[i].load_cold_seconds = cold[i];
+        plan->shares[i].stream_gbps = stream_gbps(draft, i);
     }
     plan->predicted = rc == 0;
     return rc;
