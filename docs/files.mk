@@ -11,10 +11,20 @@ dist_doc_DATA = \
 	docs/formats.md \
 	docs/hardware.md \
 	docs/packaging.md \
+	docs/pictures.md \
 	docs/cluster.md \
 	docs/comfyui.md \
 	docs/comfyui.png \
 	docs/python.md
+
+# The pictures of docs/pictures.md: make pictures.
+picturesdir = $(docdir)/pictures
+pictures = plan-1.svg plan-1.png plan-3.svg plan-3.png plan-8.svg plan-8.png
+dist_pictures_DATA = $(pictures:%=docs/pictures/%)
+EXTRA_DIST += docs/pictures/make.sh
+pictures: distorch2 tests/support/mkmodel
+	$(SHELL) $(srcdir)/docs/pictures/make.sh '$(abs_top_srcdir)' '$(abs_top_builddir)'
+.PHONY: pictures
 
 driversdir = $(docdir)/drivers
 dist_drivers_DATA = docs/drivers/README.md

@@ -63,6 +63,22 @@ AC_DEFUN([DT2_LIBCRYPTO], [
     ])])
 ])
 
+dnl DT2_CAIRO: the tool's pictures as PNG and PDF; SVG needs nothing. Three-state too.
+AC_DEFUN([DT2_CAIRO], [
+  AC_ARG_WITH([cairo], [AS_HELP_STRING([--with-cairo], [cairo, for pictures as PNG and PDF @<:@detect@:>@])],
+    [], [with_cairo=auto])
+  dt2_cairo="no (pictures are SVG alone)"
+  AS_IF([test "x$with_cairo" != xno], [
+    PKG_CHECK_MODULES([CAIRO], [cairo >= 1.16 cairo-pdf >= 1.16 cairo-png >= 1.16], [
+      dt2_cairo=$($PKG_CONFIG --modversion cairo)
+      AC_DEFINE([HAVE_CAIRO], [1], [Whether the tool has cairo])
+    ], [
+      AS_IF([test "x$with_cairo" != xauto],
+        [AC_MSG_ERROR([--with-cairo was asked for, and was not found: libcairo2-dev on Debian])])
+    ])
+  ])
+])
+
 dnl DT2_LIBURING: many reads under way at once without a thread for each. Three-state too.
 AC_DEFUN([DT2_LIBURING], [
   AC_ARG_WITH([liburing], [AS_HELP_STRING([--with-liburing], [io_uring, for cold files @<:@detect@:>@])],

@@ -18,6 +18,7 @@ distorch2 $PACKAGE_VERSION
     xxHash     $dt2_version_xxhash
     libcrypto  $dt2_libcrypto
     liburing   $dt2_liburing
+    cairo      $dt2_cairo
 
   drivers
     host       yes (built in)

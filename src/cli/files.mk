@@ -31,6 +31,13 @@ distorch2_SOURCES = \
 	src/cli/option_value.c \
 	src/cli/options.c \
 	src/cli/options.h \
+	src/cli/picture/cairo.c \
+	src/cli/picture/canvas.c \
+	src/cli/picture/canvas.h \
+	src/cli/picture/file.c \
+	src/cli/picture/machine.c \
+	src/cli/picture/picture.h \
+	src/cli/picture/plan.c \
 	src/cli/plan.c \
 	src/cli/progress.c \
 	src/cli/progress.h \
@@ -47,10 +54,10 @@ distorch2_SOURCES = \
 	src/cli/text.c \
 	src/cli/text.h \
 	src/cli/verify.c
-# SHA-256 is the tool's alone, and optional: the library depends on no cryptography.
-distorch2_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(XXHASH_CFLAGS) $(CRYPTO_CFLAGS)
+# SHA-256 and pictures are the tool's alone, and optional: the library depends on no cryptography, and draws nothing.
+distorch2_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(XXHASH_CFLAGS) $(CRYPTO_CFLAGS) $(CAIRO_CFLAGS)
 distorch2_LDFLAGS = $(AM_LDFLAGS) $(RPATH_LDFLAGS)
-distorch2_LDADD = libdistorch2.la $(JANSSON_LIBS) $(XXHASH_LIBS) $(CRYPTO_LIBS)
+distorch2_LDADD = libdistorch2.la $(JANSSON_LIBS) $(XXHASH_LIBS) $(CRYPTO_LIBS) $(CAIRO_LIBS)
 
 dist_man_MANS += docs/man/distorch2.1 docs/man/distorch2.7 docs/man/distorch2-allocation.7
 
@@ -95,6 +102,7 @@ TESTS += \
 	tests/cli/load.bats \
 	tests/cli/measured.bats \
 	tests/cli/output.bats \
+	tests/cli/picture.bats \
 	tests/cli/carried.bats \
 	tests/cli/plan.bats \
 	tests/cli/run.bats \
@@ -114,6 +122,7 @@ EXTRA_DIST += \
 	tests/cli/load.bats \
 	tests/cli/measured.bats \
 	tests/cli/output.bats \
+	tests/cli/picture.bats \
 	tests/cli/carried.bats \
 	tests/cli/plan.bats \
 	tests/cli/run.bats \

@@ -76,6 +76,7 @@ struct cli_options {
     bool all, tensors;   /* inspect */
     bool sha256, checksums;
     const char *machine; /* plan */
+    const char *picture; /* plan, load */
     bool compare;
     const char *plan;    /* load */
     bool verify;         /* load */

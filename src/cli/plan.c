@@ -4,6 +4,7 @@
 #include "cli/compare.h"
 #include "cli/json.h"
 #include "cli/model.h"
+#include "cli/picture/picture.h"
 #include "cli/report.h"
 #include "cli/saved.h"
 #include "cli/table.h"
@@ -180,16 +181,56 @@ static void print_plan(const char *name, const struct dt2_plan *plan, const stru
     free(title);
 }
 
+/* -- the picture -- */
+
+/* The devices that were planned for, with the speeds of their links. */
+static int list_devices(const struct cli_planner *planner, struct dt2_devices **listed, struct dt2_error *err)
+{
+    *listed = NULL;
+    return planner->saved ? 0 : dt2_devices_list(planner->context, DT2_DEVICES_UNUSABLE, listed, err);
+}
+
+static int draw(const struct cli_planner *planner, const struct dt2_plan *plan, const char *name, const struct cli_model *model,
+                struct cli_picture *picture, struct dt2_error *err)
+{
+    struct dt2_devices *listed;
+    int rc = list_devices(planner, &listed, err);
+    if (rc == 0) {
+        const struct cli_planned planned = { name,
+                                             plan,
+                                             dt2_blocks_array(model->blocks),
+                                             dt2_blocks_count(model->blocks),
+                                             cli_model_bytes(model),
+                                             listed ? listed : planner->saved };
+        rc = cli_picture_of_plan(picture, &planned, err);
+    }
+    dt2_devices_free(listed);
+    return rc == 0 ? cli_picture_keep(picture, err) : rc;
+}
+
+/* Before anything else is done: it must be possible to write there. */
+static int open_picture(const struct cli_options *options, struct cli_picture *picture, struct dt2_error *err)
+{
+    if (!options->picture)
+        return 0;
+    if (options->compare)
+        return cli_fail(err, DT2_EUSAGE, "--picture and --compare: a picture is of one plan");
+    return cli_picture_open(options->picture, picture, err);
+}
+
 /* -- the command -- */
 
 int cli_plan(const struct cli_options *options, struct dt2_error *err)
 {
     const char *name = options->arguments[0];
+    struct cli_picture picture = { .file = NULL };
     struct cli_catalog catalog = { .options = options };
     struct cli_model model = { NULL, NULL, NULL };
     struct cli_planner planner = { NULL, NULL };
     struct dt2_plan *plan = NULL;
-    int rc = cli_model_open(&catalog, name, &model, err);
+    int rc = open_picture(options, &picture, err);
+    if (rc == 0)
+        rc = cli_model_open(&catalog, name, &model, err);
     if (rc == 0)
         rc = cli_model_cut(&model, &options->request, err);
     if (rc == 0 && options->verbose)
@@ -201,12 +242,15 @@ int cli_plan(const struct cli_options *options, struct dt2_error *err)
     else if (rc == 0)
         rc = cli_planner_plan(&planner, &options->request, model.blocks, &plan, err);
     cli_options_blame(options, rc, err);
+    if (plan && options->picture)
+        rc = draw(&planner, plan, name, &model, &picture, err);
     if (rc == 0)
         cli_warn_of_left_out(name, &model);
-    if (plan && options->json)
+    if (rc == 0 && plan && options->json)
         cli_json_print(cli_json_parsed(dt2_plan_json(plan, model.file)));
-    else if (plan)
+    else if (rc == 0 && plan)
         print_plan(name, plan, &model);
+    cli_picture_drop(&picture);
     dt2_plan_free(plan);
     close_machine(&planner);
     cli_model_clear(&model);

@@ -69,6 +69,8 @@ verdict "hwloc.h is included in src/machine only" \
     "$(includes src backends include | grep -E '	[<"]hwloc' | grep -v '^src/machine/')"
 verdict "yaml.h is included in src/catalog only" \
     "$(includes src backends include | grep -E '	[<"]yaml' | grep -v '^src/catalog/')"
+verdict "cairo is included in src/cli/picture/cairo.c only" \
+    "$(includes src backends include | grep -E '	[<"]cairo' | grep -v '^src/cli/picture/cairo\.c')"
 verdict "no vendor header in src or include" \
     "$(includes src include | grep -E '	[<"](CL/|cuda|hip/|nvml|level_zero|ze_)')"
 verdict "CUDA and HIP are built without a header of their vendors'" \
