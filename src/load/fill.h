@@ -29,6 +29,8 @@ struct dt2_flyer {
     struct dt2_uring *ring; /* NULL: it reads itself, one stretch at a time */
     struct dt2_flight *flights, *idle;
     size_t under_way;
+    const struct dt2_opened *near; /* the device near which it runs; NULL: where it likes */
+    void *before;                  /* where it ran before that */
     char sink[DT2_GAP_MOST];
 };
 

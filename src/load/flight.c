@@ -330,6 +330,17 @@ static int take(struct dt2_fill *fill, struct dt2_flyer *flyer, struct dt2_stagi
     return 0;
 }
 
+/* Has the worker run near the device that it reads for; NULL: where it ran before. */
+static void go_near(struct dt2_flyer *flyer, const struct dt2_opened *device)
+{
+    if (flyer->near == device)
+        return;
+    if (flyer->near)
+        dt2_opened_go_back(flyer->near, flyer->before);
+    flyer->before = device ? dt2_opened_go_near(device) : NULL;
+    flyer->near = device;
+}
+
 int dt2_flight_begin(void *data, unsigned worker, size_t lane, size_t item, struct dt2_error *err)
 {
     struct dt2_fill *fill = data;
@@ -338,6 +349,7 @@ int dt2_flight_begin(void *data, unsigned worker, size_t lane, size_t item, stru
     bool direct = goes_direct(fill, lane, stretch);
     struct dt2_staging *staging = fill->stagings[lane].ready ? &fill->stagings[lane] : NULL;
     struct dt2_flight *flight;
+    go_near(flyer, fill->load->storage->stores[lane].opened);
     if (!staging && (direct || is_written(fill, lane, stretch)))
         staging = &fill->bounce;
     int rc = take(fill, flyer, staging, &flight, err);
@@ -368,6 +380,7 @@ int dt2_flight_finish(void *data, unsigned worker, bool wanted, struct dt2_error
         int one = reap(fill, flyer, wanted && rc == 0, err);
         rc = rc < 0 ? rc : one;
     }
+    go_near(flyer, NULL);
     return rc;
 }
 

@@ -159,7 +159,7 @@ int dt2_populating_make(const struct dt2_storage *storage, struct dt2_populating
     *populating = (struct dt2_populating){ .storage = storage, .piece_bytes = DT2_HUGE_PAGE };
     for (size_t i = 0; i < storage->count; i++) {
         const struct dt2_opened *o = storage->stores[i].opened;
-        if (o && o->topology && o->topology->node_count > 1)
+        if (o && o->topology && dt2_topology_is_several(o->topology))
             populating->piece_bytes = NODES_PIECE;
     }
     pthread_mutex_init(&populating->lock, NULL);

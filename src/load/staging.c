@@ -43,13 +43,19 @@ static int register_slot(const struct dt2_staging *staging, struct dt2_slot *slo
     return 0;
 }
 
+/* Where the machine has several nodes, slots lie near their device, which no driver promises of memory that it takes itself. */
 static int pin_slot(const struct dt2_staging *staging, struct dt2_slot *slot, struct dt2_backend_error *failure)
 {
     const struct dt2_opened *o = staging->opened;
+    bool registers = o->backend->host_register && o->backend->host_unregister;
     *failure = (struct dt2_backend_error){ .status = DT2_BACKEND_UNSUPPORTED };
+    if (registers && (staging->shared || dt2_opened_has_near(o))) {
+        int status = register_slot(staging, slot, failure);
+        if (status == 0 || staging->shared)
+            return status;
+    }
     if (staging->shared)
-        return o->backend->host_register && o->backend->host_unregister ? register_slot(staging, slot, failure)
-                                                                        : DT2_BACKEND_UNSUPPORTED;
+        return DT2_BACKEND_UNSUPPORTED;
     if (!o->backend->host_alloc || !o->backend->host_free)
         return DT2_BACKEND_UNSUPPORTED;
     slot->kind = DT2_SLOT_DRIVERS;

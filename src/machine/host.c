@@ -202,12 +202,33 @@ static bool is_forbidden(int failure)
     return failure == EPERM || failure == ENOSYS;
 }
 
+/* All of host memory is one node's where the process sees no other. */
+static bool has_node(const struct dt2_host_device *device)
+{
+    const struct dt2_topology *topology = device->host->topology;
+    return topology && (device->index ? topology->this_system : topology->node_count == 1 && dt2_topology_is_several(topology));
+}
+
+static size_t node_of(const struct dt2_host_device *device)
+{
+    return device->index ? device->index - 1 : 0;
+}
+
+/* A wish of the caller's is not heard: where memory lies was planned. */
+static void say_wish(struct dt2_host *host, int node)
+{
+    if (host->topology->wish && !atomic_exchange(&host->said_wish, true))
+        host->services->log(host->services->core, 1,
+                            "cpu:%d: memory lies there as it was planned, and not as the memory policy of this process (%s) has it", node,
+                            host->topology->wish);
+}
+
 static int fail_to_bind(void *driver, const struct dt2_host_device *device, int failure, uint64_t bytes,
                         struct dt2_backend_error *err)
 {
     struct dt2_host *host = driver;
-    int node = host->topology->nodes[device->index - 1].number;
-    uint64_t left = node_memory(host->topology, device->index - 1).free_bytes;
+    int node = host->topology->nodes[node_of(device)].number;
+    uint64_t left = node_memory(host->topology, node_of(device)).free_bytes;
     if (failure == EIO || failure == ENOMEM)
         return FAIL(DT2_BACKEND_NOMEM, "NUMA node %d has no room for %llu bytes more: %llu are free", node,
                     (unsigned long long)bytes, (unsigned long long)(left == DT2_UNKNOWN ? 0 : left));
@@ -215,11 +236,6 @@ static int fail_to_bind(void *driver, const struct dt2_host_device *device, int 
         return FAIL(DT2_BACKEND_FAILED, "cannot bind %llu bytes to NUMA node %d: %s", (unsigned long long)bytes, node,
                     strerror(failure));
     return allow_unbound(host, node, failure);
-}
-
-static bool has_node(const struct dt2_host_device *device)
-{
-    return device->index > 0 && device->host->topology->this_system;
 }
 
 int dt2_host_populate(void *driver, dt2_handle device, char *memory, uint64_t bytes, struct dt2_backend_error *err)
@@ -230,13 +246,13 @@ int dt2_host_populate(void *driver, dt2_handle device, char *memory, uint64_t by
         return DT2_BACKEND_INVALID;
     const struct dt2_topology *topology = owner->host->topology;
     bool there = has_node(owner) && atomic_load(&owner->host->unbound); /* it has to be touched */
-    void *before = there ? dt2_topology_go_near(topology, owner->index - 1) : NULL;
+    void *before = there ? dt2_topology_go_near(topology, node_of(owner)) : NULL;
     int failure = dt2_pages_populate(memory, bytes);
     if (there)
         dt2_topology_go_back(topology, before);
     if (failure)
         return FAIL(DT2_BACKEND_NOMEM, "the kernel has no %llu bytes: %s", (unsigned long long)bytes, strerror(failure));
-    failure = has_node(owner) ? dt2_topology_bind(topology, owner->index - 1, memory, bytes) : 0;
+    failure = has_node(owner) ? dt2_topology_bind(topology, node_of(owner), memory, bytes) : 0;
     return failure ? fail_to_bind(driver, owner, failure, bytes, err) : DT2_BACKEND_OK;
 }
 
@@ -246,7 +262,7 @@ uint64_t dt2_host_elsewhere(void *driver, dt2_handle device, const char *memory,
     const struct dt2_host_device *owner = host_get_device(driver, device, NULL);
     if (!owner || !has_node(owner) || !atomic_load(&owner->host->unbound))
         return 0;
-    return dt2_pages_elsewhere(memory, bytes, owner->host->topology->nodes[owner->index - 1].number);
+    return dt2_pages_elsewhere(memory, bytes, owner->host->topology->nodes[node_of(owner)].number);
 }
 
 uint64_t dt2_host_room(void *driver, dt2_handle device)
@@ -298,7 +314,8 @@ static int map_buffer(void *driver, struct dt2_host_device *owner, uint64_t byte
                     strerror(errno));
     if (!has_node(owner))
         return DT2_BACKEND_OK;
-    int node = owner->host->topology->nodes[owner->index - 1].number;
+    int node = owner->host->topology->nodes[node_of(owner)].number;
+    say_wish(owner->host, node);
     int failure = dt2_topology_prefer(owner->host->topology, node, *address, *length);
     return is_forbidden(failure) ? allow_unbound(owner->host, node, failure) : DT2_BACKEND_OK;
 }

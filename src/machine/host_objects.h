@@ -12,6 +12,7 @@ struct dt2_host {
     const struct dt2_backend_services *services;
     const struct dt2_topology *topology; /* may be NULL */
     atomic_bool unbound;                 /* memory cannot be bound here, of which it was warned */
+    atomic_bool said_wish;               /* it was said that the caller's memory policy is not followed */
 };
 
 struct dt2_host_device {

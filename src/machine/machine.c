@@ -465,6 +465,25 @@ void dt2_machine_close(struct dt2_machine *machine, struct dt2_opened *opened)
     pthread_mutex_unlock(&machine->lock);
 }
 
+bool dt2_opened_has_near(const struct dt2_opened *opened)
+{
+    return opened->numa_node >= 0 && dt2_topology_is_several(opened->topology);
+}
+
+void *dt2_opened_go_near(const struct dt2_opened *opened)
+{
+    const struct dt2_topology *topology = opened->topology;
+    for (size_t i = 0; dt2_opened_has_near(opened) && i < topology->node_count; i++)
+        if (topology->nodes[i].number == opened->numa_node)
+            return dt2_topology_go_near(topology, i);
+    return NULL;
+}
+
+void dt2_opened_go_back(const struct dt2_opened *opened, void *before)
+{
+    dt2_topology_go_back(opened->topology, before);
+}
+
 void dt2_opened_place_near(const struct dt2_opened *opened, void *memory, uint64_t bytes)
 {
     dt2_topology_prefer(opened->topology, opened->numa_node, memory, bytes);

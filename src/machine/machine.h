@@ -48,6 +48,11 @@ void dt2_machine_close(struct dt2_machine *machine, struct dt2_opened *opened); 
 
 /* Wishes that fresh host memory, whole pages, lies on the device's NUMA node; the kernel does as it can. */
 void dt2_opened_place_near(const struct dt2_opened *opened, void *memory, uint64_t bytes);
+/* Whether that means anything: the device is near one node of several. */
+bool dt2_opened_has_near(const struct dt2_opened *opened);
+/* Has the calling thread run near the device; as dt2_topology_go_near(). NULL: it stays where it is. */
+void *dt2_opened_go_near(const struct dt2_opened *opened);
+void dt2_opened_go_back(const struct dt2_opened *opened, void *before);
 
 /* What of a device does not need it to be open; `opened` has no handle. Errors: DT2_ENOENT; what the driver says. */
 int dt2_machine_look(struct dt2_machine *machine, const char *name, struct dt2_opened *opened, struct dt2_error *err);

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "machine/topology.h"
 #include "base/alloc.h"
+#include "base/checked.h"
 #include "base/error.h"
 #include <hwloc.h>
+#include <linux/mempolicy.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 /*
  * Components of hwloc that start GPU drivers (contexts, 50 ms and more), and "x86", which moves the calling thread
@@ -51,29 +55,59 @@ static bool is_host_memory(hwloc_obj_t node)
     return !node->subtype || strcmp(node->subtype, "GPUMemory") != 0;
 }
 
+#define POLICY_NODES 1024 /* no kernel has more */
+
+/* What the caller's memory policy leaves of the nodes, as `numactl --membind` does; what it only wishes is named. */
+struct policy {
+    bool binds;
+    unsigned long nodes[POLICY_NODES / 8 / sizeof(unsigned long)];
+};
+
+static struct policy read_policy(struct dt2_topology *topology)
+{
+    static const char *const wishes[] = { [MPOL_PREFERRED] = "preferred", [MPOL_INTERLEAVE] = "interleave",
+                                          [5] = "preferred many", [6] = "weighted interleave" };
+    struct policy policy = { .binds = false };
+    int mode = MPOL_DEFAULT;
+    if (!topology->this_system || syscall(SYS_get_mempolicy, &mode, policy.nodes, POLICY_NODES, NULL, 0) < 0)
+        return policy;
+    mode &= ~MPOL_MODE_FLAGS;
+    policy.binds = mode == MPOL_BIND;
+    topology->wish = mode >= 0 && mode < (int)DT2_COUNT(wishes) ? wishes[mode] : NULL;
+    return policy;
+}
+
+static bool is_left_by(const struct policy *policy, hwloc_obj_t node)
+{
+    const unsigned bits = 8 * sizeof(unsigned long), number = node->os_index;
+    return is_host_memory(node) &&
+           (!policy->binds || (number < POLICY_NODES && (policy->nodes[number / bits] >> number % bits & 1)));
+}
+
 static int by_number(const void *a, const void *b)
 {
     int x = ((const struct dt2_host_node *)a)->number, y = ((const struct dt2_host_node *)b)->number;
     return (x > y) - (x < y);
 }
 
-/* Nodes without memory are left out, unless nobody recorded any memory at all. */
+/* Nodes without memory are left out, unless nobody recorded any memory at all, and those that the caller bound itself away from. */
 static int read_nodes(struct dt2_topology *topology, struct dt2_error *err)
 {
     hwloc_topology_t hwloc = topology->hwloc;
     int count = hwloc_get_nbobjs_by_type(hwloc, HWLOC_OBJ_NUMANODE);
     size_t host = 0;
     uint64_t total = 0;
+    const struct policy policy = read_policy(topology);
     topology->nodes = dt2_alloc(count > 0 ? (size_t)count : 1, sizeof *topology->nodes);
     if (!topology->nodes)
         return dt2_fail_nomem(err);
     hwloc_obj_t node = NULL;
     while ((node = hwloc_get_next_obj_by_type(hwloc, HWLOC_OBJ_NUMANODE, node)))
-        if (is_host_memory(node))
+        if (is_left_by(&policy, node))
             total += node->attr->numanode.local_memory;
     while ((node = hwloc_get_next_obj_by_type(hwloc, HWLOC_OBJ_NUMANODE, node))) {
         uint64_t bytes = node->attr->numanode.local_memory;
-        if (!is_host_memory(node))
+        if (!is_left_by(&policy, node))
             continue;
         host++;
         if (bytes || !total)
@@ -294,6 +328,11 @@ static int bind_area(const struct dt2_topology *topology, int number, void *memo
     return failure;
 }
 
+bool dt2_topology_is_several(const struct dt2_topology *topology)
+{
+    return topology->this_system && (topology->node_count > 1 || !topology->whole);
+}
+
 int dt2_topology_bind(const struct dt2_topology *topology, size_t index, void *memory, size_t bytes)
 {
     return bind_area(topology, topology->nodes[index].number, memory, bytes, HWLOC_MEMBIND_STRICT | HWLOC_MEMBIND_MIGRATE);
@@ -301,20 +340,22 @@ int dt2_topology_bind(const struct dt2_topology *topology, size_t index, void *m
 
 int dt2_topology_prefer(const struct dt2_topology *topology, int node, void *memory, size_t bytes)
 {
-    bool one_of_several = node >= 0 && topology->node_count > 1 && topology->this_system;
-    return one_of_several ? bind_area(topology, node, memory, bytes, 0) : 0;
+    return node >= 0 && dt2_topology_is_several(topology) ? bind_area(topology, node, memory, bytes, 0) : 0;
 }
 
 void *dt2_topology_go_near(const struct dt2_topology *topology, size_t index)
 {
     hwloc_obj_t node = hwloc_get_numanode_obj_by_os_index(topology->hwloc, (unsigned)topology->nodes[index].number);
-    hwloc_bitmap_t before = hwloc_bitmap_alloc();
-    if (node && before && !hwloc_bitmap_iszero(node->cpuset) &&
-        hwloc_get_cpubind(topology->hwloc, before, HWLOC_CPUBIND_THREAD) == 0 &&
-        hwloc_set_cpubind(topology->hwloc, node->cpuset, HWLOC_CPUBIND_THREAD) == 0)
-        return before;
-    hwloc_bitmap_free(before);
-    return NULL;
+    hwloc_bitmap_t before = hwloc_bitmap_alloc(), near = hwloc_bitmap_alloc();
+    bool moved = node && before && near && hwloc_get_cpubind(topology->hwloc, before, HWLOC_CPUBIND_THREAD) == 0 &&
+                 hwloc_bitmap_and(near, before, node->cpuset) == 0 && !hwloc_bitmap_iszero(near) &&
+                 hwloc_set_cpubind(topology->hwloc, near, HWLOC_CPUBIND_THREAD) == 0;
+    hwloc_bitmap_free(near);
+    if (!moved) {
+        hwloc_bitmap_free(before);
+        return NULL;
+    }
+    return before;
 }
 
 void dt2_topology_go_back(const struct dt2_topology *topology, void *before)

@@ -28,14 +28,15 @@ struct dt2_pci_gpu {
 struct dt2_topology {
     struct hwloc_topology *hwloc;
     bool this_system; /* false: a recorded or synthetic machine, whose memory is not here to be bound or measured */
-    bool whole; /* the host nodes are all memory that the kernel has: none is a GPU's, none is withheld by a cpuset */
+    bool whole; /* the host nodes are all memory that the kernel has: none is a GPU's, none is withheld by a cpuset or by the caller */
     bool io;    /* PCI devices were looked for */
-    struct dt2_host_node *nodes; /* ascending by number */
+    struct dt2_host_node *nodes; /* that this process may use, and its memory policy where that binds it; ascending by number */
     size_t node_count;
     uint64_t *distances; /* node_count x node_count, in the order of `nodes`; NULL: unknown */
     struct dt2_pci_gpu *gpus;
     size_t gpu_count;
     uint64_t total_bytes; /* of all host nodes; DT2_UNKNOWN */
+    const char *wish;     /* the caller's memory policy where that is no more than a wish, such as "interleave"; NULL: none */
     char cpu_vendor[64];  /* may be empty */
     char cpu_model[128];
 };
@@ -67,9 +68,11 @@ int dt2_topology_prefer(const struct dt2_topology *topology, int node, void *mem
  * room.
  */
 int dt2_topology_bind(const struct dt2_topology *topology, size_t index, void *memory, size_t bytes);
+/* Whether memory may lie on one of several nodes: where a process sees one of them, the kernel may still have others. */
+bool dt2_topology_is_several(const struct dt2_topology *topology);
 /*
- * Has the calling thread run on processors of the node nodes[index], where memory that it is the first to touch lies by itself.
- * Returns where it ran before, for dt2_topology_go_back(); NULL: it stays where it is.
+ * Has the calling thread run on those of its processors that the node nodes[index] has, where memory that it is the first to touch
+ * lies by itself. Returns where it ran before, for dt2_topology_go_back(); NULL: it stays where it is, as it may not run there.
  */
 void *dt2_topology_go_near(const struct dt2_topology *topology, size_t index);
 void dt2_topology_go_back(const struct dt2_topology *topology, void *before); /* NULL is fine */
