@@ -19,7 +19,7 @@ dist_doc_DATA = \
 
 # The pictures of docs/pictures.md: make pictures.
 picturesdir = $(docdir)/pictures
-pictures = plan-1.svg plan-1.png plan-3.svg plan-3.png plan-8.svg plan-8.png
+pictures = load.svg load.png plan-1.svg plan-1.png plan-3.svg plan-3.png plan-8.svg plan-8.png
 dist_pictures_DATA = $(pictures:%=docs/pictures/%)
 EXTRA_DIST += docs/pictures/make.sh
 pictures: distorch2 tests/support/mkmodel

@@ -24,6 +24,12 @@ draw() {
 
 model control_v11p_sd15_canny_fp16.tsv control_v11p_sd15_canny.safetensors
 model diffusers_sdxl_canny_fp16.tsv controlnet-canny-sdxl.safetensors
+# A load, where there are two OpenCL devices; else the picture stays as it is.
+export POCL_DEVICES='pthread basic' DISTORCH2_BACKEND_PATH="$build/.libs" POCL_CACHE_DIR="$scratch"
+for kind in svg png; do
+    "$build/distorch2" load control_v11p_sd15_canny.safetensors --compute-device opencl:0 \
+        --expert-mode-allocations 'opencl:0,30%;opencl:1,30%;cpu,*' --picture "$source/docs/pictures/load.$kind" >/dev/null || :
+done
 draw plan-1 control_v11p_sd15_canny.safetensors cgroup-limit.json --virtual-vram-gb 0.35
 draw plan-3 controlnet-canny-sdxl.safetensors nvidia-amd-workstation.json --expert-mode-allocations 'cuda:0,40%;hip:0,30%;cpu,*'
 draw plan-8 controlnet-canny-sdxl.safetensors dgx-2.json \

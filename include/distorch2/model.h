@@ -267,6 +267,16 @@ struct dt2_device_stats {
     const char *device;
     uint64_t bytes;
     uint64_t ns;
+    /*
+     * What was done for it in each of interval_count intervals, of interval_ns each, from when the first read began: nanoseconds of
+     * reading, of waiting for memory (staging from which the device still copies, or pages that the kernel makes), and of copying by the
+     * host, or queueing copies. Each is summed over all that were at it at once, so it may be more than the interval. Reads that wait in io_uring are reading.
+     */
+    uint64_t interval_ns;
+    size_t interval_count;
+    const uint64_t *reading_ns;
+    const uint64_t *waiting_ns;
+    const uint64_t *copying_ns;
 };
 
 /* What the load did. */

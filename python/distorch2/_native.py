@@ -335,7 +335,16 @@ class buffer(_Result):
 
 
 class device_stats(Structure):
-    _fields_ = [("device", c_char_p), ("bytes", c_uint64), ("ns", c_uint64)]
+    _fields_ = [
+        ("device", c_char_p),
+        ("bytes", c_uint64),
+        ("ns", c_uint64),
+        ("interval_ns", c_uint64),
+        ("interval_count", c_size_t),
+        ("reading_ns", POINTER(c_uint64)),
+        ("waiting_ns", POINTER(c_uint64)),
+        ("copying_ns", POINTER(c_uint64)),
+    ]
 
 
 class model_stats(Structure):

@@ -35,6 +35,7 @@ distorch2_SOURCES = \
 	src/cli/picture/canvas.c \
 	src/cli/picture/canvas.h \
 	src/cli/picture/file.c \
+	src/cli/picture/load.c \
 	src/cli/picture/machine.c \
 	src/cli/picture/picture.h \
 	src/cli/picture/plan.c \

@@ -4,6 +4,7 @@
 #include "cli/json.h"
 #include "cli/load_plan.h"
 #include "cli/model.h"
+#include "cli/picture/picture.h"
 #include "cli/progress.h"
 #include "cli/report.h"
 #include "cli/table.h"
@@ -18,6 +19,7 @@ struct run {
     struct cli_load_plan plan;
     struct cli_catalog catalog;
     struct dt2_context *context;
+    struct cli_picture picture;
     json_t *loads; /* NULL: for people */
     size_t load_count;
 };
@@ -110,7 +112,8 @@ static void print_load(const struct dt2_model *model, uint64_t arrived)
         add_row(table, stats->devices[i], stats->bytes, verified);
         add_sharing(table, stats, false);
     }
-    add_row(table, &(struct dt2_device_stats){ "total", stats->bytes, stats->ns }, stats->bytes, verified);
+    const struct dt2_device_stats total = { .device = "total", .bytes = stats->bytes, .ns = stats->ns };
+    add_row(table, &total, stats->bytes, verified);
     add_sharing(table, stats, true);
     cli_table_print(table, 2);
     cli_table_destroy(table);
@@ -141,6 +144,22 @@ static int verify_window(struct dt2_model *model, const struct dt2_file *file, s
     return rc ? rc : closed;
 }
 
+static int draw(struct run *run, const struct dt2_model *model, struct dt2_error *err)
+{
+    int rc = cli_picture_of_load(&run->picture, dt2_model_name(model), dt2_model_statistics(model), err);
+    return rc == 0 ? cli_picture_keep(&run->picture, err) : rc;
+}
+
+/* Before anything is loaded: it must be possible to write there. */
+static int open_picture(const struct cli_options *options, struct cli_picture *picture, struct dt2_error *err)
+{
+    if (!options->picture)
+        return 0;
+    if (options->argument_count != 1)
+        return cli_fail(err, DT2_EUSAGE, "load --picture takes one MODEL, not %zu: a picture is of one", options->argument_count);
+    return cli_picture_open(options->picture, picture, err);
+}
+
 static int load_open(struct run *run, const char *name, const struct cli_model *source, struct dt2_error *err)
 {
     struct cli_progress progress;
@@ -167,6 +186,8 @@ static int load_open(struct run *run, const char *name, const struct cli_model *
         cli_json_append(run->loads, load_json(model, source->file, arrived));
     else if (rc == 0)
         print_load(model, arrived);
+    if (rc == 0 && run->options->picture)
+        rc = draw(run, model, err);
     dt2_model_unref(model); /* it stays loaded: the context holds it */
     if (rc)
         return rc;
@@ -224,6 +245,8 @@ int cli_load(const struct cli_options *options, struct dt2_error *err)
     struct run run = { .options = &run.plan.options, .catalog = { .options = &run.plan.options } };
     int rc = cli_load_plan_read(options, &run.plan, err);
     if (rc == 0)
+        rc = open_picture(options, &run.picture, err);
+    if (rc == 0)
         rc = cli_context_create(&run.context, err);
     if (rc == 0) {
         cli_interrupt_start();
@@ -233,6 +256,7 @@ int cli_load(const struct cli_options *options, struct dt2_error *err)
         if (run.loads)
             rc = print_json(&run, rc, err);
     }
+    cli_picture_drop(&run.picture);
     dt2_context_destroy(run.context);
     cli_catalog_close(&run.catalog);
     cli_load_plan_clear(&run.plan);

@@ -47,7 +47,7 @@ const struct cli_option cli_option_table[] = {
     { "machine", 0, "FILE", "for a saved `devices --json` (also: --step-ms)", CLI_KIND_TEXT, CLI_PLAN, AT(machine),
       CLI_OFFER_FILE },
     { "compare", 0, NULL, "what else could be asked for, and what each costs", CLI_KIND_FLAG, CLI_PLAN, AT(compare), 0 },
-    { "picture", 0, "FILE", "draw it: FILE.svg, .png or .pdf", CLI_KIND_TEXT, CLI_PLAN, AT(picture), CLI_OFFER_FILE },
+    { "picture", 0, "FILE", "draw it: FILE.svg, .png or .pdf", CLI_KIND_TEXT, CLI_PLAN | CLI_LOAD, AT(picture), CLI_OFFER_FILE },
     { "plan", 0, "FILE", "load as a saved `plan --json` has it; - is stdin", CLI_KIND_TEXT, CLI_LOAD, AT(plan),
       CLI_OFFER_FILE },
     { "verify", 0, NULL, "read every tensor back, compare it (also: --io)", CLI_KIND_FLAG, CLI_LOAD, AT(verify), 0 },

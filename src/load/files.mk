@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 libdistorch2_core_la_SOURCES += \
+	src/load/activity.c \
+	src/load/activity.h \
 	src/load/disks.c \
 	src/load/disks.h \
 	src/load/fill.c \
@@ -29,6 +31,11 @@ libdistorch2_core_la_SOURCES += \
 	src/load/verify.c \
 	src/load/workers.c \
 	src/load/workers.h
+
+check_PROGRAMS += tests/unit/test-activity
+TESTS += tests/unit/test-activity
+tests_unit_test_activity_SOURCES = tests/unit/test-activity.c tests/support/tap.h
+tests_unit_test_activity_LDADD = $(TEST_LIBS)
 
 check_PROGRAMS += tests/unit/test-load
 TESTS += tests/unit/test-load

@@ -278,6 +278,8 @@ static int run(struct dt2_fill *fill, struct dt2_error *err)
                                          .data = fill };
     load->used_depth = fill->flyer_count * fill->depth;
     load->used_uring = fill->flyer_count > 0 && fill->flyers[0].ring;
+    for (size_t i = 0; load->activities && i < load->storage->count; i++)
+        dt2_activity_begin(&load->activities[i], dt2_now_ns());
     return dt2_workers_run(&workers, err);
 }
 
@@ -312,7 +314,7 @@ static bool is_all_there(const struct dt2_load *load)
 
 int dt2_load_fill(struct dt2_load *load, struct dt2_error *err)
 {
-    struct dt2_fill fill = { .load = load };
+    struct dt2_fill fill = { .load = load, .lock = PTHREAD_MUTEX_INITIALIZER };
     if (is_all_there(load)) {
         for (size_t i = 0; i < load->storage->count; i++) {
             count_there(load, i);

@@ -9,6 +9,7 @@
 #include "load/reads.h"
 #include "load/staging.h"
 #include "load/uring.h"
+#include <pthread.h>
 
 struct dt2_fill;
 
@@ -20,6 +21,7 @@ struct dt2_flight {
     struct dt2_staging *staging; /* whose slot it has; NULL: read to where it lives */
     struct dt2_slot *slot;
     bool direct;
+    uint64_t read_ns; /* when its reading began */
     struct iovec iov[DT2_IOVECS_MOST];
     int iov_count;
 };
@@ -37,6 +39,7 @@ struct dt2_flyer {
 /* What the workers share. */
 struct dt2_fill {
     struct dt2_load *load;
+    pthread_mutex_t lock; /* guards the load's activities */
     struct dt2_staging *stagings; /* by share */
     struct dt2_staging bounce;    /* for direct reads of what is read in place otherwise */
     struct dt2_reads *reads;      /* by share */

@@ -6,6 +6,17 @@
 #include "load/fill.h"
 #include <string.h>
 
+/* Something that was done for a share since then has ended now. */
+static void note(struct dt2_fill *fill, size_t lane, enum dt2_doing doing, uint64_t from_ns)
+{
+    if (!fill->load->activities)
+        return;
+    uint64_t now = dt2_now_ns();
+    pthread_mutex_lock(&fill->lock);
+    dt2_activity_add(&fill->load->activities[lane], doing, from_ns, now);
+    pthread_mutex_unlock(&fill->lock);
+}
+
 /* -- ways */
 
 static bool is_made(uint32_t file)
@@ -286,10 +297,15 @@ static void land(struct dt2_flyer *flyer, struct dt2_flight *flight)
 /* The read has ended with `rc`. */
 static int arrive(struct dt2_fill *fill, struct dt2_flyer *flyer, struct dt2_flight *flight, int rc, struct dt2_error *err)
 {
+    uint64_t now = dt2_now_ns();
+    bool copies = flight->slot;
+    note(fill, flight->lane, DT2_READING, flight->read_ns);
     if (rc == 0)
         rc = deliver(fill, flight, err);
     if (rc == 0)
         rc = count(fill, flight, err);
+    if (copies)
+        note(fill, flight->lane, DT2_COPYING, now);
     land(flyer, flight);
     return rc;
 }
@@ -352,6 +368,7 @@ int dt2_flight_begin(void *data, unsigned worker, size_t lane, size_t item, stru
     go_near(flyer, fill->load->storage->stores[lane].opened);
     if (!staging && (direct || is_written(fill, lane, stretch)))
         staging = &fill->bounce;
+    uint64_t now = dt2_now_ns();
     int rc = take(fill, flyer, staging, &flight, err);
     if (rc < 0)
         return rc;
@@ -364,6 +381,8 @@ int dt2_flight_begin(void *data, unsigned worker, size_t lane, size_t item, stru
         return rc;
     }
     aim(fill, flight, flyer->sink);
+    note(fill, lane, DT2_WAITING, now);
+    flight->read_ns = dt2_now_ns();
     if (start(fill, flyer, flight)) {
         flyer->under_way++;
         return flight->slot ? populate(fill, flight, true, err) : 0; /* while the disk reads */

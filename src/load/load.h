@@ -5,6 +5,7 @@
 
 #include "base/warnings.h"
 #include "formats/file.h"
+#include "load/activity.h"
 #include "load/storage.h"
 #include <distorch2/model.h>
 #include <stdatomic.h>
@@ -28,6 +29,7 @@ struct dt2_load {
     bool cold; /* a part of the file is not in the page cache */
     uint64_t staging_bytes;          /* over all devices, at most */
     struct dt2_lane_progress *lanes; /* by share */
+    struct dt2_activity *activities; /* of filling, by share; NULL: nobody asks */
     int (*tick)(void *data);         /* see dt2_workers; NULL: none */
     void *tick_data;
     struct dt2_segment *segment; /* of the slabs that are shared; NULL: none is */

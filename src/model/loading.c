@@ -223,7 +223,8 @@ static struct dt2_segment *segment_of(const struct dt2_model *model)
 static int allocate(struct dt2_model *model, const struct dt2_applicant *applicant, struct dt2_error *err)
 {
     model->lanes = dt2_alloc(dt2_plan_share_count(model->plan), sizeof *model->lanes);
-    if (!model->lanes)
+    model->activities = dt2_alloc(dt2_plan_share_count(model->plan), sizeof *model->activities);
+    if (!model->lanes || !model->activities)
         return dt2_fail_nomem(err);
     struct dt2_storage storage;
     int rc = dt2_storage_open(model->context->machine, model->plan, &storage, err);
@@ -298,7 +299,15 @@ static int keep_statistics(struct dt2_model *model, const struct dt2_load *load,
     for (size_t i = 0; i < count; i++) {
         const struct dt2_share *share = dt2_plan_share(model->plan, i);
         uint64_t end_ns = atomic_load(&model->lanes[i].end_ns);
-        devices[i] = (struct dt2_device_stats){ share->device, share->bytes, dt2_sub_floor(end_ns, begin_ns) };
+        const struct dt2_activity *activity = &model->activities[i];
+        devices[i] = (struct dt2_device_stats){ share->device,
+                                                share->bytes,
+                                                dt2_sub_floor(end_ns, begin_ns),
+                                                activity->interval_ns,
+                                                activity->count,
+                                                activity->done_ns[DT2_READING],
+                                                activity->done_ns[DT2_WAITING],
+                                                activity->done_ns[DT2_COPYING] };
         pointers[i] = &devices[i];
         model->stats.bytes += share->bytes;
     }
@@ -325,6 +334,7 @@ static int transfer(struct dt2_model *model, const struct dt2_file *file, const 
                              .cold = model->cold,
                              .staging_bytes = options->staging_bytes ? options->staging_bytes : STAGING_BYTES,
                              .lanes = model->lanes,
+                             .activities = model->activities,
                              .segment = segment_of(model),
                              .tick = options->progress ? report_tick : NULL,
                              .warnings = &model->plan->warnings,

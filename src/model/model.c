@@ -55,6 +55,7 @@ void dt2_model_unref(struct dt2_model *model)
     dt2_release((void *)(uintptr_t)model->stats.devices);
     dt2_release(model->device_stats);
     dt2_release(model->lanes);
+    dt2_release(model->activities);
     dt2_release(model->not_shared);
     dt2_layout_clear(&model->layout);
     dt2_plan_free(model->plan);

@@ -59,6 +59,7 @@ struct dt2_model {
     char *not_shared;            /* why not, where it was asked for */
     struct dt2_pins pins; /* of the storage's memory, by sessions */
     struct dt2_lane_progress *lanes; /* by share */
+    struct dt2_activity *activities; /* of its load, by share */
     bool cold; /* most of its file was not in the page cache when it was laid out, for which it is read, too */
     struct dt2_model_stats stats;
     struct dt2_device_stats *device_stats; /* that they point to */

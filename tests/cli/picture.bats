@@ -124,3 +124,33 @@ END
     [ "$elements" -lt 2000 ]
     [ "$(wc -c <p.svg)" -lt 400000 ]
 }
+
+@test "load --picture: what was read and copied for each device" {
+    need_python
+    run_split load tiny.safetensors --compute-device cpu --picture l.svg
+    expect_status 0
+    svg_text l.svg >text
+    grep -q '^loaded .* reads at once by ' text
+    grep -q '^reading ' text
+    grep -q '^waiting ' text
+    grep -q '^copying ' text
+    grep -q '^cpu  .* in .* s, ' text
+    need_opencl
+    distorch2 load tiny.safetensors --compute-device opencl:0 --expert-mode-allocations 'opencl:0,40%;cpu,*' --json --picture l.svg >l.json
+    svg_text l.svg >text
+    grep -q '^opencl:0  ' text
+    "$PYTHON3" -c 'import json; assert json.load(open("l.json"))["loads"]'
+}
+
+@test "load --picture: refused before anything is loaded" {
+    run_split load tiny.safetensors --compute-device cpu --picture nowhere/l.svg
+    expect_status 1
+    [ -z "$output" ]
+    run_split load tiny.safetensors --compute-device cpu --picture l.bmp
+    expect_status 2
+    [ -z "$output" ]
+    run_split load tiny.safetensors plain.safetensors --compute-device cpu --picture l.svg
+    expect_status 2
+    [[ $errors == *'takes one MODEL, not 2'* ]]
+    [ ! -e l.svg ]
+}

@@ -17,6 +17,9 @@ struct cli_planned {
 /* The machine with what lies where, what streams in a pass, and the blocks in execution order. Errors: as cli_canvas_end(). */
 int cli_picture_of_plan(const struct cli_picture *picture, const struct cli_planned *planned, struct dt2_error *err);
 
+/* For each device what was read, waited for and copied, over time. Errors: as cli_canvas_end(). */
+int cli_picture_of_load(const struct cli_picture *picture, const char *name, const struct dt2_model_stats *stats, struct dt2_error *err);
+
 /* -- between the parts of a picture: each is drawn from `top` on -- */
 
 #define CLI_PICTURE_WIDTH 1000.0
