@@ -15,7 +15,15 @@ debian_recipe = \
 	packaging/debian/rules \
 	packaging/debian/source/format \
 	packaging/debian/tests/control
-EXTRA_DIST += $(debian_recipe) packaging/distorch2.spec
+EXTRA_DIST += \
+	$(debian_recipe) \
+	LICENSES/BSD-3-Clause.txt \
+	REUSE.toml \
+	packaging/distorch2.spec \
+	packaging/easybuild/distorch2.eb \
+	packaging/facts.sh \
+	packaging/guix.scm \
+	packaging/spack/package.py
 
 deb: dist-gzip
 	@command -v dpkg-buildpackage >/dev/null || { echo 'dpkg-buildpackage is not installed: dpkg-dev, debhelper' >&2; exit 1; }

@@ -64,13 +64,14 @@ clean-intel:
 	rm -rf intel-venv intel-venv.log
 .PHONY: check-intel clean-intel
 
-# The house: the ABI, arrows between rooms, what configure refuses, what is exported, public and installed, the wrapper for C++.
+# The house: the ABI, recipes of packagers, arrows between rooms, what configure refuses, what is exported, public and installed, the wrapper for C++.
 house_tests = \
 	tests/house/abi.py \
 	tests/house/arrows.sh \
 	tests/house/configure.sh \
 	tests/house/install.sh \
 	tests/house/quickstart.sh \
+	tests/house/recipes.py \
 	tests/house/symbols.sh \
 	tests/house/wrapper.sh
 TESTS += $(house_tests)

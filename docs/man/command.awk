@@ -150,7 +150,7 @@ END {
         print "command.awk: there is no command " command > "/dev/stderr"
         exit 1
     }
-    print ".\\\" SPDX-License-Identifier: BSD-3-Clause"
+    print ".\\\" SPDX-License-" "Identifier: BSD-3-Clause"
     print ".\\\" Made of distorch2.1 by command.awk."
     printf ".TH DISTORCH2-%s 1 %s \"distorch2\" \"User commands\"\n", toupper(command), date
     printf ".SH NAME\ndistorch2-%s \\- %s\n.SH SYNOPSIS\n%s.SH DESCRIPTION\n%s", command, summary, synopsis, description

@@ -87,7 +87,7 @@ verdict "the heap is reached through base/alloc.h alone" \
 verdict "every source names its licence in its first two lines" \
     "$(find src backends include tests m4 -name '*.[ch]' -o -name '*.sh' -o -name '*.bats' -o -name '*.m4' -o -name '*.mk' |
         grep -vE '/m4/(lt|libtool)|^m4/(lt|libtool)' | while IFS= read -r file; do
-            head -n 2 "$file" | grep -q 'SPDX-License-Identifier: BSD-3-Clause' || echo "$file"
+            head -n 2 "$file" | grep -q 'SPDX-License-''Identifier: BSD-3-Clause' || echo "$file"
         done)"
 
 echo "1..$count"
