@@ -131,7 +131,7 @@ __attribute__((unused)) static void fuzz_model(const struct dt2_format *format, 
     const char *path = fuzz_path(data, size);
     struct dt2_file *file;
     struct dt2_error err;
-    int rc = dt2_file_open_as(path, format, &file, &err);
+    int rc = dt2_file_open_as(path, format, NULL, &file, &err);
     if (rc == 0)
         check_and_free(file, data, size);
     else
