@@ -186,4 +186,4 @@ FAMILIES = {
 }
 """From a family's name to what makes a file of it, and what makes inputs."""
 LARGE = {"SDXL, cldm", "SDXL, diffusers", "HunyuanDiT"}
-"""Whose networks are as large as real ones, since ComfyUI takes no smaller: stock and ours together take 12 GiB."""
+"""Whose networks are as large as real ones, since ComfyUI takes no smaller."""

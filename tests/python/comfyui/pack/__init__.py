@@ -210,10 +210,14 @@ class After:
         return {"ui": {"models": [len(loaded())]}}
 
 
+def _models():
+    machine = next((each for name, each in sys.modules.items() if name.endswith("distorch2.machine")), None)
+    return [] if machine is None else machine.context().models
+
+
 def loaded():
     """The names of the models that are loaded."""
-    machine = next((each for name, each in sys.modules.items() if name.endswith("distorch2.machine")), None)
-    return [] if machine is None else [model.name for model in machine.context().models]
+    return [model.name for model in _models()]
 
 
 async def _loaded(_request):
@@ -221,8 +225,20 @@ async def _loaded(_request):
     return web.json_response(loaded())
 
 
+async def _shares(_request):
+    """From a device to the bytes that the models which are loaded take there, windows included."""
+    found = {}
+    for model in _models():
+        for share in model.plan.shares:
+            found[share.device] = found.get(share.device, 0) + share.cost_bytes
+        if all(share.device != model.plan.compute_device for share in model.plan.shares):
+            found[model.plan.compute_device] = found.get(model.plan.compute_device, 0) + model.plan.window_bytes
+    return web.json_response(found)
+
+
 if ROUTES is not None:
     ROUTES.get("/distorch2-tests/loaded")(_loaded)
+    ROUTES.get("/distorch2-tests/shares")(_shares)
 
 NODE_CLASS_MAPPINGS = {
     f"DisTorch2Test{each.__name__}": each for each in (Model, Conditioning, Hint, Latents, Wrapped, Squeeze, After)
