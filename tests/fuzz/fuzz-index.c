@@ -58,7 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     write_file("c", nul ? nul + 1 : data, nul ? size - length - 1 : 0);
     struct dt2_file *file;
     struct dt2_error err;
-    int rc = dt2_file_open_as(index_path, &dt2_format_index, &file, &err);
+    int rc = dt2_file_open_as(index_path, &dt2_format_index, NULL, &file, &err);
     if (rc < 0) {
         must(rc == DT2_EFAILED && strstr(err.text, folder));
         return 0;
