@@ -19,6 +19,7 @@ distorch2 $PACKAGE_VERSION
     libcrypto  $dt2_libcrypto
     liburing   $dt2_liburing
     cairo      $dt2_cairo
+    MPI        $dt2_mpi
 
   drivers
     host       yes (built in)

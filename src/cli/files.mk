@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 bin_PROGRAMS += distorch2
-distorch2_SOURCES = \
+cli_sources = \
 	src/cli/bench.c \
 	src/cli/commands.c \
 	src/cli/commands.h \
@@ -20,7 +20,6 @@ distorch2_SOURCES = \
 	src/cli/load.c \
 	src/cli/load_plan.c \
 	src/cli/load_plan.h \
-	src/cli/main.c \
 	src/cli/model.c \
 	src/cli/model.h \
 	src/cli/models.c \
@@ -55,6 +54,7 @@ distorch2_SOURCES = \
 	src/cli/text.c \
 	src/cli/text.h \
 	src/cli/verify.c
+distorch2_SOURCES = $(cli_sources) src/cli/main.c
 # SHA-256 and pictures are the tool's alone, and optional: the library depends on no cryptography, and draws nothing.
 distorch2_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(XXHASH_CFLAGS) $(CRYPTO_CFLAGS) $(CAIRO_CFLAGS)
 distorch2_LDFLAGS = $(AM_LDFLAGS) $(RPATH_LDFLAGS)

@@ -257,6 +257,8 @@ int cli_load(const struct cli_options *options, struct dt2_error *err)
             rc = print_json(&run, rc, err);
     }
     cli_picture_drop(&run.picture);
+    if (cli_loaded)
+        cli_loaded();
     dt2_context_destroy(run.context);
     cli_catalog_close(&run.catalog);
     cli_load_plan_clear(&run.plan);

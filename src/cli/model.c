@@ -38,6 +38,10 @@ int cli_context_create(struct dt2_context **context, struct dt2_error *err)
     return dt2_context_create(&how, context, err);
 }
 
+int (*cli_file_open)(const char *path, const struct dt2_file_options *how, struct dt2_file **file,
+                     struct dt2_error *err) = dt2_file_open_with;
+void (*cli_loaded)(void);
+
 /* Makes the file the one that is stored in the dtype with that place in --dtype. */
 static int store(struct cli_model *model, unsigned dtype, struct dt2_error *err)
 {
@@ -64,7 +68,7 @@ int cli_model_open(struct cli_catalog *catalog, const char *name, struct cli_mod
     if (rc == 0)
         rc = dt2_catalog_resolve(catalog->opened, name, &model->path, err);
     if (rc == 0)
-        rc = dt2_file_open_with(model->path, &how, &model->file, err);
+        rc = cli_file_open(model->path, &how, &model->file, err);
     if (rc == 0 && dt2_file_note(model->file))
         cli_note("%s: %s", name, dt2_file_note(model->file));
     if (rc == 0)

@@ -25,6 +25,10 @@ void cli_catalog_close(struct cli_catalog *catalog);
 /* A context that logs. */
 int cli_context_create(struct dt2_context **context, struct dt2_error *err);
 
+/* What opens a model for every command, and what is done when `load` has ended and keeps what it has loaded: distorch2-mpi has others. */
+extern int (*cli_file_open)(const char *path, const struct dt2_file_options *how, struct dt2_file **file, struct dt2_error *err);
+extern void (*cli_loaded)(void); /* may be NULL */
+
 /* On failure model->path is set when the name could be resolved, so clear the model in any case. */
 int cli_model_open(struct cli_catalog *catalog, const char *name, struct cli_model *model, struct dt2_error *err);
 /* Cuts its blocks where --place sends tensors of one to different devices. */

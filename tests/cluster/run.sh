@@ -5,6 +5,7 @@
 set -u
 : "${top_srcdir:=.}" "${top_builddir:=.}"
 page=$top_srcdir/docs/cluster.md
+. "$top_srcdir/tests/mpi/build.sh"
 place=$(mktemp -d "${TMPDIR:-/tmp}/distorch2-cluster-XXXXXX")
 started=''
 count=0
@@ -143,7 +144,7 @@ awk -v place="$place" '/^```sh$/ { block++; inside = 1; next } /^```$/ { inside 
 run() {
     timeout 120 sh -e "$place/block-$1" >"$place/said" 2>"$place/complained" </dev/null
     status=$?
-    verdict $status "block $1 of the page: $(grep -m 1 -o 'sbcast\|mpirun\|distorch2 [a-z]*' "$place/block-$1" | head -n 1)"
+    verdict $status "block $1 of the page: $(grep -m 1 -o 'sbcast\|distorch2-mpi\|mpirun\|distorch2 [a-z]*' "$place/block-$1" | head -n 1)"
     [ $status -eq 0 ] || tell "$place/complained"
 }
 
@@ -185,6 +186,18 @@ for launcher in mpirun.openmpi mpirun.mpich; do
     run 5
     [ "$(grep -c '^  total' "$place/said")" -eq 4 ]
     verdict $? "$launcher: four ranks loaded"
+    wrapper=mpicc${launcher#mpirun}
+    mkdir "$place/$wrapper"
+    if ! command -v "$wrapper" >/dev/null || ! build_mpi "$wrapper" "$place/$wrapper" >"$place/said" 2>&1; then
+        echo "# distorch2-mpi cannot be built by $wrapper: its block was not run"
+        continue
+    fi
+    printf '#!/bin/sh\nLD_LIBRARY_PATH=%s exec %s "$@"\n' "$place/$wrapper:$top_builddir/.libs" "$place/$wrapper/distorch2-mpi" \
+        >"$place/bin/distorch2-mpi"
+    chmod +x "$place/bin/distorch2-mpi"
+    run 6
+    [ "$(grep -c '100.0 %.*cpu' "$place/said")" -eq 4 ]
+    verdict $? "$launcher: four ranks opened it together, and share"
 done
 [ $found -eq 1 ] || echo "# there is neither Open MPI nor MPICH (Debian: openmpi-bin, mpich): their block was not run"
 

@@ -58,6 +58,10 @@ verdict "src/formats/json includes base and itself alone" \
 verdict "the formats' front includes no reader's header" \
     "$(includes src/formats | grep -v '^src/formats/[a-z]*/' | grep -E '	"formats/(gguf|pytorch|safetensors)/')"
 
+verdict "mpi includes the public headers, itself, and in its tool the tool's own" \
+    "$(includes mpi | grep -E '	("|<distorch2)' | grep -vE '	(<distorch2-mpi\.h>|"(image|job|ranks)\.h")' | grep -vE '^mpi/(tool|ranks)\.[ch]	"cli/')"
+verdict "mpi.h is included by what is built with MPI alone" \
+    "$(includes src backends include mpi | grep -E '	[<"]mpi\.h' | grep -v '^include/distorch2-mpi\.h	')"
 verdict "src/cli includes the public header and itself alone" \
     "$(includes src/cli | grep -E '	("|<distorch2)' | grep -vE '	("cli/|<distorch2\.h>)')"
 verdict "a driver includes the contract, and nothing else of ours" \
@@ -76,7 +80,7 @@ verdict "no vendor header in src or include" \
 verdict "CUDA and HIP are built without a header of their vendors'" \
     "$(includes backends | grep -E '	<(cuda|hip/|nvml)')"
 verdict "public headers include one another and the C library alone" \
-    "$(includes include | grep -vE '	<(distorch2/[a-z]+\.h|std(bool|def|int|arg)\.h)>')"
+    "$(includes include | grep -vE '^include/distorch2-mpi\.h	<(distorch2|mpi)\.h>' | grep -vE '	<(distorch2/[a-z]+\.h|std(bool|def|int|arg)\.h)>')"
 verdict "the library calls neither abort nor exit, and prints nothing" \
     "$(grep -nE '(^|[^_[:alnum:]])(abort|exit|_exit|printf|puts|perror|vprintf)[[:space:]]*\(' -r src backends --include='*.c' |
         grep -v '^src/cli/' | grep -vE '^[^:]*:[0-9]*:[[:space:]]*(/?\*|//)' |
@@ -85,7 +89,7 @@ verdict "the heap is reached through base/alloc.h alone" \
     "$(grep -nE '(^|[^_[:alnum:]])(malloc|calloc|realloc|strdup|strndup|asprintf)[[:space:]]*\(' -r src backends --include='*.c' |
         grep -vE '^src/(cli/|base/alloc\.c)')"
 verdict "every source names its licence in its first two lines" \
-    "$(find src backends include tests m4 -name '*.[ch]' -o -name '*.sh' -o -name '*.bats' -o -name '*.m4' -o -name '*.mk' |
+    "$(find src backends include mpi tests m4 -name '*.[ch]' -o -name '*.sh' -o -name '*.bats' -o -name '*.m4' -o -name '*.mk' |
         grep -vE '/m4/(lt|libtool)|^m4/(lt|libtool)' | while IFS= read -r file; do
             head -n 2 "$file" | grep -q 'SPDX-License-''Identifier: BSD-3-Clause' || echo "$file"
         done)"

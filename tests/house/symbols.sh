@@ -49,6 +49,10 @@ else
     skip "the exported symbols" "no shared library was built"
 fi
 
+if command -v readelf >/dev/null 2>&1; then
+    readelf -d "$library" 2>/dev/null | grep NEEDED | grep -i mpi >"$work/out"
+    verdict "the library links no MPI" "$work/out"
+fi
 for module in "$build"/.libs/dt2-*.so; do
     [ -f "$module" ] || continue
     nm -D --defined-only "$module" | awk '$2 == "T" && $3 != "dt2_backend_entry" { print $3 }' >"$work/out"
