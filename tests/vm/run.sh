@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# `make check-vm`: a virtual machine of four NUMA nodes boots Debian's cloud kernel and our programs, and the kernel says where each
+# `make check-vm`: a virtual machine of several NUMA nodes boots Debian's cloud kernel and our programs, and the kernel says where each
 # page lies. Needs qemu-system-x86, linux-image-cloud-amd64, busybox-static and cpio; without them it skips, and says so.
 set -eu
 : "${top_srcdir:=.}" "${top_builddir:=.}"
@@ -25,9 +25,18 @@ LD_LIBRARY_PATH=$top_builddir/.libs ldd "$root/bin/where" | sed -n 's/.*[ \t]\(\
     mkdir -p "$root$(dirname "$library")"
     cp -L "$library" "$root$library"
 done
+# The simulated GPU, of which the machine has a real PCI device near node 2.
+if [ -f "$top_builddir/.libs/dt2-cuda.so" ] && [ -f "$top_builddir/tests/sim/lib/.libs/libcuda.so.1" ]; then
+    mkdir -p "$root/drivers" "$root/sim"
+    cp -L "$top_builddir/.libs/dt2-cuda.so" "$root/drivers/"
+    for library in libcuda.so.1 libdt2sim.so libdt2sim.so.0; do
+        [ ! -f "$top_builddir/tests/sim/lib/.libs/$library" ] || cp -L "$top_builddir/tests/sim/lib/.libs/$library" "$root/sim/"
+    done
+fi
 cp "$(command -v busybox)" "$root/bin/busybox"
-for applet in sh mount awk grep dmesg poweroff sed test wait; do ln -sf busybox "$root/bin/$applet"; done
+for applet in sh mount awk grep dmesg poweroff sed test wait cat sleep mkdir; do ln -sf busybox "$root/bin/$applet"; done
 cp "$top_srcdir/tests/vm/init.sh" "$root/init"
+cp "$top_srcdir/tests/vm/groups.sh" "$top_srcdir/tests/vm/disks.sh" "$root/"
 chmod +x "$root/init"
 (cd "$root" && find . | cpio -o -H newc 2>/dev/null) >"$work/initrd"
 
@@ -35,7 +44,9 @@ set --
 for node in 0 1 2 3; do
     set -- "$@" -object "memory-backend-ram,size=512M,id=m$node" -numa "node,nodeid=$node,cpus=$node,memdev=m$node"
 done
-timeout "${DISTORCH2_VM_SECONDS:-600}" qemu-system-x86_64 -accel tcg -cpu max -smp 4 -m 2048 "$@" -nographic -no-reboot \
+set -- "$@" -numa node,nodeid=4,cpus=4 -object memory-backend-ram,size=256M,id=m5 -numa node,nodeid=5,memdev=m5
+timeout "${DISTORCH2_VM_SECONDS:-600}" qemu-system-x86_64 -accel tcg -cpu max -smp 5 -m 2304 "$@" \
+    -device pxb,id=near2,bus=pci.0,bus_nr=128,numa_node=2 -device secondary-vga,bus=near2,addr=1 -nographic -no-reboot \
     -kernel "$kernel" -initrd "$work/initrd" -append 'console=ttyS0 quiet panic=-1 no_timer_check' >"$work/console" 2>&1 || true
 tr -d '\r' <"$work/console" | sed -n '/TAP-BEGIN/,/TAP-END/p' | sed '/TAP-/d' >"$work/tap"
 cat "$work/tap"

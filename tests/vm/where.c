@@ -2,16 +2,23 @@
 /*
  * Loads a model several times, keeps all, and asks the kernel on which node each page of each buffer lies.
  *
- *   where [-u] MODEL ALLOCATIONS TIMES [DEVICE=SIZE]
+ *   where [-u] [-b NODE | -i] MODEL ALLOCATIONS TIMES [DEVICE=SIZE]
+ *
+ * Before that, of the first load while it runs: "wished nodeN PAGES", of memory that is to lie near a device (staging, and what is
+ * wrapped for it), and "readers nodeN COUNT", of threads that may run there alone: node N has processor N.
  *
  * A line for each buffer: "DEVICE node0 PAGES node1 PAGES ..."; for a load that fails: "error CODE TEXT", and no more. Warnings of the
- * plan: "warning TEXT". -u: the process may not bind memory, as in containers.
+ * plan: "warning TEXT"; lines of the log: "log TEXT". -u: the process may not bind memory, as in containers. -b, -i: its memory policy
+ * binds it to a node, or interleaves.
  */
 #include <distorch2.h>
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/filter.h>
+#include <linux/mempolicy.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +47,21 @@ static void forbid_binding(void)
     struct sock_fprog program = { sizeof filter / sizeof *filter, filter };
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
         die("mbind() cannot be forbidden");
+}
+
+/* As numactl does. */
+static void set_policy(int mode, long node)
+{
+    unsigned long nodes = mode == MPOL_BIND ? 1ul << node : (1ul << 2) | (1ul << 3);
+    if (syscall(SYS_set_mempolicy, mode, &nodes, NODES + 1) < 0)
+        die("no memory policy can be set");
+}
+
+static void print_log(void *data, enum dt2_log_level level, const char *line)
+{
+    (void)data;
+    if (level <= DT2_LOG_WARNING)
+        printf("log %s\n", line);
 }
 
 static void print_warnings(const struct dt2_plan *plan)
@@ -74,7 +96,8 @@ static void print_buffers(const struct dt2_model *model)
         unsigned long counts[NODES] = { 0 };
         if (dt2_model_buffer(model, i, &buffer, NULL) < 0)
             die("a buffer has no address");
-        count_pages(buffer.handle, buffer.bytes, counts);
+        if (strncmp(buffer.device, "cpu", 3) == 0)
+            count_pages(buffer.handle, buffer.bytes, counts);
         printf("%s", buffer.device);
         for (int node = 0; node < NODES; node++)
             if (counts[node])
@@ -82,6 +105,71 @@ static void print_buffers(const struct dt2_model *model)
         putchar('\n');
     }
 }
+
+/* -- while a load runs */
+
+static unsigned long wished[NODES], readers[NODES];
+
+static void keep_most(unsigned long most[NODES], const unsigned long now[NODES])
+{
+    for (int i = 0; i < NODES; i++)
+        if (now[i] > most[i])
+            most[i] = now[i];
+}
+
+/* Pages of memory with a wish, or a binding, of its own. */
+static void look_at_memory(void)
+{
+    FILE *maps = fopen("/proc/self/numa_maps", "re");
+    unsigned long now[NODES] = { 0 };
+    char line[1024];
+    while (maps && fgets(line, sizeof line, maps))
+        for (char *word = strstr(line, " prefer") ? strstr(line, " N") : NULL; word; word = strstr(word + 1, " N")) {
+            int node;
+            unsigned long pages;
+            if (sscanf(word, " N%d=%lu", &node, &pages) == 2 && node >= 0 && node < NODES)
+                now[node] += pages;
+        }
+    if (maps)
+        fclose(maps);
+    keep_most(wished, now);
+}
+
+static void look_at_threads(void)
+{
+    unsigned long now[NODES] = { 0 };
+    DIR *tasks = opendir("/proc/self/task");
+    for (struct dirent *task; tasks && (task = readdir(tasks));) {
+        cpu_set_t set;
+        int one = 0;
+        if (*task->d_name == '.' || sched_getaffinity((pid_t)strtol(task->d_name, NULL, 10), sizeof set, &set) < 0)
+            continue;
+        while (one < NODES && !CPU_ISSET(one, &set))
+            one++;
+        if (CPU_COUNT(&set) == 1 && one < NODES)
+            now[one]++;
+    }
+    if (tasks)
+        closedir(tasks);
+    keep_most(readers, now);
+}
+
+static int watch(void *data, const struct dt2_progress *progress)
+{
+    (void)data, (void)progress;
+    look_at_memory();
+    look_at_threads();
+    return 0;
+}
+
+static void print_nodes(const char *what, const unsigned long counts[NODES])
+{
+    for (int node = 0; node < NODES; node++)
+        if (counts[node])
+            printf("%s node%d %lu\n", what, node, counts[node]);
+}
+
+/* -- */
 
 /* A budget of "DEVICE=SIZE". */
 static struct dt2_limit budget_of(char *text)
@@ -97,20 +185,26 @@ static struct dt2_limit budget_of(char *text)
 int main(int argc, char **argv)
 {
     struct dt2_request request = DT2_REQUEST_INIT;
+    struct dt2_load_options options = DT2_LOAD_OPTIONS_INIT;
+    struct dt2_context_options listening = DT2_CONTEXT_OPTIONS_INIT;
     struct dt2_limit budget;
     struct dt2_context *context;
     struct dt2_file *file;
     struct dt2_blocks *blocks;
     struct dt2_model *model;
     struct dt2_error err;
-    if (argc > 1 && strcmp(argv[1], "-u") == 0) {
-        forbid_binding();
-        argv++;
-        argc--;
-    }
+    for (int option; (option = getopt(argc, argv, "+uib:")) != -1;)
+        if (option == 'u')
+            forbid_binding();
+        else
+            set_policy(option == 'i' ? MPOL_INTERLEAVE : MPOL_BIND, option == 'b' ? strtol(optarg, NULL, 10) : 0);
+    argv += optind - 1;
+    argc -= optind - 1;
     if (argc < 4)
-        die("where [-u] MODEL ALLOCATIONS TIMES [DEVICE=SIZE]");
+        die("where [-u] [-b NODE | -i] MODEL ALLOCATIONS TIMES [DEVICE=SIZE]");
     request.compute_device = "cpu";
+    options.progress = watch;
+    listening.log = print_log;
     request.expert_mode_allocations = argv[2];
     if (argc > 4) {
         budget = budget_of(argv[4]);
@@ -118,15 +212,17 @@ int main(int argc, char **argv)
         request.budget_count = 1;
     }
     request.eject_models = false;
-    if (dt2_context_create(NULL, &context, &err) < 0 || dt2_file_open(argv[1], &file, &err) < 0 ||
+    if (dt2_context_create(&listening, &context, &err) < 0 || dt2_file_open(argv[1], &file, &err) < 0 ||
         dt2_blocks_make_all(file, &blocks, &err) < 0)
         die(err.text);
     for (long i = strtol(argv[3], NULL, 10); i > 0; i--) {
-        int rc = dt2_model_load(context, file, blocks, &request, NULL, &model, &err);
+        int rc = dt2_model_load(context, file, blocks, &request, &options, &model, &err);
         if (rc < 0) {
             printf("error %d %s\n", dt2_exit_status(rc), err.text);
             break;
         }
+        print_nodes("wished", wished);
+        print_nodes("readers", readers);
         print_buffers(model);
         print_warnings(dt2_model_applied_plan(model));
         dt2_model_unref(model);
