@@ -23,6 +23,8 @@ class Absent(torch.Tensor):
     _distorch2_name: str
     _distorch2_why: str
     _distorch2_fetch: Optional[Fetch]
+    _distorch2_is_copy = False
+    _distorch2_read: Optional[torch.Tensor] = None
 
     @staticmethod
     def __new__(
@@ -67,9 +69,44 @@ class Absent(torch.Tensor):
         )
 
     def _again(self) -> Absent:
-        return Absent(
-            self, self._distorch2_name, self._distorch2_why, self.dtype, self.device, self._distorch2_fetch
-        )
+        made = Absent(self, self._distorch2_name, self._distorch2_why, self.dtype, self.device, self._distorch2_fetch)
+        made._distorch2_is_copy = True
+        return made
+
+    # -- who wants an address, or bytes, without an operation: what saves a state_dict() does --
+
+    def data_ptr(self) -> int:
+        return self._real().data_ptr()
+
+    def untyped_storage(self) -> Any:  # of a module's own only its size is of use
+        return self._real().untyped_storage() if self._gives_address else super().untyped_storage()
+
+    def storage(self) -> Any:
+        return self._real().storage()
+
+    def numpy(self, *, force: bool = False) -> Any:
+        return self._real().numpy(force=force)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self._real().__reduce_ex__(protocol)
+
+    @property
+    def _gives_address(self) -> bool:
+        """Whether it may keep the weight: as one of those that state_dict() gives, and not as the module's own."""
+        is_own = isinstance(self, torch.nn.Parameter) or not self._distorch2_is_copy
+        return self._distorch2_fetch is not None and not is_own
+
+    def _real(self) -> torch.Tensor:
+        """The weight, which stays as long as this stand-in does."""
+        if not self._gives_address:
+            raise FailedError(
+                f"{self._distorch2_name} was asked for its bytes, and it {self._distorch2_why}",
+                "state_dict() of a module that was attached with stray='fetch' has tensors that read them",
+            )
+        if self._distorch2_read is None:
+            assert self._distorch2_fetch is not None
+            self._distorch2_read = self._distorch2_fetch(self, "what saves it").detach()
+        return self._distorch2_read
 
 
 def _writes_to(func: Any, args: Any, kwargs: Any) -> bool:

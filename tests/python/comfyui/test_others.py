@@ -15,9 +15,10 @@ here.start()
 import comfy.controlnet
 import comfy.model_management as management
 import comfy.model_patcher
+import comfy.utils
 import made
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 NODES = here.node_folder()
 import distorch2_nodes.loading as loading  # noqa: E402
@@ -109,6 +110,19 @@ def test_weights_are_read_whether_it_sleeps_or_not():
         found = {name: each.clone() for name, each in control.control_model.state_dict().items()}
         assert set(found) == set(expected) and all(torch.equal(found[name], expected[name]) for name in expected)
         assert equal(sample(control), sample(stock()))
+
+
+def test_its_state_dict_is_saved():
+    expected, path = stock().control_model.state_dict(), f"{here.models()}/saved"
+    for control in (ours(), asleep(ours()), ours(allocations="cpu,*")):
+        save_file(control.control_model.state_dict(), f"{path}.safetensors")
+        comfy.utils.save_torch_file(control.control_model.state_dict(), f"{path}.sft")
+        torch.save(control.control_model.state_dict(), f"{path}.pth")
+        for found in (load_file(f"{path}.safetensors"), load_file(f"{path}.sft"), torch.load(f"{path}.pth")):
+            assert set(found) == set(expected) and all(torch.equal(found[name], expected[name]) for name in expected)
+        del found
+        asleep(control)
+    assert not machine.context().models, "who saved it keeps it"
 
 
 def test_who_moves_it_and_hooks_to_it():

@@ -3,6 +3,7 @@
 foresaw."""
 
 import contextlib
+import io
 import warnings
 
 import distorch2
@@ -267,6 +268,35 @@ def test_stand_ins_fetch_themselves_where_that_is_asked_for():
             assert len(caught) == 1 and "inner.out.weight" in str(caught[0].message), [str(w.message) for w in caught]
     with loaded(path, SPREAD) as model, tap.raises(distorch2.UsageError, "stray", "fetch"):
         attach(network, model, sources=record, stray="ignore")
+
+
+def test_a_state_dict_of_what_is_attached_can_be_saved():
+    path, state = saved(torch.float16)
+    expected = load(state).state_dict()
+    network, record = trace(path, load)
+    options = {"sources": record, "dtype": "module", "missing": with_steps}
+    for allocations in PLACES:
+        with loaded(path, allocations) as model, torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with attach(network, model, stray="fetch", **options):
+                network.requires_grad_(False)
+                kept = io.BytesIO()
+                torch.save(network.state_dict(), kept)
+                kept.seek(0)
+                again = network.state_dict()
+                for found in (torch.load(kept), again):
+                    assert set(found) == set(expected)
+                    for name, each in expected.items():
+                        assert found[name].numpy().tobytes() == each.numpy().tobytes(), name
+                pointers = [each.untyped_storage().data_ptr() for each in again.values()]
+                assert pointers == [each.data_ptr() for each in again.values()] and len(set(pointers)) == len(pointers)
+                del again, found
+            with attach(network, model, **options):  # what has no way to its bytes says so
+                streams = [each for each in network.state_dict().values() if type(each) is not torch.Tensor]
+                for each in streams:
+                    with tap.raises(distorch2.FailedError, "asked for its bytes", "stray='fetch'"):
+                        each.data_ptr()
+                assert streams or allocations == "cpu,*"
 
 
 if __name__ == "__main__":
