@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What sharing host shares costs and saves: four processes that load one model at once, each its own copy, or one for all, or one
- * process alone; in turns, medians of several rounds.   bench-share MODEL [ROUNDS]
+ * process alone; and what copying the file into shared memory takes at the least. In turns, medians of several rounds.
+ *     bench-share MODEL [ROUNDS]
  */
 #include <distorch2.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -52,11 +55,16 @@ static double number_of(const char *file, const char *key)
     return number;
 }
 
+static double seconds_of(const struct rusage *usage)
+{
+    return (double)(usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) + (double)(usage->ru_utime.tv_usec + usage->ru_stime.tv_usec) / 1e6;
+}
+
 static double cpu_so_far(void)
 {
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
-    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+    return seconds_of(&usage);
 }
 
 struct opened {
@@ -174,6 +182,54 @@ static struct round run(int ranks, bool share)
     return round;
 }
 
+/* -- what memory that can be shared allows ---------------------------------------------------------------------------- */
+
+enum { SLOT = 1 << 20 };
+
+/* Copies every so many-th slot of the file. */
+static void copy_part(int file, int memory, off_t bytes, int part, int parts)
+{
+    static char slot[SLOT];
+    for (off_t at = (off_t)part * SLOT; at < bytes; at += (off_t)parts * SLOT) {
+        ssize_t got = pread(file, slot, sizeof slot, at);
+        if (got <= 0 || pwrite(memory, slot, (size_t)got, at) != got)
+            _exit(1);
+    }
+}
+
+/* The file in a memfd, and nothing else: so many processes copy a part each. */
+static struct round bare(int parts)
+{
+    struct round round = { 0 };
+    struct rusage before, after;
+    struct stat st;
+    int file = open(path, O_RDONLY | O_CLOEXEC), memory = memfd_create("bare", MFD_CLOEXEC), start[2];
+    char byte;
+    if (file < 0 || memory < 0 || fstat(file, &st) < 0 || ftruncate(memory, st.st_size) < 0 || pipe(start))
+        exit(1);
+    for (int i = 0; i < parts; i++)
+        if (fork() == 0) {
+            close(start[1]);
+            (void)!read(start[0], &byte, 1);
+            copy_part(file, memory, st.st_size, i, parts);
+            _exit(0);
+        }
+    usleep(100000);
+    getrusage(RUSAGE_CHILDREN, &before);
+    double begin = now();
+    close(start[1]);
+    while (wait(NULL) > 0)
+        ;
+    round.seconds = now() - begin;
+    getrusage(RUSAGE_CHILDREN, &after);
+    round.cpu = seconds_of(&after) - seconds_of(&before);
+    round.read_bytes = round.pss = (double)st.st_size;
+    close(start[0]);
+    close(memory);
+    close(file);
+    return round;
+}
+
 /* -- attaching -------------------------------------------------------------------------------------------------------- */
 
 static int by_value(const void *a, const void *b)
@@ -250,7 +306,7 @@ static void print(const char *what, const struct round *round, double model)
 
 int main(int argc, char **argv)
 {
-    static struct rows apart, alone, shared;
+    static struct rows apart, alone, shared, bare_one, bare_all;
     int rounds = argc > 2 ? atoi(argv[2]) : 5;
     struct stat st;
     if (argc < 2 || rounds < 1 || rounds > ROUNDS_MOST || stat(argv[1], &st) < 0) {
@@ -263,13 +319,18 @@ int main(int argc, char **argv)
         keep(&apart, i, run(RANKS, false));
         keep(&alone, i, run(1, false));
         keep(&shared, i, run(RANKS, true));
+        keep(&bare_one, i, bare(1));
+        keep(&bare_all, i, bare(RANKS));
     }
     struct round a = middle(&apart, rounds), one = middle(&alone, rounds), s = middle(&shared, rounds);
+    struct round b1 = middle(&bare_one, rounds), b4 = middle(&bare_all, rounds);
     double model = (double)st.st_size;
     printf("%-28s  %10s  %10s  %8s  %8s\n", "", "until all", "CPU of all", "PSS", "read()");
     print("four processes, a copy each", &a, model);
     print("one process alone", &one, model);
     print("four processes that share", &s, model);
+    print("a bare memfd, one copies", &b1, model);
+    print("a bare memfd, four copy", &b4, model);
     printf("shared / a copy each          time %.2f (bar 0.35), CPU %.2f (bar 0.35); shared / one alone: time %.2f (bar 1.15)\n",
            s.seconds / a.seconds, s.cpu / a.cpu, s.seconds / one.seconds);
     attach();

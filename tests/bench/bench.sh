@@ -52,5 +52,6 @@ if [ -f "$top_builddir/.libs/dt2-cuda.so" ] && [ -f "$top_builddir/.libs/dt2-hip
         sh "$top_srcdir/tests/sim/run" "$stem.sim" "$top_builddir/tests/bench/bench-stream" "$model" $rounds $donor
     done
 fi
+"$top_builddir/tests/bench/bench-share" "$model" "$BENCH_ROUNDS"
 sh "$top_srcdir/tests/bench/plan-time.sh" "$top_builddir/distorch2" "./$model"
 "$top_builddir/tests/bench/bench-plan"

@@ -85,6 +85,7 @@ if [ -d /drivers ] && [ -n "$pci" ]; then
 else
     count=$((count + 1)) && echo "ok $count - a card near node 2 # SKIP no simulator, or no PCI device there"
 fi
+. /shared.sh
 . /groups.sh
 . /disks.sh
 : >/out

@@ -34,9 +34,9 @@ if [ -f "$top_builddir/.libs/dt2-cuda.so" ] && [ -f "$top_builddir/tests/sim/lib
     done
 fi
 cp "$(command -v busybox)" "$root/bin/busybox"
-for applet in sh mount awk grep dmesg poweroff sed test wait cat sleep mkdir; do ln -sf busybox "$root/bin/$applet"; done
+for applet in sh mount awk grep dmesg poweroff sed test wait cat sleep mkdir cp; do ln -sf busybox "$root/bin/$applet"; done
 cp "$top_srcdir/tests/vm/init.sh" "$root/init"
-cp "$top_srcdir/tests/vm/groups.sh" "$top_srcdir/tests/vm/disks.sh" "$root/"
+cp "$top_srcdir/tests/vm/groups.sh" "$top_srcdir/tests/vm/disks.sh" "$top_srcdir/tests/vm/shared.sh" "$root/"
 chmod +x "$root/init"
 (cd "$root" && find . | cpio -o -H newc 2>/dev/null) >"$work/initrd"
 

@@ -2,14 +2,15 @@
 /*
  * Loads a model several times, keeps all, and asks the kernel on which node each page of each buffer lies.
  *
- *   where [-u] [-b NODE | -i] MODEL ALLOCATIONS TIMES [DEVICE=SIZE]
+ *   where [-u] [-b NODE | -i] [-s FILE] MODEL ALLOCATIONS TIMES [DEVICE=SIZE]
  *
  * Before that, of the first load while it runs: "wished nodeN PAGES", of memory that is to lie near a device (staging, and what is
  * wrapped for it), and "readers nodeN COUNT", of threads that may run there alone: node N has processor N.
  *
  * A line for each buffer: "DEVICE node0 PAGES node1 PAGES ..."; for a load that fails: "error CODE TEXT", and no more. Warnings of the
  * plan: "warning TEXT"; lines of the log: "log TEXT". -u: the process may not bind memory, as in containers. -b, -i: its memory policy
- * binds it to a node, or interleaves.
+ * binds it to a node, or interleaves. -s: what it loads is shared, and kept until there is such a file; "shared BYTES filled BYTES" are those
+ * of the last load.
  */
 #include <distorch2.h>
 #include <dirent.h>
@@ -75,6 +76,8 @@ static void count_pages(const char *memory, uint64_t bytes, unsigned long counts
 {
     const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
     uintptr_t at = (uintptr_t)memory / page * page, end = (uintptr_t)memory + bytes;
+    for (uintptr_t each = at; each < end; each += page)
+        (void)*(const volatile char *)each; /* what others have filled is not mapped here before */
     while (at < end) {
         void *pages[BATCH];
         int status[BATCH];
@@ -193,15 +196,19 @@ int main(int argc, char **argv)
     struct dt2_blocks *blocks;
     struct dt2_model *model;
     struct dt2_error err;
-    for (int option; (option = getopt(argc, argv, "+uib:")) != -1;)
+    const char *until = NULL;
+    for (int option; (option = getopt(argc, argv, "+uib:s:")) != -1;)
         if (option == 'u')
             forbid_binding();
+        else if (option == 's')
+            until = optarg;
         else
             set_policy(option == 'i' ? MPOL_INTERLEAVE : MPOL_BIND, option == 'b' ? strtol(optarg, NULL, 10) : 0);
     argv += optind - 1;
     argc -= optind - 1;
+    request.share = until ? DT2_SHARE_NODE : DT2_SHARE_NONE;
     if (argc < 4)
-        die("where [-u] [-b NODE | -i] MODEL ALLOCATIONS TIMES [DEVICE=SIZE]");
+        die("where [-u] [-b NODE | -i] [-s FILE] MODEL ALLOCATIONS TIMES [DEVICE=SIZE]");
     request.compute_device = "cpu";
     options.progress = watch;
     listening.log = print_log;
@@ -225,8 +232,14 @@ int main(int argc, char **argv)
         print_nodes("readers", readers);
         print_buffers(model);
         print_warnings(dt2_model_applied_plan(model));
+        if (until)
+            printf("shared %" PRIu64 " filled %" PRIu64 "\n", dt2_model_statistics(model)->shared_bytes,
+                   dt2_model_statistics(model)->filled_bytes);
         dt2_model_unref(model);
     }
+    fflush(stdout);
+    while (until && access(until, F_OK) < 0)
+        usleep(100000);
     dt2_context_destroy(context);
     dt2_blocks_free(blocks);
     dt2_file_free(file);
