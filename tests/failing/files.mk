@@ -31,7 +31,7 @@ check-failing-full: $(check_PROGRAMS) $(check_LTLIBRARIES) all
 # The system calls of src/share.
 SHARE_WRAPS = -Wl,--wrap=openat,--wrap=open,--wrap=flock,--wrap=fcntl,--wrap=memfd_create,--wrap=ftruncate,--wrap=fstat,--wrap=fstatat \
 	-Wl,--wrap=pwrite,--wrap=pread,--wrap=mmap,--wrap=mprotect,--wrap=readlink,--wrap=__readlink_chk,--wrap=fallocate,--wrap=fchmod,--wrap=mkdirat \
-	-Wl,--wrap=unlinkat,--wrap=calloc
+	-Wl,--wrap=unlinkat,--wrap=calloc,--wrap=preadv
 check_PROGRAMS += tests/failing/test-failing-share
 TESTS += tests/failing/test-failing-share
 tests_failing_test_failing_share_SOURCES = tests/failing/test-failing-share.c tests/support/held.h tests/support/sharer.h tests/support/tap.h

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Every system call of src/share, and every allocation of a load, failing once, while a model is loaded that another load of the
+ * Every system call of src/share, every read of the model's file, and every allocation of a load, failing once, while a model is loaded that another load of the
  * process has already, and while it is the first: the linker leads the library's own calls here. Whatever happens: nothing crashes,
  * who has the model keeps its bytes, a load that succeeds has the file's, nothing is left, and the next load shares.
  */
@@ -13,11 +13,12 @@
 #include <stdatomic.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 
 /* -- calls that fail ------------------------------------------------------------------------------------------------- */
 
 enum call { OPENAT, OPEN, FLOCK, FCNTL, MEMFD, FTRUNCATE, FSTAT, FSTATAT, PWRITE, PREAD, MMAP, MPROTECT, READLINK, FALLOCATE, FCHMOD,
-            MKDIRAT, UNLINKAT, CALLOC, CALL_COUNT };
+            MKDIRAT, UNLINKAT, CALLOC, PREADV, CALL_COUNT };
 static const struct {
     const char *name;
     int why;
@@ -28,6 +29,7 @@ static const struct {
     [PREAD] = { "pread", EIO },          [MMAP] = { "mmap", ENOMEM },           [MPROTECT] = { "mprotect", ENOMEM },
     [READLINK] = { "readlink", EACCES }, [FALLOCATE] = { "fallocate", ENOSPC }, [FCHMOD] = { "fchmod", EPERM },
     [MKDIRAT] = { "mkdirat", EACCES },   [UNLINKAT] = { "unlinkat", EACCES },   [CALLOC] = { "calloc", ENOMEM },
+    [PREADV] = { "preadv", EIO }, /* of the model's file */
 };
 static atomic_long failing;
 static atomic_long seen;
@@ -64,6 +66,7 @@ WRAPPED(int, -1, FALLOCATE, fallocate, (fd, mode, at, size), int fd, int mode, o
 WRAPPED(int, -1, FCHMOD, fchmod, (fd, mode), int fd, mode_t mode)
 WRAPPED(int, -1, MKDIRAT, mkdirat, (fd, name, mode), int fd, const char *name, mode_t mode)
 WRAPPED(int, -1, UNLINKAT, unlinkat, (fd, name, flags), int fd, const char *name, int flags)
+WRAPPED(ssize_t, -1, PREADV, preadv, (fd, iov, count, at), int fd, const struct iovec *iov, int count, off_t at)
 WRAPPED(void *, NULL, CALLOC, calloc, (count, size), size_t count, size_t size)
 
 int __real_openat(int fd, const char *name, int flags, ...);

@@ -248,6 +248,35 @@ static void test_doors(void)
     dt2_shared_close(&a);
 }
 
+/* A process that becomes another program keeps its number and its beginning, and nothing of the segment. */
+static void test_exec(void)
+{
+    struct dt2_shared a;
+    char comm[64], said[16] = "";
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0) {
+        loads_all(NULL);
+        execlp("sleep", "sleep", "60", (char *)NULL);
+        _exit(1);
+    }
+    snprintf(comm, sizeof comm, "/proc/%d/comm", (int)pid);
+    for (int i = 0; i < 5000 && strcmp(said, "sleep\n") != 0; i++) {
+        FILE *stream = fopen(comm, "re");
+        if (!stream || !fgets(said, sizeof said, stream))
+            said[0] = '\0';
+        if (stream)
+            fclose(stream);
+        usleep(1000);
+    }
+    is_str(said, "sleep\n", "a user has become another program");
+    is_int(load(&a, 31, 'e'), BLOCKS, "which is no user: the next fills all");
+    is_int((long long)dt2_shared_users(&a), 1, "and is alone");
+    dt2_shared_close(&a);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+}
+
 /* -- what is refused ------------------------------------------------------------------------------------------------- */
 
 static void refused(const char *what)
@@ -456,6 +485,7 @@ int main(void)
     test_others();
     test_fillers();
     test_doors();
+    test_exec();
     test_refused();
     test_ended();
     test_wrong_doors();

@@ -279,6 +279,35 @@ static void unshared(const char *what)
     end(a);
 }
 
+/* In a place of its own in the file tree: 0: as it should be, 1: not, 2: nothing can be mounted. */
+static int without_place(const char *where, const char *options)
+{
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct task task = { .path = model, .share = DT2_SHARE_NODE };
+        struct loaded loaded = { NULL, NULL, NULL };
+        unsetenv("XDG_RUNTIME_DIR");
+        if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+            mount("tmpfs", where, "tmpfs", strstr(options, "ro") ? MS_RDONLY : 0, "size=64k"))
+            _exit(2);
+        struct result result = load(&task, &loaded);
+        _exit(result.rc == 0 && result.shared == 0 && result.good == 1 && strstr(result.text, "not shared") ? 0 : 1);
+    }
+    int status;
+    waitpid(pid, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+static void no_place(const char *where, const char *options, const char *what)
+{
+    int status = without_place(where, options);
+    if (status == 2)
+        skip(1, "nothing can be mounted here");
+    else
+        is_int(status, 0, "%s: loaded, not shared, and said", what);
+}
+
 static void test_places(void)
 {
     char path[4200];
@@ -314,6 +343,8 @@ static void test_places(void)
         skip(1, "nothing can be mounted here");
     else
         is_int(status, 0, "a full place: loaded, not shared, and said");
+    no_place("/dev/shm", "ro", "/dev/shm that is read-only");
+    no_place("/dev", "", "no /dev/shm");
 }
 
 static void test_hidden(void)
