@@ -85,8 +85,11 @@ if [ -d /drivers ] && [ -n "$pci" ]; then
 else
     count=$((count + 1)) && echo "ok $count - a card near node 2 # SKIP no simulator, or no PCI device there"
 fi
+# shellcheck source=tests/vm/shared.sh
 . /shared.sh
+# shellcheck source=tests/vm/groups.sh
 . /groups.sh
+# shellcheck source=tests/vm/disks.sh
 . /disks.sh
 : >/out
 verdict 'nobody was killed' none_killed

@@ -20,8 +20,29 @@ while [ $i -lt 30 ]; do printf 'block%d.weight\tU8\t4194304\n' $i; i=$((i + 1));
 "$top_builddir/tests/support/mkmodel" "$work/layout.tsv" "$root/model"
 cp "$top_builddir/tests/vm/.libs/where" "$root/bin/" 2>/dev/null || cp "$top_builddir/tests/vm/where" "$root/bin/"
 cp -L "$top_builddir/.libs/libdistorch2.so.0" "$root/lib/"
-LD_LIBRARY_PATH=$top_builddir/.libs ldd "$root/bin/where" | sed -n 's/.*[ \t]\(\/[^ ]*\) (0x.*/\1/p' |
-    grep -v libdistorch2 | while read -r library; do
+cp "$top_builddir/.libs/distorch2" "$root/bin/" 2>/dev/null || cp "$top_builddir/distorch2" "$root/bin/"
+
+# A disk with the model on it, of which one block is to fail; what file systems need, where this machine has it.
+version=${kernel##*/vmlinuz-}
+mkdir -p "$root/modules" "$work/files"
+for module in md/dm-mod md/dm-delay block/loop; do
+    cp "/lib/modules/$version/kernel/drivers/$module.ko" "$root/modules/" 2>/dev/null || true
+done
+for module in overlayfs/overlay fuse/fuse; do
+    cp "/lib/modules/$version/kernel/fs/$module.ko" "$root/modules/" 2>/dev/null || true
+done
+for tool in dmsetup bindfs; do
+    path=$(PATH=$PATH:/usr/sbin:/sbin command -v $tool) && cp "$path" "$root/bin/"
+done || true
+PATH=$PATH:/usr/sbin:/sbin
+ln "$root/model" "$work/files/model"
+truncate -s 200M "$work/disk"
+if mkfs.ext4 -q -F -b 4096 -d "$work/files" "$work/disk"; then
+    debugfs -R 'bmap /model 15000' "$work/disk" 2>/dev/null >"$root/bad-block"
+fi
+for program in where distorch2 dmsetup bindfs; do
+    [ ! -f "$root/bin/$program" ] || LD_LIBRARY_PATH=$top_builddir/.libs ldd "$root/bin/$program"
+done | sed -n 's/.*[ \t]\(\/[^ ]*\) (0x.*/\1/p' | grep -v libdistorch2 | sort -u | while read -r library; do
     mkdir -p "$root$(dirname "$library")"
     cp -L "$library" "$root$library"
 done
@@ -34,7 +55,9 @@ if [ -f "$top_builddir/.libs/dt2-cuda.so" ] && [ -f "$top_builddir/tests/sim/lib
     done
 fi
 cp "$(command -v busybox)" "$root/bin/busybox"
-for applet in sh mount awk grep dmesg poweroff sed test wait cat sleep mkdir cp; do ln -sf busybox "$root/bin/$applet"; done
+for applet in sh mount awk grep dmesg poweroff sed test wait cat sleep mkdir insmod losetup umount cp rm kill printf; do
+    ln -sf busybox "$root/bin/$applet"
+done
 cp "$top_srcdir/tests/vm/init.sh" "$root/init"
 cp "$top_srcdir/tests/vm/groups.sh" "$top_srcdir/tests/vm/disks.sh" "$top_srcdir/tests/vm/shared.sh" "$root/"
 chmod +x "$root/init"
@@ -45,7 +68,8 @@ for node in 0 1 2 3; do
     set -- "$@" -object "memory-backend-ram,size=512M,id=m$node" -numa "node,nodeid=$node,cpus=$node,memdev=m$node"
 done
 set -- "$@" -numa node,nodeid=4,cpus=4 -object memory-backend-ram,size=256M,id=m5 -numa node,nodeid=5,memdev=m5
-timeout "${DISTORCH2_VM_SECONDS:-600}" qemu-system-x86_64 -accel tcg -cpu max -smp 5 -m 2304 "$@" \
+timeout "${DISTORCH2_VM_SECONDS:-1800}" qemu-system-x86_64 -accel tcg -cpu max -smp 5 -m 2304 "$@" \
+    -drive "file=$work/disk,if=none,id=disk,format=raw" -device nvme,drive=disk,serial=1 \
     -device pxb,id=near2,bus=pci.0,bus_nr=128,numa_node=2 -device secondary-vga,bus=near2,addr=1 -nographic -no-reboot \
     -kernel "$kernel" -initrd "$work/initrd" -append 'console=ttyS0 quiet panic=-1 no_timer_check' >"$work/console" 2>&1 || true
 tr -d '\r' <"$work/console" | sed -n '/TAP-BEGIN/,/TAP-END/p' | sed '/TAP-/d' >"$work/tap"
