@@ -25,6 +25,7 @@ python_comfyui_tests = \
 	tests/python/comfyui/test_browser.py \
 	tests/python/comfyui/test_families.py \
 	tests/python/comfyui/test_figures.py \
+	tests/python/comfyui/test_flags.py \
 	tests/python/comfyui/test_install.py \
 	tests/python/comfyui/test_node.py \
 	tests/python/comfyui/test_others.py \

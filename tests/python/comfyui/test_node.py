@@ -8,6 +8,7 @@ import logging
 import os
 import subprocess
 import sys
+import types
 
 import checkout as here
 import tap
@@ -253,6 +254,35 @@ def test_a_cache_of_outputs_is_told_the_size():
     assert control._comfy_cache_tensors()[0].numel() == 0
 
 
+def test_a_cache_that_is_short_of_memory_lets_go_of_it_first():
+    import comfy_execution.caching as caching
+
+    if not hasattr(caching, "RAMPressureCache"):
+        raise tap.Skip("this ComfyUI has no cache that looks at the memory that is free")
+    control = loaded(adapter(), "cpu,*")
+    cache = caching.RAMPressureCache(caching.CacheKeySetID)
+    outputs = {"ours": [[control]], "a picture": [[torch.zeros(1, 64, 64, 3)]], "a text": [["text"]]}
+    for key, each in outputs.items():
+        cache.cache[key], cache.timestamps[key] = types.SimpleNamespace(outputs=each), len(cache.cache)
+        cache.used_generation[key] = cache.generation - 1
+    del control, outputs, each
+    gc.collect()
+    looks = [name for name in ("virtual_memory_available", "psutil") if hasattr(caching, name)]
+    free = lambda: 10 if "ours" not in cache.cache else 0  # noqa: E731
+    fakes = {"virtual_memory_available": free}
+    fakes["psutil"] = types.SimpleNamespace(virtual_memory=lambda: types.SimpleNamespace(available=free()))
+    kept = {name: getattr(caching, name) for name in looks}
+    try:
+        for name in looks:
+            setattr(caching, name, fakes[name])
+        cache.ram_release(10)
+    finally:
+        for name, real in kept.items():
+            setattr(caching, name, real)
+    gc.collect()
+    assert set(cache.cache) == {"a picture", "a text"} and awake() == 0, set(cache.cache)
+
+
 def test_a_sampling_takes_no_more_than_there_is_room_for():
     name = adapter()
     control = loaded(name)
@@ -270,6 +300,32 @@ def test_a_sampling_takes_no_more_than_there_is_room_for():
         assert same_features(control.t2i_model(features), expected)
         assert patcher.partially_load(patcher.load_device, 1e32) > 0 and patcher.loaded_size() == size
         assert same_features(control.t2i_model(features), expected)
+
+
+def test_whatever_comfy_was_told_of_memory():
+    """What --lowvram, --novram and --highvram say, and a GPU that is full: with the processor taken for a GPU."""
+    name, states = adapter(), management.VRAMState
+    expected, free, takes = sample(stock(name)), [1 << 40], {}
+    fakes = {"is_device_cpu": lambda _: False, "get_free_memory": lambda *given, **_: free[0]}
+    kept = {each: getattr(management, each) for each in (*fakes, "vram_state")}
+    control = loaded(name)
+    (patcher,) = control.get_models()
+    for key, fake in fakes.items():
+        setattr(management, key, fake)
+    try:
+        for state in (states.HIGH_VRAM, states.NORMAL_VRAM, states.LOW_VRAM, states.NO_VRAM):
+            for free[0] in (1 << 40, 0):
+                management.unload_all_models()
+                management.vram_state = state
+                assert equal(sample(control), expected), (state, free)
+                takes[state, free[0]] = patcher.loaded_size()
+    finally:
+        for key, real in kept.items():
+            setattr(management, key, real)
+    full = patcher.model_size()
+    for state in (states.HIGH_VRAM, states.NORMAL_VRAM, states.LOW_VRAM):
+        assert takes[state, 1 << 40] == full, takes
+    assert takes[states.NO_VRAM, 1 << 40] < full, (takes, full)
 
 
 def same_features(one, other):
@@ -298,8 +354,6 @@ def test_a_sampling_runs_where_what_was_asked_for_does_not_fit_any_more():
 
 
 def test_comfy_knows_better_what_is_free_and_what_may_go():
-    import types
-
     gpu, asked = torch.device("cuda", 1), []
     pages = types.ModuleType("comfy_aimdo.model_vbar")
     pages.vbars_analyze = lambda index: 1000 * (index + 1)
@@ -376,8 +430,18 @@ def test_a_copy_for_several_gpus_is_refused():
     import copy
 
     control = loaded(adapter())
-    with tap.raises(TypeError, "several GPUs"):
-        copy.deepcopy(control.t2i_model)
+    (patcher,) = control.get_models()
+    device = torch.device("cpu")
+    for clones in (
+        lambda: copy.deepcopy(control.t2i_model),
+        lambda: patcher.deepclone_multigpu(new_load_device=device, models_cache={}),
+        lambda: patcher.clone(force_deepcopy=True),
+        *([lambda: control.deepclone_multigpu(device)] if hasattr(control, "deepclone_multigpu") else []),
+    ):
+        with tap.raises(TypeError, "several GPUs", "ComfyUI's own loader") as caught:
+            clones()
+        assert "\n" not in str(caught[0])
+    assert equal(sample(control), sample(stock("light.safetensors"))), "who was asked goes on working"
 
 
 def test_a_published_name_is_left_to_who_has_it():

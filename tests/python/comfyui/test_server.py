@@ -79,8 +79,9 @@ def difference(one, other):
     return f"max abs {float((values[0] - values[1]).abs().max())} of {float(values[0].abs().max())}"
 
 
-def equal(name, workflow, *, allocations=(SPREAD, "opencl:0,*"), options=(), of=server, **more):
-    """A workflow gives the stock loader's latents with ours, for each of some allocations."""
+def equal(name, workflow, *, allocations=(SPREAD, "opencl:0,*"), options=(), of=server, forgets=True, **more):
+    """A workflow gives the stock loader's latents with ours, for each of some allocations. ``forgets``: ComfyUI keeps
+    nothing of it when it runs another."""
     comfy = of(*options)
     expected = latents(comfy.run(workflow(ours=None, **more)))
     assert expected, "nothing was sampled"
@@ -91,7 +92,7 @@ def equal(name, workflow, *, allocations=(SPREAD, "opencl:0,*"), options=(), of=
             assert one == other, f"{name}, {allocation}: {difference(one, other)}"
     without = latents(comfy.run(_without_control(workflow(ours=None, **more))))
     assert [bits for _, bits in without] != [bits for _, bits in expected], "the control changes nothing"
-    if "--cache-none" not in options:  # with that one ComfyUI looks after its models later
+    if forgets and "--cache-none" not in options:  # with that one ComfyUI looks after its models later
         assert forgotten(comfy), f"{name}: it is loaded still"
     tap.diag(f"equal: {name}, {len(expected)} of latents, {len(allocations)} allocations")
     tap.count(len(expected) * len(allocations), "latents of a ComfyUI server, equal to the stock loader's")
@@ -322,7 +323,7 @@ def test_beside_the_pack_that_published_these_names():
 
 def test_what_the_log_says():
     said = server().said()
-    for word in ("memory leak", "Traceback (most recent call last):\n  File \"asyncio"):
+    for word in ("memory leak", 'Traceback (most recent call last):\n  File "asyncio'):
         assert word not in said
     assert "Cannot import" not in said and "IMPORT FAILED" not in said, said[-3000:]
 
