@@ -26,6 +26,7 @@ struct dt2_link {
     double read_gbps; /* of copies from the device: DT2_DEVICES_MEASURE */
     double delay_us;  /* that a copy takes whatever its size: DT2_DEVICES_MEASURE; < 0: unknown */
     const char *shared; /* the PCI address of the bridge nearest the host through which it goes: links with one share its rate. NULL: unknown */
+    double fresh_gbps; /* as measured_gbps, of copies to memory that was just taken, as loads make them; < 0: unknown */
 };
 
 /*
@@ -61,6 +62,7 @@ struct dt2_device {
     size_t link_count;
     const char *runtime; /* what of the vendor's the driver works with, for people: "libcudart 12.4 (PATH)" */
     double open_ms;      /* what opening it for the first time takes: DT2_DEVICES_MEASURE; < 0: unknown */
+    double start_ms;     /* what starting its driver took, once in a process and for all of its devices; likewise */
 };
 
 /* How fast the machine's own memory and disk were, in GB/s; < 0: unknown. What copies to devices reach is their links'. */
@@ -70,6 +72,7 @@ struct dt2_speeds {
     double touched_gbps; /* from the page cache into memory that is in use */
     double cold_gbps;    /* from the disk */
     int64_t measured_at; /* in seconds since 1970; below 0: unknown */
+    double start_ms;     /* what making the first list took in a process, without starting drivers; < 0: unknown */
 };
 
 /* A limit that one or several devices share: a memory of its own, or a cgroup ("cgroup"). */

@@ -228,6 +228,7 @@ struct dt2_prediction {
     bool compute_estimated;   /* nobody said what a pass computes */
     bool assumed;             /* speeds that were neither measured nor told by the machine play a part */
     bool whole;               /* passes were gone through; else, for models of very many blocks, it is what cannot hide */
+    double start_seconds;     /* before load_seconds, once in a process: devices are found, and drivers start. 0: nobody has measured it */
 };
 
 /*

@@ -78,6 +78,7 @@ class link(Structure):
         ("read_gbps", c_double),
         ("delay_us", c_double),
         ("shared", c_char_p),
+        ("fresh_gbps", c_double),
     ]
 
 
@@ -104,6 +105,7 @@ class device(Structure):
         ("link_count", c_size_t),
         ("runtime", c_char_p),
         ("open_ms", c_double),
+        ("start_ms", c_double),
     ]
 
 
@@ -114,6 +116,7 @@ class speeds(Structure):
         ("touched_gbps", c_double),
         ("cold_gbps", c_double),
         ("measured_at", c_int64),
+        ("start_ms", c_double),
     ]
 
 
@@ -281,6 +284,7 @@ class prediction(Structure):
         ("compute_estimated", c_bool),
         ("assumed", c_bool),
         ("whole", c_bool),
+        ("start_seconds", c_double),
     ]
 
 

@@ -33,6 +33,8 @@ class Link:
     """That a copy takes whatever its size."""
     shared: Optional[str] = None
     """The bridge nearest the host through which it goes: links with one share its rate."""
+    fresh_gbps: Optional[float] = None
+    """As ``measured_gbps``, of copies to memory that was just taken."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class Device:
     runtime: Optional[str] = None
     """What of the vendor's the driver works with, such as "libcudart 12.4 (PATH)"."""
     open_ms: Optional[float] = None
+    start_ms: Optional[float] = None
+    """What starting its driver took, once in a process and for all of its devices."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,8 @@ class Speeds:
     touched_gbps: Optional[float]
     cold_gbps: Optional[float]
     measured_at: Optional[int]
+    start_ms: Optional[float] = None
+    """That making the first list took in a process, without starting drivers."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +118,7 @@ def _link(raw: _native.link) -> Link:
         read_gbps=speed(raw.read_gbps),
         delay_us=speed(raw.delay_us),
         shared=text(raw.shared),
+        fresh_gbps=speed(raw.fresh_gbps),
     )
 
 
@@ -136,6 +143,7 @@ def _device(raw: _native.device) -> Device:
         links=tuple(_link(each) for each in links),
         runtime=text(raw.runtime),
         open_ms=speed(raw.open_ms),
+        start_ms=speed(raw.start_ms),
     )
 
 
@@ -166,7 +174,7 @@ class Devices(Handle, Sequence):  # type: ignore[type-arg]
                 return None
             raw = found[0]
             rates = (speed(rate) for rate in (raw.memory_gbps, raw.fresh_gbps, raw.touched_gbps, raw.cold_gbps))
-            return Speeds(*rates, None if raw.measured_at < 0 else raw.measured_at)
+            return Speeds(*rates, None if raw.measured_at < 0 else raw.measured_at, speed(raw.start_ms))
 
     def json(self) -> str:
         """The snapshot as a JSON document."""

@@ -204,6 +204,8 @@ class Prediction:
     """Speeds that nobody measured play a part."""
     whole: bool
     """Passes were gone through block by block."""
+    start_seconds: float = 0.0
+    """Before ``load_seconds``, once in a process: devices are found, and drivers start; 0 where nobody has measured it."""
 
 
 @dataclass(frozen=True)

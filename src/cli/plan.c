@@ -148,11 +148,12 @@ static char *pass_text(const struct dt2_prediction *p)
 /* What it will cost, in two or three sentences. */
 static void print_prediction(const struct dt2_prediction *p)
 {
-    char warm[CLI_NUMBER_SIZE], cold[CLI_NUMBER_SIZE];
+    char warm[CLI_NUMBER_SIZE], cold[CLI_NUMBER_SIZE], start[CLI_NUMBER_SIZE];
     if (!p)
         return;
-    char *load = cli_format("loads in %s, from the disk in %s%s", seconds_text(p->load_seconds, warm),
-                            seconds_text(p->load_cold_seconds, cold),
+    char *load = cli_format("loads in %s, from the disk in %s%s%s%s", seconds_text(p->load_seconds, warm),
+                            seconds_text(p->load_cold_seconds, cold), p->start_seconds > 0 ? ", once drivers have started, which takes " : "",
+                            p->start_seconds > 0 ? seconds_text(p->start_seconds, start) : "",
                             p->assumed ? " (speeds are assumed: `distorch2 devices --measure`)" : "");
     char *pass = pass_text(p);
     putchar('\n');

@@ -143,7 +143,7 @@ const struct dt2_speeds *dt2_devices_speeds(const struct dt2_devices *devices)
 
 struct dt2_link dt2_link_to(const char *device)
 {
-    return (struct dt2_link){ .to = device, .nominal_gbps = -1, .measured_gbps = -1, .read_gbps = -1, .delay_us = -1 };
+    return (struct dt2_link){ .to = device, .nominal_gbps = -1, .measured_gbps = -1, .read_gbps = -1, .delay_us = -1, .fresh_gbps = -1 };
 }
 
 const struct dt2_link *dt2_device_link(const struct dt2_device *device, const char *to)

@@ -80,7 +80,8 @@ static json_t *link_json(const void *items, size_t index)
                            set(o, "pcie_generation", count_json(link->pcie_generation)) &&
                            set(o, "pcie_lanes", count_json(link->pcie_lanes)) &&
                            set(o, "read_gbps", gbps_json(link->read_gbps)) &&
-                           set(o, "delay_us", gbps_json(link->delay_us)) && set(o, "shared", text_json(link->shared)));
+                           set(o, "delay_us", gbps_json(link->delay_us)) &&
+                           set(o, "fresh_gbps", gbps_json(link->fresh_gbps)) && set(o, "shared", text_json(link->shared)));
 }
 
 static json_t *device_json(const void *items, size_t index)
@@ -99,7 +100,7 @@ static json_t *device_json(const void *items, size_t index)
                set(o, "fixed_bytes", bytes_json(d->fixed_bytes)) &&
                set(o, "budgets", names_json(d->budgets, d->budget_count)) &&
                set(o, "links", array_json(d->link_count, link_json, d->links)) && set(o, "runtime", text_json(d->runtime)) &&
-               set(o, "open_ms", gbps_json(d->open_ms)));
+               set(o, "open_ms", gbps_json(d->open_ms)) && set(o, "start_ms", gbps_json(d->start_ms)));
 }
 
 static json_t *budget_json(const void *items, size_t index)
@@ -138,6 +139,7 @@ static json_t *speeds_json(const struct dt2_speeds *speeds)
                            set(o, "fresh_gbps", gbps_json(speeds->fresh_gbps)) &&
                            set(o, "touched_gbps", gbps_json(speeds->touched_gbps)) &&
                            set(o, "cold_gbps", gbps_json(speeds->cold_gbps)) &&
+                           set(o, "start_ms", gbps_json(speeds->start_ms)) &&
                            set(o, "measured_at", speeds->measured_at < 0 ? json_null() : json_integer(speeds->measured_at)));
 }
 

@@ -281,6 +281,7 @@ static int read_links(struct dt2_devices *devices, const struct place *at, size_
             read_count(&inner, "pcie_generation", &link.pcie_generation) < 0 ||
             read_count(&inner, "pcie_lanes", &link.pcie_lanes) < 0 ||
             read_gbps(&inner, "read_gbps", &link.read_gbps) < 0 || read_time(&inner, "delay_us", &link.delay_us) < 0 ||
+            read_gbps(&inner, "fresh_gbps", &link.fresh_gbps) < 0 ||
             read_text(&inner, "shared", &link.shared) < 0)
             return DT2_EFAILED;
         rc = dt2_devices_add_link(devices, index, &link, at->err);
@@ -296,7 +297,7 @@ static int read_device(struct dt2_devices *devices, const struct place *at)
         read_driver_and_kind(at, &device, driver, sizeof driver) < 0 || read_text(at, "vendor", &device.vendor) < 0 ||
         read_text(at, "model", &device.model) < 0 || read_text(at, "pci", &device.pci) < 0 ||
         read_text(at, "uuid", &device.uuid) < 0 || read_text(at, "runtime", &device.runtime) < 0 ||
-        read_time(at, "open_ms", &device.open_ms) < 0 ||
+        read_time(at, "open_ms", &device.open_ms) < 0 || read_time(at, "start_ms", &device.start_ms) < 0 ||
         read_numbers(at, &device) < 0)
         return DT2_EFAILED;
     size_t index = devices->count;
@@ -447,6 +448,7 @@ static int read_speeds(struct dt2_devices *devices, const struct place *root)
         return unexpected(root, "speeds", "an object or null");
     if (read_gbps(&at, "memory_gbps", &speeds.memory_gbps) < 0 || read_gbps(&at, "fresh_gbps", &speeds.fresh_gbps) < 0 ||
         read_gbps(&at, "touched_gbps", &speeds.touched_gbps) < 0 || read_gbps(&at, "cold_gbps", &speeds.cold_gbps) < 0 ||
+        read_gbps(&at, "start_ms", &speeds.start_ms) < 0 ||
         read_number(&at, "measured_at", "seconds since 1970 or null", 0, INT64_MAX, DT2_UNKNOWN, &when) < 0)
         return DT2_EFAILED;
     speeds.measured_at = when == DT2_UNKNOWN ? -1 : (int64_t)when;

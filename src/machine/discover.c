@@ -68,6 +68,7 @@ static struct dt2_device describe(const struct making *making, const struct dt2_
         .max_alloc_bytes = info->max_alloc_bytes,
         .fixed_bytes = info->fixed_bytes,
         .open_ms = -1,
+        .start_ms = -1,
     };
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "machine/machine.h"
 #include "base/alloc.h"
+#include "base/checked.h"
 #include "base/ending.h"
 #include "base/error.h"
 #include "machine/discover.h"
@@ -29,6 +30,7 @@ struct dt2_machine {
     size_t context_count, context_capacity;
     /* held while a part is made, and over `openings`; the parts are only read once they are there */
     pthread_mutex_t lock;
+    uint64_t start_ns; /* that making the first list took, without what its drivers did; 0: there was none */
     pthread_cond_t settled; /* an opening is no longer busy, or gone */
     struct dt2_topology *topology;
     struct dt2_topology *with_io;  /* may be the same */
@@ -228,6 +230,7 @@ static void measure(struct dt2_machine *machine, struct dt2_device *device, stru
     int rc = dt2_machine_open(machine, device->name, &opened, &failure);
     if (rc == 0) {
         device->open_ms = (double)(long)((dt2_measure_now() - begin) * 1e6) / 1000;
+        device->start_ms = (double)(dt2_modules_start_ns(&machine->modules, device->driver) / 1000) / 1000;
         rc = dt2_measure_link(opened, link, &failure);
         dt2_machine_close(machine, opened);
     }
@@ -252,6 +255,14 @@ static int add_links(struct dt2_machine *machine, const struct dt2_topology *top
     return rc;
 }
 
+uint64_t dt2_machine_start_ns(struct dt2_machine *machine)
+{
+    pthread_mutex_lock(&machine->lock);
+    uint64_t start_ns = machine->start_ns;
+    pthread_mutex_unlock(&machine->lock);
+    return start_ns;
+}
+
 bool dt2_machine_is_here(struct dt2_machine *machine)
 {
     pthread_mutex_lock(&machine->lock);
@@ -266,7 +277,12 @@ int dt2_machine_list(struct dt2_machine *machine, unsigned flags, const struct d
     static const struct dt2_wanted everything = { .all = true };
     struct dt2_devices *made = NULL;
     pthread_mutex_lock(&machine->lock);
-    int rc = need_parts(machine, flags, wanted ? wanted : &everything, err);
+    double begin = dt2_measure_now();
+    int rc = need_parts(machine, 0, wanted ? wanted : &everything, err); /* all that a load needs */
+    if (machine->start_ns == 0)
+        machine->start_ns = dt2_sub_floor((uint64_t)(1e9 * (dt2_measure_now() - begin)), machine->modules.start_ns);
+    if (rc == 0)
+        rc = need_parts(machine, flags, wanted ? wanted : &everything, err);
     const struct dt2_parts parts = parts_of(machine);
     if (rc == 0)
         rc = dt2_discover(&parts, flags, &made, err);

@@ -61,5 +61,7 @@ void dt2_machine_keep(struct dt2_machine *machine, struct dt2_opened *opened);
 
 /* Whether it is this one, and not a recorded or synthetic one; after a list. */
 bool dt2_machine_is_here(struct dt2_machine *machine);
+/* What the first list of devices took, without starting drivers, and without what was measured; 0: there was none. */
+uint64_t dt2_machine_start_ns(struct dt2_machine *machine);
 
 #endif

@@ -10,7 +10,7 @@
 #define CHUNK_BYTES ((uint64_t)8 << 20)  /* of one copy: as loads make them */
 #define SMALL_COPIES 64
 #define SMALL_BYTES ((uint64_t)4096)
-#define RUNS 4                           /* the first touches the memory; the best counts */
+#define RUNS 4                           /* the first touches the memory; of the others the best counts */
 
 struct rig {
     const struct dt2_opened *on;
@@ -85,17 +85,26 @@ static int run_once(const struct rig *rig, double *seconds, struct dt2_backend_e
     return rc < 0 ? rc : waited;
 }
 
-int dt2_measure(const struct dt2_opened *opened, enum dt2_direction direction, bool pinned, double *gbps,
-                struct dt2_error *err)
+/* Two digits: more would be noise. */
+static double rate_of(const struct rig *rig, double seconds)
+{
+    double bytes = (double)((TOTAL_BYTES + rig->chunk - 1) / rig->chunk * rig->chunk);
+    return (double)(long)(bytes / (seconds > 0 ? seconds : 1e-9) / 1e7 + 0.5) / 100;
+}
+
+/* *fresh, which may be NULL: of the first run, to memory that nobody has touched. */
+static int measure_runs(const struct dt2_opened *opened, enum dt2_direction direction, bool pinned, double *gbps, double *fresh,
+                        struct dt2_error *err)
 {
     struct rig rig = { .on = opened, .direction = direction };
     struct dt2_backend_error failure = { 0 };
-    double best = 0;
+    double best = 0, first = 0;
     int rc = set_up(&rig, pinned, &failure);
     bool no_staging = rc == 0 && !rig.staging;
     for (int i = 0; rc == 0 && !no_staging && i < RUNS; i++) {
         double seconds;
         rc = run_once(&rig, &seconds, &failure);
+        first = i == 0 ? seconds : first;
         if (i == 1 || (i > 1 && seconds < best))
             best = seconds;
     }
@@ -108,16 +117,24 @@ int dt2_measure(const struct dt2_opened *opened, enum dt2_direction direction, b
     }
     if (rc < 0)
         return dt2_fail_driver(err, opened->name, &failure);
-    double bytes = (double)((TOTAL_BYTES + rig.chunk - 1) / rig.chunk * rig.chunk);
-    *gbps = (double)(long)(bytes / (best > 0 ? best : 1e-9) / 1e7 + 0.5) / 100; /* two digits: more would be noise */
+    *gbps = rate_of(&rig, best);
+    if (fresh)
+        *fresh = rate_of(&rig, first);
     return 0;
 }
 
-/* Through pinned memory, or ordinary memory where there is none. */
-static int measure_best(const struct dt2_opened *opened, enum dt2_direction direction, double *gbps, struct dt2_error *err)
+int dt2_measure(const struct dt2_opened *opened, enum dt2_direction direction, bool pinned, double *gbps,
+                struct dt2_error *err)
 {
-    int rc = dt2_measure(opened, direction, true, gbps, err);
-    return rc == 0 && *gbps < 0 ? dt2_measure(opened, direction, false, gbps, err) : rc;
+    return measure_runs(opened, direction, pinned, gbps, NULL, err);
+}
+
+/* Through pinned memory, or ordinary memory where there is none. */
+static int measure_best(const struct dt2_opened *opened, enum dt2_direction direction, double *gbps, double *fresh,
+                        struct dt2_error *err)
+{
+    int rc = measure_runs(opened, direction, true, gbps, fresh, err);
+    return rc == 0 && *gbps < 0 ? measure_runs(opened, direction, false, gbps, fresh, err) : rc;
 }
 
 /* Small copies, one after the other, each waited for as one that another leg follows is. */
@@ -142,10 +159,42 @@ static int measure_delay(const struct dt2_opened *opened, double *us, struct dt2
     return 0;
 }
 
+/* Seconds of the best of several runs; below 0: a copy failed. */
+static double best_of_peers(const struct rig *to, const struct rig *from)
+{
+    const struct dt2_opened *on = to->on;
+    double best = -1;
+    for (int i = 0; i < RUNS; i++) {
+        double begin = dt2_measure_now();
+        int rc = 0;
+        for (uint64_t done = 0; rc == 0 && done < TOTAL_BYTES; done += to->chunk)
+            rc = on->backend->copy_peer(on->driver, to->queue, to->buffer, done % to->bytes, from->buffer, done % from->bytes, to->chunk,
+                                        NULL);
+        if (on->backend->queue_wait(on->driver, to->queue, NULL) < 0 || rc < 0)
+            return -1;
+        double seconds = dt2_measure_now() - begin;
+        best = i == 1 || (i > 1 && seconds < best) ? seconds : best;
+    }
+    return best;
+}
+
+double dt2_measure_peer(const struct dt2_opened *to, const struct dt2_opened *from)
+{
+    struct rig a = { .on = to }, b = { .on = from };
+    double seconds = -1;
+    if (to->backend->copy_peer && set_up(&a, false, NULL) == 0 && set_up(&b, false, NULL) == 0 && a.chunk == b.chunk)
+        seconds = best_of_peers(&a, &b);
+    tear_down(&a);
+    tear_down(&b);
+    if (seconds <= 0)
+        return -1;
+    return (double)(long)((double)TOTAL_BYTES / seconds / 1e7 + 0.5) / 100;
+}
+
 int dt2_measure_link(const struct dt2_opened *opened, struct dt2_link *link, struct dt2_error *err)
 {
-    int rc = measure_best(opened, DT2_WRITE, &link->measured_gbps, err);
+    int rc = measure_best(opened, DT2_WRITE, &link->measured_gbps, &link->fresh_gbps, err);
     if (rc == 0)
-        rc = measure_best(opened, DT2_READ, &link->read_gbps, err);
+        rc = measure_best(opened, DT2_READ, &link->read_gbps, NULL, err);
     return rc == 0 ? measure_delay(opened, &link->delay_us, err) : rc;
 }

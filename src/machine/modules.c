@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "machine/module.h"
+#include "machine/measure.h"
 #include "machine/probe.h"
 #include <dirent.h>
 #include <dlfcn.h>
@@ -19,6 +20,7 @@ struct dt2_candidate {
     char name[32];
     char *path;
     bool tried;
+    uint64_t start_ns; /* that opening it took */
 };
 
 /* What the search for modules carries about. */
@@ -304,8 +306,11 @@ static int open_candidate(struct dt2_modules *modules, struct dt2_candidate *can
     char about[512];
     void *library;
     int status = DT2_BACKEND_FAILED;
+    double begin = dt2_measure_now();
     if (is_safe(modules, candidate, &reason))
         status = dt2_module_open(candidate->path, candidate->name, modules->services, &driver, &library, &reason);
+    candidate->start_ns = (uint64_t)(1e9 * (dt2_measure_now() - begin));
+    modules->start_ns += candidate->start_ns;
     if (status == DT2_BACKEND_NOMEM) /* a driver is not missing for good because memory was short for a moment */
         return DT2_ENOMEM;
     candidate->tried = true;
@@ -340,6 +345,14 @@ bool dt2_modules_have(const struct dt2_modules *modules, const char *driver)
         if (strcmp(modules->drivers[i].name, driver) == 0)
             return true;
     return false;
+}
+
+uint64_t dt2_modules_start_ns(const struct dt2_modules *modules, const char *driver)
+{
+    for (size_t i = 0; i < modules->candidate_count; i++)
+        if (strcmp(modules->candidates[i].name, driver) == 0)
+            return modules->candidates[i].start_ns;
+    return 0;
 }
 
 static void explain_open(const struct dt2_driver *driver, struct dt2_error *err)

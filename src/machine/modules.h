@@ -56,6 +56,7 @@ struct dt2_modules {
     size_t candidate_count;
     const struct dt2_module_options *options;
     const struct dt2_log *log;
+    uint64_t start_ns; /* that opening drivers took, also those that are not there */
 };
 
 #define DT2_WANTED_MOST 8
@@ -90,6 +91,8 @@ int dt2_modules_open(const struct dt2_module_options *options, const struct dt2_
 void dt2_modules_close(struct dt2_modules *modules);
 /* Whether the driver is open. */
 bool dt2_modules_have(const struct dt2_modules *modules, const char *driver);
+/* What opening a driver took; 0 of the host's. */
+uint64_t dt2_modules_start_ns(const struct dt2_modules *modules, const char *driver);
 /* Suggests why a driver has not the device that was asked for, as far as that is known. */
 void dt2_modules_explain(const struct dt2_modules *modules, const char *driver, struct dt2_error *err);
 

@@ -2,6 +2,8 @@
 #include "machine/peers.h"
 #include "base/alloc.h"
 #include "base/error.h"
+#include "machine/measure.h"
+#include <string.h>
 
 /* The verdict on two open devices; NULL: unknown. */
 static const char *judge(const struct dt2_log *log, const struct dt2_opened *to, const struct dt2_opened *from)
@@ -16,11 +18,15 @@ static const char *judge(const struct dt2_log *log, const struct dt2_opened *to,
     return NULL;
 }
 
-static int add(struct dt2_devices *devices, size_t from, size_t to, const char *peer, struct dt2_error *err)
+/* The link of `to`, by which bytes come from `from`; how fast they do is told where they arrive. */
+static int add(struct dt2_opened *const *opened, struct dt2_devices *devices, size_t to, size_t from, const char *peer,
+               struct dt2_error *err)
 {
-    struct dt2_link link = dt2_link_to(devices->devices[to].name);
+    struct dt2_link link = dt2_link_to(devices->devices[from].name);
     link.peer = peer;
-    return dt2_devices_add_link(devices, from, &link, err);
+    if (peer && strcmp(peer, "ok") == 0)
+        link.measured_gbps = dt2_measure_peer(opened[to], opened[from]);
+    return dt2_devices_add_link(devices, to, &link, err);
 }
 
 /* Every pair of those that are open: each has a link to the other. */
@@ -33,9 +39,9 @@ static int add_pairs(const struct dt2_log *log, struct dt2_opened *const *opened
             if (!opened[i] || !opened[j] || opened[i]->driver != opened[j]->driver)
                 continue;
             const char *peer = judge(log, opened[i], opened[j]);
-            rc = add(devices, i, j, peer, err);
+            rc = add(opened, devices, i, j, peer, err);
             if (rc == 0)
-                rc = add(devices, j, i, peer, err);
+                rc = add(opened, devices, j, i, peer, err);
         }
     return rc;
 }

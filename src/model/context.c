@@ -158,7 +158,7 @@ static int with_speeds(struct dt2_context *context, unsigned flags, struct dt2_d
         return 0;
     if (!(flags & DT2_DEVICES_MEASURE))
         return dt2_speeds_recall(&context->log, devices, err);
-    dt2_speeds_measure(&context->log, devices);
+    dt2_speeds_measure(&context->log, dt2_machine_start_ns(context->machine), devices);
     dt2_speeds_keep(&context->log, devices);
     return 0;
 }

@@ -85,6 +85,7 @@ struct reading {
     int fd;
     uint64_t size;
     char *memory; /* for all of the file; NULL: each thread has a piece of its own, which it uses again and again */
+    bool populate; /* each piece of that memory before it is read into */
     uint64_t end_ns;
     _Atomic uint64_t next, done;
     atomic_int failure; /* an errno */
@@ -117,6 +118,8 @@ static void *read_pieces(void *data)
         uint64_t at = atomic_fetch_add(&reading->next, PIECE);
         if (at >= reading->size)
             break;
+        if (reading->populate && dt2_pages_populate(reading->memory + at, PIECE) != 0)
+            atomic_store(&reading->failure, ENOMEM);
         read_piece(reading, at, own ? own : reading->memory + at);
     }
     if (own)
@@ -124,9 +127,9 @@ static void *read_pieces(void *data)
     return NULL;
 }
 
-int dt2_measure_reads(int fd, uint64_t size, unsigned readers, bool fresh, double *gbps, struct dt2_error *err)
+int dt2_measure_reads(int fd, uint64_t size, unsigned readers, enum dt2_reading_into into, double *gbps, struct dt2_error *err)
 {
-    struct reading reading = { .fd = fd, .size = size };
+    struct reading reading = { .fd = fd, .size = size, .populate = into == DT2_INTO_POPULATED };
     const uint64_t room = (size + PIECE - 1) / PIECE * PIECE;
     DT2_AUTO pthread_t *threads = dt2_alloc(readers, sizeof *threads);
     unsigned count = 0;
@@ -134,8 +137,8 @@ int dt2_measure_reads(int fd, uint64_t size, unsigned readers, bool fresh, doubl
         return dt2_fail_nomem(err);
     uint64_t begin = dt2_now_ns();
     reading.end_ns = begin + LONGEST_NS;
-    reading.memory = fresh ? dt2_map_huge(room) : NULL;
-    if (fresh && !reading.memory)
+    reading.memory = into != DT2_INTO_TOUCHED ? dt2_map_huge(room) : NULL;
+    if (into != DT2_INTO_TOUCHED && !reading.memory)
         return dt2_fail_nomem(err);
     while (count < readers && dt2_thread_start(&threads[count], read_pieces, &reading) == 0)
         count++;
@@ -160,16 +163,16 @@ static int measure_disk(const struct dt2_file *file, const struct dt2_disk *disk
     processors = processors && processors < COLD_READERS ? processors : COLD_READERS;
     double warming;
     dt2_file_drop_cache(file);
-    int rc = dt2_measure_reads(disk->fd, speeds->bytes, COLD_READERS, false, &speeds->cold_gbps, err);
+    int rc = dt2_measure_reads(disk->fd, speeds->bytes, COLD_READERS, DT2_INTO_TOUCHED, &speeds->cold_gbps, err);
     if (rc == 0 && disk->direct >= 0) {
         dt2_file_drop_cache(file);
-        rc = dt2_measure_reads(disk->direct, speeds->bytes, COLD_READERS, false, &speeds->cold_direct_gbps, err);
+        rc = dt2_measure_reads(disk->direct, speeds->bytes, COLD_READERS, DT2_INTO_TOUCHED, &speeds->cold_direct_gbps, err);
     }
     if (rc == 0)
-        rc = dt2_measure_reads(disk->fd, speeds->bytes, COLD_READERS, false, &warming, err);
+        rc = dt2_measure_reads(disk->fd, speeds->bytes, COLD_READERS, DT2_INTO_TOUCHED, &warming, err);
     if (rc == 0)
-        rc = dt2_measure_reads(disk->fd, speeds->bytes, processors, true, &speeds->fresh_gbps, err);
-    return rc == 0 ? dt2_measure_reads(disk->fd, speeds->bytes, processors, false, &speeds->touched_gbps, err) : rc;
+        rc = dt2_measure_reads(disk->fd, speeds->bytes, processors, DT2_INTO_FRESH, &speeds->fresh_gbps, err);
+    return rc == 0 ? dt2_measure_reads(disk->fd, speeds->bytes, processors, DT2_INTO_TOUCHED, &speeds->touched_gbps, err) : rc;
 }
 
 /* The index of the largest of the model's files. */

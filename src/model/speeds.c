@@ -24,6 +24,7 @@
 #define COPY_BYTES ((size_t)64 << 20)
 #define COPIES 4 /* the first touches the memory; the best counts */
 #define READERS 4
+#define COLD_READERS 32 /* as many as a load has under way */
 
 /* -- where ------------------------------------------------------------------------------------------------------ */
 
@@ -125,12 +126,27 @@ static bool fill_scratch(int fd)
 }
 
 /* A machine is busy at times. */
-static void best_of_two(int fd, unsigned readers, bool fresh, double *gbps)
+static void best_of_two(int fd, unsigned readers, enum dt2_reading_into into, double *gbps)
 {
     double again = -1;
-    dt2_measure_reads(fd, SCRATCH_BYTES, readers, fresh, gbps, NULL);
-    dt2_measure_reads(fd, SCRATCH_BYTES, readers, fresh, &again, NULL);
+    dt2_measure_reads(fd, SCRATCH_BYTES, readers, into, gbps, NULL);
+    dt2_measure_reads(fd, SCRATCH_BYTES, readers, into, &again, NULL);
     *gbps = again > *gbps ? again : *gbps;
+}
+
+/* As a load reads what is not in the page cache: past it, where the file system can. */
+static void measure_cold(int fd, double *gbps)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    int direct = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+    posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    if (direct >= 0)
+        best_of_two(direct, COLD_READERS, DT2_INTO_TOUCHED, gbps);
+    if (*gbps < 0)
+        dt2_measure_reads(fd, SCRATCH_BYTES, COLD_READERS, DT2_INTO_TOUCHED, gbps, NULL);
+    if (direct >= 0)
+        close(direct);
 }
 
 static void measure_file(const char *folder, const struct dt2_log *log, struct dt2_speeds *speeds)
@@ -142,10 +158,9 @@ static void measure_file(const char *folder, const struct dt2_log *log, struct d
                      (unsigned long long)SCRATCH_BYTES, strerror(errno));
     } else {
         processors = processors < 1 ? 1 : processors > READERS ? READERS : processors;
-        best_of_two(fd, processors, true, &speeds->fresh_gbps);
-        best_of_two(fd, processors, false, &speeds->touched_gbps);
-        posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-        dt2_measure_reads(fd, SCRATCH_BYTES, 4 * READERS, false, &speeds->cold_gbps, NULL);
+        best_of_two(fd, processors, DT2_INTO_POPULATED, &speeds->fresh_gbps);
+        best_of_two(fd, processors, DT2_INTO_TOUCHED, &speeds->touched_gbps);
+        measure_cold(fd, &speeds->cold_gbps);
     }
     if (fd >= 0)
         close(fd);
@@ -157,10 +172,10 @@ static double rounded(double gbps)
     return gbps < 0 ? gbps : (double)(long)(gbps * 100 + 0.5) / 100;
 }
 
-void dt2_speeds_measure(const struct dt2_log *log, struct dt2_devices *devices)
+void dt2_speeds_measure(const struct dt2_log *log, uint64_t start_ns, struct dt2_devices *devices)
 {
     DT2_AUTO char *folder = cache_folder();
-    struct dt2_speeds speeds = { rounded(measure_memory()), -1, -1, -1, (int64_t)time(NULL) };
+    struct dt2_speeds speeds = { rounded(measure_memory()), -1, -1, -1, (int64_t)time(NULL), rounded((double)start_ns / 1e6) };
     measure_file(folder, log, &speeds);
     speeds.fresh_gbps = rounded(speeds.fresh_gbps);
     speeds.touched_gbps = rounded(speeds.touched_gbps);
@@ -242,9 +257,11 @@ static int recall_device(const struct dt2_device *kept, struct dt2_devices *devi
             now->measured_gbps = old->measured_gbps;
             now->read_gbps = old->read_gbps;
             now->delay_us = old->delay_us;
+            now->fresh_gbps = old->fresh_gbps;
         }
     }
     device->open_ms = kept->open_ms;
+    device->start_ms = kept->start_ms;
     return 0;
 }
 

@@ -10,8 +10,9 @@
 #include "base/log.h"
 #include "machine/devices.h"
 
-/* Measures what the machine itself reaches, with a file of its own where a temporary one can be. */
-void dt2_speeds_measure(const struct dt2_log *log, struct dt2_devices *devices);
+/* Measures what the machine itself reaches, with a file of its own where a temporary one can be. `start_ns`: what the
+ * first list took, without starting drivers. */
+void dt2_speeds_measure(const struct dt2_log *log, uint64_t start_ns, struct dt2_devices *devices);
 /* Keeps what was measured. */
 void dt2_speeds_keep(const struct dt2_log *log, const struct dt2_devices *devices);
 /* Takes over what was kept of the same devices. Errors: DT2_ENOMEM. */

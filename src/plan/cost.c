@@ -10,6 +10,7 @@
 #define MEMORY_GBPS 8.0   /* copies in host memory, by the two to four threads that help */
 #define FRESH_GBPS 6.0    /* from the page cache into memory that nobody has touched */
 #define TOUCHED_GBPS 8.0  /* ... that is in use */
+#define SLOT_BYTES 2097152.0 /* of staging, of most loads: one copy brings so many */
 #define COLD_GBPS 2.0     /* a solid-state disk */
 #define COPY_US 12.0      /* a copy on a queue, with the event behind it */
 #define OPEN_GPU_MS 250.0 /* a context of CUDA or HIP */
@@ -105,7 +106,7 @@ static struct dt2_leg link_leg(const struct dt2_devices *devices, const struct d
 static struct dt2_leg peer_leg(const struct dt2_devices *devices, const struct dt2_device *from, const struct dt2_device *to,
                                bool *guess)
 {
-    const struct dt2_link *link = dt2_device_link(from, to->name);
+    const struct dt2_link *link = dt2_device_link(to, from->name);
     struct dt2_leg out = link_leg(devices, from, false, NULL, guess), in = link_leg(devices, to, true, NULL, guess);
     if (link && (link->measured_gbps > 0 || link->nominal_gbps > 0))
         return leg_of(known(link->measured_gbps, link->nominal_gbps, LINK_GBPS, guess), link->delay_us);
@@ -169,6 +170,14 @@ double dt2_way_gbps(const struct dt2_way *way)
 
 /* -- loads ------------------------------------------------------------------------------------------------------- */
 
+/* Slot by slot, to memory that was just taken, which may be slower than what was there. */
+static double staged_gbps(const struct dt2_devices *devices, const struct dt2_device *device, const struct dt2_link *link, bool *guess)
+{
+    const struct dt2_leg leg = link_leg(devices, device, true, NULL, guess);
+    double byte_ns = link && link->fresh_gbps > 0 && 1 / link->fresh_gbps > leg.byte_ns ? 1 / link->fresh_gbps : leg.byte_ns;
+    return 1 / (byte_ns + (link && link->delay_us >= 0 ? leg.copy_ns / SLOT_BYTES : 0));
+}
+
 struct dt2_filling dt2_cost_filling(const struct dt2_devices *devices, size_t to)
 {
     const struct dt2_device *device = &devices->devices[to];
@@ -180,7 +189,7 @@ struct dt2_filling dt2_cost_filling(const struct dt2_devices *devices, size_t to
     double touched = known(speeds ? speeds->touched_gbps : -1, -1, TOUCHED_GBPS, &filling.assumed);
     filling.cold_gbps = known(speeds ? speeds->cold_gbps : -1, -1, COLD_GBPS, &filling.assumed);
     filling.warm_gbps = host ? fresh : touched;
-    filling.own_gbps = host ? fresh : 1 / link_leg(devices, device, true, NULL, &filling.assumed).byte_ns;
+    filling.own_gbps = host ? fresh : staged_gbps(devices, device, link, &filling.assumed);
     if (device->open_ms >= 0)
         filling.open_ns = 1e6 * device->open_ms;
     else

@@ -237,7 +237,9 @@ static void read_prediction(const struct reader *r)
                                   .stall_seconds = seconds_of(object, "stall_seconds"),
                                   .compute_estimated = json_is_true(json_object_get(object, "compute_estimated")),
                                   .assumed = json_is_true(json_object_get(object, "assumed")),
-                                  .whole = json_is_true(json_object_get(object, "whole")) };
+                                  .whole = json_is_true(json_object_get(object, "whole")),
+                                  .start_seconds = seconds_of(object, "start_seconds") };
+    p->start_seconds = p->start_seconds > 0 ? p->start_seconds : 0;
     r->plan->predicted = object && number_of(object, "streamed_bytes", INT64_MAX, &p->streamed_bytes) &&
                          p->load_seconds >= 0 && p->load_cold_seconds >= 0 && p->transfer_seconds >= 0 &&
                          p->compute_seconds >= 0 && p->stall_seconds >= 0;

@@ -7,6 +7,7 @@
 #include "plan/pass.h"
 #include "plan/plan.h"
 #include "plan/predict_load.h"
+#include <string.h>
 
 /*
  * Work that going through the passes may take at most, in looks at units that lie in the window: each unit that is placed looks
@@ -182,10 +183,35 @@ int dt2_predict_pass(const struct dt2_draft *draft, struct dt2_prediction *predi
     return rc;
 }
 
+static bool takes_part(const struct dt2_draft *draft, size_t device)
+{
+    bool part = device == draft->input->compute;
+    for (size_t i = 0; i < draft->target_count && !part; i++)
+        part = draft->targets[i].device == device;
+    return part;
+}
+
+/* The list of devices, and each driver that has a part in the plan: devices of one are neighbours. */
+static double start_seconds(const struct dt2_draft *draft)
+{
+    const struct dt2_devices *devices = draft->input->devices;
+    const struct dt2_speeds *speeds = dt2_devices_speeds(devices);
+    double ms = speeds && speeds->start_ms > 0 ? speeds->start_ms : 0;
+    const char *started = "";
+    for (size_t i = 0; i < devices->count; i++) {
+        const struct dt2_device *device = &devices->devices[i];
+        if (device->start_ms <= 0 || strcmp(device->driver, started) == 0 || !takes_part(draft, i))
+            continue;
+        ms += device->start_ms;
+        started = device->driver;
+    }
+    return ms / 1e3;
+}
+
 int dt2_predict(const struct dt2_draft *draft, struct dt2_prediction *prediction, double *warm, double *cold,
                 struct dt2_error *err)
 {
-    *prediction = (struct dt2_prediction){ .whole = true };
+    *prediction = (struct dt2_prediction){ .whole = true, .start_seconds = start_seconds(draft) };
     for (size_t i = 0; i < draft->target_count; i++)
         if (draft->targets[i].bytes > 0)
             prediction->assumed |= dt2_cost_filling(draft->input->devices, draft->targets[i].device).assumed;

@@ -206,7 +206,7 @@ static struct dt2_devices *random_snapshot(void)
             struct dt2_link link = { "cpu", (double)random_below(100000) / 1000, random_below(2) ? -1 : 13.22,
                                      peers[random_below(4)], (unsigned)random_below(7), (unsigned)random_below(17),
                                      random_below(2) ? -1 : 11.5, random_below(2) ? -1 : 7.25,
-                                     random_below(2) ? NULL : "0000:00:01.0" };
+                                     random_below(2) ? NULL : "0000:00:01.0", random_below(2) ? -1 : 3.25 };
             dt2_devices_add_link(d, i, &link, NULL);
         }
     }
@@ -266,12 +266,12 @@ static void test_null(void)
                                  .alignment_bytes = 64,
                                  .max_alloc_bytes = DT2_UNKNOWN };
     dt2_devices_add(d, &device, NULL);
-    dt2_devices_add_link(d, 0, &(struct dt2_link){ "cpu", -1, 13.22, NULL, 0, 0, -1, -1, NULL }, NULL);
+    dt2_devices_add_link(d, 0, &(struct dt2_link){ "cpu", -1, 13.22, NULL, 0, 0, -1, -1, NULL, -1 }, NULL);
     DT2_AUTO char *text = dt2_devices_json(d);
     static const char *const keys[] = { "vendor",       "model",         "pci",        "uuid",
                                         "numa_node",    "total_bytes",   "free_bytes", "max_alloc_bytes",
                                         "nominal_gbps", "numa_distances", "peer",       "read_gbps",
-                                        "delay_us",     "shared",        "speeds" };
+                                        "delay_us",     "shared",        "speeds",     "fresh_gbps" };
     for (size_t i = 0; i < DT2_COUNT(keys); i++) {
         char wanted[64];
         snprintf(wanted, sizeof wanted, "\"%s\": null", keys[i]);

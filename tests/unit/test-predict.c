@@ -4,7 +4,7 @@
 
 #define MB ((uint64_t)1000000)
 
-/* "cpu" and two GPUs of different makers; text goes into their links to the host. */
+/* "cpu" and two GPUs of different makers; text goes into their links to the host, and into the speeds. */
 static struct dt2_devices *machine(const char *cuda_link, const char *hip_link, const char *more)
 {
     char text[4096];
@@ -13,7 +13,7 @@ static struct dt2_devices *machine(const char *cuda_link, const char *hip_link, 
              "{\"name\":\"cpu\",\"total_bytes\":100000000000},"
              "{\"name\":\"cuda:0\",\"total_bytes\":100000000000,\"open_ms\":0,\"links\":[{\"to\":\"cpu\",\"delay_us\":0,%s}]},"
              "{\"name\":\"hip:0\",\"total_bytes\":100000000000,\"open_ms\":0,\"links\":[{\"to\":\"cpu\",\"delay_us\":0,%s}]}],"
-             "\"speeds\":{\"memory_gbps\":10,\"fresh_gbps\":20,\"touched_gbps\":20,\"cold_gbps\":2}%s}",
+             "\"speeds\":{\"memory_gbps\":10,\"fresh_gbps\":20,\"touched_gbps\":20,\"cold_gbps\":2%s}}",
              cuda_link, hip_link, more);
     struct dt2_devices *devices = NULL;
     struct dt2_error err;
@@ -122,6 +122,20 @@ static void test_loads(void)
 }
 
 /* The window that was asked for is charged, and a larger one waits no longer where blocks are unlike. */
+/* What a load is told apart by: memory that was just taken, and copies one by one; and drivers that start. */
+static void test_fresh(void)
+{
+    struct dt2_devices *devices = machine("\"measured_gbps\":10,\"fresh_gbps\":5", "\"measured_gbps\":10", ",\"start_ms\":300");
+    struct dt2_plan *plan = plan_of(devices, "cuda:0,*", 0);
+    ok(about(dt2_plan_prediction(plan)->load_seconds, 0.4, 0.01), "a load writes to memory that was just taken");
+    ok(about(dt2_plan_prediction(plan)->start_seconds, 0.3, 0.01), "drivers start before");
+    dt2_plan_free(plan);
+    plan = plan_of(devices, "hip:0,*", 0);
+    ok(about(dt2_plan_prediction(plan)->stall_seconds, 0.2, 0.1), "passes write to a window that is in use");
+    dt2_plan_free(plan);
+    dt2_devices_free(devices);
+}
+
 static void test_window(void)
 {
     struct dt2_devices *devices = machine("\"measured_gbps\":10", "\"measured_gbps\":4", "");
@@ -189,6 +203,7 @@ int main(void)
     seed_random(20261129);
     test_passes();
     test_loads();
+    test_fresh();
     test_window();
     test_random();
     return done_testing();
