@@ -175,6 +175,19 @@ make_model()
     reports copies.h2d.pageable=0
 }
 
+@test "a card alone gets all of the staging memory, two halve it, and each is fed by several readers" {
+    local layout=$BATS_TEST_TMPDIR/large.tsv large=$BATS_TEST_TMPDIR/large.safetensors
+    for i in $(seq 16); do printf 'block%s.weight\tU8\t33554432\n' "$i"; done >"$layout"
+    "$top_builddir/tests/support/mkmodel" "$layout" "$large"
+    simulate links load "$large" --compute-device cuda:0 --expert-mode-allocations 'cuda:0,*' --json
+    expect_status 0
+    json 'doc["loads"][0]["staging_bytes"] == 64 << 20'
+    json "doc['loads'][0]['queue_depth'] >= min($(nproc), 16)"
+    simulate links load "$large" --compute-device cuda:0 --expert-mode-allocations 'cuda:0,50%;hip:0,*' --json
+    expect_status 0
+    json 'doc["loads"][0]["staging_bytes"] == 64 << 20'
+}
+
 @test "a request opens the drivers that it names, and those that tell what its devices are" {
     make_model
     simulate mixed load "$model" --compute-device cpu --virtual-vram-gb 0 --json

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Two processes share, and each page that either has mapped lies where both want it; a third that wants it elsewhere has its own.
+# shellcheck shell=sh disable=SC2154 # count
 mkdir /dev/shm && mount -t tmpfs shm /dev/shm
 # loaded FILE: waits until a load has ended.
 loaded() { until grep -q '^shared\|^error' "$1"; do sleep 0.1; done; }
