@@ -66,7 +66,7 @@ rm /mnt/tmp/model
 if [ -s /bad-block ] && mount -t ext4 -o ro $disk /mnt/disk; then
     every_way ext4 /mnt/disk/model
     distorch2 load $disk --compute-device cpu:1 >/out 2>&1
-    verdict 'the disk itself is refused, and called what it is' has 'block device'
+    verdict 'the disk itself is refused, and called what it is' has 'is a device; a model is a regular file'
     mkdir /mnt/tmp/up /mnt/tmp/work
     if mount -t overlay overlay -o lowerdir=/mnt/disk,upperdir=/mnt/tmp/up,workdir=/mnt/tmp/work /mnt/over; then
         every_way overlayfs /mnt/over/model
