@@ -202,19 +202,24 @@ static double measure_plan_ms(void)
 
 /* -- the table -------------------------------------------------------------------------------------------- */
 
-static void print_ratio(const char *what, double *of, const char *limit_name, double *limit)
+/* Both ways to a ratio: of the medians, and the median of each round's, which a machine that is busy at times disturbs less. */
+static void print_ratio(const char *what, const double *of, const char *limit_name, const double *limit)
 {
-    double a = median(of), b = median(limit);
-    printf("%-34s %6.2f GB/s (%.2f..%.2f)  %-34s %6.2f GB/s (%.2f..%.2f)  ratio %.2f\n", what, a, of[0], of[rounds - 1],
-           limit_name, b, limit[0], limit[rounds - 1], a / b);
+    static double figures[ROUNDS_MOST], limits[ROUNDS_MOST], shares[ROUNDS_MOST];
+    for (unsigned i = 0; i < rounds; i++)
+        shares[i] = (figures[i] = of[i]) / (limits[i] = limit[i]);
+    double a = median(figures), b = median(limits);
+    printf("%-34s %6.2f GB/s (%.2f..%.2f)  %-34s %6.2f GB/s (%.2f..%.2f)  ratio %.2f, round by round %.2f\n", what, a, figures[0],
+           figures[rounds - 1], limit_name, b, limits[0], limits[rounds - 1], a / b, median(shares));
 }
 
 /*
- * The other formats beside the first, whose rates are sorted by now: loads of one round, since what disturbs one often
+ * The other formats beside the first: loads of one round, since what disturbs one often
  * disturbs its neighbours, and the best of all rounds, which were disturbed the least.
  */
 static void print_formats(enum target target)
 {
+    median(subjects->rates[target]); /* sorts */
     double best = subjects->rates[target][rounds - 1];
     for (size_t i = 1; i < subject_count; i++) {
         char what[64];
