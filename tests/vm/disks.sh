@@ -33,7 +33,13 @@ fails_at()
          END { exit !(at <= 15001 * 4096 && at > 14999 * 4096 - 4194304) }' /out
 }
 
-# table ERROR: all of the disk, or with one block that cannot be read.
+# cached_on NODE: it has most of the model in its page cache.
+cached_on()
+{
+    awk '$3 == "Active(file):" || $3 == "Inactive(file):" { kib += $4 } END { exit kib < 102400 }' "/sys/devices/system/node/node$1/meminfo"
+}
+
+# table WHAT: all of the disk, or with one block that cannot be read.
 table()
 {
     size=$(cat /sys/block/nvme0n1/size) bad=$(($(cat /bad-block) * 8))
@@ -67,6 +73,12 @@ if [ -s /bad-block ] && mount -t ext4 -o ro $disk /mnt/disk; then
     every_way ext4 /mnt/disk/model
     distorch2 load $disk --compute-device cpu:1 >/out 2>&1
     verdict 'the disk itself is refused, and called what it is' has 'is a device; a model is a regular file'
+    echo 200M >/cg/kept/memory.min
+    echo 3 >/proc/sys/vm/drop_caches
+    sh -c 'echo $$ >/cg/kept/cgroup.procs; exec taskset 2 cat /mnt/disk/model' >/dev/null
+    where /model 'cpu:1,*' 9 cpu:1=100gb >/out 2>&1
+    verdict 'a node of which memory.min keeps the page cache: when it is full, that is said' has '^error 3 '
+    verdict 'and the page cache was kept' cached_on 1
     mkdir /mnt/tmp/up /mnt/tmp/work
     if mount -t overlay overlay -o lowerdir=/mnt/disk,upperdir=/mnt/tmp/up,workdir=/mnt/tmp/work /mnt/over; then
         every_way overlayfs /mnt/over/model

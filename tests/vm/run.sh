@@ -55,7 +55,7 @@ if [ -f "$top_builddir/.libs/dt2-cuda.so" ] && [ -f "$top_builddir/tests/sim/lib
     done
 fi
 cp "$(command -v busybox)" "$root/bin/busybox"
-for applet in sh mount awk grep dmesg poweroff sed test wait cat sleep mkdir insmod losetup umount cp rm kill printf; do
+for applet in sh mount awk grep dmesg poweroff sed test wait cat sleep mkdir insmod losetup umount cp rm kill printf taskset; do
     ln -sf busybox "$root/bin/$applet"
 done
 cp "$top_srcdir/tests/vm/init.sh" "$root/init"
