@@ -39,7 +39,10 @@ __attribute__((unused)) static const char *make_model(const char *name, const ch
                                    "%s\"b%d.w\":{\"dtype\":\"%s\",\"shape\":[%ju],\"data_offsets\":[%ju,%ju]}", i ? "," : "{", i, dtype,
                                    (uintmax_t)(TENSOR / element), (uintmax_t)(TENSOR * (uint64_t)i), (uintmax_t)(TENSOR * (uint64_t)(i + 1)));
     length += (size_t)snprintf(header + length, sizeof header - length, "}");
-    const char *path = strdup(scratch_safetensors(name, header, length, (uint64_t)BYTES));
+    static char paths[16][PATH_MAX]; /* of the last ones */
+    static size_t count;
+    char *path = paths[count++ % 16];
+    snprintf(path, PATH_MAX, "%s", scratch_safetensors(name, header, length, (uint64_t)BYTES));
     FILE *stream = fopen(path, "r+");
     scratch_need(stream && fseek(stream, (long)length + 8, SEEK_SET) == 0, name);
     for (uint64_t i = 0; i < (uint64_t)BYTES; i++)
@@ -94,25 +97,25 @@ static int64_t segment_bytes(pid_t pid)
     return bytes;
 }
 
-static const struct task *faulty;
+static _Thread_local const struct task *faulty; /* of the load that this thread makes */
 
-static void fail_now(void)
+static void fail_now(const struct task *task)
 {
     struct stat st;
-    if (faulty->fault == KILLED || faulty->fault == STOPPED)
-        kill(getpid(), faulty->fault == KILLED ? SIGKILL : SIGSTOP);
-    if (faulty->fault == CUT && stat(faulty->path, &st) == 0)
-        (void)!truncate(faulty->path, st.st_size - BYTES / 50);
-    if (faulty->fault == REPLACED)
-        rename(scratch("other.safetensors"), faulty->path);
+    if (task->fault == KILLED || task->fault == STOPPED)
+        kill(getpid(), task->fault == KILLED ? SIGKILL : SIGSTOP);
+    if (task->fault == CUT && stat(task->path, &st) == 0)
+        (void)!truncate(task->path, st.st_size - BYTES / 50);
+    if (task->fault == REPLACED)
+        rename(scratch("other.safetensors"), task->path);
 }
 
 static void *fail_when_filled(void *data)
 {
-    (void)data;
-    while (segment_bytes(getpid()) * 100 < BYTES * faulty->percent)
+    const struct task *task = data;
+    while (segment_bytes(getpid()) * 100 < BYTES * task->percent)
         ;
-    fail_now();
+    fail_now(task);
     return NULL;
 }
 
@@ -121,7 +124,7 @@ static int fail_at_first(void *data, const struct dt2_progress *progress)
 {
     int *calls = data;
     if (!progress->waiting && ++*calls == 1)
-        fail_now();
+        fail_now(faulty);
     return 0;
 }
 
@@ -201,7 +204,7 @@ static struct result load(const struct task *task, struct loaded *loaded)
     if (task->fault != NOTHING && task->fault != CANCELS && task->percent == 0)
         options.progress = fail_at_first;
     if (task->fault != NOTHING && task->fault != CANCELS && task->percent > 0)
-        pthread_create(&thread, NULL, fail_when_filled, NULL);
+        pthread_create(&thread, NULL, fail_when_filled, (void *)(uintptr_t)task);
     int64_t before = read_so_far();
     result.rc = dt2_model_load(loaded->context, loaded->file, blocks, &request, &options, &loaded->model, &err);
     result.read_bytes = read_so_far() - before;
@@ -241,6 +244,7 @@ static void live(const struct task *task, int hear, int say)
             other.path = scratch("eject.safetensors");
             result = load(&other, &loaded);
         }
+        signal(SIGSEGV, SIG_DFL); /* a sanitizer has its own */
         if (order == 'w' && dt2_model_native(loaded.model, 0, &native, NULL) == 0)
             *(volatile char *)native.handle = 'w';
         if (order == 'u')
