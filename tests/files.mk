@@ -89,6 +89,16 @@ check-packager: dist-gzip
 	@$(SHELL) $(top_srcdir)/tests/house/packager.sh '$(abs_top_builddir)/$(distdir).tar.gz' $(PACKAGER_OPTIONS)
 .PHONY: check-packager
 
+# The unit tests as aarch64 runs them, with pages of 64 KiB: make check-cross. CROSS_OPTIONS are options of configure.
+EXTRA_DIST += tests/house/cross.sh
+check-cross: dist-gzip
+	@$(SHELL) $(top_srcdir)/tests/house/cross.sh '$(abs_top_builddir)/$(distdir).tar.gz' $(CROSS_OPTIONS)
+clean-local: clean-cross
+clean-cross:
+	test ! -d cross || chmod -R u+w cross
+	rm -rf cross
+.PHONY: check-cross clean-cross
+
 # What was installed, tried as its users do.
 installcheck-local:
 	@DESTDIR='$(DESTDIR)' bindir='$(bindir)' libdir='$(libdir)' includedir='$(includedir)' mandir='$(mandir)' docdir='$(docdir)' \

@@ -1,0 +1,94 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# usage: cross.sh TARBALL [OPTION OF CONFIGURE]...
+#
+# Builds a tarball for aarch64 with Debian's cross compiler, and runs its unit tests under qemu's user mode with pages of 64 KiB, as
+# kernels for servers have them. `make check-cross` runs this. The libraries of that machine come from Debian, once: into
+# DISTORCH2_CROSS_ROOT, or cross/root here. Prints TAP of its own: a line for each program. DT2_CROSS_TESTS, the programs that are
+# run, instead of all.
+set -u
+tarball=$1
+shift
+host=aarch64-linux-gnu
+pages=65536
+here=$PWD/cross
+root=${DISTORCH2_CROSS_ROOT:-$here/root}
+packages=libc6-dev,libgcc-s1,libhwloc-dev,libjansson-dev,libyaml-dev,libxxhash-dev,liburing-dev,libssl-dev,opencl-headers,ocl-icd-opencl-dev
+
+skip() {
+    echo "1..0 # SKIP $*"
+    exit 0
+}
+
+# What the emulator shows otherwise than a kernel does: PROGRAM.
+otherwise() {
+    case $1 in
+    */test-ledger | */test-ranks | */test-rendezvous | */test-share) echo "qemu tells a process another start of itself than it tells others" ;;
+    */test-io) echo "qemu's statx says nothing of direct reads" ;;
+    */test-probe) echo "qemu has its own words for a process that ends by a signal" ;;
+    esac
+}
+
+for tool in $host-gcc qemu-aarch64-static pkg-config; do
+    command -v "$tool" >/dev/null || skip "$tool is not installed (Debian: gcc-aarch64-linux-gnu, qemu-user-static, pkg-config)"
+done
+mkdir -p "$here"
+if [ ! -d "$root/usr/lib/$host/pkgconfig" ]; then
+    command -v mmdebstrap >/dev/null || skip "mmdebstrap is not installed, and DISTORCH2_CROSS_ROOT names no root of arm64"
+    # shellcheck source=/dev/null
+    mmdebstrap --variant=extract --architectures=arm64 --include="$packages" \
+        "$(. /etc/os-release && echo "${VERSION_CODENAME:-stable}")" "$root" >"$here/root.log" 2>&1 ||
+        skip "no root of arm64 can be made here, perhaps for want of a network; see $here/root.log"
+fi
+
+chmod -R u+w "$here/source" "$here/build" 2>/dev/null
+rm -rf "$here/source" "$here/build"
+mkdir "$here/source" "$here/build"
+gzip -dc "$tarball" | tar -xf - -C "$here/source" --strip-components=1 --no-same-owner
+cd "$here/build" || exit 1
+PKG_CONFIG_SYSROOT_DIR=$root
+PKG_CONFIG_LIBDIR=$root/usr/lib/$host/pkgconfig:$root/usr/share/pkgconfig
+export PKG_CONFIG_SYSROOT_DIR PKG_CONFIG_LIBDIR
+libraries=$root/usr/lib/$host
+set -- --host=$host --without-vendor-headers "$@" CC="$host-gcc --sysroot=$root"
+../source/configure -q "$@" >configure.log 2>&1 || { tail -n 20 configure.log; exit 1; }
+make -s -j"$(nproc)" all >make.log 2>&1 || { tail -n 20 make.log; exit 1; }
+
+# Programs of unit tests alone: scripts would run the tool by this machine's own kernel, and simulated drivers are another test.
+programs=$(make -s -f - cross-list <<'END'
+include Makefile
+cross-list:
+	@echo '$(filter $(check_PROGRAMS),$(filter tests/unit/%,$(TESTS)))'
+END
+)
+programs=${DT2_CROSS_TESTS:-$programs}
+# shellcheck disable=SC2086 # they are words
+make -s -j"$(nproc)" $programs tests/support/mkmodel >>make.log 2>&1 || { tail -n 20 make.log; exit 1; }
+
+emulate="qemu-aarch64-static -p $pages -L $root -E LD_LIBRARY_PATH=$here/build/.libs:$libraries"
+status=0 number=0
+for program in $programs; do
+    number=$((number + 1))
+    reason=$(otherwise "$program")
+    if [ -n "$reason" ]; then
+        echo "ok $number - $program # SKIP $reason"
+        continue
+    fi
+    log=$(basename "$program").log
+    # shellcheck disable=SC2086 # it has words
+    top_srcdir=../source top_builddir=. DISTORCH2_BACKEND_PATH=$here/build/.libs XDG_CACHE_HOME=$here/build/cache \
+        timeout 600 $emulate "$program" >"$log" 2>&1
+    ended=$?
+    passed=$(grep -c '^ok' "$log")
+    failed=$(grep -c '^not ok' "$log")
+    skipped=$(grep -c '^ok.*# SKIP' "$log")
+    if [ $ended -eq 0 ] && [ "$failed" -eq 0 ]; then
+        echo "ok $number - $program: $passed, of them $skipped skipped"
+    else
+        echo "not ok $number - $program: ended with $ended; $passed passed, $failed failed"
+        grep -A 3 '^not ok' "$log" | sed 's/^/# /'
+        status=1
+    fi
+done
+echo "1..$number"
+exit $status
