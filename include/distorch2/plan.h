@@ -211,6 +211,7 @@ struct dt2_share {
     double load_seconds;
     double load_cold_seconds;
     double stream_gbps; /* predicted: at which its blocks come to the compute device. Below 0: they do not, or nobody has said */
+    uint64_t reserve_bytes; /* that stay free in the budget of the device's own name */
 };
 
 /*

@@ -270,6 +270,7 @@ class share(Structure):
         ("load_seconds", c_double),
         ("load_cold_seconds", c_double),
         ("stream_gbps", c_double),
+        ("reserve_bytes", c_uint64),
     ]
 
 

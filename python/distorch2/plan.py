@@ -185,6 +185,8 @@ class Share:
     load_cold_seconds: Optional[float] = None
     stream_gbps: Optional[float] = None
     """Predicted: at which its blocks come to the compute device; None of what does not stream."""
+    reserve_bytes: int = 0
+    """That stay free in the budget of its own name."""
 
 
 @dataclass(frozen=True)
@@ -254,6 +256,7 @@ def _share(raw: _native.share) -> Share:
         load_seconds=speed(raw.load_seconds),
         load_cold_seconds=speed(raw.load_cold_seconds),
         stream_gbps=speed(raw.stream_gbps),
+        reserve_bytes=raw.reserve_bytes,
     )
 
 

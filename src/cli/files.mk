@@ -39,6 +39,8 @@ cli_sources = \
 	src/cli/picture/picture.h \
 	src/cli/picture/plan.c \
 	src/cli/plan.c \
+	src/cli/plan_bars.c \
+	src/cli/plan_bars.h \
 	src/cli/progress.c \
 	src/cli/progress.h \
 	src/cli/report.c \

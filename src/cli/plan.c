@@ -5,6 +5,7 @@
 #include "cli/json.h"
 #include "cli/model.h"
 #include "cli/picture/picture.h"
+#include "cli/plan_bars.h"
 #include "cli/report.h"
 #include "cli/saved.h"
 #include "cli/table.h"
@@ -13,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* -- making the plan -- */
 
@@ -50,34 +50,6 @@ int cli_planner_plan(const struct cli_planner *planner, const struct dt2_request
 }
 
 /* -- for people -- */
-
-#define PICTURE_MAX_WIDTH 100
-
-/* Which share holds each part of the model, in execution order, on one line as wide as the terminal. */
-static void print_picture(const struct dt2_plan *plan, const struct cli_model *model)
-{
-    size_t width, rows;
-    cli_term_size(STDOUT_FILENO, &width, &rows);
-    width = width > PICTURE_MAX_WIDTH ? PICTURE_MAX_WIDTH : width;
-    uint64_t total = cli_model_bytes(model);
-    size_t count = dt2_blocks_count(model->blocks);
-    if (!total || width < 10)
-        return;
-    const struct dt2_block *blocks = dt2_blocks_array(model->blocks);
-    size_t block = 0;
-    uint64_t end = count ? blocks[0].bytes : 0; /* of `block`, from the model's first byte */
-    fputs("\n  ", stdout);
-    for (size_t i = 0; i < width - 4; i++) {
-        double position = ((double)i + 0.5) / (double)(width - 4) * (double)total;
-        while (block + 1 < count && (double)end <= position)
-            end += blocks[++block].bytes;
-        fputs(cli_fill(dt2_plan_block_share(plan, block)), stdout);
-    }
-    putchar('\n');
-    for (size_t i = 0; i < dt2_plan_share_count(plan); i++)
-        printf("  %s %s", cli_fill(i), dt2_plan_share(plan, i)->device);
-    putchar('\n');
-}
 
 static void add_blocks(struct cli_table *table, const struct dt2_share *share, const struct dt2_block *blocks)
 {
@@ -163,7 +135,7 @@ static void print_prediction(const struct dt2_prediction *p)
     free(pass);
 }
 
-static void print_plan(const char *name, const struct dt2_plan *plan, const struct cli_model *model)
+static void print_plan(const char *name, const struct dt2_plan *plan, const struct cli_model *model, const struct dt2_devices *devices)
 {
     char size[CLI_NUMBER_SIZE], bytes[CLI_NUMBER_SIZE], window[CLI_NUMBER_SIZE];
     cli_warn_of_plan(plan);
@@ -177,35 +149,22 @@ static void print_plan(const char *name, const struct dt2_plan *plan, const stru
     puts("\n");
     print_shares(plan, model);
     print_prediction(dt2_plan_prediction(plan));
-    if (cli_output_is_terminal())
-        print_picture(plan, model);
+    if (devices) {
+        cli_plan_bars(plan, devices);
+        cli_plan_strip(plan, model->blocks, total);
+    }
     free(title);
 }
 
 /* -- the picture -- */
 
-/* The devices that were planned for, with the speeds of their links. */
-static int list_devices(const struct cli_planner *planner, struct dt2_devices **listed, struct dt2_error *err)
-{
-    *listed = NULL;
-    return planner->saved ? 0 : dt2_devices_list(planner->context, DT2_DEVICES_UNUSABLE, listed, err);
-}
-
-static int draw(const struct cli_planner *planner, const struct dt2_plan *plan, const char *name, const struct cli_model *model,
+static int draw(const struct dt2_devices *devices, const struct dt2_plan *plan, const char *name, const struct cli_model *model,
                 struct cli_picture *picture, struct dt2_error *err)
 {
-    struct dt2_devices *listed;
-    int rc = list_devices(planner, &listed, err);
-    if (rc == 0) {
-        const struct cli_planned planned = { name,
-                                             plan,
-                                             dt2_blocks_array(model->blocks),
-                                             dt2_blocks_count(model->blocks),
-                                             cli_model_bytes(model),
-                                             listed ? listed : planner->saved };
-        rc = cli_picture_of_plan(picture, &planned, err);
-    }
-    dt2_devices_free(listed);
+    const struct cli_planned planned = {
+        name, plan, dt2_blocks_array(model->blocks), dt2_blocks_count(model->blocks), cli_model_bytes(model), devices
+    };
+    int rc = cli_picture_of_plan(picture, &planned, err);
     return rc == 0 ? cli_picture_keep(picture, err) : rc;
 }
 
@@ -220,6 +179,29 @@ static int open_picture(const struct cli_options *options, struct cli_picture *p
 }
 
 /* -- the command -- */
+
+/* Shows a plan, drawn first where that is asked for; with the devices that were planned for where there is something to draw. */
+static int show(const struct cli_options *options, const struct cli_planner *planner, const struct dt2_plan *plan,
+                const struct cli_model *model, struct cli_picture *picture, struct dt2_error *err)
+{
+    const char *name = options->arguments[0];
+    struct dt2_devices *listed = NULL;
+    bool bars = !options->json && cli_output_is_terminal();
+    int rc = 0;
+    if (!planner->saved && (options->picture || bars))
+        rc = dt2_devices_list(planner->context, options->picture ? DT2_DEVICES_UNUSABLE : 0, &listed, err);
+    const struct dt2_devices *devices = listed ? listed : planner->saved;
+    if (rc == 0 && options->picture)
+        rc = draw(devices, plan, name, model, picture, err);
+    if (rc == 0)
+        cli_warn_of_left_out(name, model);
+    if (rc == 0 && options->json)
+        cli_json_print(cli_json_parsed(dt2_plan_json(plan, model->file)));
+    else if (rc == 0)
+        print_plan(name, plan, model, bars ? devices : NULL);
+    dt2_devices_free(listed);
+    return rc;
+}
 
 int cli_plan(const struct cli_options *options, struct dt2_error *err)
 {
@@ -243,14 +225,10 @@ int cli_plan(const struct cli_options *options, struct dt2_error *err)
     else if (rc == 0)
         rc = cli_planner_plan(&planner, &options->request, model.blocks, &plan, err);
     cli_options_blame(options, rc, err);
-    if (plan && options->picture)
-        rc = draw(&planner, plan, name, &model, &picture, err);
-    if (rc == 0)
+    if (rc == 0 && plan)
+        rc = show(options, &planner, plan, &model, &picture, err);
+    else if (rc == 0)
         cli_warn_of_left_out(name, &model);
-    if (rc == 0 && plan && options->json)
-        cli_json_print(cli_json_parsed(dt2_plan_json(plan, model.file)));
-    else if (rc == 0 && plan)
-        print_plan(name, plan, &model);
     cli_picture_drop(&picture);
     dt2_plan_free(plan);
     close_machine(&planner);

@@ -273,6 +273,15 @@ static bool identify(const struct dt2_draft *draft, struct dt2_plan *plan)
     return plan->identities;
 }
 
+/* Of the budget that has the device's own name, which each names first. */
+static uint64_t reserve_of(const struct dt2_capacity *capacity, size_t device)
+{
+    for (size_t i = 0; i < capacity->count; i++)
+        if (strcmp(capacity->devices->budgets[i].name, capacity->devices->devices[device].name) == 0)
+            return capacity->rooms[i].reserve;
+    return 0;
+}
+
 static int plan_fill(const struct dt2_draft *draft, const struct dt2_capacity *capacity, struct dt2_plan *plan,
                      struct dt2_error *err)
 {
@@ -300,6 +309,7 @@ static int plan_fill(const struct dt2_draft *draft, const struct dt2_capacity *c
             .bytes = target->bytes,
             .cost_bytes = target_cost(draft, target),
             .absorbs = target->absorbs,
+            .reserve_bytes = reserve_of(capacity, target->device),
         };
         good = plan->shares[i].device != NULL;
     }

@@ -97,11 +97,12 @@ static json_t *share_json(const struct dt2_plan *plan, const struct dt2_share *s
     json_t *blocks = json_array();
     for (size_t i = 0; i < share->block_count; i++)
         blocks = with(blocks, text_json(plan->kept.blocks[share->blocks[i]].name));
-    return json_pack("{s:s, s:o, s:o, s:o, s:b, s:o, s:I, s:o, s:o, s:o}", "device", share->device, "quota_bytes",
+    return json_pack("{s:s, s:o, s:o, s:o, s:b, s:o, s:I, s:o, s:o, s:o, s:o}", "device", share->device, "quota_bytes",
                      bytes_json(share->quota_bytes), "bytes", bytes_json(share->bytes), "cost_bytes",
                      bytes_json(share->cost_bytes), "absorbs", share->absorbs, "blocks", blocks, "runs",
                      (json_int_t)share->runs, "load_seconds", seconds_json(share->load_seconds), "load_cold_seconds",
-                     seconds_json(share->load_cold_seconds), "stream_gbps", seconds_json(share->stream_gbps));
+                     seconds_json(share->load_cold_seconds), "stream_gbps", seconds_json(share->stream_gbps), "reserve_bytes",
+                     bytes_json(share->reserve_bytes));
 }
 
 static json_t *model_json(const struct dt2_plan *plan, const struct dt2_file *file)

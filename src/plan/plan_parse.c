@@ -260,6 +260,7 @@ static int read_share(const struct reader *r, const struct named *names, const j
     share->load_seconds = seconds_of(object, "load_seconds");
     share->load_cold_seconds = seconds_of(object, "load_cold_seconds");
     share->stream_gbps = seconds_of(object, "stream_gbps");
+    number_of(object, "reserve_bytes", INT64_MAX, &share->reserve_bytes);
     share->device = dt2_strdup(device);
     if (!share->device)
         return dt2_fail_nomem(r->err);

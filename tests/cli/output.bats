@@ -85,6 +85,18 @@ ends_at()
     [[ $output == *'###'* && $output != *█* ]]
 }
 
+@test "plan on a terminal: a bar for each device, however narrow, and without UTF-8" {
+    on_terminal "COLUMNS=120 '$DISTORCH2' plan tiny.safetensors --compute-device cpu"
+    [[ $output == *'in use'*'planned'*'free'*'reserved'* ]]
+    [[ $output == *$'\n  cpu    '*█* ]]
+    on_terminal "stty cols 30; '$DISTORCH2' plan tiny.safetensors --compute-device cpu"
+    [[ $(printf '%s\n' "$output" | grep '^  cpu    ' | tail -n 1 | tr -d '\r' | wc -m) -le 31 ]]
+    on_terminal "stty cols 12; '$DISTORCH2' plan tiny.safetensors --compute-device cpu"
+    [[ $output != *reserved* ]]
+    on_terminal "LC_ALL=C '$DISTORCH2' plan tiny.safetensors --compute-device cpu"
+    [[ $output == *'# in use'*'= planned'* && $output != *█* ]]
+}
+
 @test "progress on a terminal, and nothing of it left behind" {
     on_terminal "'$DISTORCH2' load tiny.safetensors --verify 2>&1 >/dev/null"
     expect_status 0
