@@ -4,12 +4,16 @@ debian_recipe = \
 	packaging/debian/changelog \
 	packaging/debian/control \
 	packaging/debian/copyright \
+	packaging/debian/distorch2-mpi.install \
 	packaging/debian/distorch2.install \
 	packaging/debian/libdistorch2-0.install \
 	packaging/debian/libdistorch2-0.symbols \
 	packaging/debian/libdistorch2-cuda.install \
 	packaging/debian/libdistorch2-dev.install \
 	packaging/debian/libdistorch2-hip.install \
+	packaging/debian/libdistorch2-mpi-dev.install \
+	packaging/debian/libdistorch2-mpi0.install \
+	packaging/debian/libdistorch2-mpi0.symbols \
 	packaging/debian/libdistorch2-opencl.install \
 	packaging/debian/python3-distorch2.install \
 	packaging/debian/rules \
