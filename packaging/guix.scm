@@ -5,6 +5,7 @@
              (guix build-system gnu)
              ((guix licenses) #:prefix license:)
              (gnu packages digest)
+             (gnu packages gtk)
              (gnu packages linux)
              (gnu packages mpi)
              (gnu packages opencl)
@@ -22,7 +23,7 @@
     (arguments
      (list #:configure-flags #~(list "--without-vendor-headers")))
     (native-inputs (list opencl-headers pkg-config python-minimal-wrapper)) ;tests that lack a tool skip
-    (inputs (list `(,hwloc "lib") jansson liburing libyaml openssl xxhash))
+    (inputs (list cairo `(,hwloc "lib") jansson liburing libyaml openssl xxhash))
     (propagated-inputs (list opencl-icd-loader)) ;found at run time, by its soname
     (home-page "https://example.org/distorch2")
     (synopsis "Load a model with its tensors spread over the memories of unlike devices")

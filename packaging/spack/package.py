@@ -23,6 +23,8 @@ class Distorch2(AutotoolsPackage, PythonExtension):
     variant("hip", default=True, description="The driver for HIP; it binds the vendor's software when it is used")
     variant("opencl", default=True, description="The driver for OpenCL")
     variant("liburing", default=True, description="Reads by io_uring, where the kernel allows them")
+    variant("cairo", default=False, description="Pictures as PNG and PDF, beside SVG")
+    variant("mpi", default=False, description="libdistorch2-mpi and distorch2-mpi: files are read once a job")
     variant("python", default=False, description="The Python package")
 
     depends_on("c", type="build")
@@ -34,6 +36,8 @@ class Distorch2(AutotoolsPackage, PythonExtension):
     depends_on("xxhash@0.8:")
     depends_on("openssl")
     depends_on("liburing", when="+liburing")
+    depends_on("cairo@1.16:+pdf+png", when="+cairo")
+    depends_on("mpi", when="+mpi")
     depends_on("opencl-c-headers", when="+opencl", type="build")
     depends_on("opencl", when="+opencl", type="run")
     depends_on("python@3.9:", when="+python", type=("build", "run"))
@@ -42,7 +46,8 @@ class Distorch2(AutotoolsPackage, PythonExtension):
 
     def configure_args(self):
         drivers = [word for name in ("cuda", "hip", "opencl") for word in self.with_or_without(name)]
-        return [*drivers, *self.with_or_without("liburing"), "--without-vendor-headers"]
+        others = [word for name in ("liburing", "cairo", "mpi") for word in self.with_or_without(name)]
+        return [*drivers, *others, "--without-vendor-headers"]
 
     def check(self):
         make("check")
