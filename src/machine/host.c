@@ -186,11 +186,12 @@ static int host_peer_query(void *driver, uint32_t index, uint32_t peer, bool *re
 
 /*
  * Containers often forbid to bind memory (mbind needs a capability): the kernel then places it where it is touched first, which is
- * worth one warning.
+ * worth one warning, but where the process sees one node alone.
  */
-static int allow_unbound(struct dt2_host *host, int node, int failure)
+static int allow_unbound(const struct dt2_host_device *device, int node, int failure)
 {
-    if (!atomic_exchange(&host->unbound, true))
+    struct dt2_host *host = device->host;
+    if (!atomic_exchange(&host->unbound, true) && device->index > 0)
         host->services->log(host->services->core, 1,
                             "cpu:%d: memory cannot be bound to its node here (%s): it is touched first by threads there, and the "
                             "kernel places it", node, strerror(failure));
@@ -235,7 +236,7 @@ static int fail_to_bind(void *driver, const struct dt2_host_device *device, int 
     if (!is_forbidden(failure))
         return FAIL(DT2_BACKEND_FAILED, "cannot bind %llu bytes to NUMA node %d: %s", (unsigned long long)bytes, node,
                     strerror(failure));
-    return allow_unbound(host, node, failure);
+    return allow_unbound(device, node, failure);
 }
 
 int dt2_host_populate(void *driver, dt2_handle device, char *memory, uint64_t bytes, struct dt2_backend_error *err)
@@ -315,9 +316,10 @@ static int map_buffer(void *driver, struct dt2_host_device *owner, uint64_t byte
     if (!has_node(owner))
         return DT2_BACKEND_OK;
     int node = owner->host->topology->nodes[node_of(owner)].number;
-    say_wish(owner->host, node);
+    if (owner->index > 0)
+        say_wish(owner->host, node);
     int failure = dt2_topology_prefer(owner->host->topology, node, *address, *length);
-    return is_forbidden(failure) ? allow_unbound(owner->host, node, failure) : DT2_BACKEND_OK;
+    return is_forbidden(failure) ? allow_unbound(owner, node, failure) : DT2_BACKEND_OK;
 }
 
 static int make_buffer(void *driver, dt2_handle device, uint64_t bytes, bool populated, dt2_handle *buffer,
