@@ -128,10 +128,11 @@ def case(name):
     def test():
         large = name in families.LARGE
         if large and not os.environ.get("DISTORCH2_COMFYUI_LARGE"):
-            raise tap.Skip("it takes 8 GiB of memory: DISTORCH2_COMFYUI_LARGE=1")
+            raise tap.Skip("it takes 12 GiB of memory: DISTORCH2_COMFYUI_LARGE=1")
         if "opencl:1" not in MACHINE.donor_names():
             raise tap.Skip("there are no two OpenCL devices")
-        args.fp16_unet = large  # what is stored in half precision stays so: a half of the memory
+        # Half precision stays so, in half the memory; ComfyUI's own HunyuanDiT does not compute in it.
+        args.fp16_unet = large and name != "HunyuanDiT"
         compare(name)
 
     return test

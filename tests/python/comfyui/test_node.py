@@ -254,35 +254,6 @@ def test_a_cache_of_outputs_is_told_the_size():
     assert control._comfy_cache_tensors()[0].numel() == 0
 
 
-def test_a_cache_that_is_short_of_memory_lets_go_of_it_first():
-    import comfy_execution.caching as caching
-
-    if not hasattr(caching, "RAMPressureCache"):
-        raise tap.Skip("this ComfyUI has no cache that looks at the memory that is free")
-    control = loaded(adapter(), "cpu,*")
-    cache = caching.RAMPressureCache(caching.CacheKeySetID)
-    outputs = {"ours": [[control]], "a picture": [[torch.zeros(1, 64, 64, 3)]], "a text": [["text"]]}
-    for key, each in outputs.items():
-        cache.cache[key], cache.timestamps[key] = types.SimpleNamespace(outputs=each), len(cache.cache)
-        cache.used_generation[key] = cache.generation - 1
-    del control, outputs, each
-    gc.collect()
-    looks = [name for name in ("virtual_memory_available", "psutil") if hasattr(caching, name)]
-    free = lambda: 10 if "ours" not in cache.cache else 0  # noqa: E731
-    fakes = {"virtual_memory_available": free}
-    fakes["psutil"] = types.SimpleNamespace(virtual_memory=lambda: types.SimpleNamespace(available=free()))
-    kept = {name: getattr(caching, name) for name in looks}
-    try:
-        for name in looks:
-            setattr(caching, name, fakes[name])
-        cache.ram_release(10)
-    finally:
-        for name, real in kept.items():
-            setattr(caching, name, real)
-    gc.collect()
-    assert set(cache.cache) == {"a picture", "a text"} and awake() == 0, set(cache.cache)
-
-
 def test_a_sampling_takes_no_more_than_there_is_room_for():
     name = adapter()
     control = loaded(name)
