@@ -25,7 +25,7 @@ OF_PROGRAMS = ("stdin", "stdout", "stderr", "program_invocation_name")
 DEBIAN = "libhwloc-dev libjansson-dev libyaml-dev libxxhash-dev"
 # Of the source tree, what a build reads.
 TREE = ["COPYING", "Makefile.am", "aclocal.m4", "backends", "bootstrap", "build-aux", "config.h.in", "configure",
-        "configure.ac", "distorch2.pc.in", "include", "m4", "Makefile.in", "src"]  # fmt: skip
+        "configure.ac", "distorch2-mpi.pc.in", "distorch2.pc.in", "include", "m4", "Makefile.in", "src"]  # fmt: skip
 
 
 class BuildError(Exception):
@@ -154,7 +154,8 @@ class Build:
             variables[f"{variable}_CFLAGS"] = self.pkg_config("--cflags", DEPENDENCIES[library]) or " "
             variables[f"{variable}_LIBS"] = f"-L{self.deps} {flags}"
         options = ["--quiet", "--disable-maintainer-mode", "--disable-dependency-tracking", "--without-libcrypto",
-                   "--without-vendor-headers", "--without-liburing", "--prefix=/nonexistent"]  # fmt: skip
+                   "--without-cairo", "--without-vendor-headers", "--without-liburing",
+                   "--prefix=/nonexistent"]  # fmt: skip
         if self.has_header("CL/cl.h"):
             variables.update(OPENCL_CFLAGS=" ", OPENCL_LIBS=" ")
         else:
@@ -178,7 +179,7 @@ class Build:
     def link_tool(self, target: Path) -> None:
         """The tool, which finds the library beside it. As a program it needs no renamed streams."""
         start = ["-nostartfiles", str(self.deps / "start.o")] if self.lowered else []
-        objects = sorted(map(str, (self.make / "src" / "cli").glob("distorch2-*.o")))
+        objects = sorted(map(str, (self.make / "src" / "cli").rglob("distorch2-*.o")))
         archives = [str(self.archive(library, DEPENDENCIES[library])) for library in ("jansson", "xxhash")]
         floor = [str(self.deps / "libdt2floor.a")] if self.lowered else []
         hardened = ["-pie", "-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack"]
