@@ -25,7 +25,7 @@ OF_PROGRAMS = ("stdin", "stdout", "stderr", "program_invocation_name")
 DEBIAN = "libhwloc-dev libjansson-dev libyaml-dev libxxhash-dev"
 # Of the source tree, what a build reads.
 TREE = ["COPYING", "Makefile.am", "aclocal.m4", "backends", "bootstrap", "build-aux", "config.h.in", "configure",
-        "configure.ac", "distorch2-mpi.pc.in", "distorch2.pc.in", "include", "m4", "Makefile.in", "src"]  # fmt: skip
+        "configure.ac", "include", "m4", "Makefile.in", "src"]  # fmt: skip
 
 
 class BuildError(Exception):
@@ -44,7 +44,7 @@ def copy_source(source: Path, target: Path) -> None:
     """What a build reads, and a configure script; where there is none yet, autotools make it."""
     ignore = shutil.ignore_patterns("*.o", "*.lo", "*.la", ".libs", ".deps", ".dirstamp", "autom4te.cache")
     target.mkdir(parents=True)
-    for name in TREE:
+    for name in [*TREE, *(each.name for each in source.glob("*.pc.in"))]:
         if (source / name).is_dir():
             shutil.copytree(source / name, target / name, ignore=ignore)
         elif (source / name).is_file():

@@ -78,6 +78,7 @@ EXTRA_DIST += $(python_tests) $(python_torch_tests) $(python_comfyui_tests) \
 	python/distorch2/_library.py \
 	python/distorch2/_native.py \
 	python/distorch2/_runtimes.py \
+	python/distorch2/_structs.py \
 	python/distorch2/_tool.py \
 	python/distorch2/_watch.py \
 	python/distorch2/catalog.py \

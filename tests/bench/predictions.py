@@ -8,10 +8,9 @@ load from the page cache, into which the file was read before each; one from the
 read tells whether the state was what it says: a row whose file could not be kept in the page cache, or dropped from it, has "-". Loads
 are counted from the request on, in a process of their own: drivers start first, which is predicted too (start_seconds).
 
-What stays apart: loads on simulated links, which are longer than predicted, since the simulator's devices copy with this machine's
-processors, which the load needs too, and none of that is in a link's rate; passes of a few hundredths of a second on devices of the processor, where each copy is a task of PoCL's and waits for a
-processor that is busy; a device of the processor that is opened for the first time, when PoCL compiles; disks that are
-virtual, whose host caches; and a machine that is busy: what is measured in a moment is quicker than what lasts. `chrt -r 10` before all of it helps."""
+What stays apart, where it was seen: loads on simulated links are longer than predicted, and wait for staging meanwhile; passes of a
+few hundredths of a second on devices of the processor; and most of all on a machine that is busy, where what is measured in a moment is
+quicker than what lasts: `chrt -r 10` before all of it helps there. Why, nobody has looked into yet."""
 
 import itertools
 import json
