@@ -23,6 +23,7 @@ EXTRA_DIST += \
 	$(debian_recipe) \
 	LICENSES/BSD-3-Clause.txt \
 	REUSE.toml \
+	packaging/chroot.sh \
 	packaging/distorch2.spec \
 	packaging/easybuild/distorch2.eb \
 	packaging/facts.sh \
@@ -41,6 +42,10 @@ deb: dist-gzip
 	--suppress-tags initial-upload-closes-no-bugs *.changes; }
 	cd packages/deb && { ! command -v blhc >/dev/null || blhc --bindnow build.log; }
 
+# What make deb made, installed in a fresh chroot and purged again.
+check-deb: deb
+	@$(SHELL) '$(top_srcdir)/packaging/chroot.sh' packages/deb
+
 # Of Debian's rpmbuild, too, which knows of no installed packages.
 rpm: dist-gzip
 	@command -v rpmbuild >/dev/null || { echo 'rpmbuild is not installed' >&2; exit 1; }
@@ -53,4 +58,4 @@ rpm: dist-gzip
 clean-local: clean-packages
 clean-packages:
 	rm -rf packages
-.PHONY: clean-packages deb rpm
+.PHONY: check-deb clean-packages deb rpm
