@@ -26,10 +26,10 @@ for package in "$packages"/*.deb; do
 done
 names=$(for package in "$root"/packages/*.deb; do dpkg-deb -f "$package" Package; done)
 
-# What packages own or leave; not what apt and dpkg note of their own doings, or what Python compiles of itself.
+# What packages own or leave; not what apt, dpkg and adduser note of their own doings, or what Python compiles of itself.
 files() {
     (cd "$root" && find . -xdev ! -path './packages/*' ! -path './var/log/*' ! -path './var/cache/*' ! -path './var/lib/apt/*' \
-        ! -path './var/lib/dpkg/*' ! -path './proc/*' ! -path './etc/ld.so.cache' ! -path '*/__pycache__*' ! -type d | LC_ALL=C sort)
+        ! -path './var/lib/dpkg/*' ! -path './proc/*' ! -path './run/*' ! -path './etc/ld.so.cache' ! -path './etc/g*shadow-' ! -path './etc/passwd-' ! -path './etc/group-' ! -path '*/__pycache__*' ! -type d | LC_ALL=C sort)
 }
 
 number=0 status=0
@@ -61,7 +61,7 @@ check "Python has it" inside 'python3 -c "import distorch2; print(distorch2.Cont
 check "the page is there" test -f "$root/usr/share/man/man1/distorch2.1.gz"
 check "each library and module finds what it needs" inside '! ldd /usr/lib/*/libdistorch2*.so.? /usr/lib/*/distorch2/*/*.so | grep "not found"'
 # shellcheck disable=SC2086 # they are words
-check "they are purged, with what they brought" inside "apt-get purge -y -q $(echo $names) && apt-get autoremove --purge -y -q"
+check "they are purged, with what they brought" inside "apt-get purge -y -q $(echo $names) && apt-get autoremove --purge -y -q -o APT::AutoRemove::RecommendsImportant=0 -o APT::AutoRemove::SuggestsImportant=0"
 files >"$work/after"
 check "nothing is left, and nothing is gone" diff "$work/before" "$work/after"
 echo "1..$number"
