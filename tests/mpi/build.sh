@@ -2,6 +2,8 @@
 # Sourced: build_mpi WRAPPER FOLDER makes libdistorch2-mpi.so, distorch2-mpi and the tests' job in a folder, by a compiler of MPI's; the
 # command line's objects, and libdistorch2, are those of the build.
 # shellcheck shell=sh
+: "${top_srcdir:=.}" "${top_builddir:=.}"
+
 mpirun_of() { # WRAPPER
     echo "$1" | sed 's/mpicc\([^/]*\)$/mpirun\1/'
 }

@@ -63,6 +63,9 @@ verdict 'a node that is full refuses, though its budget says that it fits' has '
 verdict 'what fitted before lies there' only cpu:2 2
 where /model 'cpu:2,*' 1 >/out 2>&1
 verdict 'and all was given back: it fits again' only cpu:2 2
+# What is not bound the kernel may move to who reads it, later and without a word: not while it is looked at.
+balancing=/proc/sys/kernel/numa_balancing
+[ ! -w $balancing ] || echo 0 >$balancing
 for node in 1 2; do
     where -u /model "cpu:$node,*" 1 >/out 2>&1
     verdict "binding forbidden: threads of node $node touch what is to lie there, and it does" mostly "cpu:$node" $node
