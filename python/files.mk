@@ -10,7 +10,8 @@ python_tests = \
 	tests/python/test_runtimes.py \
 	tests/python/test_session.py \
 	tests/python/test_simulated.py \
-	tests/python/test_stored.py
+	tests/python/test_stored.py \
+	tests/python/test_threads.py
 python_torch_tests = \
 	tests/python/torch/test_attach.py \
 	tests/python/torch/test_arrays.py \

@@ -92,9 +92,11 @@ class Use:
                     return
                 self.refuse_within()
                 self.ended = True
-                idle = not self._threads()
-            if idle and attempt is not None:
-                self._attempt(attempt)
+                pointer = None if attempt is None or self._threads() else self.pointer
+                if pointer is not None:
+                    self.pointer = None  # nobody comes in meanwhile: not even who gives back what is held
+            if attempt is not None and pointer is not None:
+                self._attempt(attempt, pointer)
         lingering.free(self)
 
     def refuse_within(self) -> None:
@@ -106,15 +108,13 @@ class Use:
                     "close it when the call has returned; progress that returns False ends the call",
                 )
 
-    def _attempt(self, attempt: Callable[[int], object]) -> None:
-        pointer = self.pointer
-        assert pointer is not None
+    def _attempt(self, attempt: Callable[[int], object], pointer: int) -> None:
         try:
             attempt(pointer)
         except BaseException:
+            self.pointer = pointer
             self.ended = False
             raise
-        self.pointer = None
 
     def drop(self) -> None:
         """As :meth:`end` when nobody can use it any more. In a forked child nothing is freed."""

@@ -72,6 +72,17 @@ def test_configure_knows_their_options():
     assert len(used) > 6 and used <= names, used - names
 
 
+def test_no_file_is_forgotten():
+    if not os.path.exists(SOURCE / ".git"):
+        raise tap.Skip("this is no checkout")
+    list_files = ["git", "-C", str(SOURCE), "ls-files", "backends", "mpi", "python", "src", "tests"]
+    names = subprocess.run(list_files, capture_output=True, text=True)
+    rules = "".join(path.read_text(encoding="utf-8") for path in [SOURCE / "Makefile.am", *SOURCE.glob("*/**/files.mk")])
+    kept = [name for name in names.stdout.splitlines() if not re.match(r"tests/(data|fuzz/seeds)/|.*\.gitignore$", name)]
+    forgotten = [name for name in kept if name not in rules and not name.endswith("/files.mk")]
+    assert len(kept) > 500 and not forgotten, f"in no Makefile, so neither run nor packed: {forgotten}"
+
+
 def test_there_is_one_license():
     assert (SOURCE / "COPYING").read_bytes() == (SOURCE / "LICENSES/BSD-3-Clause.txt").read_bytes()
     if shutil.which("reuse") is None:
