@@ -210,10 +210,10 @@ class Context(Handle):
             with opened(file, wanted.dtype) as source:
                 with placed(source, wanted.place) as (pointer, blocks):
                     if saved is None:
-                        model = self._loaded(lib.dt2_model_load, pointer, blocks, byref(native.raw), byref(how))
+                        model = self._loaded(source.path, lib.dt2_model_load, pointer, blocks, byref(native.raw), byref(how))
                     else:
                         with saved.parsed(pointer, blocks) as exact:
-                            model = self._loaded(lib.dt2_model_load_plan, pointer, blocks, exact, byref(how))
+                            model = self._loaded(source.path, lib.dt2_model_load_plan, pointer, blocks, exact, byref(how))
         except DistorchError:
             raised = watch.raised or native.raised
             if raised is None:
@@ -224,7 +224,7 @@ class Context(Handle):
             raise native.raised
         return model
 
-    def _loaded(self, load: Callable[..., int], *arguments: Any) -> Model:
+    def _loaded(self, path: str, load: Callable[..., int], *arguments: Any) -> Model:
         with self._call() as context:
             try:
                 model = Model(made(load, context, *arguments), self)
@@ -232,7 +232,7 @@ class Context(Handle):
                 if not self.closed:
                     raise
             if self.closed:
-                raise UsageError("this context was closed while it loaded")
+                raise UsageError(f"this context was closed while it loaded {path}")
             return model
 
     @property

@@ -239,7 +239,7 @@ def elsewhere(_):
 try:
     context.load(file, compute_device="cpu", progress=elsewhere, verify=True)
 except distorch2.UsageError as refused:
-    assert "closed while it loaded" in str(refused), refused
+    assert f"closed while it loaded {path}" in str(refused), refused
 else:
     raise AssertionError("it was loaded into a context that is closed")
 assert context._use.pointer is None  # and given back with the load
