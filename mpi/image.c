@@ -323,16 +323,11 @@ static int attach(const struct told *told, struct dt2_image *image, struct dt2_e
     return 0;
 }
 
-static int bcast(const struct dt2_job *job, void *bytes, size_t count, struct dt2_error *err)
-{
-    return dt2_job_mpi(MPI_Bcast(bytes, (int)count, MPI_BYTE, 0, job->node), "MPI_Bcast", err);
-}
-
 /* Who fails listens to the end, so that nobody waits for it. */
 int dt2_images_share(const struct dt2_job *job, struct dt2_images *images, struct dt2_error *err)
 {
     uint64_t count = images->count;
-    int rc = bcast(job, &count, sizeof count, err);
+    int rc = dt2_job_bcast(job->node, 0, &count, sizeof count, err);
     if (rc == 0 && !job->leads) {
         images->items = calloc(count, sizeof *images->items);
         rc = images->items ? 0 : dt2_job_fail(err, DT2_ENOMEM, "out of memory");
@@ -341,7 +336,7 @@ int dt2_images_share(const struct dt2_job *job, struct dt2_images *images, struc
         struct told told = { 0 };
         struct dt2_error more, *to = rc ? &more : err;
         int failed = job->leads ? tell(&images->items[i], &told, to) : 0;
-        if (bcast(job, &told, sizeof told, to) < 0)
+        if (dt2_job_bcast(job->node, 0, &told, sizeof told, to) < 0)
             return DT2_EFAILED;
         if (!failed && rc == 0 && !job->leads) {
             failed = attach(&told, &images->items[i], to);

@@ -31,6 +31,11 @@ int dt2_job_mpi(int rc, const char *what, struct dt2_error *err)
     return dt2_job_fail(err, DT2_EFAILED, "%s: %.*s", what, length, text);
 }
 
+int dt2_job_bcast(MPI_Comm comm, int root, void *bytes, size_t count, struct dt2_error *err)
+{
+    return dt2_job_mpi(MPI_Bcast(bytes, (int)count, MPI_BYTE, root, comm), "MPI_Bcast", err);
+}
+
 static void prefix(const struct dt2_job *job, struct dt2_error *err)
 {
     char text[sizeof err->text];
@@ -66,7 +71,7 @@ int dt2_job_settle(const struct dt2_job *job, int rc, struct dt2_error *err)
         return failed;
     if (first == job->rank)
         prefix(job, err);
-    failed = dt2_job_mpi(MPI_Bcast(err, (int)sizeof *err, MPI_BYTE, first, job->all), "MPI_Bcast", err);
+    failed = dt2_job_bcast(job->all, first, err, sizeof *err, err);
     return failed ? failed : err->code;
 }
 

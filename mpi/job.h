@@ -19,6 +19,8 @@ struct dt2_job {
 int dt2_job_fail(struct dt2_error *err, int code, const char *format, ...) DT2_PRINTF(3, 4);
 /* What a call of MPI's returned, as ours. */
 int dt2_job_mpi(int rc, const char *what, struct dt2_error *err);
+/* `count` bytes from rank `root` of a communicator to all of it. */
+int dt2_job_bcast(MPI_Comm comm, int root, void *bytes, size_t count, struct dt2_error *err);
 
 /*
  * MPI_Wait(), which leaves the processor to those who have work: MPI's own looks again and again without a pause. What is to be there

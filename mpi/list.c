@@ -87,11 +87,6 @@ int dt2_images_list(const char *path, const char *key, struct dt2_images *images
 
 /* -- comparing ------------------------------------------------------------------------------------------------------ */
 
-static int bcast(const struct dt2_job *job, void *bytes, size_t count, struct dt2_error *err)
-{
-    return dt2_job_mpi(MPI_Bcast(bytes, (int)count, MPI_BYTE, 0, job->leaders), "MPI_Bcast", err);
-}
-
 int dt2_images_compare(const struct dt2_job *job, const struct dt2_images *images, struct dt2_error *err)
 {
     struct {
@@ -99,13 +94,13 @@ int dt2_images_compare(const struct dt2_job *job, const struct dt2_images *image
         char fingerprint[sizeof images->fingerprint];
     } first = { .count = images->count };
     memcpy(first.fingerprint, images->fingerprint, sizeof first.fingerprint);
-    int failed = bcast(job, &first, sizeof first, err), differs = 0;
+    int failed = dt2_job_bcast(job->leaders, 0, &first, sizeof first, err), differs = 0;
     if (first.count != images->count)
         differs = dt2_job_fail(err, DT2_EFAILED, "the model has %zu files here, and %" PRIu64 " on rank 0", images->count, first.count);
     for (uint64_t i = 0; !failed && i < first.count; i++) {
         const struct dt2_image *image = i < images->count ? &images->items[i] : NULL;
         uint64_t size = image ? image->size : 0;
-        failed = bcast(job, &size, sizeof size, err);
+        failed = dt2_job_bcast(job->leaders, 0, &size, sizeof size, err);
         if (!failed && !differs && image->size != size)
             differs = dt2_job_fail(err, DT2_EFAILED, "%s has %" PRIu64 " bytes here, and %" PRIu64 " on rank 0", image->path,
                                    image->size, size);

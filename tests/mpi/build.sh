@@ -9,7 +9,7 @@ mpirun_of() { # WRAPPER
 }
 
 build_mpi() {
-    flags="-std=gnu11 -D_GNU_SOURCE -O1 -Wall -Wextra -Werror -include $top_builddir/config.h -I$top_srcdir/include -I$top_srcdir/src -I$top_srcdir/mpi"
+    flags="-std=gnu11 -D_GNU_SOURCE -O1 -Wall -Wextra -Werror -include $top_builddir/config.h -I$top_srcdir/include -I$top_srcdir/src -I$top_srcdir/mpi -I$top_srcdir/tests"
     # shellcheck disable=SC2086,SC2046 # they are many
     "$1" $flags -pthread -fPIC -shared -fvisibility=hidden -Wl,--version-script="$top_srcdir/mpi/distorch2-mpi.map" -Wl,-z,defs \
         -o "$2/libdistorch2-mpi.so" "$top_srcdir/mpi/image.c" "$top_srcdir/mpi/job.c" "$top_srcdir/mpi/list.c" "$top_srcdir/mpi/open.c" \

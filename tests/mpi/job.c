@@ -8,6 +8,7 @@
  * What it reads of files goes through functions of its own here, which the environment makes slow (SLOW_MB bytes a second), have fail on a
  * node (FAIL_ON) or end the process there (KILL_ON) after some MiB (AFTER_MB).
  */
+#include "support/compared.h"
 #include <distorch2-mpi.h>
 #include <dlfcn.h>
 #include <errno.h>
@@ -114,14 +115,7 @@ static int open_together(const char *path, struct dt2_file **file, struct dt2_er
 
 static size_t differences(const struct dt2_file *a, const struct dt2_file *b)
 {
-    size_t count = strcmp(dt2_file_fingerprint(a), dt2_file_fingerprint(b)) != 0;
-    for (size_t i = 0; i < dt2_file_tensor_count(a); i++) {
-        uint64_t bytes = dt2_file_tensor(a, i)->bytes;
-        char *x = calloc(2, bytes + 1), *y = x + bytes + 1;
-        count += !x || dt2_file_read(a, i, x, bytes, NULL) || dt2_file_read(b, i, y, bytes, NULL) || memcmp(x, y, bytes) != 0;
-        free(x);
-    }
-    return count;
+    return (strcmp(dt2_file_fingerprint(a), dt2_file_fingerprint(b)) != 0) + compared_differences(a, b);
 }
 
 static void say(int rc, const char *text)

@@ -4,6 +4,7 @@
  * are those of the files at the paths, and what happens there afterwards does not matter.
  */
 #include "base/checked.h"
+#include "support/compared.h"
 #include "support/scratch.h"
 #include "support/tap.h"
 #include <distorch2.h>
@@ -72,18 +73,6 @@ static int open_by(const char *path, dt2_open_fn *open, void *data, struct dt2_f
 
 /* -- tests ---------------------------------------------------------------------------------------------------------- */
 
-static size_t differences(const struct dt2_file *a, const struct dt2_file *b)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < dt2_file_tensor_count(a); i++) {
-        uint64_t bytes = dt2_file_tensor(a, i)->bytes;
-        char *x = calloc(2, bytes + 1), *y = x + bytes + 1;
-        count += !x || dt2_file_read(a, i, x, bytes, NULL) || dt2_file_read(b, i, y, bytes, NULL) || memcmp(x, y, bytes) != 0;
-        free(x);
-    }
-    return count;
-}
-
 static void test_model(const char *path, size_t files)
 {
     struct dt2_file *there = NULL, *here = NULL;
@@ -98,7 +87,7 @@ static void test_model(const char *path, size_t files)
     ok(opened.count >= files, "each of its %zu files is asked for: %zu", files, opened.count);
     is_str(dt2_file_path(here), dt2_file_path(there), "its path is the one that was given");
     is_str(dt2_file_fingerprint(here), dt2_file_fingerprint(there), "the table is the same");
-    is_u64(differences(there, here), 0, "and so is every tensor");
+    is_u64(compared_differences(there, here), 0, "and so is every tensor");
     dt2_file_free(there);
     is_int(dt2_file_unchanged(here, &err), 0, "it is as it was");
     if (ftruncate(opened.last, 1) < 0)
