@@ -3,7 +3,8 @@
 EXTRA_DIST += \
 	tests/support/bats.sh \
 	tests/support/run.sh \
-	tests/support/tap.h
+	tests/support/tap.h \
+	tests/support/tap.sh
 
 # The driver conformance suite: every device of every driver that is found.
 check_PROGRAMS += tests/driver/conformance

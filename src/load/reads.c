@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include <stdlib.h>
 
-#define CUT ((uint64_t)4096)         /* where large tensors are cut: no two reads touch one page */
+#define CUT ((uint64_t)65536)        /* where large tensors are cut: no two reads touch one page of the file, of any kernel */
 #define SLOT_ALIGNMENT ((uint64_t)256) /* of what one copy takes out of a slot */
 
 /* A piece of a tensor before it is cut, and where its first byte lies in a real file. */

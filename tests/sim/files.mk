@@ -108,7 +108,16 @@ tests_sim_test_sim_opencl_CFLAGS = $(AM_CFLAGS) $(OPENCL_CFLAGS)
 tests_sim_test_sim_opencl_LDADD = $(OPENCL_LIBS) $(SIM_ENGINE)
 endif
 
-TESTS += tests/sim/test-sim-run.sh
+# A kernel with larger pages, for tests that work on them.
+check_LTLIBRARIES += tests/sim/lib/libdt2sim-pages.la
+tests_sim_lib_libdt2sim_pages_la_SOURCES = tests/sim/pages.c
+tests_sim_lib_libdt2sim_pages_la_CFLAGS = $(SIM_CFLAGS)
+tests_sim_lib_libdt2sim_pages_la_LDFLAGS = $(SIM_LDFLAGS) -module -avoid-version
+tests_sim_lib_libdt2sim_pages_la_LIBADD = $(LIBADD_DLOPEN)
+check_PROGRAMS += tests/sim/test-sim-page
+tests_sim_test_sim_page_SOURCES = tests/sim/test-sim-page.c tests/support/tap.h
+
+TESTS += tests/sim/test-sim-pages.sh tests/sim/test-sim-run.sh
 EXTRA_DIST += \
 	tests/data/machines/four-cuda.sim \
 	tests/data/machines/growing.sim \
@@ -122,4 +131,5 @@ EXTRA_DIST += \
 	tests/data/machines/small.sim \
 	tests/sim/README \
 	tests/sim/run \
+	tests/sim/test-sim-pages.sh \
 	tests/sim/test-sim-run.sh
