@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * How close a load, cold and warm, comes to the limits of this machine. Every figure is the median of interleaved rounds in one run, and
- * what counts is the ratio of two of them: machines are noisy, ratios less so. Further files, of the same model in other
- * formats, are loaded in the same rounds and held against the first.
+ * what counts is the ratio of two of them: machines are noisy, ratios less so. Further files, in other layouts and
+ * formats, are loaded in the same rounds. Each is held against plain reads of itself: how a file came into the page cache, and what
+ * of the machine's memory it has there, makes more of a difference than its format.
  *
- *   bench-load [-r ROUNDS] MODEL [SAME-MODEL]...
+ *   bench-load [-r ROUNDS] [-c | -w] MODEL [MODEL]...: -c: cold loads alone; -w: warm ones alone
  *   bench-load -s DEVICE MODEL: the rates of the first two loads of this process, which the above runs for each round.
  */
 #include "bench/limit.h"
 #include <distorch2.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <sys/utsname.h>
 #ifdef DT2_BENCH_OPENCL
 #define CL_TARGET_OPENCL_VERSION 120
@@ -20,12 +22,12 @@
 
 enum target { HOST, OPENCL, TARGETS };
 
-/* One file, and of each round the rate of its load, and that as a share of the first file's. */
+/* One file, and of each round the rates of its loads and of plain reads beside them. */
 struct subject {
     struct dt2_file *file;
     struct dt2_blocks *blocks;
-    double rates[TARGETS][ROUNDS_MOST];
-    double shares[TARGETS][ROUNDS_MOST];
+    double rates[TARGETS][ROUNDS_MOST], limit[ROUNDS_MOST];
+    double cold[TARGETS + 1][ROUNDS_MOST], cold_limit[ROUNDS_MOST]; /* the last: to two devices and the host */
 };
 
 static struct dt2_context *context;
@@ -213,44 +215,41 @@ static void print_ratio(const char *what, const double *of, const char *limit_na
            figures[rounds - 1], limit_name, b, limits[0], limits[rounds - 1], a / b, median(shares));
 }
 
-/*
- * The other formats beside the first: loads of one round, since what disturbs one often
- * disturbs its neighbours, and the best of all rounds, which were disturbed the least.
- */
-static void print_formats(enum target target)
+/* A file's name without its folders. */
+static const char *shown(const struct subject *subject)
 {
-    median(subjects->rates[target]); /* sorts */
-    double best = subjects->rates[target][rounds - 1];
-    for (size_t i = 1; i < subject_count; i++) {
-        char what[64];
-        double *rates = subjects[i].rates[target], *shares = subjects[i].shares[target];
-        double rate = median(rates), share = median(shares);
-        snprintf(what, sizeof what, "  the same, %s", dt2_file_format(subjects[i].file));
-        printf("%-34s %6.2f GB/s (%.2f..%.2f)  of %s: round by round %.2f, the best %.2f (0.95 wanted)\n", what, rate,
-               rates[0], rates[rounds - 1], dt2_file_format(subjects->file), share, rates[rounds - 1] / best);
+    const char *path = dt2_file_path(subject->file), *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* What a load of each file reaches of plain reads of it. */
+static void print_subjects(const char *what, size_t of, size_t limit, const char *limit_name)
+{
+    for (size_t i = 0; i < subject_count; i++) {
+        char line[128];
+        snprintf(line, sizeof line, i ? "  the same, %s" : "%s", i ? shown(&subjects[i]) : what);
+        print_ratio(line, (const double *)((const char *)&subjects[i] + of), limit_name,
+                    (const double *)((const char *)&subjects[i] + limit));
     }
 }
 
 /* The first OpenCL device, if any; the name is copied. */
-static bool first_opencl(char *name, size_t size)
+static void first_opencl(char *name, size_t size)
 {
     struct dt2_devices *devices;
-    bool found = false;
     if (dt2_devices_list(context, 0, &devices, NULL) < 0)
-        return false;
+        return;
     for (size_t i = 0; i < dt2_devices_count(devices); i++) {
         const struct dt2_device *device = dt2_devices_get(devices, i);
         if (strcmp(device->driver, "opencl") != 0)
             continue;
         device_count++;
-        if (!found) {
-            found = true;
+        if (!*name) {
             snprintf(name, size, "%s", device->name);
             printf("OpenCL device: %s, %s\n", device->name, device->model ? device->model : "unknown");
         }
     }
     dt2_devices_free(devices);
-    return found;
 }
 
 static void open_model(const char *path)
@@ -259,8 +258,7 @@ static void open_model(const char *path)
     struct subject *subject = &subjects[subject_count++];
     if (dt2_file_open(path, &subject->file, &err) < 0 || dt2_blocks_make(subject->file, &subject->blocks, &err) < 0)
         die(path, err.text);
-    printf("%s: %s, %zu tensors, %.3f GB, warm\n", strrchr(path, '/') ? strrchr(path, '/') + 1 : path,
-           dt2_file_format(subject->file), dt2_file_tensor_count(subject->file),
+    printf("%s: %s, %zu tensors, %.3f GB\n", shown(subject), dt2_file_format(subject->file), dt2_file_tensor_count(subject->file),
            (double)dt2_file_total_bytes(subject->file) * 1e-9);
 }
 
@@ -279,49 +277,60 @@ static void open_all(char **paths, int count)
         open_model(paths[i]);
 }
 
-static void read_options(int argc, char **argv)
+static void read_options(int argc, char **argv, bool *cold, bool *warm)
 {
     const char *two = NULL;
-    for (int c; (c = getopt(argc, argv, "r:s:")) != -1;) {
-        rounds = c == 'r' ? (unsigned)strtoul(optarg, NULL, 10) : c == 's' ? rounds : 0;
+    *cold = *warm = true;
+    for (int c; (c = getopt(argc, argv, "r:s:cw")) != -1;) {
+        rounds = c == 'r' ? (unsigned)strtoul(optarg, NULL, 10) : c == '?' ? 0 : rounds;
         two = c == 's' ? optarg : two;
+        *cold &= c != 'w';
+        *warm &= c != 'c';
     }
     if (two && argc - optind == 1) {
         print_two(two, argv[optind]);
         exit(0);
     }
-    if (rounds < 1 || rounds > ROUNDS_MOST || argc - optind < 1 || argc - optind > MODELS_MOST)
-        die("usage", "bench-load [-r ROUNDS] MODEL [SAME-MODEL]...");
+    if (rounds < 1 || rounds > ROUNDS_MOST || (!*cold && !*warm) || argc - optind < 1 || argc - optind > MODELS_MOST)
+        die("usage", "bench-load [-r ROUNDS] [-c | -w] MODEL [MODEL]...");
 }
 
-/* Loads every file once to a device, each with memory that was just in use; begins with another one each round. */
+/* The subject of a turn: each round begins with another one. */
+static struct subject *in_turn(size_t turn, unsigned round)
+{
+    return &subjects[(turn + round) % subject_count];
+}
+
+/* Loads every file once to a device, each with memory that was just in use; to the host, beside a plain read of it. */
 static void load_all(const char *device, enum target target, unsigned round, int64_t *beyond)
 {
     for (size_t i = 0; i < subject_count; i++) {
-        struct subject *subject = &subjects[(i + round) % subject_count];
-        back_memory(dt2_file_total_bytes(subjects->file));
+        struct subject *subject = in_turn(i, round);
+        if (target == HOST) {
+            back_memory(dt2_file_total_bytes(subject->file));
+            subject->limit[round] = measure_limit(dt2_file_path(subject->file));
+        }
+        back_memory(dt2_file_total_bytes(subject->file));
         subject->rates[target][round] = measure_load(subject, device, beyond);
     }
-    for (size_t i = 0; i < subject_count; i++)
-        subjects[i].shares[target][round] = subjects[i].rates[target][round] / subjects->rates[target][round];
 }
 
 /* What a cold file gives at best: through the page cache or past it. */
-static double measure_cold_limit(void)
+static double measure_cold_limit(const struct subject *subject)
 {
     struct dt2_file_speeds speeds = DT2_FILE_SPEEDS_INIT;
     struct dt2_error err;
-    if (dt2_file_measure(subjects->file, dt2_file_total_bytes(subjects->file), &speeds, &err) < 0)
+    if (dt2_file_measure(subject->file, dt2_file_total_bytes(subject->file), &speeds, &err) < 0)
         die("disk", err.text);
     return speeds.cold_gbps > speeds.cold_direct_gbps ? speeds.cold_gbps : speeds.cold_direct_gbps;
 }
 
-/* The first file, of which nothing is in the page cache. */
-static double measure_cold(const char *device, const char *expert, int64_t *beyond)
+/* A file of which nothing is in the page cache. */
+static double measure_cold(const struct subject *subject, const char *device, const char *expert, int64_t *beyond)
 {
-    back_memory(dt2_file_total_bytes(subjects->file));
-    dt2_file_drop_cache(subjects->file);
-    return measure_spread(&subjects[0], device, expert, beyond);
+    back_memory(dt2_file_total_bytes(subject->file));
+    dt2_file_drop_cache(subject->file);
+    return measure_spread(subject, device, expert, beyond);
 }
 
 /* How files lie in the page cache decides how quick they are copied out of it: all come into it in one way. */
@@ -333,18 +342,67 @@ static void warm_all(void)
     }
 }
 
-/* A round of cold loads: to the host, to an OpenCL device, and to two such and the host at once. */
-static void load_cold(unsigned round, const char *opencl, double cold[][ROUNDS_MOST], int64_t beyond[TARGETS])
+/* A round of cold loads of one file: to the host, to an OpenCL device, and to two such and the host at once. */
+static void load_cold(struct subject *subject, unsigned round, const char *opencl, int64_t beyond[TARGETS])
 {
     char expert[128];
     int64_t ignored = 0;
-    cold[HOST][round] = measure_cold("cpu", "cpu,*", &beyond[HOST]);
+    subject->cold_limit[round] = measure_cold_limit(subject);
+    subject->cold[HOST][round] = measure_cold(subject, "cpu", "cpu,*", &beyond[HOST]);
     if (!*opencl)
         return;
     snprintf(expert, sizeof expert, "%s,*", opencl);
-    cold[OPENCL][round] = measure_cold(opencl, expert, &beyond[OPENCL]);
+    subject->cold[OPENCL][round] = measure_cold(subject, opencl, expert, &beyond[OPENCL]);
     if (device_count > 1)
-        cold[TARGETS][round] = measure_cold(opencl, "opencl:0,33%;opencl:1,33%;cpu,*", &ignored);
+        subject->cold[TARGETS][round] = measure_cold(subject, opencl, "opencl:0,33%;opencl:1,33%;cpu,*", &ignored);
+}
+
+#define OF(member) offsetof(struct subject, member)
+#define COLD_LIMIT "the better of plain cold reads"
+#define WARM_LIMIT "pread into fresh huge pages"
+
+static void bench_cold(const char *opencl, int64_t beyond[TARGETS])
+{
+    for (unsigned i = 0; i < rounds; i++)
+        for (size_t j = 0; j < subject_count; j++)
+            load_cold(in_turn(j, i), i, opencl, beyond);
+    print_subjects("load to cpu, cold", OF(cold[HOST]), OF(cold_limit), COLD_LIMIT);
+    if (*opencl)
+        print_subjects("load to the OpenCL device, cold", OF(cold[OPENCL]), OF(cold_limit), COLD_LIMIT);
+    if (device_count > 1)
+        print_subjects("load to two and the host, cold", OF(cold[TARGETS]), OF(cold_limit), COLD_LIMIT);
+}
+
+static void bench_warm(const char *opencl, int64_t beyond[TARGETS])
+{
+    static double plan[ROUNDS_MOST], second[TARGETS][ROUNDS_MOST];
+#ifdef DT2_BENCH_OPENCL
+    static double written[ROUNDS_MOST];
+#endif
+    warm_all();
+    for (unsigned i = 0; i < rounds; i++) {
+        load_all("cpu", HOST, i, &beyond[HOST]);
+        second[HOST][i] = measure_second("cpu");
+#ifdef DT2_BENCH_OPENCL
+        if (*opencl) {
+            load_all(opencl, OPENCL, i, &beyond[OPENCL]);
+            second[OPENCL][i] = measure_second(opencl);
+            written[i] = measure_write(opencl);
+        }
+#endif
+        plan[i] = measure_plan_ms();
+    }
+    print_subjects("load to cpu", OF(rates[HOST]), OF(limit), WARM_LIMIT);
+#ifdef DT2_BENCH_OPENCL
+    if (*opencl) {
+        print_subjects("load to the OpenCL device", OF(rates[OPENCL]), OF(limit), WARM_LIMIT);
+        print_ratio("  into touched memory", subjects->rates[OPENCL], "its own write speed", written);
+    }
+#endif
+    printf("%-34s %6.2f of the first's rate (1 wanted)\n", "second load in a process, cpu", median(second[HOST]));
+    if (*opencl)
+        printf("%-34s %6.2f of the first's rate (1 wanted)\n", "  the same, the OpenCL device", median(second[OPENCL]));
+    printf("%-34s %6.3f ms (below 1 wanted)\n", "plan", median(plan));
 }
 
 static void close_all(void)
@@ -358,58 +416,21 @@ static void close_all(void)
 
 int main(int argc, char **argv)
 {
-    static double limit[ROUNDS_MOST], plan[ROUNDS_MOST], disk[ROUNDS_MOST], cold[TARGETS + 1][ROUNDS_MOST];
-    static double second[TARGETS][ROUNDS_MOST];
-    read_options(argc, argv);
-    open_all(argv + optind, argc - optind);
+    bool cold, warm;
     char opencl[64] = "";
-    bool has_opencl = first_opencl(opencl, sizeof opencl);
     int64_t beyond[TARGETS] = { INT64_MIN, INT64_MIN };
-#ifdef DT2_BENCH_OPENCL
-    static double written[ROUNDS_MOST];
-#endif
-    for (unsigned i = 0; i < rounds; i++) {
-        disk[i] = measure_cold_limit();
-        load_cold(i, opencl, cold, beyond);
-    }
-    warm_all();
-    for (unsigned i = 0; i < rounds; i++) {
-        back_memory(dt2_file_total_bytes(subjects->file));
-        limit[i] = measure_limit(dt2_file_path(subjects->file));
-        load_all("cpu", HOST, i, &beyond[HOST]);
-        second[HOST][i] = measure_second("cpu");
-#ifdef DT2_BENCH_OPENCL
-        if (has_opencl) {
-            load_all(opencl, OPENCL, i, &beyond[OPENCL]);
-            second[OPENCL][i] = measure_second(opencl);
-            written[i] = measure_write(opencl);
-        }
-#endif
-        plan[i] = measure_plan_ms();
-    }
+    read_options(argc, argv, &cold, &warm);
+    open_all(argv + optind, argc - optind);
+    first_opencl(opencl, sizeof opencl);
     printf("medians of %u interleaved rounds (lowest..highest)\n\n", rounds);
-    print_ratio("load to cpu, cold", cold[HOST], "the better of plain cold reads", disk);
-    if (has_opencl)
-        print_ratio("load to the OpenCL device, cold", cold[OPENCL], "the better of plain cold reads", disk);
-    if (device_count > 1)
-        print_ratio("  to two and the host, cold", cold[TARGETS], "the better of plain cold reads", disk);
-    print_ratio("load to cpu", subjects->rates[HOST], "pread into fresh huge pages", limit);
-    print_formats(HOST);
-#ifdef DT2_BENCH_OPENCL
-    if (has_opencl) {
-        print_ratio("load to the OpenCL device", subjects->rates[OPENCL], "pread into fresh huge pages", limit);
-        print_ratio("  the same, touched memory", subjects->rates[OPENCL], "its own write speed", written);
-        print_formats(OPENCL);
-    }
-#endif
-    printf("%-34s %6.2f of the first's rate (1 wanted)\n", "second load in a process, cpu", median(second[HOST]));
-    if (has_opencl)
-        printf("%-34s %6.2f of the first's rate (1 wanted)\n", "  the same, the OpenCL device", median(second[OPENCL]));
+    if (cold)
+        bench_cold(opencl, beyond);
+    if (warm)
+        bench_warm(opencl, beyond);
     printf("%-34s %6.1f MiB (at most 80 wanted)\n", "anonymous memory beyond the model", (double)beyond[HOST] / (1 << 20));
-    if (has_opencl && beyond[OPENCL] > INT64_MIN)
+    if (*opencl && beyond[OPENCL] > INT64_MIN)
         printf("%-34s %6.1f MiB (the device's memory is this process's)\n", "  the same, OpenCL device",
                (double)beyond[OPENCL] / (1 << 20));
-    printf("%-34s %6.3f ms (below 1 wanted)\n", "plan", median(plan));
     close_all();
     return 0;
 }
