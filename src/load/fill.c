@@ -189,7 +189,7 @@ static int plan_reads(struct dt2_fill *fill, size_t share, struct dt2_error *err
     else if (fill->bounce.ready)
         rules.limit = fill->bounce.slot_bytes - BLOCKS;
     else
-        rules.page_bytes = DT2_HUGE_PAGE;
+        rules.page_bytes = dt2_huge_page();
     int rc = dt2_reads_make(load->file, load->layout, share, &rules, &fill->reads[share], err);
     fill->items[share] = fill->reads[share].count;
     count_there(load, share);

@@ -74,7 +74,7 @@ static int fail_driver(const struct dt2_region *region, const struct dt2_populat
 static int populate_piece(struct dt2_populating *populating, struct dt2_region *region, size_t piece, struct dt2_error *err)
 {
     struct dt2_backend_error failure = { 0 };
-    uint64_t at = piece * populating->piece_bytes, bytes = dt2_min(populating->piece_bytes, region->bytes - at);
+    uint64_t at = piece * region->piece_bytes, bytes = dt2_min(region->piece_bytes, region->bytes - at);
     int rc = atomic_load(&populating->left) <= atomic_load(&populating->look_at) ? look(populating, region->host, err) : 0;
     if (rc == 0 && !region->written && dt2_host_populate(region->host->driver, region->host->device, region->memory + at, bytes, &failure) < 0)
         rc = fail_driver(region, populating, &failure, err);
@@ -115,8 +115,8 @@ int dt2_populate(struct dt2_populating *populating, size_t share, size_t slab, u
     int rc = 0;
     if (!region->host || bytes == 0)
         return 0;
-    size_t last = (size_t)((offset + bytes - 1) / populating->piece_bytes);
-    for (size_t piece = (size_t)(offset / populating->piece_bytes); rc == 0 && piece <= last; piece++)
+    size_t last = (size_t)((offset + bytes - 1) / region->piece_bytes);
+    for (size_t piece = (size_t)(offset / region->piece_bytes); rc == 0 && piece <= last; piece++)
         if (atomic_load(&region->pieces[piece]) != THERE)
             rc = settle_piece(populating, region, piece, ahead, err);
     return rc;
@@ -135,7 +135,8 @@ static int add_region(struct dt2_populating *populating, const struct dt2_store 
                                    .memory = slab->address,
                                    .written = slab->written,
                                    .bytes = (slab->bytes + page - 1) / page * page };
-    region->pieces = dt2_alloc((size_t)(region->bytes / populating->piece_bytes + 1), sizeof *region->pieces);
+    region->piece_bytes = dt2_max(dt2_pages_piece((size_t)region->bytes), populating->piece_least);
+    region->pieces = dt2_alloc((size_t)(region->bytes / region->piece_bytes + 1), sizeof *region->pieces);
     if (!region->pieces)
         return dt2_fail_nomem(err);
     populating->shares |= slab->segment != NULL;
@@ -156,11 +157,11 @@ static int add_regions(struct dt2_populating *populating, size_t share, struct d
 
 int dt2_populating_make(const struct dt2_storage *storage, struct dt2_populating *populating, struct dt2_error *err)
 {
-    *populating = (struct dt2_populating){ .storage = storage, .piece_bytes = DT2_HUGE_PAGE };
+    *populating = (struct dt2_populating){ .storage = storage };
     for (size_t i = 0; i < storage->count; i++) {
         const struct dt2_opened *o = storage->stores[i].opened;
         if (o && o->topology && dt2_topology_is_several(o->topology))
-            populating->piece_bytes = NODES_PIECE;
+            populating->piece_least = NODES_PIECE;
     }
     pthread_mutex_init(&populating->lock, NULL);
     pthread_cond_init(&populating->populated, NULL);

@@ -15,6 +15,7 @@
 struct dt2_region {
     const struct dt2_opened *host; /* NULL: nothing to be done */
     char *memory;
+    uint64_t piece_bytes; /* what the kernel gives at a time */
     uint64_t bytes;       /* whole pages */
     _Atomic uint64_t left; /* that are not there yet */
     atomic_uchar *pieces; /* enum, in populate.c */
@@ -24,7 +25,7 @@ struct dt2_region {
 struct dt2_populating {
     struct dt2_region **regions; /* by share and slab */
     const struct dt2_storage *storage;
-    uint64_t piece_bytes;
+    uint64_t piece_least; /* of any region */
     _Atomic uint64_t left;     /* bytes that are not there yet */
     _Atomic uint64_t look_at;  /* what is free is looked up when no more than this is left */
     pthread_mutex_t lock;      /* guards waiting for a piece that another populates */

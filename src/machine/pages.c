@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "machine/pages.h"
+#include "base/alloc.h"
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -12,26 +14,43 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
-/* What the kernel calls a huge page: 2 MiB where pages have 4 KiB, 512 MiB where they have 64. */
-static size_t huge_page_bytes(void)
+#define USUAL ((size_t)2 << 20)
+
+static atomic_size_t known;
+
+size_t dt2_huge_page_below(const char *root)
 {
-    static atomic_size_t known;
-    size_t bytes = atomic_load(&known);
-    if (bytes)
-        return bytes;
-    FILE *file = fopen("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", "re");
+    size_t bytes = 0;
+    DT2_AUTO char *path = dt2_printf("%s/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", root);
+    FILE *file = path ? fopen(path, "re") : NULL;
     if (!file || fscanf(file, "%zu", &bytes) != 1 || bytes < (size_t)sysconf(_SC_PAGESIZE) || bytes & (bytes - 1))
-        bytes = DT2_HUGE_PAGE;
+        bytes = USUAL;
     if (file)
         fclose(file);
     atomic_store(&known, bytes);
     return bytes;
 }
 
+size_t dt2_huge_page(void)
+{
+    size_t bytes = atomic_load(&known);
+    return bytes ? bytes : dt2_huge_page_below("");
+}
+
 /* A small mapping begins on no huge page where these are very large: it has no use for one. */
+static bool has_huge(size_t length)
+{
+    return length >= dt2_huge_page() || dt2_huge_page() <= USUAL;
+}
+
+size_t dt2_pages_piece(size_t length)
+{
+    return has_huge(length) ? dt2_huge_page() : USUAL;
+}
+
 char *dt2_map_huge(size_t length)
 {
-    size_t huge = huge_page_bytes(), room = huge > DT2_HUGE_PAGE && length < huge ? 0 : huge;
+    size_t huge = dt2_huge_page(), room = has_huge(length) ? huge : 0;
     char *mapping = mmap(NULL, length + room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (mapping == MAP_FAILED)
         return NULL;

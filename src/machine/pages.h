@@ -6,8 +6,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DT2_HUGE_PAGE ((size_t)2 << 20) /* where the kernel does not say */
-
+/*
+ * What the kernel calls a huge page: 2 MiB where pages have 4 KiB, 512 MiB where they have 64; 2 MiB where it does not say. It is asked
+ * once. The second asks anew, of a system below that folder, and is what the first says from then on: for tests.
+ */
+size_t dt2_huge_page(void);
+size_t dt2_huge_page_below(const char *root);
+/* What the kernel gives at a time of a mapping of so many bytes, as the following makes it: a huge page, or 2 MiB of small ones. */
+size_t dt2_pages_piece(size_t length);
 /*
  * An anonymous mapping that begins on a huge page and asks for huge ones; NULL with errno. The kernel gives pages to whoever
  * touches them first. munmap() with the same length.

@@ -3,7 +3,9 @@
 #include "base/checked.h"
 #include "machine/host.h"
 #include "machine/modules.h"
+#include "machine/pages.h"
 #include "machine/topology.h"
+#include "support/scratch.h"
 #include "support/tap.h"
 #include <errno.h>
 #include <sys/mman.h>
@@ -64,6 +66,36 @@ static size_t beginning(size_t bytes)
     if (file)
         fclose(file);
     return huge > 2 << 20 && bytes < huge ? (size_t)sysconf(_SC_PAGESIZE) : huge;
+}
+
+/* What the kernel calls a huge page, for systems that say this. */
+static void test_huge_pages(void)
+{
+    static const struct {
+        const char *says;
+        size_t huge, piece_of_small, piece_of_large; /* the mappings: of 1 MiB, and of 1 GiB */
+    } systems[] = {
+        { NULL, 2 << 20, 2 << 20, 2 << 20 },         { "2097152\n", 2 << 20, 2 << 20, 2 << 20 },
+        { "1048576\n", 1 << 20, 1 << 20, 1 << 20 },  { "33554432\n", 32 << 20, 2 << 20, 32 << 20 },
+        { "536870912\n", 512 << 20, 2 << 20, 512 << 20 }, { "3000000\n", 2 << 20, 2 << 20, 2 << 20 },
+        { "512\n", 2 << 20, 2 << 20, 2 << 20 },      { "many\n", 2 << 20, 2 << 20, 2 << 20 },
+    };
+    for (size_t i = 0; i < DT2_COUNT(systems); i++) {
+        const char *root = scratch_begin();
+        if (systems[i].says)
+            scratch_text("sys/kernel/mm/transparent_hugepage/hpage_pmd_size", systems[i].says);
+        const char *says = systems[i].says ? systems[i].says : "nothing";
+        is_u64(dt2_huge_page_below(root), systems[i].huge, "a huge page where the kernel says %.9s", says);
+        is_u64(dt2_huge_page(), systems[i].huge, "which is known from then on");
+        is_u64(dt2_pages_piece(1 << 20), systems[i].piece_of_small, "what comes at a time of 1 MiB");
+        is_u64(dt2_pages_piece(1 << 30), systems[i].piece_of_large, "and of 1 GiB");
+        size_t length = dt2_pages_piece(1 << 30);
+        char *memory = dt2_map_huge(length);
+        ok(memory && (uintptr_t)memory % systems[i].huge == 0, "a mapping of one begins on one");
+        if (memory)
+            munmap(memory, length);
+    }
+    dt2_huge_page_below("");
 }
 
 static void test_buffers(void)
@@ -201,6 +233,7 @@ int main(void)
     }
     b = dt2_host_backend();
     test_table();
+    test_huge_pages();
     is_int(dt2_host_open(dt2_services_table(services), topology, &driver, &err), 0, "opens on this machine");
     test_devices(topology);
     test_buffers();

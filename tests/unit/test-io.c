@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Ways to read a file: past the page cache and through it, with io_uring and where that is refused. */
+#include "machine/pages.h"
 #include "support/layout.h"
 #include "support/scratch.h"
 #include "support/tap.h"
@@ -220,6 +221,21 @@ static void test_straight(void)
     ok(aligned, "every tensor has it");
 }
 
+/* Loads are populated and cut by the kernel's huge page, whatever its size. */
+static void test_huge_pages(void)
+{
+    static const char *const sizes[] = { "65536", "1048576", "4194304", "536870912" };
+    struct dt2_model_stats stats = { 0 };
+    struct dt2_error err = { 0 };
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        scratch_text("sys/kernel/mm/transparent_hugepage/hpage_pmd_size", sizes[i]);
+        dt2_huge_page_below(scratch_root);
+        is_int(load(DT2_IO_BUFFERED, 2, 16, 0, &stats, &err), 0, "huge pages of %s, through the page cache: %s", sizes[i], err.text);
+        is_int(load(DT2_IO_DIRECT, 2, 16, 0, &stats, &err), 0, "and past it: %s", err.text);
+    }
+    dt2_huge_page_below("");
+}
+
 static void test_usage(void)
 {
     struct dt2_model_stats stats;
@@ -234,6 +250,7 @@ int main(void)
     test_auto();
     test_usage();
     test_straight();
+    test_huge_pages();
     test_ways(NULL);
     if (refuse_uring())
         test_ways("threads");
