@@ -14,7 +14,11 @@ make_as()
     [ -f "$stem.$1" ] || { "$PYTHON3" "$top_srcdir/tests/support/$2" "$model" "$stem.part" && mv "$stem.part" "$stem.$1"; }
 }
 
-set -- "$model"
+# The other layout of the model.
+diffusers=$stem-diffusers.safetensors
+[ -f "$diffusers" ] || { "$top_builddir/tests/support/mkmodel" "$top_srcdir/tests/data/layouts/diffusers_sdxl_canny_fp16.tsv" "$stem.part" &&
+                         mv "$stem.part" "$diffusers"; }
+set -- "$model" "$diffusers"
 if [ -n "$PYTHON3" ]; then
     make_as pth torchfile.py
     make_as gguf gguffile.py
