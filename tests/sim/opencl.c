@@ -175,7 +175,7 @@ static cl_int sim_clGetDeviceInfo(cl_device_id id, cl_device_info what, size_t r
     cl_device_type type = CL_DEVICE_TYPE_GPU;
     cl_ulong total = device->memory_bytes, largest = device->max_alloc_bytes;
     cl_uint align = device->base_align_bits, units = 16;
-    cl_bool yes = CL_TRUE, no = CL_FALSE;
+    cl_bool yes = CL_TRUE, unified = device->integrated;
     char text[128];
     switch (what) {
     case CL_DEVICE_TYPE:
@@ -199,7 +199,7 @@ static cl_int sim_clGetDeviceInfo(cl_device_id id, cl_device_info what, size_t r
     case CL_DEVICE_AVAILABLE:
         return ANSWER(yes);
     case CL_DEVICE_HOST_UNIFIED_MEMORY:
-        return ANSWER(no);
+        return ANSWER(unified);
     case CL_DEVICE_GLOBAL_MEM_SIZE:
         return ANSWER(total);
     case CL_DEVICE_MAX_MEM_ALLOC_SIZE:

@@ -20,6 +20,8 @@
 
 #include "sim.h"
 
+#define SIM_CL_IN_HOST (CL_MEM_ALLOC_HOST_PTR | CL_MEM_USE_HOST_PTR) /* buffers that the host can write where they lie */
+
 /* Every object begins with what the loader looks for. */
 enum sim_cl_kind { SIM_CL_DEAD, SIM_CL_CONTEXT, SIM_CL_QUEUE, SIM_CL_MEM, SIM_CL_EVENT };
 struct sim_cl_object {

@@ -184,12 +184,12 @@ cl_int clSimLaunch(cl_command_queue queue, cl_mem weights, size_t offset, size_t
     return enqueue(queue, &command, &(struct order){ 0 });
 }
 
-/* -- mappings: of pinned memory where it is, else a copy for the host, which goes back when it is unmapped */
+/* -- mappings: of memory that is pinned or the host's where it is, else a copy for the host, which goes back when it is unmapped */
 
 static cl_int read_mapping(cl_command_queue queue, cl_mem mem, struct sim_cl_mapping *mapping, cl_map_flags flags,
                            const struct order *order)
 {
-    bool pinned = mem->flags & CL_MEM_ALLOC_HOST_PTR;
+    bool pinned = mem->flags & SIM_CL_IN_HOST;
     mapping->memory = pinned ? at(mem, mapping->offset) : malloc(mapping->bytes);
     if (!mapping->memory)
         return CL_OUT_OF_HOST_MEMORY;
@@ -227,7 +227,7 @@ void *sim_clEnqueueMapBuffer(cl_command_queue queue, cl_mem mem, cl_bool blockin
 
 static void drop_mapping(cl_mem mem, struct sim_cl_mapping *mapping)
 {
-    if (!(mem->flags & CL_MEM_ALLOC_HOST_PTR))
+    if (!(mem->flags & SIM_CL_IN_HOST))
         free(mapping->memory);
     free(mapping);
 }

@@ -192,8 +192,9 @@ cl_mem sim_clCreateBuffer(cl_context context, cl_mem_flags flags, size_t bytes, 
     FUNCTION(clCreateBuffer);
     if (demanded || !sim_cl_is(context, SIM_CL_CONTEXT))
         return sim_cl_created(NULL, demanded ? demanded : CL_INVALID_CONTEXT, code);
-    if (host || (flags & (CL_MEM_USE_HOST_PTR | CL_MEM_COPY_HOST_PTR)))
-        return sim_cl_created(NULL, CL_INVALID_HOST_PTR, code); /* a card with memory of its own */
+    bool wraps = (flags & CL_MEM_USE_HOST_PTR) && context->device->device->integrated; /* others have memory of their own */
+    if (wraps ? !host : host || (flags & (CL_MEM_USE_HOST_PTR | CL_MEM_COPY_HOST_PTR)))
+        return sim_cl_created(NULL, CL_INVALID_HOST_PTR, code);
     if (bytes == 0 || bytes > context->device->device->max_alloc_bytes)
         return sim_cl_created(NULL, CL_INVALID_BUFFER_SIZE, code);
     cl_mem mem = object_new(SIM_CL_MEM, sizeof *mem);
@@ -202,7 +203,9 @@ cl_mem sim_clCreateBuffer(cl_context context, cl_mem_flags flags, size_t bytes, 
     mem->context = context;
     mem->flags = flags;
     mem->bytes = bytes;
-    if ((flags & CL_MEM_ALLOC_HOST_PTR) && sim_host_alloc(context->context, bytes, false, &mem->address)) {
+    mem->address = wraps ? host : NULL;
+    if (wraps ? sim_host_register(context->context, host, bytes, false)
+              : (flags & CL_MEM_ALLOC_HOST_PTR) && sim_host_alloc(context->context, bytes, false, &mem->address)) {
         bury(&mem->object);
         return sim_cl_created(NULL, CL_MEM_OBJECT_ALLOCATION_FAILURE, code);
     }
@@ -252,6 +255,8 @@ static void free_mem(cl_mem mem)
         sim_wait_idle(mem->address, mem->bytes);
     if (mem->address && (mem->flags & CL_MEM_ALLOC_HOST_PTR))
         sim_host_free(context, mem->address);
+    else if (mem->flags & CL_MEM_USE_HOST_PTR)
+        sim_host_unregister(context, mem->address);
     else if (mem->address)
         sim_free(context, mem->address);
     if (mem->mappings)
@@ -259,7 +264,7 @@ static void free_mem(cl_mem mem)
     while (mem->mappings) {
         struct sim_cl_mapping *mapping = mem->mappings;
         mem->mappings = mapping->next;
-        if (!(mem->flags & CL_MEM_ALLOC_HOST_PTR))
+        if (!(mem->flags & SIM_CL_IN_HOST))
             free(mapping->memory);
         free(mapping);
     }

@@ -205,6 +205,29 @@ static void body_released(void)
     tear_down(&s);
 }
 
+/* One that is integrated has its buffers in the host's memory, where that is asked for. */
+static void body_integrated(void)
+{
+    enum { BYTES = 8192 };
+    struct setup s = set_up();
+    cl_bool unified = CL_FALSE;
+    cl_int code;
+    must(clGetDeviceInfo(s.device, CL_DEVICE_HOST_UNIFIED_MEMORY, sizeof unified, &unified, NULL) == CL_SUCCESS && unified);
+    char *host = calloc(1, BYTES), back[3] = "";
+    clCreateBuffer(s.context, CL_MEM_USE_HOST_PTR, BYTES, NULL, &code);
+    must(host && code == CL_INVALID_HOST_PTR);
+    cl_mem mem = clCreateBuffer(s.context, CL_MEM_USE_HOST_PTR, BYTES, host, &code);
+    must(code == CL_SUCCESS);
+    char *mapped = clEnqueueMapBuffer(s.queue, mem, CL_TRUE, CL_MAP_WRITE, 100, 50, 0, NULL, NULL, &code);
+    must(code == CL_SUCCESS && mapped == host + 100);
+    memcpy(mapped, "it", 3);
+    must(clEnqueueUnmapMemObject(s.queue, mem, mapped, 0, NULL, NULL) == CL_SUCCESS);
+    must(clEnqueueReadBuffer(s.queue, mem, CL_TRUE, 100, 3, back, 0, NULL, NULL) == CL_SUCCESS && strcmp(back, "it") == 0);
+    must(clReleaseMemObject(mem) == CL_SUCCESS);
+    free(host);
+    tear_down(&s);
+}
+
 /* Queues that do not wait for one another end in any order. */
 static void body_out_of_order(void)
 {
@@ -236,6 +259,7 @@ int main(void)
         { "devices tell what they are", TWO, body_listing, "contexts", 0 },
         { "bytes go every way", TWO, body_copies, NULL, 0 },
         { "limits, and memory that comes late", TWO, body_limits, NULL, 0 },
+        { "in the host's memory", CARD("1", "First", "integrated = yes\n"), body_integrated, NULL, 0 },
         { "a command fails", TWO, body_failed, NULL, 0 },
         { "the nth call fails", "fail = clCreateBuffer 2 nomem\nfail = clReleaseMemObject 1 -5\n" TWO, body_nth, NULL,
           0 },
