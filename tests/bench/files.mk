@@ -48,9 +48,14 @@ bench-peers: all $(BENCH_MODEL)
 	$(SHELL) $(top_srcdir)/tests/bench/peers.sh $(BENCH_MODEL)
 
 # What plans predict beside what is measured: on this machine, and on links that are simulated.
-bench-predictions: all $(BENCH_MODEL) $(check_LTLIBRARIES)
-	@for before in '' '$(abs_top_srcdir)/tests/sim/run $(abs_top_srcdir)/tests/data/machines/mixed.sim'; do \
+PREDICTED_MODEL = bench/sd15.safetensors
+$(PREDICTED_MODEL): tests/support/mkmodel$(EXEEXT)
+	$(AM_V_GEN)$(MKDIR_P) bench && \
+	tests/support/mkmodel $(top_srcdir)/tests/data/layouts/control_v11p_sd15_canny_fp16.tsv $@.part && mv $@.part $@
+
+bench-predictions: all $(PREDICTED_MODEL) $(check_LTLIBRARIES)
+	@for before in '' '$(SHELL) $(abs_top_srcdir)/tests/sim/run $(abs_top_srcdir)/tests/data/machines/four-links.sim'; do \
 	POCL_DEVICES='pthread basic' XDG_CACHE_HOME='$(abs_top_builddir)/bench' top_builddir='$(abs_top_builddir)' \
 	DISTORCH2_BACKEND_PATH='$(abs_top_builddir)/.libs' '$(PYTHON3)' $(top_srcdir)/tests/bench/predictions.py \
-	'$(abs_top_builddir)/distorch2' $(BENCH_MODEL) $$before || exit 1; done
+	'$(abs_top_builddir)/distorch2' $(PREDICTED_MODEL) $$before || exit 1; done
 .PHONY: bench bench-peers bench-predictions

@@ -1,28 +1,32 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """`make bench-predictions`: what plans predict beside what runs and loads measure. predictions.py TOOL MODEL [WORD...]; the words go
-before the tool, such as the simulator's.
+before the tool, such as the simulator's. PLANS (20) says how many plans, FROM (0) with which one to begin, ROUNDS (3) how many loads of each.
 
-A row is a placement. Speeds are measured just before it, and between its loads: what is predicted from the best of these is compared
-with the best of the loads, since what else a machine does makes both slower, and never faster. The columns: a pass after the first; a
-load from the page cache, into which the file was read before each; one from the disk, whose file was dropped from it. How the tool
-read tells whether the state was what it says: a row whose file could not be kept in the page cache, or dropped from it, has "-". Loads
-are counted from the request on, in a process of their own: drivers start first, which is predicted too (start_seconds).
+A row is a placement. Speeds are measured every few rows. The columns: a pass after the first; a load from the page cache, into which
+the file was read before each; one from the disk, whose file was dropped from it (on this machine: simulated links are slower than
+disks). How the tool read tells whether the state was what it says: a row whose file could not be kept in the page cache, or dropped
+from it, has "-". Loads are counted from the request on, in a process of their own: drivers start first, which is predicted too
+(start_seconds). The best of the loads counts, and the median of the passes: what else a machine does makes them slower, never faster.
 
-What stays apart, where it was seen: loads on simulated links are longer than predicted, and wait for staging meanwhile; passes of a
-few hundredths of a second on devices of the processor; and most of all on a machine that is busy, where what is measured in a moment is
-quicker than what lasts: `chrt -r 10` before all of it helps there. Why, nobody has looked into yet."""
+A virtual machine gives back to its host what memory lies idle for some seconds, and has it again at half a GB/s. So memory that a load will
+take is touched and freed just before it, as the file is read into the page cache; without that loads are up to three times as long as predicted.
+On a machine that is busy `chrt -r 10` before all of it helps."""
 
 import itertools
 import json
+import mmap
 import os
 import subprocess
 import sys
 
 TOOL, MODEL, *BEFORE = sys.argv[1:]
 PLANS = int(os.environ.get("PLANS", "20"))
+FROM = int(os.environ.get("FROM", "0"))
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
+MEASURED_ROWS = 4
 PART = 0.15
-ROW = "{:9} {:9} {:>4} {:>5}" + 3 * "  {:>8} {:>8} {:>6}"
+SIZE = os.path.getsize(MODEL)
+ROW = "{:9} {:32} {:>4}" + 3 * "  {:>8} {:>8} {:>6}"
 
 
 def ask(*words):
@@ -30,12 +34,35 @@ def ask(*words):
     return json.loads(done.stdout)
 
 
-def cases():
-    """Compute device, donor, virtual VRAM and milliseconds that a pass computes."""
-    devices = [each["name"] for each in ask("devices", "--measure")["devices"] if not each["name"].startswith("cpu:")]
-    pairs = [(a, b) for a, b in itertools.product(devices, devices) if a not in ("cpu", b)]
-    found = list(itertools.product(pairs, (("0.2", "0"), ("0.4", "100"), ("0.6", "400"))))
-    return found[:: max(1, len(found) // PLANS)]
+def names():
+    found = ask("devices", "--measure")["devices"]
+    return [each["name"] for each in found if not each["name"].startswith("cpu:")]
+
+
+def cases(devices):
+    """Compute device, what else the request says, and milliseconds that a pass computes."""
+    found = []
+    computes = [each for each in devices if each != "cpu"]
+    for i, compute in enumerate(computes):
+        for j, donor in enumerate(each for each in devices if each != compute):
+            for part, step in ((0.3, "0"), (0.6, "100"), (0.9, "300")):
+                virtual = f"{part * SIZE / 2**30:.2f}"
+                found.append((compute, ("--donor-device", donor, "--virtual-vram-gb", virtual), step))
+        others = [each for each in devices if each != compute][:2]
+        split = ";".join(f"{name},{part}%" for name, part in zip([compute, *others], (40, 35, 25)))
+        found.append((compute, ("--expert-mode-allocations", split), "150"))
+        found.append((compute, ("--auto", "--virtual-vram-gb", f"{0.5 * SIZE / 2**30:.2f}"), "200"))
+    stride = max(1, len(found) // PLANS)
+    return found[::stride][:PLANS] if stride > 1 else found[:PLANS]
+
+
+def touch():
+    """The memory that a load will take."""
+    memory = mmap.mmap(-1, SIZE + (256 << 20), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    memory.madvise(mmap.MADV_HUGEPAGE)
+    for at in range(0, len(memory), 1 << 12):
+        memory[at] = 1
+    memory.close()
 
 
 def warm():
@@ -53,6 +80,7 @@ def drop():
 def load(prepare, io, request):
     """Seconds of a load in the state that `prepare` makes; None where it was not in it."""
     prepare()
+    touch()
     done = ask("load", *request)
     if "error" in done:
         return None
@@ -60,51 +88,47 @@ def load(prepare, io, request):
     return done["seconds"] if done["io"] in io else None
 
 
-def measure(request):
-    """What was predicted and measured at the best: of a pass, a warm load, a cold one."""
-    best = {}
+def least(prepare, io, request):
+    found = [load(prepare, io, request) for _ in range(ROUNDS)]
+    return min((each for each in found if each is not None), default=None)
 
-    def better(key, seconds):
-        if seconds is not None:
-            best[key] = min(best.get(key, seconds), seconds)
 
-    for state, io, key in ((warm, ("buffered",), "load_seconds"), (drop, ("direct", "both"), "load_cold_seconds")):
-        for _ in range(ROUNDS):
-            ask("devices", "--measure")
-            plan, run = ask("plan", *request), ask("run", *request, "--passes", "5")
-            if "error" in plan or "error" in run:
-                return None
-            prediction = plan["prediction"]
-            better("pass predicted", prediction["compute_seconds"] + prediction["stall_seconds"])
-            better("pass", sorted(each["seconds"] for each in run["passes"][1:])[len(run["passes"]) // 2])
-            better(state.__name__ + " predicted", prediction["start_seconds"] + prediction[key])
-            better(state.__name__, load(state, io, request))
-    return best
+def measure(request, simulated):
+    """What was predicted and measured: of a pass, a warm load, a cold one. None: it is refused."""
+    plan, run = ask("plan", *request), ask("run", *request, "--passes", "5")
+    if "error" in plan or "error" in run:
+        return None
+    prediction = plan["prediction"]
+    passes = sorted(each["seconds"] for each in run["passes"][1:])
+    start = prediction["start_seconds"]
+    return (
+        (prediction["compute_seconds"] + prediction["stall_seconds"], passes[len(passes) // 2]),
+        (start + prediction["load_seconds"], least(warm, ("buffered",), request)),
+        (start + prediction["load_cold_seconds"], None if simulated else least(drop, ("direct", "both"), request)),
+    )
 
 
 def main():
-    kinds = ("pass", "warm", "drop")
-    good, total = dict.fromkeys(kinds, 0), dict.fromkeys(kinds, 0)
+    kinds = ("passes", "loads from the page cache", "loads from the disk")
+    errors = {kind: [] for kind in kinds}
     titles = ("pass", "measured", "error", "warm", "measured", "error", "cold", "measured", "error")
-    print(ROW.format("compute", "donor", "V", "step", *titles))
-    for (compute, donor), (virtual, step) in cases():
-        request = (MODEL, "--compute-device", compute, "--donor-device", donor, "--virtual-vram-gb", virtual, "--step-ms", step)
-        best = measure(request)
-        if best is None:
+    print(ROW.format("compute", "request", "step", *titles))
+    for row, (compute, words, step) in enumerate(itertools.islice(cases(names()), FROM, None)):
+        if row and row % MEASURED_ROWS == 0:
+            touch()
+            ask("devices", "--measure")
+        found = measure((MODEL, "--compute-device", compute, *words, "--step-ms", step), BEFORE)
+        if found is None:
+            print(ROW.format(compute, " ".join(words[1::2]), step, *9 * ["-"]), flush=True)
             continue
         texts = []
-        for kind in kinds:
-            predicted, measured = best[kind + " predicted"], best.get(kind)
-            if measured is None:
-                texts += [f"{predicted:.3f}", "-", "-"]
-                continue
-            error = (predicted - measured) / measured
-            total[kind] += 1
-            good[kind] += abs(error) <= PART
-            texts += [f"{predicted:.3f}", f"{measured:.3f}", f"{error:+.0%}"]
-        print(ROW.format(compute, donor, virtual, step, *texts), flush=True)
-    words = {"pass": "passes", "warm": "loads from the page cache", "drop": "loads from the disk"}
-    print("; ".join(f"{good[kind]} of {total[kind]} {words[kind]} within {PART:.0%}" for kind in kinds))
+        for kind, (predicted, measured) in zip(kinds, found):
+            error = (predicted - measured) / measured if measured else None
+            texts += [f"{predicted:.3f}", f"{measured:.3f}", f"{error:+.0%}"] if measured else [f"{predicted:.3f}", "-", "-"]
+            errors[kind] += [] if error is None else [error]
+        print(ROW.format(compute, " ".join(each for each in words if not each.startswith("--")), step, *texts), flush=True)
+    good = {kind: sum(abs(each) <= PART for each in found) for kind, found in errors.items() if found}
+    print("; ".join(f"{count} of {len(errors[kind])} {kind} within {PART:.0%}" for kind, count in good.items()))
 
 
 main()

@@ -179,7 +179,28 @@ const struct sim_device *sim_link_of(const struct sim_stream *stream, const stru
     return to == sim_device_of(command->from) ? NULL : to;
 }
 
-/* When a command that begins now is done: most soon, some late, none before its bytes have crossed the link. */
+/* The other link that a copy between two devices is on; NULL: there is none. */
+static const struct sim_device *source_link_of(const struct sim_op *op)
+{
+    const struct sim_command *command = &op->command;
+    if (command->kind != SIM_COPY || op->has_host)
+        return NULL;
+    const struct sim_device *from = sim_device_of(command->from);
+    return from == sim_device_of(command->to) ? NULL : from;
+}
+
+/* When bytes that begin now have crossed a link; NULL: at once. */
+static uint64_t cross(const struct sim_device *device, uint64_t now, uint64_t bytes)
+{
+    if (!device || device->link_gbps <= 0)
+        return now;
+    uint64_t *link_free_ns = &sim_state(device)->link_free_ns;
+    if (*link_free_ns < now)
+        *link_free_ns = now;
+    return *link_free_ns += (uint64_t)((double)bytes / device->link_gbps);
+}
+
+/* When a command that begins now is done: most soon, some late, none before its bytes have crossed the links. */
 static uint64_t end_of(struct sim_stream *stream, const struct sim_op *op)
 {
     uint64_t now = sim_now_ns(), random = sim_random(&stream->random);
@@ -189,14 +210,9 @@ static uint64_t end_of(struct sim_stream *stream, const struct sim_op *op)
     if (op->command.kind == SIM_NOTHING && random % 8)
         most_ns = 0;
     uint64_t delay_ns = op->command.duration_ns + (most_ns ? (random >> 8) % most_ns : 0);
-    const struct sim_device *device = sim_link_of(stream, op);
-    if (!device || device->link_gbps <= 0)
-        return now + delay_ns;
-    uint64_t *link_free_ns = &sim_state(device)->link_free_ns;
-    if (*link_free_ns < now)
-        *link_free_ns = now;
-    *link_free_ns += (uint64_t)((double)op->command.bytes / device->link_gbps);
-    return *link_free_ns + delay_ns;
+    uint64_t in_ns = cross(sim_link_of(stream, op), now, op->command.bytes);
+    uint64_t out_ns = cross(source_link_of(op), now, op->command.bytes);
+    return (in_ns > out_ns ? in_ns : out_ns) + delay_ns;
 }
 
 /* What moving bytes takes us is part of the time that they are on a link, of which a quarter passes before. */

@@ -120,6 +120,7 @@ tests_sim_test_sim_page_SOURCES = tests/sim/test-sim-page.c tests/support/tap.h
 TESTS += tests/sim/test-sim-pages.sh tests/sim/test-sim-run.sh
 EXTRA_DIST += \
 	tests/data/machines/four-cuda.sim \
+	tests/data/machines/four-links.sim \
 	tests/data/machines/growing.sim \
 	tests/data/machines/late.sim \
 	tests/data/machines/liars.sim \
