@@ -31,9 +31,14 @@ static bool admissible(const struct dt2_window *window, uint64_t at, uint64_t by
 
 size_t dt2_window_overlapped(const struct dt2_window *window, uint64_t offset, uint64_t bytes, size_t *first)
 {
-    size_t begin = 0, end;
-    while (begin < window->count && window->tenants[begin].offset + window->tenants[begin].bytes <= offset)
-        begin++;
+    size_t begin = 0, beyond = window->count, end;
+    while (begin < beyond) { /* the first that ends behind the offset */
+        size_t middle = begin + (beyond - begin) / 2;
+        if (window->tenants[middle].offset + window->tenants[middle].bytes <= offset)
+            begin = middle + 1;
+        else
+            beyond = middle;
+    }
     for (end = begin; end < window->count && window->tenants[end].offset < offset + bytes; end++)
         ;
     *first = begin;

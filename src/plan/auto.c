@@ -111,22 +111,33 @@ static bool is_better(const struct score *a, const struct score *b)
     return stall < 0 || (stall == 0 && (load < 0 || (load == 0 && a->runs < b->runs)));
 }
 
-/* False: it does not fit. */
-static bool look(struct search *search, struct score *score)
+/* All but the stall. False: it does not fit. */
+static bool look_at_load(struct search *search, struct score *score)
 {
     struct dt2_draft *draft = search->draft;
-    struct dt2_prediction prediction = { 0 };
+    *score = (struct score){ 0 };
     search->left -= search->left > 0;
     dt2_draft_charge(draft, &search->input->capacity);
     if (!dt2_draft_fits(draft, &search->input->capacity) || draft->targets[0].bytes > search->most)
         return false;
-    if (dt2_predict_pass(draft, &prediction, NULL) < 0 || dt2_predict_load(draft, false, &score->load, NULL, NULL) < 0)
+    if (dt2_predict_load(draft, false, &score->load, NULL, NULL) < 0)
         return false;
-    score->stall = prediction.stall_seconds;
-    score->runs = 0;
     for (size_t i = 0; i < search->input->count; i++)
         score->runs += i == 0 || draft->owner[i - 1] != draft->owner[i];
     return true;
+}
+
+static bool look_at_pass(struct search *search, struct score *score)
+{
+    struct dt2_prediction prediction = { 0 };
+    int rc = dt2_predict_pass(search->draft, &prediction, NULL);
+    score->stall = prediction.stall_seconds;
+    return rc == 0;
+}
+
+static bool look(struct search *search, struct score *score)
+{
+    return look_at_load(search, score) && look_at_pass(search, score);
 }
 
 static void put(struct search *search, size_t block, size_t target)
@@ -139,7 +150,9 @@ static void put(struct search *search, size_t block, size_t target)
 static bool accept(struct search *search)
 {
     struct score score;
-    if (!look(search, &score) || !is_better(&score, &search->best))
+    if (!look_at_load(search, &score) || !is_better(&score, &search->best))
+        return false; /* it would not be better if nothing stalled */
+    if (!look_at_pass(search, &score) || !is_better(&score, &search->best))
         return false;
     search->best = score;
     return true;
