@@ -14,6 +14,7 @@
 #define LOOK_LEAST ((uint64_t)16 << 20)
 #define MARGIN_MOST ((uint64_t)64 << 20)
 #define LOOK_MOST ((uint64_t)512 << 20)
+#define SLOW_MOST 3 /* that a thread has much to do in the kernel once says nothing */
 
 enum { ABSENT, UNDER_WAY, THERE };
 
@@ -70,13 +71,27 @@ static int fail_driver(const struct dt2_region *region, const struct dt2_populat
     return dt2_fail_prefix(err, rc, "%" PRIu64 " bytes of the model have no memory yet: ", atomic_load(&populating->left));
 }
 
+/* With huge pages, until these turn out to be slower than small ones. */
+static int give_pages(struct dt2_populating *populating, const struct dt2_region *region, char *memory, uint64_t bytes,
+                      struct dt2_backend_error *failure)
+{
+    bool small = atomic_load(&populating->slow) >= SLOW_MOST;
+    if (small)
+        dt2_pages_small(memory, bytes);
+    uint64_t begin = small ? 0 : dt2_thread_nanoseconds();
+    int rc = dt2_host_populate(region->host->driver, region->host->device, memory, bytes, failure);
+    if (!small && bytes == populating->piece_bytes && dt2_pages_slow(dt2_thread_nanoseconds() - begin, bytes))
+        atomic_fetch_add(&populating->slow, 1);
+    return rc;
+}
+
 /* Populates a piece that nobody else is at. */
 static int populate_piece(struct dt2_populating *populating, struct dt2_region *region, size_t piece, struct dt2_error *err)
 {
     struct dt2_backend_error failure = { 0 };
     uint64_t at = piece * region->piece_bytes, bytes = dt2_min(region->piece_bytes, region->bytes - at);
     int rc = atomic_load(&populating->left) <= atomic_load(&populating->look_at) ? look(populating, region->host, err) : 0;
-    if (rc == 0 && !region->written && dt2_host_populate(region->host->driver, region->host->device, region->memory + at, bytes, &failure) < 0)
+    if (rc == 0 && !region->written && give_pages(populating, region, region->memory + at, bytes, &failure) < 0)
         rc = fail_driver(region, populating, &failure, err);
     if (rc == 0) {
         atomic_fetch_sub(&populating->left, bytes);

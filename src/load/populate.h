@@ -27,6 +27,7 @@ struct dt2_populating {
     const struct dt2_storage *storage;
     uint64_t piece_least; /* of any region */
     _Atomic uint64_t left;     /* bytes that are not there yet */
+    atomic_uint slow;          /* pieces for which the kernel had no huge pages ready */
     _Atomic uint64_t look_at;  /* what is free is looked up when no more than this is left */
     pthread_mutex_t lock;      /* guards waiting for a piece that another populates */
     pthread_cond_t populated;

@@ -3,6 +3,7 @@
 #ifndef DT2_MACHINE_PAGES_H
 #define DT2_MACHINE_PAGES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,15 @@ size_t dt2_pages_piece(size_t length);
 char *dt2_map_huge(size_t length);
 /* Has the kernel give the pages now, written to by nobody. Returns 0, or a positive errno: there is no memory. */
 int dt2_pages_populate(char *memory, size_t bytes);
+/*
+ * Has the kernel give small pages where it gives any from now on. Huge ones take half as long where they lie ready; where it has to
+ * make room for them first, or the host of a virtual machine has, up to ten times as long.
+ */
+void dt2_pages_small(char *memory, size_t bytes);
+/* Whether a thread that worked so long to populate so much had to wait for huge pages. */
+bool dt2_pages_slow(uint64_t nanoseconds, size_t bytes);
+/* How long the calling thread worked: waiting for others does not count. */
+uint64_t dt2_thread_nanoseconds(void);
 /* Bytes of a range that lie on another NUMA node than this one; 0 where the kernel does not tell. */
 uint64_t dt2_pages_elsewhere(const char *memory, uint64_t bytes, int node);
 

@@ -8,6 +8,7 @@
 #include "support/scratch.h"
 #include "support/tap.h"
 #include <errno.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -221,6 +222,49 @@ static void test_queues(uint32_t devices)
     is_u64(dt2_services_live(services), 0, "no handle is left");
 }
 
+/* Whether the kernel was told to give no huge pages at an address. */
+static bool is_small(const char *memory)
+{
+    char line[4096];
+    bool here = false, small = false;
+    FILE *file = fopen("/proc/self/smaps", "re");
+    while (file && fgets(line, sizeof line, file)) {
+        unsigned long begin, end;
+        if (sscanf(line, "%lx-%lx ", &begin, &end) == 2)
+            here = (unsigned long)memory >= begin && (unsigned long)memory < end;
+        else if (here && strncmp(line, "VmFlags:", 8) == 0)
+            small = strstr(line, " nh") != NULL;
+    }
+    if (file)
+        fclose(file);
+    return small;
+}
+
+static void test_pages(void)
+{
+    enum { PIECE = 2 << 20 };
+    static const struct {
+        uint64_t nanoseconds;
+        size_t bytes;
+        bool slow;
+    } seen[] = { { 300000, PIECE, false }, { 700000, PIECE, false }, { 5000000, PIECE, true }, { 5000000, 8 * PIECE, false } };
+    for (size_t i = 0; i < sizeof seen / sizeof *seen; i++)
+        is_int(dt2_pages_slow(seen[i].nanoseconds, seen[i].bytes), seen[i].slow, "%llu ns for %zu bytes",
+               (unsigned long long)seen[i].nanoseconds, seen[i].bytes);
+    uint64_t begin = dt2_thread_nanoseconds();
+    char *memory = dt2_map_huge(4 * PIECE);
+    ok(memory && dt2_pages_populate(memory, PIECE) == 0, "huge pages, where the kernel has them");
+    ok(dt2_thread_nanoseconds() > begin, "which is work");
+    dt2_pages_small(memory + 2 * PIECE, 2 * PIECE);
+    madvise(memory + PIECE, PIECE, MADV_NOHUGEPAGE);
+    bool told = is_small(memory + PIECE); /* not by a kernel without huge pages, nor by an emulator */
+    ok(!is_small(memory), "they are asked for");
+    is_int(is_small(memory + 2 * PIECE) && is_small(memory + 4 * PIECE - 1), told, "and small ones from then on");
+    is_int(dt2_pages_populate(memory + PIECE, 3 * PIECE), 0, "which are there as well");
+    memory[0] = memory[4 * PIECE - 1] = 1;
+    munmap(memory, 4 * PIECE);
+}
+
 int main(void)
 {
     struct dt2_topology *topology = NULL;
@@ -238,6 +282,7 @@ int main(void)
     test_devices(topology);
     test_buffers();
     test_foreign_memory();
+    test_pages();
     test_queues(1 + (uint32_t)topology->node_count);
     b->close(driver);
     is_int(b->open(dt2_services_table(services), &driver, &err), 0, "opens without a topology");
