@@ -3,23 +3,18 @@
 # usage: chroot.sh FOLDER
 #
 # Installs Debian packages, FOLDER/*.deb, in a fresh chroot, tries what they are for, purges them, and compares all files with what
-# was there before. `make check-deb` runs this after `make deb`. Needs root, mmdebstrap and a network; prints TAP.
+# was there before. Then autopkgtest has the chroot. `make check-deb` runs this after `make deb`. Needs root, mmdebstrap and a
+# network; prints TAP.
 set -u
+. "${0%/*}/../tests/support/tap.sh"
 packages=$1
+command -v mmdebstrap >/dev/null || skip_all "mmdebstrap is not installed"
+[ "$(id -u)" -eq 0 ] || skip_all "only root makes a chroot"
 
-skip() {
-    echo "1..0 # SKIP $*"
-    exit 0
-}
-command -v mmdebstrap >/dev/null || skip "mmdebstrap is not installed"
-[ "$(id -u)" -eq 0 ] || skip "only root makes a chroot"
-
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
 root=$work/root
 # shellcheck source=/dev/null
 mmdebstrap --variant=apt --include=python3 --skip=cleanup/apt "$(. /etc/os-release && echo "${VERSION_CODENAME:-stable}")" "$root" \
-    >"$work/log" 2>&1 || skip "no chroot can be made here, perhaps for want of a network: $(tail -n 1 "$work/log")"
+    >"$work/log" 2>&1 || skip_all "no chroot can be made here, perhaps for want of a network: $(tail -n 1 "$work/log")"
 mkdir "$root/packages"
 for package in "$packages"/*.deb; do
     case $package in *-dbgsym_*) ;; *) cp "$package" "$root/packages/" ;; esac
@@ -30,20 +25,6 @@ names=$(for package in "$root"/packages/*.deb; do dpkg-deb -f "$package" Package
 files() {
     (cd "$root" && find . -xdev ! -path './packages/*' ! -path './var/log/*' ! -path './var/cache/*' ! -path './var/lib/apt/*' \
         ! -path './var/lib/dpkg/*' ! -path './proc/*' ! -path './run/*' ! -path './etc/ld.so.cache' ! -path './etc/g*shadow-' ! -path './etc/passwd-' ! -path './etc/group-' ! -path '*/__pycache__*' ! -type d | LC_ALL=C sort)
-}
-
-number=0 status=0
-check() { # WHAT COMMAND...
-    number=$((number + 1))
-    what=$1
-    shift
-    if "$@" >"$work/log" 2>&1; then
-        echo "ok $number - $what"
-    else
-        echo "not ok $number - $what"
-        tail -n 20 "$work/log" | sed 's/^/# /'
-        status=1
-    fi
 }
 
 inside() {
@@ -64,5 +45,17 @@ check "each library and module finds what it needs" inside '! ldd /usr/lib/*/lib
 check "they are purged, with what they brought" inside "apt-get purge -y -q $(echo $names) && apt-get autoremove --purge -y -q -o APT::AutoRemove::RecommendsImportant=0 -o APT::AutoRemove::SuggestsImportant=0"
 files >"$work/after"
 check "nothing is left, and nothing is gone" diff "$work/before" "$work/after"
-echo "1..$number"
-exit $status
+
+# The tests that the source has for the packages: packaging/debian/tests.
+own_tests() {
+    autopkgtest "$root"/packages/*.deb "$packages"/*.dsc -- chroot "$root" >"$work/tests" 2>&1
+    status=$?
+    sed -n '/@@@@ summary/,$p' "$work/tests"
+    [ $status -eq 0 ] && grep -q '^installcheck  *PASS' "$work/tests"
+}
+if command -v autopkgtest >/dev/null; then
+    check "autopkgtest passes" own_tests
+else
+    skip "autopkgtest" "it is not installed"
+fi
+finish

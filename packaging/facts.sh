@@ -19,6 +19,8 @@ home|CITATION.cff|url: |
 version|docs/packaging.md|- The version, `|`.*
 version|packaging/distorch2.spec|Version:  *|
 home|packaging/distorch2.spec|URL:  *|
+version|packaging/distorch2.spec|\* .*> - |-[0-9]*
+address|packaging/distorch2.spec|\* .* The distorch2 authors <|> .*
 version|packaging/debian/changelog|distorch2 (|-[0-9]*) .*
 address|packaging/debian/changelog| -- The distorch2 authors <|>.*
 address|packaging/debian/control|Maintainer: The distorch2 authors <|>

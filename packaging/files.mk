@@ -28,6 +28,7 @@ EXTRA_DIST += \
 	packaging/easybuild/distorch2.eb \
 	packaging/facts.sh \
 	packaging/guix.scm \
+	packaging/rpmlint.toml \
 	packaging/spack/package.py
 
 deb: dist-gzip
@@ -46,14 +47,15 @@ deb: dist-gzip
 check-deb: deb
 	@$(SHELL) '$(top_srcdir)/packaging/chroot.sh' packages/deb
 
-# Of Debian's rpmbuild, too, which knows of no installed packages.
+# Of Debian's rpmbuild, too, which knows of no installed packages. With MPI's packages where there is its compiler.
 rpm: dist-gzip
 	@command -v rpmbuild >/dev/null || { echo 'rpmbuild is not installed' >&2; exit 1; }
 	rm -rf packages/rpm && $(MKDIR_P) packages/rpm/SOURCES
 	cp $(distdir).tar.gz packages/rpm/SOURCES
 	cd packages/rpm && env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL rpmbuild --define "_topdir $$PWD" --nodeps -ba \
-	'$(abs_top_srcdir)/packaging/distorch2.spec' >build.log 2>&1 || { tail -n 40 build.log; exit 1; }
+	$$(! command -v mpicc >/dev/null || echo --with mpi) '$(abs_top_srcdir)/packaging/distorch2.spec' >build.log 2>&1 || { tail -n 40 build.log; exit 1; }
 	@find packages/rpm -name '*.rpm'
+	@! command -v rpmlint >/dev/null || rpmlint -c $(top_srcdir)/packaging/rpmlint.toml packages/rpm
 
 clean-local: clean-packages
 clean-packages:

@@ -90,6 +90,12 @@ check-packager: dist-gzip
 	@$(SHELL) $(top_srcdir)/tests/house/packager.sh '$(abs_top_builddir)/$(distdir).tar.gz' $(PACKAGER_OPTIONS)
 .PHONY: check-packager
 
+# The same for root, for somebody, without vendors' headers, with -flto=auto, as a table: make check-counts.
+EXTRA_DIST += tests/house/counts.sh
+check-counts: dist-gzip
+	@$(SHELL) $(top_srcdir)/tests/house/counts.sh '$(abs_top_builddir)/$(distdir).tar.gz'
+.PHONY: check-counts
+
 # The unit tests as aarch64 runs them, with pages of 64 KiB: make check-cross. CROSS_OPTIONS are options of configure.
 EXTRA_DIST += tests/house/cross.sh
 check-cross: dist-gzip

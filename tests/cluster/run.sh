@@ -3,30 +3,13 @@
 # Runs the blocks of docs/cluster.md on a cluster of Slurm's with two nodes: munged, slurmctld, and two slurmd with a /dev/shm of
 # their own each, all on this machine and loopback. What it starts it stops, and what it cannot have it says.
 set -u
+. "${0%/*}/../support/tap.sh"
 : "${top_srcdir:=.}" "${top_builddir:=.}"
 page=$top_srcdir/docs/cluster.md
 . "$top_srcdir/tests/mpi/build.sh"
-place=$(mktemp -d "${TMPDIR:-/tmp}/distorch2-cluster-XXXXXX")
+place=$work
+show "$place/said"
 started=''
-count=0
-failed=0
-
-skip() {
-    echo "1..0 # SKIP $1"
-    rm -rf "$place"
-    exit 0
-}
-
-# verdict STATUS WHAT
-verdict() {
-    count=$((count + 1))
-    if [ "$1" -eq 0 ]; then
-        echo "ok $count - $2"
-    else
-        failed=$((failed + 1))
-        echo "not ok $count - $2"
-    fi
-}
 
 tell() {
     sed 's/^/#   /' "$1"
@@ -58,11 +41,11 @@ daemon() {
 
 # -- what there is --
 
-[ "$(id -u)" = 0 ] || skip 'a cluster can be made by root alone: its daemons run jobs, and mount'
+[ "$(id -u)" = 0 ] || skip_all 'a cluster can be made by root alone: its daemons run jobs, and mount'
 for program in munged slurmctld slurmd srun salloc sbcast unshare; do
-    command -v "$program" >/dev/null || skip "there is no $program (Debian: slurm-wlm, munge, util-linux)"
+    command -v "$program" >/dev/null || skip_all "there is no $program (Debian: slurm-wlm, munge, util-linux)"
 done
-unshare -m sh -c 'mount --make-rprivate / && mount -t tmpfs tmpfs /dev/shm' 2>/dev/null || skip 'nothing can be mounted here'
+unshare -m sh -c 'mount --make-rprivate / && mount -t tmpfs tmpfs /dev/shm' 2>/dev/null || skip_all 'nothing can be mounted here'
 
 # -- the cluster --
 
@@ -209,5 +192,4 @@ for one in $daemons; do
     kill -0 "$one" 2>/dev/null && left=1
 done
 verdict $left 'every daemon has ended'
-echo "1..$count"
-[ $failed -eq 0 ]
+finish

@@ -3,31 +3,12 @@
 # The programs of docs/examples compile as their first comment says, run, and fail as they should; and the sources that
 # the documents build up compile too.
 set -u
+. "${0%/*}/../support/tap.sh"
 src=${top_srcdir:-.}
 build=${top_builddir:-.}
 POCL_DEVICES=${POCL_DEVICES:-pthread basic} # two OpenCL devices wherever PoCL is installed
 LC_ALL=C
 export POCL_DEVICES LC_ALL
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-count=0
-failed=0
-
-verdict() { # WHAT STATUS: a TAP line, and what the last run() printed when it is bad
-    count=$((count + 1))
-    if [ "$2" -eq 0 ]; then
-        echo "ok $count - $1"
-    else
-        failed=$((failed + 1))
-        echo "not ok $count - $1"
-        sed 's/^/# /' "$work/out" "$work/err"
-    fi
-}
-
-skip() {
-    count=$((count + 1))
-    echo "ok $count - $1 # SKIP $2"
-}
 
 run() { # STATUS EXAMPLE ARGUMENT...: whether the example ends with that status
     expected=$1
@@ -61,7 +42,7 @@ for example in engine load plan read stream; do
     grep -q "cc $example.c \$(pkg-config --cflags --libs $packages) -o $example" "$src/docs/examples/$example.c" &&
         ${CC:-cc} -std=c11 -Wall -Wextra -Werror -pedantic -fsyntax-only $flags "$src/docs/examples/$example.c" \
             2>"$work/err"
-    verdict "$what" $?
+    verdict $? "$what"
 done
 
 # The source file that the first step of a document ends in.
@@ -74,51 +55,51 @@ for document in formats commands; do
     [ "$(wc -l <"$code")" -gt 40 ] &&
         ${CC:-cc} -std=gnu11 -Wall -Wextra -Werror -fsyntax-only -include "$build/config.h" \
             -I"$src/include" -I"$src/src" $jansson "$code" 2>"$work/err"
-    verdict "the source of docs/$document.md compiles" $?
+    verdict $? "the source of docs/$document.md compiles"
 done
 
 model=$work/tiny.safetensors
 "$build/tests/support/mkmodel" "$src/tests/data/layouts/tiny.tsv" "$model" || exit 1
 
 run 0 read "$model" && [ "$(grep -c control_model "$work/out")" -eq 18 ]
-verdict "read reads 18 tensors" $?
+verdict $? "read reads 18 tensors"
 cp "$work/out" "$work/tensors"
 run 4 read "$work/none.safetensors"
-verdict "read tells that a file is not there" $?
+verdict $? "read tells that a file is not there"
 run 1 read "$src/COPYING" && grep -q 'not a model file' "$work/err"
-verdict "read tells that a file is no model" $?
+verdict $? "read tells that a file is no model"
 
 run 0 plan && prints '^cuda:0  *2.25 GiB  layer.0 to layer.8$' && prints '^hip:0  *3.00 GiB  layer.9 to layer.20$' &&
     prints '^cpu  *768 MiB  layer.21 to layer.23 '
-verdict "plan spreads 24 layers over three memories" $?
+verdict $? "plan spreads 24 layers over three memories"
 run 0 plan 'cpu,*;hip:0,0.5' && prints '^hip:0  *2.00 GiB  layer.16 to layer.23$'
-verdict "plan takes a share of a device from the back" $?
+verdict $? "plan takes a share of a device from the back"
 run 2 plan 'cuda:0,2' && grep -q '^ *^$' "$work/err"
-verdict "plan shows the character that is wrong" $?
+verdict $? "plan shows the character that is wrong"
 run 3 plan 'hip:0,100%;cuda:0,*'
-verdict "plan refuses what does not fit" $?
+verdict $? "plan refuses what does not fit"
 
 first=control_model.time_embed.0.weight
 last=control_model.middle_block_out.0.weight
 run 0 load "$model" 'cpu,*' "$last" && prints "^$last lies on cpu at 0x" && prints "^$(sum_of "$last")\$"
-verdict "load reads from host memory what read read" $?
+verdict $? "load reads from host memory what read read"
 run 4 load "$model" 'cpu,*' control_model.middle_block_out.0.wait && grep -q "$last" "$work/err"
-verdict "load names the tensor that may have been meant" $?
+verdict $? "load names the tensor that may have been meant"
 if "$DISTORCH2" devices 2>/dev/null | grep -q '^opencl:0 '; then
     run 0 load "$model" 'opencl:0,50%;cpu,*' "$first" && prints "^$first lies on opencl:0 at 0x" &&
         prints "^$(sum_of "$first")\$"
-    verdict "load reads from an OpenCL device what read read" $?
+    verdict $? "load reads from an OpenCL device what read read"
 else
     skip "load over an OpenCL device" "there is no OpenCL device"
 fi
 
 run 0 stream "$model" 'cpu,*' && prints '^0 of 10 blocks stream to cpu' && sum=$(sed -n 's/^pass 1: \([0-9a-f]*\),.*/\1/p' "$work/out") &&
     [ "$(grep -c "^pass [123]: $sum, 0 bytes streamed" "$work/out")" -eq 3 ]
-verdict "stream reads host memory in place" $?
+verdict $? "stream reads host memory in place"
 if "$DISTORCH2" devices 2>/dev/null | grep -q '^opencl:0 '; then
     run 0 stream "$model" 'cpu,30%;opencl:0,*' && prints '^[1-9] of 10 blocks stream to cpu' &&
         [ "$(grep -c "^pass [123]: $sum, " "$work/out")" -eq 3 ]
-    verdict "stream reads the same from an OpenCL device, three times" $?
+    verdict $? "stream reads the same from an OpenCL device, three times"
 else
     skip "stream from an OpenCL device" "there is no OpenCL device"
 fi
@@ -134,12 +115,11 @@ else
     run 0 engine "$model" "$other" opencl:0 && [ "$(grep -c 'as in the file$' "$work/out")" -eq 4 ] &&
         prints '^  a pass: [1-9][0-9]* of 10 layers had to be streamed' && prints '^  ejected: first$' &&
         prints '^first: DT2_EGONE: ' && prints '^again: DT2_ECANCELLED: ' && prints '^1 model is loaded$'
-    verdict "$what" $?
+    verdict $? "$what"
     run 4 engine "$model" "$other" opencl:77 && grep -q 'opencl:77' "$work/err"
-    verdict "engine names a device that is not there" $?
+    verdict $? "engine names a device that is not there"
     run 1 engine "$model" "$other" cpu && grep -q "none of OpenCL's" "$work/err"
-    verdict "engine wants an OpenCL device" $?
+    verdict $? "engine wants an OpenCL device"
 fi
 
-echo "1..$count"
-[ $failed -eq 0 ]
+finish

@@ -3,23 +3,10 @@
 # What no plan can foresee, through the command: a device that is lost in the middle, and memory that others have taken
 # since the plan was made. Everything is given back, and the message has the device and the numbers.
 set -u
+. "${0%/*}/../support/tap.sh"
 src=${top_srcdir:-.}
 build=${top_builddir:-.}
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-count=0
-failed=0
-
-check() { # WHAT, TRUE OR FALSE
-    count=$((count + 1))
-    if [ "$2" = 0 ]; then
-        echo "ok $count - $1"
-    else
-        failed=$((failed + 1))
-        echo "not ok $count - $1"
-        { cat "$work/err"; grep -E "^violation" "$work/report"; } 2>/dev/null | sed "s/^/# /"
-    fi
-}
+show "$work/err" "$work/report"
 
 machine() { # MORE LINES OF THE CARD BY CUDA, OF THE CARD BY HIP
     printf 'seed = 3\ndelay_us = 20\n' >"$work/machine.sim"
@@ -38,10 +25,8 @@ says() { # PATTERN
     grep -Eq "$1" "$work/err"
 }
 
-if [ ! -f "$build/.libs/dt2-cuda.so" ] || [ ! -f "$build/.libs/dt2-hip.so" ]; then
-    echo "1..0 # SKIP not both of the CUDA and HIP drivers were built"
-    exit 0
-fi
+[ -f "$build/.libs/dt2-cuda.so" ] && [ -f "$build/.libs/dt2-hip.so" ] ||
+    skip_all "not both of the CUDA and HIP drivers were built"
 for number in 0 1 2 3 4 5 6 7; do
     printf 'block%s.weight\tU8\t1048576\n' $number
 done >"$work/layout.tsv"
@@ -50,26 +35,25 @@ half='cuda:0,50%;hip:0,*'
 
 machine '' ''
 load --compute-device cuda:0 --expert-mode-allocations "$half" --verify
-check "a load over two cards" $?
+verdict $? "a load over two cards"
 
 machine 'others_grow = 14MiB' ''
 load --compute-device cuda:0 --expert-mode-allocations "$half"
 test $? = 3
-check "a card that others have filled since the plan was made: exit 3" $?
+verdict $? "a card that others have filled since the plan was made: exit 3"
 says 'cuda:0.* 4194304 bytes|4194304 bytes.* cuda:0'
-check "the message has the card and how many bytes it was to take" $?
+verdict $? "the message has the card and how many bytes it was to take"
 grep -q '^violations=0$' "$work/report"
-check "everything was given back" $?
+verdict $? "everything was given back"
 
 for calls in 4 8 12 16 20 24 28 32; do
     machine '' "lost = $calls"
     load --compute-device cuda:0 --expert-mode-allocations "$half" --verify
     code=$?
     test $code = 1 && says 'hip:0'
-    check "a card that is gone with its call $calls: exit 1, and the message has the card (exit $code)" $?
+    verdict $? "a card that is gone with its call $calls: exit 1, and the message has the card (exit $code)"
     grep -q '^violations=0$' "$work/report"
-    check "everything was given back where its driver lets it" $?
+    verdict $? "everything was given back where its driver lets it"
 done
 
-echo "1..$count"
-[ $failed = 0 ]
+finish

@@ -3,23 +3,8 @@
 # Our declarations of CUDA and HIP beside the vendors' own, where configure found those: a compiler sees both. And each
 # line of ours is seen to matter: with a mistake in every one it finds as many.
 set -u
+. "${0%/*}/../support/tap.sh"
 src=${top_srcdir:-.}
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-count=0
-failed=0
-
-# verdict WHAT FILE: one TAP line; what the file has breaks it.
-verdict() {
-    count=$((count + 1))
-    if [ -s "$2" ]; then
-        failed=$((failed + 1))
-        echo "not ok $count - $1"
-        head -n 40 "$2" | sed 's/^/# /'
-    else
-        echo "ok $count - $1"
-    fi
-}
 
 # compile VENDOR FLAGS: what the compiler says of the headers in $work, with the vendor's own before them.
 compile() {
@@ -56,7 +41,7 @@ mistakes() {
         sed -n "${line}p" "$file"
     done >"$work/missed"
     [ -s "$work/expected" ] || echo "nothing was changed" >"$work/missed"
-    verdict "$1: $3: each of $(wc -l <"$work/expected") mistakes is one" "$work/missed"
+    nothing "$1: $3: each of $(wc -l <"$work/expected") mistakes is one" "$(cat "$work/missed")"
     rm -f "$work/expected.unsorted"
 }
 
@@ -76,23 +61,22 @@ wrong_constants() {
     sed -n 's/^ *X(\([A-Za-z_0-9]*\), .*/\1/p' "$work/$1_decl.h" | sort >"$work/expected"
     compile "$1" "$2" | sed -n 's/.*error: static.*[ "]\([A-Za-z_0-9]*\) is not what the vendor has.*/\1/p' | sort >"$work/found"
     diff "$work/expected" "$work/found" >"$work/missed"
-    verdict "$1: each of $(wc -l <"$work/expected") constants is compared" "$work/missed"
+    nothing "$1: each of $(wc -l <"$work/expected") constants is compared" "$(cat "$work/missed")"
 }
 
 # vendor NAME GUARD FLAGS
 vendor() {
     if [ -z "$3" ]; then
-        count=$((count + 1))
-        echo "ok $count - $1 # SKIP there are no headers of the vendor's to compare with (configure --with-$1=DIR)"
+        skip "$1" "there are no headers of the vendor's to compare with (configure --with-$1=DIR)"
         return
     fi
     fresh "$1"
     compile "$1" "$3" >"$work/out"
-    verdict "$1: ours are the vendor's" "$work/out"
+    nothing "$1: ours are the vendor's" "$(cat "$work/out")"
     printf '#include "sim/%s_headers.h"\n#ifndef %s\n#error not read\n#endif\n' "$1" "$2" >"$work/read.c"
     # shellcheck disable=SC2086
     $CC $3 -E -iquote "$work" -iquote "$work/tests" "$work/read.c" 2>&1 >/dev/null | grep error >"$work/out"
-    verdict "$1: the vendor's were read" "$work/out"
+    nothing "$1: the vendor's were read" "$(cat "$work/out")"
     wrong_constants "$1" "$3"
     mistakes "$1" "$3" "what functions return" \
         's/^\(cudaError_t\|hipError_t\|CUresult\|const char \*\|int\) *\([a-z][A-Za-z_0-9]*(\)/double \2/'
@@ -108,5 +92,4 @@ if $CC -ferror-limit=0 -fsyntax-only -x c /dev/null 2>/dev/null; then
 fi
 vendor cuda __CUDA_RUNTIME_API_H__ "${CUDA_REAL_CPPFLAGS:-}"
 vendor hip HIP_INCLUDE_HIP_HIP_RUNTIME_API_H "${HIP_REAL_CPPFLAGS:-}"
-echo "1..$count"
-[ $failed -eq 0 ]
+finish

@@ -3,22 +3,9 @@
 # What the CUDA and HIP modules ask of a vendor: no library when they load, and when they open what is listed in
 # backends/gpu/entries.h.
 set -u
+. "${0%/*}/../support/tap.sh"
 list=${top_srcdir:-.}/backends/gpu/entries.h
 modules=${top_builddir:-.}/.libs
-count=0
-failed=0
-
-# verdict WHAT OFFENDERS: one TAP line, and what broke it.
-verdict() {
-    count=$((count + 1))
-    if [ -z "$2" ]; then
-        echo "ok $count - $1"
-    else
-        failed=$((failed + 1))
-        echo "not ok $count - $1"
-        printf '%s\n' "$2" | sed 's/^/# /'
-    fi
-}
 
 names='(cuda|cu|hip|nvml)[A-Z][A-Za-z0-9_]*'
 
@@ -52,19 +39,16 @@ looked_up() {
     LC_ALL=C readelf -W -p .rodata "$1" | sed -n 's/^ *\[ *[0-9a-f]*\]  *//p' | grep -xE "$names"
 }
 
-if ! command -v readelf >/dev/null; then
-    echo "1..0 # SKIP there is no readelf"
-    exit 0
-fi
+command -v readelf >/dev/null || skip_all "there is no readelf"
 for name in cuda hip; do
     module=$modules/dt2-$name.so
     [ -f "$module" ] || continue
-    verdict "dt2-$name.so needs no library of a vendor" \
+    nothing "dt2-$name.so needs no library of a vendor" \
         "$(LC_ALL=C readelf -W -d "$module" | grep NEEDED |
             grep -vE '\[(libc|ld-linux[^]]*|libdl|libm|libpthread|lib[a-z]*san)\.so')"
     "${name}_listed" | sort >"$module.listed"
     looked_up "$module" | sort -u >"$module.looked-up"
-    verdict "dt2-$name.so looks up $(grep -c . "$module.looked-up") entry points, those of the list" \
+    nothing "dt2-$name.so looks up $(grep -c . "$module.looked-up") entry points, those of the list" \
         "$(diff "$module.listed" "$module.looked-up")"
     rm -f "$module.listed" "$module.looked-up"
 done
@@ -78,12 +62,8 @@ for library in $installed; do
     *) wanted=$(hip_listed) ;;
     esac
     has=$(LC_ALL=C readelf -W --dyn-syms "$library" | awk '$7 != "UND" { sub(/@.*/, "", $8); print $8 }')
-    verdict "$library has what is asked of it" "$(printf '%s\n' "$wanted" | grep -vxF "$has")"
+    nothing "$library has what is asked of it" "$(printf '%s\n' "$wanted" | grep -vxF "$has")"
 done
 
-if [ $count -eq 0 ]; then
-    echo "1..0 # SKIP neither the CUDA nor the HIP driver was built"
-    exit 0
-fi
-echo "1..$count"
-[ $failed -eq 0 ]
+[ $count -gt 0 ] || skip_all "neither the CUDA nor the HIP driver was built"
+finish

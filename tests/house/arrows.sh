@@ -2,21 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Walks every #include of the sources and fails on an arrow that the architecture does not allow (docs/architecture.md).
 set -u
+. "${0%/*}/../support/tap.sh"
 cd "${top_srcdir:-.}" || exit 1
-count=0
-failed=0
-
-# verdict WHAT OFFENDERS: one TAP line, and what broke it.
-verdict() {
-    count=$((count + 1))
-    if [ -z "$2" ]; then
-        echo "ok $count - $1"
-    else
-        failed=$((failed + 1))
-        echo "not ok $count - $1"
-        printf '%s\n' "$2" | sed 's/^/# /'
-    fi
-}
 
 # Lines "file<TAB>header" of all includes below the folders given, "system" ones in <>, own ones in "".
 includes() {
@@ -30,7 +17,7 @@ room() {
     name=$1
     shift
     allowed=$(printf '%s/|' "$@")
-    verdict "src/$name includes only $*" \
+    nothing "src/$name includes only $*" \
         "$(includes "src/$name" | grep '	"' | grep -vE "	\"(${allowed%|})")"
 }
 
@@ -48,51 +35,50 @@ room stream stream ahead model share load plan formats machine base
 # front: the headers of src/formats itself, which every reader sees.
 front='	"formats/[a-z_]*\.h"'
 for reader in gguf pytorch safetensors; do
-    verdict "src/formats/$reader includes the formats' front, json, base and itself alone" \
+    nothing "src/formats/$reader includes the formats' front, json, base and itself alone" \
         "$(includes src/formats/$reader | grep '	"' | grep -vE "$front|	\"(formats/$reader/|formats/json/|base/)")"
 done
-verdict "src/formats/convert includes base and itself alone" \
+nothing "src/formats/convert includes base and itself alone" \
     "$(includes src/formats/convert | grep '	"' | grep -vE '	"(formats/convert/|base/)')"
-verdict "src/formats/json includes base and itself alone" \
+nothing "src/formats/json includes base and itself alone" \
     "$(includes src/formats/json | grep '	"' | grep -vE '	"(formats/json/|base/)')"
-verdict "the formats' front includes no reader's header" \
+nothing "the formats' front includes no reader's header" \
     "$(includes src/formats | grep -v '^src/formats/[a-z]*/' | grep -E '	"formats/(gguf|pytorch|safetensors)/')"
 
-verdict "mpi includes the public headers, itself, and in its tool the tool's own" \
+nothing "mpi includes the public headers, itself, and in its tool the tool's own" \
     "$(includes mpi | grep -E '	("|<distorch2)' | grep -vE '	(<distorch2-mpi\.h>|"(image|job|ranks)\.h")' | grep -vE '^mpi/(tool|ranks)\.[ch]	"cli/')"
-verdict "mpi.h is included by what is built with MPI alone" \
+nothing "mpi.h is included by what is built with MPI alone" \
     "$(includes src backends include mpi | grep -E '	[<"]mpi\.h' | grep -v '^include/distorch2-mpi\.h	')"
-verdict "src/cli includes the public header and itself alone" \
+nothing "src/cli includes the public header and itself alone" \
     "$(includes src/cli | grep -E '	("|<distorch2)' | grep -vE '	("cli/|<distorch2\.h>)')"
-verdict "a driver includes the contract, and nothing else of ours" \
+nothing "a driver includes the contract, and nothing else of ours" \
     "$(includes backends | grep -E '	("|<distorch2)' |
         awk -F'\t' '{ split($1, part, "/"); own = "\"" part[2] "/"; if (index($2, own) != 1 && $2 !~ /^"[^\/]*"$/ && $2 != "<distorch2/backend.h>") print }')"
-verdict "backend.h is included by the machine and the rooms that open devices alone, never by the tool" \
+nothing "backend.h is included by the machine and the rooms that open devices alone, never by the tool" \
     "$(includes src/base src/formats src/catalog src/plan src/cli | grep 'distorch2/backend.h')"
-verdict "hwloc.h is included in src/machine only" \
+nothing "hwloc.h is included in src/machine only" \
     "$(includes src backends include | grep -E '	[<"]hwloc' | grep -v '^src/machine/')"
-verdict "yaml.h is included in src/catalog only" \
+nothing "yaml.h is included in src/catalog only" \
     "$(includes src backends include | grep -E '	[<"]yaml' | grep -v '^src/catalog/')"
-verdict "cairo is included in src/cli/picture/cairo.c only" \
+nothing "cairo is included in src/cli/picture/cairo.c only" \
     "$(includes src backends include | grep -E '	[<"]cairo' | grep -v '^src/cli/picture/cairo\.c')"
-verdict "no vendor header in src or include" \
+nothing "no vendor header in src or include" \
     "$(includes src include | grep -E '	[<"](CL/|cuda|hip/|nvml|level_zero|ze_)')"
-verdict "CUDA and HIP are built without a header of their vendors'" \
+nothing "CUDA and HIP are built without a header of their vendors'" \
     "$(includes backends | grep -E '	<(cuda|hip/|nvml)')"
-verdict "public headers include one another and the C library alone" \
+nothing "public headers include one another and the C library alone" \
     "$(includes include | grep -vE '^include/distorch2-mpi\.h	<(distorch2|mpi)\.h>' | grep -vE '	<(distorch2/[a-z]+\.h|std(bool|def|int|arg)\.h)>')"
-verdict "the library calls neither abort nor exit, and prints nothing" \
+nothing "the library calls neither abort nor exit, and prints nothing" \
     "$(grep -nE '(^|[^_[:alnum:]])(abort|exit|_exit|printf|puts|perror|vprintf)[[:space:]]*\(' -r src backends --include='*.c' |
         grep -v '^src/cli/' | grep -vE '^[^:]*:[0-9]*:[[:space:]]*(/?\*|//)' |
         grep -v '^src/machine/probe\.c:[0-9]*:    _exit(CAME_BACK);$')" # of a child process that it has made
-verdict "the heap is reached through base/alloc.h alone" \
+nothing "the heap is reached through base/alloc.h alone" \
     "$(grep -nE '(^|[^_[:alnum:]])(malloc|calloc|realloc|strdup|strndup|asprintf)[[:space:]]*\(' -r src backends --include='*.c' |
         grep -vE '^src/(cli/|base/alloc\.c)')"
-verdict "every source names its licence in its first two lines" \
+nothing "every source names its licence in its first two lines" \
     "$(find src backends include mpi tests m4 -name '*.[ch]' -o -name '*.sh' -o -name '*.bats' -o -name '*.m4' -o -name '*.mk' |
         grep -vE '/m4/(lt|libtool)|^m4/(lt|libtool)' | while IFS= read -r file; do
             head -n 2 "$file" | grep -q 'SPDX-License-''Identifier: BSD-3-Clause' || echo "$file"
         done)"
 
-echo "1..$count"
-[ $failed -eq 0 ]
+finish

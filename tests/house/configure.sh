@@ -2,26 +2,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # What configure refuses, what it does not look for, and the table that it ends with.
 set -u
+. "${0%/*}/../support/tap.sh"
 src=$(cd "${top_srcdir:-.}" && pwd) || exit 1
 build=${top_builddir:-.}
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-count=0
-failed=0
-
-# verdict WHAT COMMAND...: the command succeeds; else what configure said is shown.
-verdict() {
-    what=$1
-    shift
-    count=$((count + 1))
-    if "$@" >/dev/null; then
-        echo "ok $count - $what"
-    else
-        failed=$((failed + 1))
-        echo "not ok $count - $what"
-        tail -n 50 "$work/out" | sed 's/^/# /'
-    fi
-}
+show "$work/said" "$work/out"
 
 # What the build found out about this machine is not found out again.
 sed -n '/^## Cache variables/,/^## Output variables/p' "$build/config.log" |
@@ -32,16 +16,16 @@ configure() {
     rm -rf "$folder"
     mkdir "$folder"
     cp "$work/cache" "$folder/config.cache"
-    (cd "$folder" && "$src/configure" --cache-file=config.cache "$@") >"$work/out" 2>&1
+    (cd "$folder" && "$src/configure" --cache-file=config.cache "$@") >"$work/said" 2>&1
 }
 
 said() {
-    grep -E "$1" "$work/out"
+    grep -E "$1" "$work/said"
 }
 
 refused() {
-    verdict "$1" test "$status" -ne 0
-    verdict "and says why" said "$2"
+    check "$1" test "$status" -ne 0
+    check "and says why" said "$2"
 }
 
 for host in i686-pc-linux-gnu armv7l-unknown-linux-gnueabihf s390x-ibm-linux-gnu powerpc64-unknown-linux-gnu; do
@@ -54,8 +38,7 @@ status=$?
 refused "another system than Linux is refused" 'error: .*runs on Linux'
 
 if [ -f "$src/config.status" ]; then
-    echo "ok $((count + 1)) # SKIP the source was configured in its own folder: it cannot be configured elsewhere too"
-    count=$((count + 1))
+    skip "what configure says" "the source was configured in its own folder: it cannot be configured elsewhere too"
 else
     # A pkg-config that knows of no OpenCL, and a compiler that finds no header of it.
     cat >"$work/pkg-config" <<'END'
@@ -75,11 +58,11 @@ END
     refused "also in the folder that is named" 'error: --with-opencl was asked for'
     configure PKG_CONFIG="$work/pkg-config" ac_cv_header_CL_cl_h=no CXX="$work/nothing" BATS= PYTHON3=no
     status=$?
-    verdict "without OpenCL, C++, bats and python3, configure succeeds" test $status -eq 0
-    verdict "the table says that there is no OpenCL, and what would help" said '^ +OpenCL +no \(install .*ocl-icd-opencl-dev'
-    verdict "that there is no C++" said '^ +C\+\+17 +no \('
-    verdict "no bats" said '^ +bats +no \('
-    verdict "and no python3" said '^ +python3 +no \('
+    check "without OpenCL, C++, bats and python3, configure succeeds" test $status -eq 0
+    check "the table says that there is no OpenCL, and what would help" said '^ +OpenCL +no \(install .*ocl-icd-opencl-dev'
+    check "that there is no C++" said '^ +C\+\+17 +no \('
+    check "no bats" said '^ +bats +no \('
+    check "and no python3" said '^ +python3 +no \('
     for option in --with-hwlok=/usr --enable-frobnication --disable-shared --without-yaml --with-hwloc="$work/nothing" \
         --with-cuda="$work/nothing" --with-hip="$work/nothing"; do
         configure "$option"
@@ -93,8 +76,8 @@ END
     refused "a folder with spaces in its path is refused" 'error: there are spaces in the path of .*with spaces'
     configure --disable-tests
     status=$?
-    verdict "but for who wants no tests" test $status -eq 0
-    env -u MAKEFLAGS -u MAKELEVEL make -C "$folder" check >"$work/out" 2>&1
+    check "but for who wants no tests" test $status -eq 0
+    env -u MAKEFLAGS -u MAKELEVEL make -C "$folder" check >"$work/said" 2>&1
     status=$?
     refused "and then has none" 'configured with --disable-tests'
     folder=$work/build
@@ -102,16 +85,16 @@ END
     # As a distribution does it: nothing that only happens to be here, and options of its own that are not ours.
     configure --without-opencl --without-vendor-headers --prefix=/usr --with-hwlok --disable-option-checking
     status=$?
-    verdict "a build without OpenCL can be asked for, and that unknown options be passed over" test $status -eq 0
-    verdict "the table says that there is no OpenCL" said '^ +OpenCL +no \(--without-opencl\)'
+    check "a build without OpenCL can be asked for, and that unknown options be passed over" test $status -eq 0
+    check "the table says that there is no OpenCL" said '^ +OpenCL +no \(--without-opencl\)'
     said '^checking .*(OpenCL|headers of)' >"$work/looked"
-    verdict "it is not looked for, nor are headers of vendors" test ! -s "$work/looked"
+    check "it is not looked for, nor are headers of vendors" test ! -s "$work/looked"
     for driver in CUDA HIP; do
-        verdict "$driver is built without" said "^ +$driver +yes \\(no vendor's headers"
+        check "$driver is built without" said "^ +$driver +yes \\(no vendor's headers"
     done
-    verdict "in /usr nothing says where the library is" said '^ +prefix .* rpath no'
+    check "in /usr nothing says where the library is" said '^ +prefix .* rpath no'
     grep -n 'rpath,' "$work/build/distorch2.pc" >"$work/looked"
-    verdict "nor does distorch2.pc" test ! -s "$work/looked"
+    check "nor does distorch2.pc" test ! -s "$work/looked"
 
     # As somebody without privileges does it, whose libraries are wherever.
     mkdir -p "$work/libraries/lib"
@@ -119,16 +102,15 @@ END
     ln -s "$(pkg-config --variable=libdir jansson)"/libjansson.* "$work/libraries/lib"
     configure --with-jansson="$work/libraries" PKG_CONFIG="$work/no-jansson" --without-cuda --with-hip --prefix="$work/home"
     status=$?
-    verdict "a library that pkg-config does not know is taken from the folder that is named" test $status -eq 0
-    verdict "the build looks there" grep -qF -- "-I$work/libraries/include" "$work/build/Makefile"
-    verdict "CUDA can be left out" said '^ +CUDA +no \(--without-cuda\)'
-    verdict "and HIP asked for" said '^ +HIP +yes \('
-    verdict "outside /usr the tool says where the library is" said '^ +prefix .* rpath yes'
-    verdict "and so does distorch2.pc" grep -q 'rpath,' "$work/build/distorch2.pc"
+    check "a library that pkg-config does not know is taken from the folder that is named" test $status -eq 0
+    check "the build looks there" grep -qF -- "-I$work/libraries/include" "$work/build/Makefile"
+    check "CUDA can be left out" said '^ +CUDA +no \(--without-cuda\)'
+    check "and HIP asked for" said '^ +HIP +yes \('
+    check "outside /usr the tool says where the library is" said '^ +prefix .* rpath yes'
+    check "and so does distorch2.pc" grep -q 'rpath,' "$work/build/distorch2.pc"
     configure --disable-rpath --prefix="$work/home"
-    verdict "unless that is not wanted" said '^ +prefix .* rpath no'
-    verdict "then libtool does not either" grep -qx 'hardcode_libdir_flag_spec=""' "$work/build/libtool"
+    check "unless that is not wanted" said '^ +prefix .* rpath no'
+    check "then libtool does not either" grep -qx 'hardcode_libdir_flag_spec=""' "$work/build/libtool"
 fi
 
-echo "1..$count"
-[ $failed -eq 0 ]
+finish

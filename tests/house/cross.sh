@@ -7,6 +7,7 @@
 # DISTORCH2_CROSS_ROOT, or cross/root here. Prints TAP of its own: a line for each program. DT2_CROSS_TESTS, the programs that are
 # run, instead of all.
 set -u
+. "${0%/*}/../support/tap.sh"
 tarball=$1
 shift
 host=aarch64-linux-gnu
@@ -14,11 +15,6 @@ pages=65536
 here=$PWD/cross
 root=${DISTORCH2_CROSS_ROOT:-$here/root}
 packages=libc6-dev,libgcc-s1,libhwloc-dev,libjansson-dev,libyaml-dev,libxxhash-dev,liburing-dev,libssl-dev,opencl-headers,ocl-icd-opencl-dev
-
-skip() {
-    echo "1..0 # SKIP $*"
-    exit 0
-}
 
 # What the emulator shows otherwise than a kernel does: PROGRAM.
 otherwise() {
@@ -30,15 +26,15 @@ otherwise() {
 }
 
 for tool in $host-gcc qemu-aarch64-static pkg-config; do
-    command -v "$tool" >/dev/null || skip "$tool is not installed (Debian: gcc-aarch64-linux-gnu, qemu-user-static, pkg-config)"
+    command -v "$tool" >/dev/null || skip_all "$tool is not installed (Debian: gcc-aarch64-linux-gnu, qemu-user-static, pkg-config)"
 done
 mkdir -p "$here"
 if [ ! -d "$root/usr/lib/$host/pkgconfig" ]; then
-    command -v mmdebstrap >/dev/null || skip "mmdebstrap is not installed, and DISTORCH2_CROSS_ROOT names no root of arm64"
+    command -v mmdebstrap >/dev/null || skip_all "mmdebstrap is not installed, and DISTORCH2_CROSS_ROOT names no root of arm64"
     # shellcheck source=/dev/null
     mmdebstrap --variant=extract --architectures=arm64 --include="$packages" \
         "$(. /etc/os-release && echo "${VERSION_CODENAME:-stable}")" "$root" >"$here/root.log" 2>&1 ||
-        skip "no root of arm64 can be made here, perhaps for want of a network; see $here/root.log"
+        skip_all "no root of arm64 can be made here, perhaps for want of a network; see $here/root.log"
 fi
 
 chmod -R u+w "$here/source" "$here/build" 2>/dev/null
@@ -66,12 +62,10 @@ programs=${DT2_CROSS_TESTS:-$programs}
 make -s -j"$(nproc)" $programs tests/support/mkmodel >>make.log 2>&1 || { tail -n 20 make.log; exit 1; }
 
 emulate="qemu-aarch64-static -p $pages -L $root -E LD_LIBRARY_PATH=$here/build/.libs:$libraries"
-status=0 number=0
 for program in $programs; do
-    number=$((number + 1))
     reason=$(otherwise "$program")
     if [ -n "$reason" ]; then
-        echo "ok $number - $program # SKIP $reason"
+        skip "$program" "$reason"
         continue
     fi
     log=$(basename "$program").log
@@ -79,16 +73,9 @@ for program in $programs; do
     top_srcdir=../source top_builddir=. DISTORCH2_BACKEND_PATH=$here/build/.libs XDG_CACHE_HOME=$here/build/cache \
         timeout 600 $emulate "$program" >"$log" 2>&1
     ended=$?
-    passed=$(grep -c '^ok' "$log")
-    failed=$(grep -c '^not ok' "$log")
-    skipped=$(grep -c '^ok.*# SKIP' "$log")
-    if [ $ended -eq 0 ] && [ "$failed" -eq 0 ]; then
-        echo "ok $number - $program: $passed, of them $skipped skipped"
-    else
-        echo "not ok $number - $program: ended with $ended; $passed passed, $failed failed"
-        grep -A 3 '^not ok' "$log" | sed 's/^/# /'
-        status=1
-    fi
+    wrong=$(grep -c '^not ok' "$log")
+    grep -A 3 '^not ok' "$log" >"$work/out"
+    [ $ended -eq 0 ] && [ "$wrong" -eq 0 ]
+    verdict $? "$program: ended with $ended; $(grep -c '^ok' "$log") passed, of them $(grep -c '^ok.*# SKIP' "$log") skipped, $wrong failed"
 done
-echo "1..$number"
-exit $status
+finish

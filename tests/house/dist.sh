@@ -3,28 +3,12 @@
 # One source makes one tarball: from checkouts in other folders, with another umask, time, zone and language, and from that
 # tarball itself. When tar fails there is none. `make check-dist` runs this; it configures three times.
 set -u
+. "${0%/*}/../support/tap.sh"
 src=$(cd "${top_srcdir:-.}" && pwd) || exit 1
 make=${MAKE:-make}
-work=$(mktemp -d) || exit 1
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 # The make that runs this is not that of the copies.
 unset MAKEFLAGS MFLAGS MAKELEVEL SOURCE_DATE_EPOCH
-count=0
-failed=0
-
-# check WHAT COMMAND...: the command succeeds.
-check() {
-    what=$1
-    shift
-    count=$((count + 1))
-    if "$@" >"$work/out" 2>&1; then
-        echo "ok $count - $what"
-    else
-        failed=$((failed + 1))
-        echo "not ok $count - $what"
-        tail -n 40 "$work/out" | sed 's/^/# /'
-    fi
-}
 
 # This source in another folder: a checkout with what has been changed since its commit; where git tells of none, this tarball.
 copy() {
@@ -93,5 +77,4 @@ check "SOURCE_DATE_EPOCH sets its time" packed "$one" SOURCE_DATE_EPOCH=86400
 check "and nothing else does" test "$(newest "$one.tar.gz")" = '1970-01-02 00:00:00'
 check "where tar fails there is none" stopping "$one"
 
-echo "1..$count"
-[ $failed -eq 0 ]
+finish

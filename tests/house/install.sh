@@ -2,29 +2,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # What `make install` gives, whether it works from there, and that `make uninstall` takes all of it away again.
 set -u
+. "${0%/*}/../support/tap.sh"
 src=${top_srcdir:-.}
 build=${top_builddir:-.}
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
 stage=$work/stage
 # The make that runs the tests is not this one.
 unset MAKEFLAGS MFLAGS MAKELEVEL DESTDIR
-count=0
-failed=0
-
-# check WHAT COMMAND...: the command succeeds.
-check() {
-    what=$1
-    shift
-    count=$((count + 1))
-    if "$@" >"$work/out" 2>&1; then
-        echo "ok $count - $what"
-    else
-        failed=$((failed + 1))
-        echo "not ok $count - $what"
-        sed 's/^/# /' "$work/out"
-    fi
-}
 
 # value VARIABLE: what the Makefile has in it, expanded.
 value() {
@@ -66,8 +49,7 @@ all_of_it() {
 # The same as a check, where programs of others can have the library.
 check_all_of_it() {
     if grep -q -e __asan_init -e __tsan_init "$build/.libs/libdistorch2.so" 2>/dev/null; then
-        count=$((count + 1))
-        echo "ok $count - $1 # SKIP the library wants a sanitizer's runtime, which a program of others does not have"
+        skip "$1" "the library wants a sanitizer's runtime, which a program of others does not have"
     else
         check "$1" all_of_it
     fi
@@ -133,5 +115,4 @@ find "$stage" ! -type d >"$work/left"
 find "$stage" -type d -name distorch2 >>"$work/left"
 check "leaves no file, and no folder of ours" diff /dev/null "$work/left"
 
-echo "1..$count"
-[ $failed -eq 0 ]
+finish

@@ -7,33 +7,11 @@
 # Environment: DESTDIR; bindir, libdir, includedir, mandir, docdir, pkglibexecdir, backenddir; modules, the names of those that
 # should be there; CC, CXX, PKG_CONFIG. What is not set is what a distribution has. installed_env: what the tool needs around it.
 set -u
+. "${0%/*}/../support/tap.sh"
 triplet=$(${CC:-cc} -print-multiarch 2>/dev/null || :)
 : "${DESTDIR=}" "${bindir=/usr/bin}" "${libdir=/usr/lib${triplet:+/$triplet}}" "${includedir=/usr/include}"
 : "${mandir=/usr/share/man}" "${docdir=/usr/share/doc/distorch2}" "${pkglibexecdir=/usr/libexec/distorch2}"
 : "${backenddir=$libdir/distorch2/0}" "${modules=}" "${CC=cc}" "${CXX=c++}" "${PKG_CONFIG=pkg-config}" "${installed_env=}"
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-count=0
-failed=0
-
-# check WHAT COMMAND...: the command succeeds.
-check() {
-    what=$1
-    shift
-    count=$((count + 1))
-    if "$@" >"$work/out" 2>&1; then
-        echo "ok $count - $what"
-    else
-        failed=$((failed + 1))
-        echo "not ok $count - $what"
-        head -n 40 "$work/out" | sed 's/^/# /'
-    fi
-}
-
-skip() {
-    count=$((count + 1))
-    echo "ok $count - $1 # SKIP $2"
-}
 
 # The tool, or a program, as a user has it.
 plainly() {
@@ -187,5 +165,4 @@ for name in $pages; do
     check "the manual has $name" page "$name"
 done
 
-echo "1..$count"
-[ $failed -eq 0 ]
+finish

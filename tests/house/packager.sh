@@ -7,7 +7,8 @@
 # that make uninstall and distclean leave nothing. As root it is nobody who does it. `make check-packager` runs this.
 #
 # Environment: DT2_PACKAGER, what to make there, instead of all that. DT2_PACKAGER_TESTS, the tests that are run, instead of all.
-# DT2_PACKAGER_HIDES=yes hides /sys and /dev/pts, too, which only root can; more is skipped then.
+# DT2_PACKAGER_HIDES=yes hides /sys and /dev/pts, too, which only root can; more is skipped then. DT2_PACKAGER_AS=root: root stays
+# root. DT2_PACKAGER_RESULTS, a file for the line of each test.
 set -eu
 tarball=$1
 shift
@@ -56,9 +57,12 @@ can() {
 set -- env -i PATH="$PATH" LC_ALL=C TMPDIR="$work/temporary" sh "$work/job"
 as="this user"
 if [ "$(id -u)" -eq 0 ]; then
-    chown 65534:65534 "$work/build" "$work/temporary"
-    set -- setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs "$@"
-    as=nobody
+    as=root
+    if [ "${DT2_PACKAGER_AS:-nobody}" != root ]; then
+        chown 65534:65534 "$work/build" "$work/temporary"
+        set -- setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs "$@"
+        as=nobody
+    fi
     # shellcheck disable=SC2016 # the inner shell expands it
     hidden='mount -t tmpfs none /sys && mount -t tmpfs none /dev/pts && exec "$@"'
     if [ -z "$skips" ]; then
@@ -78,6 +82,8 @@ echo "as $as"
 status=0
 setsid -w "$@" </dev/null >"$work/log" 2>&1 || status=$?
 grep -v '^PASS: \|^  [A-Z]' "$work/log" | grep -E '^(FAIL|ERROR|not ok)|error:|allowed|^ *[0-9]+  |^# (TOTAL|PASS|SKIP|FAIL|ERROR)' || :
+[ -z "${DT2_PACKAGER_RESULTS-}" ] || find "$work/build/tests" -name '*.log' \
+    -exec grep -hE '^(PASS|SKIP|FAIL|XPASS|XFAIL|ERROR): ' {} + >"$DT2_PACKAGER_RESULTS" || :
 if [ $status -ne 0 ]; then
     tail -n 60 "$work/log"
     find "$work/build/tests" -name '*.log' -exec grep -l '^\(FAIL\|ERROR\)' {} + | head -n 3 | while read -r log; do

@@ -2,24 +2,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # quickstart on systems with other package managers, by stubs of them: what it would install, and that it asks first.
 set -u
+. "${0%/*}/../support/tap.sh"
 src=$(cd "${top_srcdir:-.}" && pwd) || exit 1
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-count=0
-failed=0
-
-verdict() {
-    what=$1
-    shift
-    count=$((count + 1))
-    if "$@" >/dev/null; then
-        echo "ok $count - $what"
-    else
-        failed=$((failed + 1))
-        echo "not ok $count - $what"
-        sed 's/^/# /' "$work/out"
-    fi
-}
+show "$work/said" "$work/out"
 
 # A system with these programs alone, where the database knows of gcc and make and of nothing else.
 system() { # MANAGER, PROGRAM OF ITS DATABASE
@@ -43,19 +28,18 @@ END
 try() { # MANAGER DATABASE LINE
     system "$1" "$2"
     rm -f "$work/called"
-    PATH=$work/bin "$work/bin/sh" "$src/quickstart" --no-install check >"$work/out" 2>&1
+    PATH=$work/bin "$work/bin/sh" "$src/quickstart" --no-install check >"$work/said" 2>&1
     status=$?
-    verdict "$1: it prints the line, and stops" test $status -eq 1
-    verdict "$1: the line is its own" grep -E "^(sudo )?$3 " "$work/out"
-    verdict "$1: it names what is missing" grep -E '(hwloc|jansson)' "$work/out"
-    grep -wE '^(sudo )?[a-z-]+ .* (gcc|make)( .*|$)' "$work/out" >"$work/named"
-    verdict "$1: and not what is there" test ! -s "$work/named"
-    verdict "$1: nothing was installed" test ! -e "$work/called"
+    check "$1: it prints the line, and stops" test $status -eq 1
+    check "$1: the line is its own" grep -E "^(sudo )?$3 " "$work/said"
+    check "$1: it names what is missing" grep -E '(hwloc|jansson)' "$work/said"
+    grep -wE '^(sudo )?[a-z-]+ .* (gcc|make)( .*|$)' "$work/said" >"$work/named"
+    check "$1: and not what is there" test ! -s "$work/named"
+    check "$1: nothing was installed" test ! -e "$work/called"
 }
 
 try apt-get dpkg-query 'apt-get install -y'
 try dnf rpm 'dnf install -y'
 try zypper rpm 'zypper --non-interactive install'
 try pacman pacman 'pacman -S'
-echo "1..$count"
-[ $failed -eq 0 ]
+finish

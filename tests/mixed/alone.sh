@@ -5,36 +5,25 @@
 #
 # DT2_ALONE_FULL=1: all of them, instead of those that tell most in the shortest time.
 set -u
+. "${0%/*}/../support/tap.sh"
 src=${top_srcdir:-.}
 build=${top_builddir:-.}
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-count=0
-failed=0
 export DISTORCH2_SIM_CUDART=no
 
 again() { # TEST, AS THE BUILD OR THE SOURCE HAS IT
-    count=$((count + 1))
     case $1 in
-    *.sh) sh "$src/$1" >"$work/out" 2>&1 ;;
-    *) "$build/$1" >"$work/out" 2>&1 ;;
+    *.sh) sh "$src/$1" >"$work/all" 2>&1 ;;
+    *) "$build/$1" >"$work/all" 2>&1 ;;
     esac
     code=$?
-    checks=$(grep -c '^ok ' "$work/out")
-    if [ $code -eq 0 ] && [ "$checks" -gt 0 ]; then
-        echo "ok $count - $1 without a CUDA runtime: $checks checks"
-    else
-        echo "not ok $count - $1 without a CUDA runtime (exit $code)"
-        failed=$((failed + 1))
-        grep -v '^ok ' "$work/out" | sed 's/^/# /'
-    fi
+    checks=$(grep -c '^ok ' "$work/all")
+    grep -v '^ok ' "$work/all" >"$work/out"
+    [ $code -eq 0 ] && [ "$checks" -gt 0 ]
+    verdict $? "$1 without a CUDA runtime: $checks checks"
 }
 
 for driver in cuda hip opencl; do
-    if [ ! -f "$build/.libs/dt2-$driver.so" ]; then
-        echo "1..0 # SKIP the $driver driver was not built"
-        exit 0
-    fi
+    [ -f "$build/.libs/dt2-$driver.so" ] || skip_all "the $driver driver was not built"
 done
 
 again tests/mixed/test-mixed
@@ -50,5 +39,4 @@ else
     again tests/mixed/test-runtimes
 fi
 again tests/mutants/mutants.sh
-echo "1..$count"
-[ $failed -eq 0 ]
+finish

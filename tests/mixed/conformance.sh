@@ -3,45 +3,32 @@
 # The driver conformance suite on simulated devices, that of CUDA with its runtime and by libcuda alone. What is counted
 # are suites; what fails in one is shown.
 set -u
+. "${0%/*}/../support/tap.sh"
 src=${top_srcdir:-.}
 build=${top_builddir:-.}
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-count=0
-failed=0
 
 suite() { # RUNTIME MACHINE DEVICES DRIVER...
     runtime=$1
     machine=$2
     devices=$3
     shift 3
-    count=$((count + 1))
     : >"$work/report"
     DISTORCH2_SIM_CUDART=$runtime DISTORCH2_SIM_REPORT=$work/report "$src/tests/sim/run" \
-        "$src/tests/data/machines/$machine.sim" "$build/tests/driver/conformance" "$@" >"$work/out" 2>"$work/err"
+        "$src/tests/data/machines/$machine.sim" "$build/tests/driver/conformance" "$@" >"$work/all" 2>"$work/err"
     code=$?
-    said=$(sed -n "s/^# \([0-9]* entries on $devices devices\)\$/\1/p" "$work/out")
+    said=$(sed -n "s/^# \([0-9]* entries on $devices devices\)\$/\1/p" "$work/all")
     spins=$(sed -n 's/^spins=//p' "$work/report")
-    if [ $code -eq 0 ] && [ -n "$said" ] && [ "$spins" = 0 ]; then
-        echo "ok $count - $* ($runtime runtime) on $machine.sim: $said, no violation, and nobody spins"
-    else
-        echo "not ok $count - $* ($runtime runtime) on $machine.sim: $devices devices were to be checked, and nobody to spin ($spins)"
-        failed=$((failed + 1))
-        sed 's/^/# /' "$work/err"
-        grep -A3 '^not ok\|^# [0-9]* entries' "$work/out" | sed 's/^/# /'
-    fi
+    grep -A3 '^not ok\|^# [0-9]* entries' "$work/all" >"$work/out"
+    [ $code -eq 0 ] && [ -n "$said" ] && [ "$spins" = 0 ]
+    verdict $? "$* ($runtime runtime) on $machine.sim: ${said:-not $devices devices}, no violation, and nobody spins: $spins"
     [ -z "$said" ] || echo "# count: ${said%% *} entries of the contract called, over all devices"
 }
 
 for driver in cuda hip opencl; do
-    if [ ! -f "$build/.libs/dt2-$driver.so" ]; then
-        echo "1..0 # SKIP the $driver driver was not built"
-        exit 0
-    fi
+    [ -f "$build/.libs/dt2-$driver.so" ] || skip_all "the $driver driver was not built"
 done
 
 suite named four-cuda 4 cuda
 suite no four-cuda 4 cuda
 suite named mixed 5 hip opencl
-echo "1..$count"
-[ $failed -eq 0 ]
+finish

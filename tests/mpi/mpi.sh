@@ -3,45 +3,25 @@
 # libdistorch2-mpi and distorch2-mpi, built by the compiler of MPI's that $MPICC is: jobs of two and four ranks, on nodes that are only
 # said to be some. What one rank cannot do all of them say, and nobody waits for ever.
 set -u
+. "${0%/*}/../support/tap.sh"
 : "${top_srcdir:=.}" "${top_builddir:=.}" "${MPICC:=}"
-[ -n "$MPICC" ] || {
-    echo '1..0 # SKIP configured without MPI (--with-mpi); make check-mpi needs only that one is installed'
-    exit 0
-}
+[ -n "$MPICC" ] || skip_all 'configured without MPI (--with-mpi); make check-mpi needs only that one is installed'
 . "$top_srcdir/tests/mpi/build.sh"
 mpirun=$(mpirun_of "$MPICC")
-command -v "$mpirun" >/dev/null || {
-    echo "1..0 # SKIP there is no $mpirun"
-    exit 0
-}
-work=$(mktemp -d "${TMPDIR:-/tmp}/distorch2-mpi-XXXXXX") || exit 1
-trap 'rm -rf "$work"' EXIT
-trap 'exit 1' INT TERM HUP
+command -v "$mpirun" >/dev/null || skip_all "there is no $mpirun"
+show "$work/said" "$work/complained"
 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
 export OMPI_ALLOW_RUN_AS_ROOT OMPI_ALLOW_RUN_AS_ROOT_CONFIRM OMPI_MCA_rmaps_base_oversubscribe
 unset DISTORCH2_MPI_NODE DISTORCH2_SHARE_SCOPE
 export LD_LIBRARY_PATH="$work:$top_builddir/.libs${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" NO_COLOR=1 COLUMNS=0
-count=0
-failed=0
-
-verdict() { # STATUS WHAT
-    count=$((count + 1))
-    if [ "$1" -eq 0 ]; then
-        echo "ok $count - $2"
-    else
-        failed=$((failed + 1))
-        echo "not ok $count - $2"
-        head -n 20 "$work/said" "$work/complained" | sed 's/^/#   /'
-    fi
-}
 
 # -- building --
 
 build_mpi "$MPICC" "$work" >"$work/said" 2>"$work/complained"
 verdict $? "it builds with $("$MPICC" -show | cut -c 1-60)"
 [ $failed -eq 0 ] || {
-    echo "1..$count"
-    exit 1
+    finish
+    exit
 }
 readelf -d "$top_builddir/.libs/libdistorch2.so" | grep NEEDED | grep -qi mpi
 verdict $((!$?)) 'libdistorch2 links no MPI'
@@ -190,5 +170,4 @@ echo "# where a rank reads $SLOW_MB MB/s: together $together s, each for itself 
 awk -v x="$together" -v y="$alone" -v bar="$bar" 'BEGIN { exit !(x > 0 && x <= bar * y) }'
 verdict $? "slow reads: at most $bar of the time of loads of their own"
 
-echo "1..$count"
-[ $failed -eq 0 ]
+finish

@@ -4,25 +4,12 @@
 # mutant must be clean, whatever fails in it. DT2_MUTANTS_OF=MODULE leaves the others out, as DT2_MUTANTS='session-evict-*'
 # does, and where there is no CUDA runtime (DISTORCH2_SIM_CUDART=no) so does a patch whose mistake only one shows.
 set -u
+. "${0%/*}/../support/tap.sh"
 src=${top_srcdir:-.}
 build=${top_builddir:-.}
 src=$(cd "$src" && pwd)
 cd "$build" || exit 1
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-count=0
-failed=0
-
-result() { # WHAT, TRUE OR FALSE
-    count=$((count + 1))
-    if [ "$2" = 0 ]; then
-        echo "ok $count - $1"
-    else
-        failed=$((failed + 1))
-        echo "not ok $count - $1"
-        sed 's/^/# /' "$work/log"
-    fi
-}
+show "$work/log"
 
 field() { # NAME
     sed -n "s/^$1: //p" "$patch"
@@ -64,15 +51,9 @@ make_mutant() {
 }
 
 for module in cuda hip opencl; do
-    if [ ! -f ".libs/dt2-$module.so" ]; then
-        echo "1..0 # SKIP the driver $module was not built"
-        exit 0
-    fi
+    [ -f ".libs/dt2-$module.so" ] || skip_all "the driver $module was not built"
 done
-if ! command -v patch >/dev/null; then
-    echo "1..0 # SKIP there is no patch"
-    exit 0
-fi
+command -v patch >/dev/null || skip_all "there is no patch"
 . tests/mutants/build.env
 
 # How late streams run, so that what is done too early is seen.
@@ -113,10 +94,10 @@ for patch in "$src"/tests/mutants/${DT2_MUTANTS:-*}.patch; do
     judge=$(field Judge)
     : >"$work/log"
     if ! make_mutant >>"$work/log" 2>&1; then
-        result "$mutant: it can be made" 1
+        verdict 1 "$mutant: it can be made"
     elif [ -n "$judge" ]; then
         is_judged
-        result "$mutant: $judge fails" $?
+        verdict $? "$mutant: $judge fails"
     else
         mutated=$work/mutant/subject
         [ -f "$mutated" ] || mutated=tests/mutants/$subject
@@ -125,10 +106,9 @@ for patch in "$src"/tests/mutants/${DT2_MUTANTS:-*}.patch; do
         delay 5000
         is_clean
         clean=$?
-        result "$mutant: caught by $key; nothing without it" $((caught + clean))
+        verdict $((caught + clean)) "$mutant: caught by $key; nothing without it"
     fi
     rm -rf "$work/mutant"
 done
-echo "1..$count"
 echo "# count: $((count - failed)) mutants caught"
-[ $failed = 0 ]
+finish

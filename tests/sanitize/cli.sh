@@ -2,39 +2,26 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # The commands of the tool under valgrind, good ones and refused ones. `make check-valgrind` runs this with MEMCHECK set.
 set -u
-if [ -z "${MEMCHECK:-}" ]; then
-    echo "1..0 # SKIP only for make check-valgrind"
-    exit 0
-fi
+. "${0%/*}/../support/tap.sh"
+[ -n "${MEMCHECK:-}" ] || skip_all "only for make check-valgrind"
 src=${top_srcdir:?}
 build=${top_builddir:?}
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
 export POCL_DEVICES='pthread basic' COMFYUI_PATH="$work/comfy"
 models=$work/comfy/models/controlnet
 mkdir -p "$models"
 "$build/tests/support/mkmodel" "$src/tests/data/layouts/tiny.tsv" "$models/tiny.safetensors" || exit 1
 cp "$models/tiny.safetensors" "$models/second.safetensors"
 printf 'no model at all' >"$models/broken.safetensors"
-count=0
-failed=0
 
 # expect STATUS ARGUMENT...: the tool ends with STATUS, and valgrind, which would end with 9, has nothing to say.
 expect() {
     wanted=$1
     shift
-    count=$((count + 1))
     # shellcheck disable=SC2086 # a command and its options
     "$build/libtool" --mode=execute $MEMCHECK "$DISTORCH2" "$@" >"$work/out" 2>&1
     got=$?
-    if [ $got -eq "$wanted" ]; then
-        echo "ok $count - distorch2 $*"
-    else
-        failed=$((failed + 1))
-        echo "not ok $count - distorch2 $*"
-        echo "# status $got, expected $wanted"
-        sed 's/^/# /' "$work/out"
-    fi
+    [ $got -eq "$wanted" ]
+    verdict $? "distorch2 $* ends with $wanted ($got)"
 }
 
 expect 0 --version
@@ -62,8 +49,6 @@ if "$DISTORCH2" devices 2>/dev/null | grep -q '^opencl:1 '; then
         --expert-mode-allocations 'opencl:0,30%;opencl:1,30%;cpu,*'
     expect 0 load tiny.safetensors --compute-device opencl:0 --virtual-vram-gb 0 --eject-models=false --json
 else
-    echo "ok $((count + 1)) # SKIP there are no two OpenCL devices"
-    count=$((count + 1))
+    skip "a load over two OpenCL devices" "there are none"
 fi
-echo "1..$count"
-[ $failed -eq 0 ]
+finish

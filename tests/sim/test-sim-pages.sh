@@ -11,12 +11,14 @@ export DISTORCH2_SIM_PAGE=65536
 
 # suite PROGRAM [ARGUMENT]...: it passes, and more than one of its checks is no skip.
 suite() {
-    "$src/tests/sim/run" "$machine" "$build/$@" >"$work/out" 2>&1
+    program=$1
+    shift
+    "$src/tests/sim/run" "$machine" "$build/$program" "$@" >"$work/out" 2>&1
     status=$?
     passed=$(grep '^ok' "$work/out" | grep -vc ' # SKIP ')
     [ $status -ne 0 ] || [ "$passed" -gt 1 ] || status=1
     grep -v '^ok' "$work/out" >"$work/wrong"
-    verdict $status "$* with pages of 64 KiB: $passed checks" "$work/wrong"
+    verdict $status "$program${1:+ $1} with pages of 64 KiB: $passed checks" "$work/wrong"
 }
 
 ! grep -q -e __asan_init -e __tsan_init "$build/.libs/libdistorch2.so" 2>/dev/null || skip_all "a sanitizer maps memory by itself"

@@ -17,7 +17,13 @@ skip_all() {
     exit 0
 }
 
-# verdict STATUS WHAT [FILE]...: whether the status is 0; else what the files have is shown.
+# show FILE...: what is shown of a check that fails.
+show() {
+    shown=$*
+}
+show "$work/out" "$work/err"
+
+# verdict STATUS WHAT: whether the status is 0. (It comes first, since in WHAT a command may be run, which has another.)
 verdict() {
     count=$((count + 1))
     if [ "$1" -eq 0 ]; then
@@ -26,24 +32,24 @@ verdict() {
     fi
     failed=$((failed + 1))
     echo "not ok $count - $2"
-    shift 2
-    for said; do
-        head -n 40 "$said" 2>/dev/null | sed 's/^/# /'
+    for file in $shown; do
+        head -n 60 "$file" 2>/dev/null | sed 's/^/# /'
     done
 }
 
-# check WHAT COMMAND...: whether the command succeeds; else what it said is shown.
+# check WHAT COMMAND...: whether the command succeeds.
 check() {
     what=$1
     shift
     "$@" >"$work/out" 2>&1
-    verdict $? "$what" "$work/out"
+    verdict $? "$what"
 }
 
-# nothing_in FILE WHAT: whether the file is empty; else it is shown.
-nothing_in() {
-    test ! -s "$1"
-    verdict $? "$2" "$1"
+# nothing WHAT TEXT: whether the text is empty; it has what should not be.
+nothing() {
+    printf '%s\n' "$2" >"$work/out"
+    test -z "$2"
+    verdict $? "$1"
 }
 
 skip() { # WHAT WHY

@@ -3,26 +3,13 @@
 # Which runtime the drivers use, where the system has an older one than a library that the program imports: whichever
 # comes first, that library finds its own, and works with the same memory. The libraries are the simulator's (needs.c).
 set -u
+. "${0%/*}/../../support/tap.sh"
 src=${top_srcdir:-.}
 build=${top_builddir:-.}
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
+show "$work/out" "$work/report"
 libs=$(cd "$build/tests/gpu/import" && pwd)
 older=$libs/older/.libs
 newer=$libs/newer/.libs
-count=0
-failed=0
-
-check() { # WHAT, TRUE OR FALSE
-    count=$((count + 1))
-    if [ "$2" = 0 ]; then
-        echo "ok $count - $1"
-    else
-        failed=$((failed + 1))
-        echo "not ok $count - $1"
-        grep -h -e '^calls_of' -e '^violation' "$work/report" | sed 's/^/# /' "$work/out" -
-    fi
-}
 
 # The program, with the older runtimes where the linker looks; the drivers' environment goes before the command.
 importer() { # us|import DEVICE [RUNTIME]
@@ -52,93 +39,89 @@ called() { # LIBRARY, FOLDER...
 }
 
 for driver in cuda hip; do
-    if [ ! -f "$build/.libs/dt2-$driver.so" ]; then
-        echo "1..0 # SKIP the $driver driver was not built"
-        exit 0
-    fi
+    [ -f "$build/.libs/dt2-$driver.so" ] || skip_all "the $driver driver was not built"
 done
 
 # -- CUDA: nothing needs to be named
 
 importer us cuda:0
-check "CUDA: the import works after the model was loaded" $?
+verdict $? "CUDA: the import works after the model was loaded"
 says 'libcuda [0-9.]*, without a runtime'
-check "the driver does without a runtime" $?
+verdict $? "the driver does without a runtime"
 says "libcudart [0-9.]* ($newer/libcudart.so.12"
-check "later it uses the one that was imported" $?
+verdict $? "later it uses the one that was imported"
 called libcudart "$newer"
-check "the system's is not called" $?
+verdict $? "the system's is not called"
 
 importer import cuda:0
-check "CUDA: the model is loaded after the import" $?
+verdict $? "CUDA: the model is loaded after the import"
 says "libcudart [0-9.]* ($newer/libcudart.so.12" && ! says 'without a runtime'
-check "by the runtime that was imported" $?
+verdict $? "by the runtime that was imported"
 called libcudart "$newer"
-check "and by no other" $?
+verdict $? "and by no other"
 
 DISTORCH2_CUDART=$newer/libcudart.so.12 importer us cuda:0
-check "CUDA: the environment names the runtime, the import comes after" $?
+verdict $? "CUDA: the environment names the runtime, the import comes after"
 called libcudart "$newer" && ! says 'without a runtime'
-check "there is one runtime" $?
+verdict $? "there is one runtime"
 DISTORCH2_CUDART=/nonexistent importer us cuda:0 "$newer/libcudart.so.12"
-check "the context's option goes before the environment" $?
+verdict $? "the context's option goes before the environment"
 called libcudart "$newer" && ! says 'without a runtime'
-check "there is one runtime" $?
+verdict $? "there is one runtime"
 DISTORCH2_CUDART=$older/libcudart.so.12 importer us cuda:0 ''
 says 'libcuda [0-9.]*, without a runtime'
-check "an empty option: none, whatever the environment names" $?
+verdict $? "an empty option: none, whatever the environment names"
 
 DISTORCH2_CUDART=$older/libcudart.so.12 importer us cuda:0
 test $? = 1 && says 'undefined symbol: cudaSimNewest, version libcudart.so.12'
-check "the system's, by name: the import fails, as it did where it was taken by its soname" $?
+verdict $? "the system's, by name: the import fails, as it did where it was taken by its soname"
 
 # -- CUDA: what cannot be used
 
 DISTORCH2_CUDART=$newer/libcudart.so.12 importer import cuda:0
-check "CUDA: what is named is held already" $?
+verdict $? "CUDA: what is named is held already"
 DISTORCH2_CUDART=$work/libcudart.so.12 importer us cuda:0
 test $? = 1 && says "DISTORCH2_CUDART names cannot be used: $work/libcudart.so.12: "
-check "a file that is not there is an error with its path, and libcuda does not stand in" $?
+verdict $? "a file that is not there is an error with its path, and libcuda does not stand in"
 DISTORCH2_CUDART=libcudart.so.12 importer us cuda:0
 test $? = 1 && says "DISTORCH2_CUDART has 'libcudart.so.12', and a file is named from the root"
-check "a file that is not named from the root is not looked for" $?
+verdict $? "a file that is not named from the root is not looked for"
 importer us cuda:0 "$newer/libamdhip64.so.7"
 test $? = 1 && says "option cuda_runtime names cannot be used: $newer/libamdhip64.so.7: it lacks cudaRuntimeGetVersion"
-check "a file that is no runtime is an error with its path" $?
+verdict $? "a file that is no runtime is an error with its path"
 DISTORCH2_CUDART="?$work/libcudart.so.12" importer us cuda:0
-check "a file that is offered and not there" $?
+verdict $? "a file that is offered and not there"
 says "DISTORCH2_CUDART offers cannot be used: $work/libcudart.so.12: " && says 'libcuda [0-9.]*, without a runtime'
-check "is a warning, and libcuda does alone" $?
+verdict $? "is a warning, and libcuda does alone"
 DISTORCH2_CUDART="?$newer/libcudart.so.12" importer us cuda:0 && ! says 'without a runtime'
-check "a file that is offered is used" $?
+verdict $? "a file that is offered is used"
 DISTORCH2_SIM_FAIL='cudaRuntimeGetVersion 1 unknown' DISTORCH2_CUDART=$newer/libcudart.so.12 importer us cuda:0
 test $? = 1 && says "$newer/libcudart.so.12: it does not tell its version"
-check "a named runtime that does not tell its version is an error with its path" $?
+verdict $? "a named runtime that does not tell its version is an error with its path"
 DISTORCH2_SIM_FAIL='cudaRuntimeGetVersion 1 unknown' importer import cuda:0
-check "where the one that the process holds does not, libcuda does alone" $?
+verdict $? "where the one that the process holds does not, libcuda does alone"
 says "no runtime is used: $newer/libcudart.so.12" && says 'libcuda [0-9.]*, without a runtime'
-check "and says why" $?
+verdict $? "and says why"
 
 # -- HIP: there is no layer below the runtime; one that is to be imported must be named
 
 importer import hip:0
-check "HIP: the model is loaded after the import" $?
+verdict $? "HIP: the model is loaded after the import"
 called libamdhip64 "$newer"
-check "by the runtime that was imported" $?
+verdict $? "by the runtime that was imported"
 DISTORCH2_AMDHIP64=$newer/libamdhip64.so.7 importer us hip:0
-check "HIP: the environment names the runtime, the import comes after" $?
+verdict $? "HIP: the environment names the runtime, the import comes after"
 called libamdhip64 "$newer"
-check "there is one runtime" $?
+verdict $? "there is one runtime"
 importer us hip:0 "$newer/libamdhip64.so.7"
-check "HIP: the context's option names the runtime, the import comes after" $?
+verdict $? "HIP: the context's option names the runtime, the import comes after"
 called libamdhip64 "$newer"
-check "there is one runtime" $?
+verdict $? "there is one runtime"
 importer us hip:0
 test $? = 1 && says 'undefined symbol: hipSimNewest, version hip_7.0'
-check "HIP: where nobody names it the system's is taken, and the import fails" $?
+verdict $? "HIP: where nobody names it the system's is taken, and the import fails"
 DISTORCH2_AMDHIP64=$work/libamdhip64.so.7 importer us hip:0
 test $? = 1 && says "DISTORCH2_AMDHIP64 names cannot be used: $work/libamdhip64.so.7: "
-check "a file that is not there is an error with its path" $?
+verdict $? "a file that is not there is an error with its path"
 
-echo "1..$count"
-[ $failed -eq 0 ]
+finish
