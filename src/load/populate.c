@@ -80,7 +80,7 @@ static int give_pages(struct dt2_populating *populating, const struct dt2_region
         dt2_pages_small(memory, bytes);
     uint64_t begin = small ? 0 : dt2_thread_nanoseconds();
     int rc = dt2_host_populate(region->host->driver, region->host->device, memory, bytes, failure);
-    if (!small && bytes == populating->piece_bytes && dt2_pages_slow(dt2_thread_nanoseconds() - begin, bytes))
+    if (!small && bytes == region->piece_bytes && dt2_pages_slow(dt2_thread_nanoseconds() - begin, bytes))
         atomic_fetch_add(&populating->slow, 1);
     return rc;
 }
