@@ -180,7 +180,7 @@ struct dt2_request {
      */
     enum dt2_share_mode share;
     uint64_t window_bytes; /* of the window for streaming; at least the largest block that streams. 0: twice that */
-    uint64_t step_ns;      /* that a pass computes, for predictions; DT2_UNKNOWN: it is estimated */
+    uint64_t step_ns;      /* that a pass computes, for predictions; DT2_UNKNOWN: as sessions learnt it, or estimated */
 };
 #define DT2_REQUEST_INIT                                                                                              \
     {                                                                                                                 \
@@ -230,6 +230,7 @@ struct dt2_prediction {
     bool assumed;             /* speeds that were neither measured nor told by the machine play a part */
     bool whole;               /* passes were gone through; else, for models of very many blocks, it is what cannot hide */
     double start_seconds;     /* before load_seconds, once in a process: devices are found, and drivers start. 0: nobody has measured it */
+    int64_t learnt_at;        /* seconds since 1970: sessions measured then what a pass computes. 0: it was said, or estimated */
 };
 
 /*

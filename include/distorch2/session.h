@@ -80,7 +80,8 @@ DT2_PUBLIC int dt2_session_open(struct dt2_model *model, const struct dt2_sessio
                                 struct dt2_session **session, struct dt2_error *err);
 
 /*
- * Waits for copies under way, gives everything back, and frees the session. NULL is fine.
+ * Waits for copies under way, gives everything back, and frees the session. NULL is fine. Where speeds are kept (DT2_DEVICES_MEASURE), one
+ * of three passes or more adds to them what a pass took without what it waited, for later plans of the same blocks on its device.
  * Errors: DT2_EBUSY, changing nothing, while a streamed block is held.
  */
 DT2_PUBLIC int dt2_session_close(struct dt2_session *session, struct dt2_error *err);

@@ -278,6 +278,7 @@ class prediction(Structure):
         ("assumed", c_bool),
         ("whole", c_bool),
         ("start_seconds", c_double),
+        ("learnt_at", c_int64),
     ]
 
 

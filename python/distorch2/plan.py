@@ -208,6 +208,8 @@ class Prediction:
     """Passes were gone through block by block."""
     start_seconds: float = 0.0
     """Before ``load_seconds``, once in a process: devices are found, and drivers start; 0 where nobody has measured it."""
+    learnt_at: int = 0
+    """Seconds since 1970: sessions measured then what a pass computes; 0: it was said, or estimated."""
 
 
 @dataclass(frozen=True)

@@ -104,25 +104,13 @@ static void print_links(const struct dt2_devices *devices)
     cli_table_destroy(table);
 }
 
-static char *age_text(int64_t measured_at)
-{
-    int64_t age = measured_at < 0 ? -1 : (int64_t)time(NULL) - measured_at;
-    if (age >= 2 * 86400)
-        return cli_format(", measured %lld days ago", (long long)(age / 86400));
-    if (age >= 2 * 3600)
-        return cli_format(", measured %lld hours ago", (long long)(age / 3600));
-    if (age >= 120)
-        return cli_format(", measured %lld minutes ago", (long long)(age / 60));
-    return cli_format("%s", age < 0 ? "" : ", measured just now");
-}
-
 /* What was measured of memory and disk, and when. */
 static void print_speeds(const struct dt2_speeds *speeds)
 {
     char memory[CLI_NUMBER_SIZE], fresh[CLI_NUMBER_SIZE], cold[CLI_NUMBER_SIZE];
     if (!speeds)
         return;
-    char *age = age_text(speeds->measured_at);
+    char *ago = cli_age(speeds->measured_at), *age = cli_format("%s%s", *ago ? ", measured " : "", ago);
     char *text = cli_format("Copies in host memory %s, from the page cache %s, from the disk %s%s.",
                             cli_rate(speeds->memory_gbps, memory), cli_rate(speeds->fresh_gbps, fresh),
                             cli_rate(speeds->cold_gbps, cold), age);
@@ -130,6 +118,7 @@ static void print_speeds(const struct dt2_speeds *speeds)
     cli_print_paragraph(0, 0, text);
     free(text);
     free(age);
+    free(ago);
 }
 
 /* One sentence for each pair whose direct copies do not arrive. */

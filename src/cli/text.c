@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* -- memory -- */
 
@@ -154,6 +155,18 @@ char *cli_shortened(const char *text, size_t columns)
 }
 
 /* -- numbers -- */
+
+char *cli_age(int64_t when)
+{
+    int64_t age = when < 0 ? -1 : (int64_t)time(NULL) - when;
+    if (age >= 2 * 86400)
+        return cli_format("%lld days ago", (long long)(age / 86400));
+    if (age >= 2 * 3600)
+        return cli_format("%lld hours ago", (long long)(age / 3600));
+    if (age >= 120)
+        return cli_format("%lld minutes ago", (long long)(age / 60));
+    return cli_format("%s", when < 0 ? "" : "just now");
+}
 
 char *cli_grouped(uint64_t number, char *out)
 {

@@ -29,6 +29,9 @@ size_t cli_prefix(const char *text, size_t columns);
 /* The text with its middle left out, so that it has `columns` characters at most, 5 or more. To be freed. */
 char *cli_shortened(const char *text, size_t columns);
 
+/* "3 days ago", of seconds since 1970; "" below 0. To be freed. */
+char *cli_age(int64_t when);
+
 /* These write into `out`, an array of CLI_NUMBER_SIZE, and return it. */
 char *cli_grouped(uint64_t number, char *out);                   /* "722,558,240" */
 char *cli_share(uint64_t part, uint64_t whole, char *out);       /* "49.6 %"; "-" of nothing */

@@ -29,6 +29,7 @@ void dt2_devices_free(struct dt2_devices *devices)
     dt2_release(devices->devices);
     dt2_release(devices->budgets);
     dt2_release(devices->unusable);
+    dt2_release(devices->steps);
     dt2_release(devices);
 }
 

@@ -5,6 +5,14 @@
 
 #include <distorch2/device.h>
 
+/* A pass of a network on a device: steps.h. */
+struct dt2_step {
+    const char *device;
+    const char *network; /* as src/plan/network.h names it */
+    double step_ms;
+    int64_t learnt_at; /* seconds since 1970 */
+};
+
 struct dt2_devices {
     struct dt2_device *devices;
     size_t count;
@@ -19,6 +27,9 @@ struct dt2_devices {
     size_t order;
     struct dt2_speeds speeds;
     bool has_speeds;
+    struct dt2_step *steps;
+    size_t step_count;
+    size_t step_capacity;
     struct dt2_pool *pool; /* the text and the small arrays that the structs above point to */
 };
 

@@ -143,6 +143,14 @@ static json_t *speeds_json(const struct dt2_speeds *speeds)
                            set(o, "measured_at", speeds->measured_at < 0 ? json_null() : json_integer(speeds->measured_at)));
 }
 
+static json_t *step_json(const void *items, size_t index)
+{
+    const struct dt2_step *step = (const struct dt2_step *)items + index;
+    json_t *o = json_object();
+    return finished(o, set(o, "device", text_json(step->device)) && set(o, "network", text_json(step->network)) &&
+                           set(o, "step_ms", gbps_json(step->step_ms)) && set(o, "learnt_at", json_integer(step->learnt_at)));
+}
+
 static json_t *snapshot_json(const struct dt2_devices *devices)
 {
     json_t *o = json_object();
@@ -152,7 +160,8 @@ static json_t *snapshot_json(const struct dt2_devices *devices)
                            set(o, "unusable", array_json(devices->unusable_count, unusable_json, devices->unusable)) &&
                            set(o, "numa_distances",
                                devices->distances ? array_json(devices->order, row_json, devices) : json_null()) &&
-                           set(o, "speeds", speeds_json(dt2_devices_speeds(devices))));
+                           set(o, "speeds", speeds_json(dt2_devices_speeds(devices))) &&
+                           set(o, "steps", array_json(devices->step_count, step_json, devices->steps)));
 }
 
 static int add_to_text(const char *bytes, size_t length, void *text)

@@ -8,6 +8,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "base/shown.h"
+#include "machine/steps.h"
 #include <inttypes.h>
 #include <jansson.h>
 #include <string.h>
@@ -456,6 +457,24 @@ static int read_speeds(struct dt2_devices *devices, const struct place *root)
     return 0;
 }
 
+static int read_steps(struct dt2_devices *devices, const struct place *root)
+{
+    const json_t *list;
+    int rc = read_list(root, "steps", &list);
+    for (size_t i = 0; rc == 0 && i < json_array_size(list) && i < DT2_STEPS_MOST; i++) {
+        struct dt2_step step;
+        struct place at;
+        uint64_t when;
+        if (enter(root, "steps", list, i, &at) < 0 || read_name(&at, "device", &step.device) < 0 ||
+            read_name(&at, "network", &step.network) < 0 || read_time(&at, "step_ms", &step.step_ms) < 0 ||
+            read_number(&at, "learnt_at", "seconds since 1970 or null", 0, INT64_MAX, 0, &when) < 0)
+            return DT2_EFAILED;
+        step.learnt_at = (int64_t)when;
+        rc = step.step_ms < 0 ? 0 : dt2_steps_put(devices, &step, at.err);
+    }
+    return rc;
+}
+
 static int read_snapshot(struct dt2_devices *devices, const struct place *root)
 {
     const json_t *list;
@@ -471,7 +490,9 @@ static int read_snapshot(struct dt2_devices *devices, const struct place *root)
         rc = read_unusable(devices, root);
     if (rc == 0)
         rc = read_distances(devices, root);
-    return rc == 0 ? read_speeds(devices, root) : rc;
+    if (rc == 0)
+        rc = read_speeds(devices, root);
+    return rc == 0 ? read_steps(devices, root) : rc;
 }
 
 int dt2_devices_parse(const char *text, size_t length, struct dt2_devices **devices, struct dt2_error *err)

@@ -38,6 +38,8 @@ libdistorch2_core_la_SOURCES += \
 	src/machine/probe.c \
 	src/machine/probe.h \
 	src/machine/services.c \
+	src/machine/steps.c \
+	src/machine/steps.h \
 	src/machine/topology.c \
 	src/machine/topology.h \
 	src/machine/unusable.c \

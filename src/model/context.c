@@ -51,6 +51,7 @@ void dt2_context_destroy(struct dt2_context *context)
     dt2_machine_destroy(context->machine);
     pthread_mutex_destroy(&context->lock);
     pthread_mutex_destroy(&context->admission);
+    dt2_devices_free(context->kept);
     dt2_release(context->models);
     dt2_release(context);
 }
@@ -151,16 +152,39 @@ void dt2_budget_take(struct dt2_devices *devices, size_t index, uint64_t bytes)
             devices->devices[j].free_bytes = budget->free_bytes;
 }
 
+/* It is read again by who asks next. */
+static void forget_kept(struct dt2_context *context)
+{
+    pthread_mutex_lock(&context->lock);
+    dt2_devices_free(context->kept);
+    context->kept = NULL;
+    context->kept_read = false;
+    pthread_mutex_unlock(&context->lock);
+}
+
 /* What was measured now is kept; else what was before is taken over. Not of a machine that is only described. */
 static int with_speeds(struct dt2_context *context, unsigned flags, struct dt2_devices *devices, struct dt2_error *err)
 {
     if (!dt2_machine_is_here(context->machine))
         return 0;
-    if (!(flags & DT2_DEVICES_MEASURE))
-        return dt2_speeds_recall(&context->log, devices, err);
+    pthread_mutex_lock(&context->lock);
+    if (!context->kept_read)
+        context->kept = dt2_speeds_read(&context->log);
+    context->kept_read = true;
+    int rc = context->kept ? dt2_speeds_recall(context->kept, !(flags & DT2_DEVICES_MEASURE), devices, err) : 0;
+    pthread_mutex_unlock(&context->lock);
+    if (rc < 0 || !(flags & DT2_DEVICES_MEASURE))
+        return rc;
     dt2_speeds_measure(&context->log, dt2_machine_start_ns(context->machine), devices);
     dt2_speeds_keep(&context->log, devices);
+    forget_kept(context);
     return 0;
+}
+
+void dt2_context_learn(struct dt2_context *context, const char *device, const char *network, uint64_t step_ns)
+{
+    if (dt2_machine_is_here(context->machine) && dt2_speeds_learn(&context->log, device, network, step_ns))
+        forget_kept(context);
 }
 
 int dt2_context_devices(struct dt2_context *context, unsigned flags, const struct dt2_wanted *wanted,

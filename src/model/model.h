@@ -82,12 +82,17 @@ struct dt2_context {
     struct dt2_log log;
     struct dt2_machine *machine;
     pthread_mutex_t admission; /* one load at a time decides, ejects and allocates; taken before `lock` */
-    pthread_mutex_t lock;      /* guards the registry */
+    pthread_mutex_t lock;      /* guards the registry, and what was kept */
     struct dt2_model **models; /* from LOADING to UNLOADING, in order; each holds a reference */
     size_t count;
     size_t capacity;
     _Atomic uint64_t pinned_bytes; /* of host memory, of all models */
+    struct dt2_devices *kept;  /* what was measured and learnt of this machine before, once it was read */
+    bool kept_read;
 };
+
+/* Keeps for later plans how long a pass of a network computes on a device, where what was measured is kept. */
+void dt2_context_learn(struct dt2_context *context, const char *device, const char *network, uint64_t step_ns);
 
 /* A model in state LOADING that owns nothing on devices yet, with one reference. */
 int dt2_model_create(struct dt2_context *context, const struct dt2_file *file, const struct dt2_blocks *blocks,

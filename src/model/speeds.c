@@ -6,6 +6,7 @@
 #include "base/thread.h"
 #include "load/load.h"
 #include "machine/pages.h"
+#include "machine/steps.h"
 #include "model/measure.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -212,17 +213,22 @@ static void make_folder(char *folder)
     mkdir(folder, 0700);
 }
 
+static void keep(const struct dt2_log *log, const char *path, const struct dt2_devices *devices)
+{
+    char *text = dt2_devices_json(devices);
+    if (text && !write_file(path, text))
+        dt2_log_line(log, DT2_LOG_INFO, "%s: what was measured is not kept: %s", path, strerror(errno));
+    dt2_text_free(text);
+}
+
 void dt2_speeds_keep(const struct dt2_log *log, const struct dt2_devices *devices)
 {
     DT2_AUTO char *folder = cache_folder();
     DT2_AUTO char *path = cache_file(folder);
-    char *text = dt2_devices_json(devices);
-    if (path && text) {
-        make_folder(folder);
-        if (!write_file(path, text))
-            dt2_log_line(log, DT2_LOG_INFO, "%s: what was measured is not kept: %s", path, strerror(errno));
-    }
-    dt2_text_free(text);
+    if (!path)
+        return;
+    make_folder(folder);
+    keep(log, path, devices);
 }
 
 /* -- recalling -------------------------------------------------------------------------------------------------- */
@@ -267,36 +273,63 @@ static int recall_device(const struct dt2_device *kept, struct dt2_devices *devi
     return 0;
 }
 
-static int recall(const struct dt2_devices *kept, struct dt2_devices *devices, struct dt2_error *err)
+static int recall_steps(const struct dt2_devices *kept, size_t index, struct dt2_devices *devices, struct dt2_error *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < kept->step_count; i++)
+        if (strcmp(kept->steps[i].device, kept->devices[index].name) == 0)
+            rc = dt2_steps_put(devices, &kept->steps[i], err);
+    return rc;
+}
+
+int dt2_speeds_recall(const struct dt2_devices *kept, bool speeds, struct dt2_devices *devices, struct dt2_error *err)
 {
     for (size_t i = 0; i < devices->count; i++)
         for (size_t j = 0; j < kept->count; j++) {
             if (strcmp(kept->devices[j].name, devices->devices[i].name) != 0 || !is_same(&kept->devices[j], &devices->devices[i]))
                 continue;
-            int rc = recall_device(&kept->devices[j], devices, i, err);
+            int rc = recall_steps(kept, j, devices, err);
+            if (rc == 0 && speeds)
+                rc = recall_device(&kept->devices[j], devices, i, err);
             if (rc < 0)
                 return rc;
         }
-    if (kept->has_speeds)
+    if (kept->has_speeds && speeds)
         dt2_devices_set_speeds(devices, &kept->speeds);
     return 0;
 }
 
-int dt2_speeds_recall(const struct dt2_log *log, struct dt2_devices *devices, struct dt2_error *err)
+static struct dt2_devices *read_kept(const struct dt2_log *log, const char *path)
 {
-    DT2_AUTO char *folder = cache_folder();
-    DT2_AUTO char *path = cache_file(folder);
     DT2_AUTO char *text = NULL;
     struct dt2_devices *kept = NULL;
     struct dt2_error wrong;
     size_t length;
     if (!path || access(path, R_OK) != 0)
-        return 0;
-    if (dt2_read_file(path, CACHE_MOST, &text, &length, &wrong) < 0 || dt2_devices_parse(text, length, &kept, &wrong) < 0) {
-        dt2_log_line(log, DT2_LOG_INFO, "%s: what was measured before is not used: %s", path, wrong.text);
-        return 0;
-    }
-    int rc = recall(kept, devices, err);
+        return NULL;
+    if (dt2_read_file(path, CACHE_MOST, &text, &length, &wrong) == 0 && dt2_devices_parse(text, length, &kept, &wrong) == 0)
+        return kept;
+    dt2_log_line(log, DT2_LOG_INFO, "%s: what was measured before is not used: %s", path, wrong.text);
+    return NULL;
+}
+
+struct dt2_devices *dt2_speeds_read(const struct dt2_log *log)
+{
+    DT2_AUTO char *folder = cache_folder();
+    DT2_AUTO char *path = cache_file(folder);
+    return read_kept(log, path);
+}
+
+bool dt2_speeds_learn(const struct dt2_log *log, const char *device, const char *network, uint64_t step_ns)
+{
+    DT2_AUTO char *folder = cache_folder();
+    DT2_AUTO char *path = cache_file(folder);
+    const struct dt2_step step = { device, network, rounded((double)step_ns / 1e6), (int64_t)time(NULL) };
+    struct dt2_devices *kept = read_kept(log, path);
+    if (!kept)
+        return false;
+    if (dt2_steps_put(kept, &step, NULL) == 0)
+        keep(log, path, kept);
     dt2_devices_free(kept);
-    return rc;
+    return true;
 }

@@ -31,6 +31,7 @@ struct dt2_input {
     struct dt2_overrides overrides;
     size_t *placed; /* of each block: the device that the request names for it, or DT2_NONE; NULL when it names none */
     size_t compute;
+    const struct dt2_step *learnt; /* how long a pass computes there; NULL: nobody knows */
     size_t *donors; /* without the compute device, in order */
     size_t donor_count;
     struct dt2_capacity capacity;

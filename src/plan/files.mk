@@ -31,6 +31,8 @@ libdistorch2_core_la_SOURCES += \
 	src/plan/kept.c \
 	src/plan/kept.h \
 	src/plan/named.c \
+	src/plan/network.c \
+	src/plan/network.h \
 	src/plan/order.c \
 	src/plan/order.h \
 	src/plan/override.c \

@@ -4,7 +4,9 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "base/sized.h"
+#include "machine/steps.h"
 #include "plan/auto.h"
+#include "plan/network.h"
 #include "plan/plan.h"
 #include <inttypes.h>
 #include <string.h>
@@ -206,6 +208,16 @@ static int prepare_choice(struct dt2_input *input, struct dt2_error *err)
     return input->request->donor_device ? 0 : dt2_auto_donors(input, err);
 }
 
+/* What is known of this network on this device; not looked for where the request says it. */
+static void find_learnt(struct dt2_input *input)
+{
+    char network[DT2_NETWORK_NAME];
+    if (input->request->step_ns != DT2_UNKNOWN || input->devices->step_count == 0)
+        return;
+    dt2_network_name(input->blocks, input->count, network);
+    input->learnt = dt2_steps_find(input->devices, input->devices->devices[input->compute].name, network);
+}
+
 int dt2_input_make(const struct dt2_devices *devices, const struct dt2_block *blocks, size_t count,
                    const struct dt2_request *request, struct dt2_input *input, struct dt2_error *err)
 {
@@ -234,6 +246,8 @@ int dt2_input_make(const struct dt2_devices *devices, const struct dt2_block *bl
         rc = dt2_allocations_parse(request->expert_mode_allocations, &input->entries, err);
     if (rc == 0)
         rc = find_compute(input, err);
+    if (rc == 0)
+        find_learnt(input);
     if (rc == 0)
         rc = find_donors(input, err);
     if (rc == 0)

@@ -85,11 +85,12 @@ static json_t *prediction_json(const struct dt2_prediction *p)
 {
     if (!p)
         return json_null();
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:b, s:o}", "load_seconds", seconds_json(p->load_seconds),
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:b, s:o, s:o}", "load_seconds", seconds_json(p->load_seconds),
                      "load_cold_seconds", seconds_json(p->load_cold_seconds), "streamed_bytes", bytes_json(p->streamed_bytes),
                      "transfer_seconds", seconds_json(p->transfer_seconds), "compute_seconds", seconds_json(p->compute_seconds),
                      "stall_seconds", seconds_json(p->stall_seconds), "compute_estimated", p->compute_estimated, "assumed",
-                     p->assumed, "whole", p->whole, "start_seconds", seconds_json(p->start_seconds));
+                     p->assumed, "whole", p->whole, "start_seconds", seconds_json(p->start_seconds), "learnt_at",
+                     p->learnt_at ? json_integer(p->learnt_at) : json_null());
 }
 
 static json_t *share_json(const struct dt2_plan *plan, const struct dt2_share *share)

@@ -240,6 +240,9 @@ static void read_prediction(const struct reader *r)
                                   .whole = json_is_true(json_object_get(object, "whole")),
                                   .start_seconds = seconds_of(object, "start_seconds") };
     p->start_seconds = p->start_seconds > 0 ? p->start_seconds : 0;
+    uint64_t learnt_at;
+    if (number_of(object, "learnt_at", INT64_MAX, &learnt_at))
+        p->learnt_at = (int64_t)learnt_at;
     r->plan->predicted = object && number_of(object, "streamed_bytes", INT64_MAX, &p->streamed_bytes) &&
                          p->load_seconds >= 0 && p->load_cold_seconds >= 0 && p->transfer_seconds >= 0 &&
                          p->compute_seconds >= 0 && p->stall_seconds >= 0;

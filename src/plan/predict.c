@@ -164,14 +164,22 @@ static int foresee(const struct laying *laying, double compute_ns, struct dt2_pr
     return 0;
 }
 
+/* What a pass computes: as it was said, or as sessions learnt it, or estimated. */
+static double step_ns(const struct dt2_input *input, struct dt2_prediction *prediction)
+{
+    const struct dt2_step *learnt = input->learnt;
+    if (input->request->step_ns != DT2_UNKNOWN)
+        return (double)input->request->step_ns;
+    prediction->learnt_at = learnt ? learnt->learnt_at : 0;
+    prediction->compute_estimated = !learnt;
+    return learnt ? 1e6 * learnt->step_ms : dt2_cost_compute_ns(input->devices, input->compute, input->model_bytes);
+}
+
 int dt2_predict_pass(const struct dt2_draft *draft, struct dt2_prediction *prediction, struct dt2_error *err)
 {
     const struct dt2_input *input = draft->input;
     struct laying laying = { 0 };
-    double compute_ns = (double)input->request->step_ns;
-    prediction->compute_estimated = input->request->step_ns == DT2_UNKNOWN;
-    if (prediction->compute_estimated)
-        compute_ns = dt2_cost_compute_ns(input->devices, input->compute, input->model_bytes);
+    double compute_ns = step_ns(input, prediction);
     prediction->compute_seconds = compute_ns / 1e9;
     prediction->whole = true;
     if (input->request->resident || draft->window == 0)

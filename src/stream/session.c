@@ -193,9 +193,11 @@ int dt2_session_close(struct dt2_session *session, struct dt2_error *err)
     pthread_mutex_lock(&session->lock);
     int rc = check_idle(session, "closed", err);
     pthread_mutex_unlock(&session->lock);
-    if (rc == 0)
-        destroy(session);
-    return rc;
+    if (rc < 0)
+        return rc;
+    dt2_session_teach(session);
+    destroy(session);
+    return 0;
 }
 
 struct dt2_model *dt2_session_model(const struct dt2_session *session)

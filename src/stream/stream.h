@@ -211,6 +211,9 @@ struct dt2_session {
     struct dt2_session_stats total;
     struct dt2_session_stats begin; /* `total` when this pass began */
     struct dt2_session_stats last;
+    uint64_t turned_ns;    /* when this pass began; 0: the first */
+    uint64_t least_ns;     /* that a pass took without what it waited */
+    unsigned timed;        /* passes that say so */
     uint64_t staging_bytes;
     struct dt2_session_pins pins;
     struct dt2_warnings warnings; /* under the lock */
@@ -222,6 +225,8 @@ struct dt2_stream {
     dt2_handle queue;
 };
 
+/* Has later plans know what a pass computes, where this session saw enough of them. */
+void dt2_session_teach(const struct dt2_session *session);
 /* What was counted between two moments. */
 struct dt2_session_stats dt2_session_since(const struct dt2_session_stats *now, const struct dt2_session_stats *begin);
 

@@ -50,6 +50,29 @@ json.dump(doc, open(sys.argv[2], "w"))' "$1" "$kept"
     [ -z "$(ls "$XDG_CACHE_HOME/distorch2" | grep -v '^speeds-.*json$')" ]
 }
 
+@test "what sessions learn of a step is kept beside the speeds, told with its age, and plans take it" {
+    request=(tiny.safetensors --compute-device cpu)
+    distorch2 run "${request[@]}" --step-ms 20 --passes 5 >/dev/null
+    [ ! -e "$kept" ] # nobody asked for a file
+    distorch2 devices --measure >/dev/null
+    run_split plan "${request[@]}" --json
+    json 'doc["prediction"]["compute_estimated"] and doc["prediction"]["learnt_at"] is None'
+    distorch2 run "${request[@]}" --step-ms 20 --passes 5 >/dev/null
+    run_split plan "${request[@]}" --json
+    json '0.019 < doc["prediction"]["compute_seconds"] < 2 and not doc["prediction"]["compute_estimated"]'
+    json 'doc["prediction"]["learnt_at"] > 1.7e9'
+    run_split plan "${request[@]}" --step-ms 7 --json
+    json 'doc["prediction"]["compute_seconds"] == 0.007 and doc["prediction"]["learnt_at"] is None'
+    change 'assert len(doc["steps"]) == 1; doc["steps"][0].update(step_ms=1234, learnt_at=doc["steps"][0]["learnt_at"] - 3 * 86400 - 60)'
+    distorch2 devices --measure >/dev/null # forgets no steps
+    run_split plan "${request[@]}" --json
+    json 'doc["prediction"]["compute_seconds"] == 1.234'
+    # another device knows nothing of it
+    change 'doc["devices"][0]["model"] = "another"'
+    run_split plan "${request[@]}" --json
+    json 'doc["prediction"]["compute_estimated"]'
+}
+
 @test "a device that is another one now has nothing of it" {
     distorch2 devices --measure >/dev/null
     change 'doc["devices"][0]["model"] = "another"'

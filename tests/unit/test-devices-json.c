@@ -3,7 +3,7 @@
 #include "base/alloc.h"
 #include "base/checked.h"
 #include "base/text.h"
-#include "machine/devices.h"
+#include "machine/steps.h"
 #include "support/tap.h"
 
 static int parse(const char *text, struct dt2_devices **devices, struct dt2_error *err)
@@ -282,8 +282,31 @@ static void test_null(void)
     dt2_devices_free(d);
 }
 
+/* What is kept of steps: one of a device and a network, as many as there may be, the oldest of which makes room. */
+static void test_steps(void)
+{
+    static const char text[] = "{\"devices\":[{\"name\":\"cpu\",\"total_bytes\":9}],\"steps\":["
+                               "{\"device\":\"cpu\",\"network\":\"a\",\"step_ms\":1.5,\"learnt_at\":7},"
+                               "{\"device\":\"cpu\",\"network\":\"a\",\"step_ms\":2.5,\"learnt_at\":8},"
+                               "{\"device\":\"cpu\",\"network\":\"b\",\"step_ms\":null,\"learnt_at\":9}]}";
+    struct dt2_devices *d = NULL;
+    is_int(dt2_devices_parse(text, strlen(text), &d, NULL), 0, "steps are read");
+    is_u64(d->step_count, 1, "the last of a device and a network counts, and what nobody knows does not");
+    ok(dt2_steps_find(d, "cpu", "a") && dt2_steps_find(d, "cpu", "a")->step_ms > 2, "it is found");
+    ok(!dt2_steps_find(d, "cpu", "b") && !dt2_steps_find(d, "cuda:0", "a"), "nothing else is");
+    for (int i = 0; i < DT2_STEPS_MOST; i++) {
+        char network[16];
+        snprintf(network, sizeof network, "n%d", i);
+        dt2_steps_put(d, &(struct dt2_step){ "cpu", network, 1, 100 + i }, NULL);
+    }
+    is_u64(d->step_count, DT2_STEPS_MOST, "there are no more than may be");
+    ok(!dt2_steps_find(d, "cpu", "a") && dt2_steps_find(d, "cpu", "n0"), "the oldest made room");
+    dt2_devices_free(d);
+}
+
 int main(void)
 {
+    test_steps();
     test_saved_machine();
     test_by_hand();
     test_refused();
