@@ -226,13 +226,16 @@ int dt2_discover(const struct dt2_parts *parts, unsigned flags, struct dt2_devic
 }
 
 /* hwloc tells the speed of the moment, and an idle GPU's links are slow; the kernel tells what they can do. */
-void dt2_discover_link(const struct dt2_topology *topology, const char *root, const char *pci, struct dt2_link *link)
+void dt2_discover_link(const struct dt2_topology *topology, const char *root, const char *pci, struct dt2_locality *where,
+                       struct dt2_link *link)
 {
     struct dt2_pcilink slowest = { 0, 0 };
-    double now = dt2_topology_locality(topology, pci).gbps, most = -1;
+    double most = -1;
+    *where = dt2_topology_locality(topology, pci);
     if (topology->this_system && topology->io)
         most = dt2_pcilink_gbps(root, pci, &slowest);
-    link->nominal_gbps = most > now ? most : now;
+    link->nominal_gbps = most > where->gbps ? most : where->gbps;
+    link->shared = *where->bridge ? where->bridge : NULL;
     link->pcie_generation = slowest.generation;
     link->pcie_lanes = slowest.lanes;
 }

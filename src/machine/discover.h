@@ -25,9 +25,10 @@ bool dt2_discover_needs_io(const struct dt2_parts *parts, unsigned flags);
 int dt2_discover(const struct dt2_parts *parts, unsigned flags, struct dt2_devices **devices, struct dt2_error *err);
 
 /*
- * Fills in how fast a device's way to host memory can be, and of which PCI link that is; unknown also while PCI devices
- * were not needed.
+ * Fills in how fast a device's way to host memory can be, of which PCI link that is, and which bridge it shares, whose name stays in
+ * *where; unknown also while PCI devices were not needed.
  */
-void dt2_discover_link(const struct dt2_topology *topology, const char *root, const char *pci, struct dt2_link *link);
+void dt2_discover_link(const struct dt2_topology *topology, const char *root, const char *pci, struct dt2_locality *where,
+                       struct dt2_link *link);
 
 #endif

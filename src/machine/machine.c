@@ -246,7 +246,8 @@ static int add_links(struct dt2_machine *machine, const struct dt2_topology *top
     for (size_t i = 0; rc == 0 && i < devices->count; i++) {
         struct dt2_device *device = &devices->devices[i];
         struct dt2_link link = dt2_link_to("cpu");
-        dt2_discover_link(topology, "", device->pci, &link);
+        struct dt2_locality where;
+        dt2_discover_link(topology, "", device->pci, &where, &link);
         if (flags & DT2_DEVICES_MEASURE)
             measure(machine, device, &link);
         if (!dt2_device_is_host(device) || link.measured_gbps >= 0)

@@ -299,6 +299,16 @@ static double slowest_link(hwloc_obj_t object)
     return slowest > 0 ? (double)(long)((double)slowest * 1000 + 0.5) / 1000 : -1;
 }
 
+/* The last one on the way up that hangs on a bus itself: a root port. */
+static void name_bridge(hwloc_obj_t object, char *name, size_t size)
+{
+    for (hwloc_obj_t up = object->parent; up && up->type == HWLOC_OBJ_BRIDGE; up = up->parent) {
+        const struct hwloc_pcidev_attr_s *pci = &up->attr->bridge.upstream.pci;
+        if (up->attr->bridge.upstream_type == HWLOC_OBJ_BRIDGE_PCI)
+            snprintf(name, size, "%04x:%02x:%02x.%x", (unsigned)pci->domain & 0xFFFFu, pci->bus, pci->dev, pci->func & 0xFu);
+    }
+}
+
 struct dt2_locality dt2_topology_locality(const struct dt2_topology *topology, const char *pci)
 {
     struct dt2_locality locality = { .numa_node = -1, .gbps = -1 };
@@ -308,6 +318,7 @@ struct dt2_locality dt2_topology_locality(const struct dt2_topology *topology, c
     if (!object)
         return locality;
     locality.gbps = slowest_link(object);
+    name_bridge(object, locality.bridge, sizeof locality.bridge);
     if (topology->node_count != 1)
         locality.numa_node = node_near(topology, hwloc_get_non_io_ancestor_obj(topology->hwloc, object));
     return locality;

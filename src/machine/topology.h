@@ -41,10 +41,14 @@ struct dt2_topology {
     char cpu_model[128];
 };
 
-/* Where a device hangs: its nearest host node (-1: unknown, or several are as near) and its link (< 0: unknown). */
+/*
+ * Where a device hangs: its nearest host node (-1: unknown, or several are as near), its link (< 0: unknown), and the bridge nearest the
+ * processor, whose link it shares with all that hangs there ("": none is known).
+ */
 struct dt2_locality {
     int numa_node;
     double gbps;
+    char bridge[16]; /* "dddd:bb:dd.f" */
 };
 
 /*

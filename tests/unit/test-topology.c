@@ -137,16 +137,18 @@ static void test_pci(void)
         const char *xml, *pci;
         int node;
         double gbps; /* -1: unknown */
+        const char *bridge;
     } cases[] = {
-        { "nvidiaDGX2.xml", "0000:34:00.0", 0, 15.754 },
-        { "nvidiaDGX2.xml", "0000:e7:00.0", 1, 15.754 },
-        { "nvidiaDGX2.xml", "0000:e8:00.0", -1, -1 },
-        { "power8gpudistances.xml", "0002:01:00.0", 0, 7.877 }, /* slower above than at the card */
-        { "power8gpudistances.xml", "000b:01:00.0", 1, 7.877 },
-        { "32em64t-2n8c2t-pci-normalio.xml", "0000:84:00.1", 1, -1 },
-        { "32em64t-2n8c2t-pci-normalio.xml", "", -1, -1 },
-        { "32em64t-2n8c2t-pci-normalio.xml", "nonsense", -1, -1 },
-        { "32em64t-2n8c2t-pci-normalio.xml", NULL, -1, -1 },
+        { "nvidiaDGX2.xml", "0000:34:00.0", 0, 15.754, "0000:2b:00.0" },
+        { "nvidiaDGX2.xml", "0000:39:00.0", 0, 15.754, "0000:2b:00.0" }, /* behind another switch, but the same port */
+        { "nvidiaDGX2.xml", "0000:e7:00.0", 1, 15.754, "0000:d7:00.0" },
+        { "nvidiaDGX2.xml", "0000:e8:00.0", -1, -1, "" },
+        { "power8gpudistances.xml", "0002:01:00.0", 0, 7.877, "0002:00:00.0" }, /* slower above than at the card */
+        { "power8gpudistances.xml", "000b:01:00.0", 1, 7.877, "000b:00:00.0" },
+        { "32em64t-2n8c2t-pci-normalio.xml", "0000:84:00.1", 1, -1, "0000:80:03.0" },
+        { "32em64t-2n8c2t-pci-normalio.xml", "", -1, -1, "" },
+        { "32em64t-2n8c2t-pci-normalio.xml", "nonsense", -1, -1, "" },
+        { "32em64t-2n8c2t-pci-normalio.xml", NULL, -1, -1, "" },
     };
     for (size_t i = 0; i < DT2_COUNT(cases); i++) {
         use_xml(cases[i].xml);
@@ -158,6 +160,7 @@ static void test_pci(void)
         if (!ok(at.gbps > cases[i].gbps - 0.01 && at.gbps < cases[i].gbps + 0.01, "%s %s: %.3f GB/s", cases[i].xml,
                 cases[i].pci, cases[i].gbps))
             diag("got %.3f", at.gbps);
+        is_str(at.bridge, cases[i].bridge, "%s %s: the bridge that it shares", cases[i].xml, cases[i].pci);
         dt2_topology_free(t);
     }
     use_xml("nvidiaDGX2.xml");
