@@ -31,6 +31,8 @@ version|packaging/guix.scm|    (version "|")
 home|packaging/guix.scm|    (home-page "|")
 version|packaging/spack/package.py|    version("|".*
 home|packaging/spack/package.py|    homepage = "|"
+home|packaging/spack/package.py|    url = "|/distorch2-.*
+version|packaging/spack/package.py|    url = ".*/distorch2-|\.tar\.gz"
 version|python/distorch2/__init__.py|__version__ = "|"
 version|python/pyproject.toml|version = "|"
 version|python/comfyui/pyproject.toml|version = "|"
