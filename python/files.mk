@@ -30,6 +30,7 @@ python_comfyui_tests = \
 	tests/python/comfyui/test_install.py \
 	tests/python/comfyui/test_node.py \
 	tests/python/comfyui/test_others.py \
+	tests/python/comfyui/test_people.py \
 	tests/python/comfyui/test_server.py
 TESTS += $(python_tests)
 TEST_EXTENSIONS += .py
@@ -65,6 +66,7 @@ EXTRA_DIST += $(python_tests) $(python_torch_tests) $(python_comfyui_tests) \
 	tests/python/comfyui/families.py \
 	tests/python/comfyui/made.py \
 	tests/python/comfyui/pack/__init__.py \
+	tests/python/comfyui/pack/prestartup_script.py \
 	tests/python/comfyui/serving.py \
 	tests/python/comfyui/workflows.py \
 	python/MANIFEST.in \

@@ -8,6 +8,8 @@ from typing import Any, Union
 from . import machine
 
 CATEGORY = "multigpu/distorch_2"
+DEFAULTS = {"virtual_vram_gb": 4.0, "donor_device": "cpu", "expert_mode_allocations": "", "eject_models": True}
+"""Of inputs that are the same on any machine."""
 
 
 def _names() -> list[str]:
@@ -26,10 +28,10 @@ def _compute_device() -> tuple[Any, ...]:
 
 
 def loader_inputs() -> dict[str, Any]:
-    """The six inputs of a loader: those of the published node, with its types, defaults and ranges."""
-    gib = {"default": 4.0, "min": 0.0, "max": 128.0, "step": 0.1}
+    """All inputs of a loader but the file: those of the published node, with its types, defaults and ranges, and which a
+    workflow may leave out as there."""
+    gib = {"default": DEFAULTS["virtual_vram_gb"], "min": 0.0, "max": 128.0, "step": 0.1}
     return {
-        "control_net_name": (_names(), {"tooltip": "The file, from the folders that ComfyUI knows."}),
         "compute_device": _compute_device(),
         "virtual_vram_gb": (
             "FLOAT",
@@ -38,21 +40,24 @@ def loader_inputs() -> dict[str, Any]:
         "donor_device": (
             machine.donor_names(),
             {
-                "default": "cpu",
+                "default": DEFAULTS["donor_device"],
                 "tooltip": "Who lends that memory. cpu is the fastest, unless two GPUs of one maker reach each other.",
             },
         ),
         "expert_mode_allocations": (
             "STRING",
             {
-                "default": "",
+                "default": DEFAULTS["expert_mode_allocations"],
                 "multiline": False,
                 "tooltip": "Exact shares, which take the place of the two inputs above: cuda:0,30%;cuda:1,4gb;cpu,*",
             },
         ),
         "eject_models": (
             "BOOLEAN",
-            {"default": True, "tooltip": "Unload what has bytes on the compute device when this node loads."},
+            {
+                "default": DEFAULTS["eject_models"],
+                "tooltip": "Unload what has bytes on the compute device when this node loads.",
+            },
         ),
     }
 
@@ -66,7 +71,9 @@ class Inputs:
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {"required": {**cls.BEFORE, **loader_inputs()}, "hidden": {"unique_id": "UNIQUE_ID"}}
+        file = (_names(), {"tooltip": "The file, from the folders that ComfyUI knows."})
+        required = {**cls.BEFORE, "control_net_name": file}
+        return {"required": required, "optional": loader_inputs(), "hidden": {"unique_id": "UNIQUE_ID"}}
 
     @classmethod
     def VALIDATE_INPUTS(cls, expert_mode_allocations: str = "") -> Union[bool, str]:
@@ -77,8 +84,9 @@ class Inputs:
 
 
 def request_of(inputs: dict[str, Any]) -> dict[str, Any]:
-    """The request to the library that inputs are."""
-    return {**inputs, "expert_mode_allocations": (inputs["expert_mode_allocations"] or "").strip() or None}
+    """The request to the library that inputs are, with defaults for those that a workflow leaves out."""
+    found = {"compute_device": inputs.get("compute_device") or machine.default_compute(), **DEFAULTS, **inputs}
+    return {**found, "expert_mode_allocations": (found["expert_mode_allocations"] or "").strip() or None}
 
 
 def one_sentence(problem: Exception) -> str:

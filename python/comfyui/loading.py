@@ -43,9 +43,24 @@ def load_control(
         control, network = _spread(traced, request, node)
         return control, network, ""
     except (CannotSpread, distorch2.FailedError) as problem:
-        why = f"{os.path.basename(path)} is not spread, and loaded as ComfyUI does it: {one_sentence(problem)}"
+        why = _not_spread(path, problem)
         logging.warning("distorch2: %s", why)
-        return comfy.controlnet.load_controlnet(path, model), None, why
+        return _stock(path, model, problem), None, why
+
+
+def _stock(path: str, model: Any, problem: Exception) -> Any:
+    try:
+        return comfy.controlnet.load_controlnet(path, model)
+    except management.InterruptProcessingException:
+        raise
+    except Exception as refusal:  # of a broken file ours says more, and in one sentence
+        if isinstance(problem.__cause__, machine.need().DistorchError):
+            raise RuntimeError(one_sentence(problem)) from refusal
+        raise
+
+
+def _not_spread(path: str, problem: Exception) -> str:
+    return f"{os.path.basename(path)} is not spread, and loaded as ComfyUI does it: {one_sentence(problem)}"
 
 
 _of_node: weakref.WeakValueDictionary[str, Network] = weakref.WeakValueDictionary()
@@ -69,17 +84,20 @@ def _spread(traced: tuple[Any, Any, Any, Any], request: dict[str, Any], node: An
     return control, network
 
 
-def plan_of(path: str, request: dict[str, Any]) -> tuple[Any, list[int]]:
-    """The plan for a load as it would be now, and the sizes of the blocks. Nothing is loaded."""
+def plan_of(path: str, request: dict[str, Any]) -> tuple[Any, list[int], str]:
+    """The plan for a load as it would be now, the sizes of the blocks, and why it would not be spread. Nothing is
+    loaded."""
     from distorch2 import File
 
+    why = ""
     try:
         stored = _traced(path, None)[3]
-    except (CannotSpread, machine.need().DistorchError):
-        stored = File(path)
+    except (CannotSpread, machine.need().DistorchError) as problem:
+        stored, why = File(path), _not_spread(path, problem)
+        request = {**request, "virtual_vram_gb": 0.0, "expert_mode_allocations": None}
     with stored:
         plan = machine.context().plan(stored, available=machine.available, **request)
-        return plan, [block.bytes for block in stored.blocks]
+        return plan, [block.bytes for block in stored.blocks], why
 
 
 def _traced(path: str, model: Any) -> tuple[Any, Any, Any, Any]:
@@ -92,7 +110,7 @@ def _traced(path: str, model: Any) -> tuple[Any, Any, Any, Any]:
         _check([info.name for info in file.tensors])
         with Ledger(file) as ledger:
             control = _control(dict(ledger.tensors), model, _options(path))
-        module = _module_of(control)
+        module = _module_of(control, os.path.basename(path))
         record = ledger.record(module)
         return control, module, record, record.stored(file)
 
@@ -121,9 +139,9 @@ def _options(path: str) -> dict[str, Any]:
     return {"global_average_pooling": True} if stem.endswith(("_shuffle", "_shuffle_fp16")) else {}
 
 
-def _module_of(control: Any) -> Any:
+def _module_of(control: Any, name: str) -> Any:
     if control is None:
-        raise RuntimeError("this is no ControlNet and no T2I adapter that ComfyUI knows")
+        raise RuntimeError(f"{name} is no ControlNet and no T2I adapter that ComfyUI knows")
     module = getattr(control, "control_model", None)
     if module is None:
         module = getattr(control, "t2i_model", None)

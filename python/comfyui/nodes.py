@@ -104,10 +104,10 @@ class Plan(Inputs):
         from .picture import drawn, tensor_of
 
         try:
-            plan, sizes = plan_of(_path_of(control_net_name), request_of(inputs))
+            plan, sizes, why = plan_of(_path_of(control_net_name), request_of(inputs))
         except distorch2.DistorchError as problem:
             raise RuntimeError(one_sentence(problem)) from problem
-        text = told(plan)
+        text = f"warning: {why}\n{told(plan)}" if why else told(plan)
         picture = drawn(plan, sizes, control_net_name)
         _say(text, unique_id)
         return {"ui": {"text": [text], "images": [_shown(picture)]}, "result": (text, tensor_of(picture))}

@@ -79,7 +79,8 @@ class Server:
         self._wait_until_it_answers()
 
     def _start(self, options, env):
-        command = [self.python or sys.executable, "main.py", "--cpu", "--listen", "127.0.0.1", "--port", str(self.port)]
+        command = [self.python or sys.executable, "main.py", "--listen", "127.0.0.1", "--port", str(self.port)]
+        command += [] if "DISTORCH2_TESTS_AS_GPU" in env else ["--cpu"]
         command += ["--disable-auto-launch", "--disable-api-nodes", "--base-directory", self.base]
         command += ["--database-url", f"sqlite:///{self.base}/user/comfyui.db", *options]
         with open(self.log, "ab") as log:

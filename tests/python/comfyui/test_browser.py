@@ -119,6 +119,20 @@ def test_what_runs_writes_under_its_node():
         page().picture(f"{folder}/comfyui.png", x=left, y=top, width=right - left, height=bottom - top)
 
 
+def test_templates_open_with_what_this_machine_has():
+    folder = f"{tap.SOURCE}/python/comfyui/example_workflows"
+    for name in sorted(os.listdir(folder)):
+        with open(f"{folder}/{name}", encoding="utf-8") as file:
+            template = json.load(file)
+        page().value(f"window.app.loadGraphData({json.dumps(template)}).then(() => 1)")
+        for node in template["nodes"]:
+            if node["type"] in ("DisTorch2ControlNetLoader", "DisTorch2Plan"):
+                found = {name: value for name, (value, _) in widgets(node["id"]).items()}
+                assert found["control_net_name"] == "small.safetensors" and found["compute_device"] == "cpu", found
+                assert found["virtual_vram_gb"] == 4 and found["donor_device"] == "cpu" and found["eject_models"], found
+    page().value(f"window.app.loadGraphData({json.dumps(workflow(SPREAD))}).then(() => 1)")
+
+
 def test_an_error_is_shown_at_its_widget():
     for number in (PLAN, DEVICES):  # what else can run would, and the page would say less
         page().value(f"window.app.graph.remove({of(number)})")

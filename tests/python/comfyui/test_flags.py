@@ -18,8 +18,9 @@ GROUPS = {
     "no memory for the cache, bf16": ["--cache-ram 4000", "--bf16-unet", "--reserve-vram 1"],
     "fp8": ["--fp8_e4m3fn-unet", "--async-offload", "--fast-disk", "--force-channels-last"],
 }
-"""Options that go together: a server takes seconds to start. --lowvram and its like, and
---enable-dynamic-vram, ComfyUI does not take with --cpu: what those do is in test_node.py."""
+"""Options that go together: a server takes seconds to start. --enable-dynamic-vram ComfyUI does not take with --cpu."""
+VRAM = ("--novram", "--lowvram", "--highvram")
+"""Which it does not either: the processor is taken for a GPU."""
 
 
 def options_of(group):
@@ -52,5 +53,25 @@ def case(group):
     return test
 
 
+def case_of_vram(option):
+    def test():
+        more = {"env": {"DISTORCH2_TESTS_AS_GPU": "1"}}
+        equal(option, flow.plain, file="small.safetensors", allocations=(SPREAD,), of=lambda: server(option, **more))
+        chain = ["small.safetensors", "other.safetensors"]
+        equal(option, flow.chain, files=chain, allocations=(SPREAD,), of=lambda: server(option, **more), forgets=False)
+        comfy = server(option, **more)
+        comfy.run(flow.plain("small.safetensors", {"expert_mode_allocations": SPREAD}, seed=43))
+        comfy.post("/free", {"unload_models": True})
+        assert soon(lambda: loaded(comfy) == 0), "it is loaded after /free"
+        comfy.run(flow.plain("small.safetensors", {"expert_mode_allocations": SPREAD}, seed=44))  # which loads it again
+        ((held, size),) = comfy.get("/distorch2-tests/held")
+        assert held < size if option == "--novram" else held == size, (held, size)
+        assert "Traceback" not in comfy.said(), comfy.said()[-3000:]
+        comfy.stop()
+
+    return test
+
+
 if __name__ == "__main__":
-    tap.run_tests({f"test_{group}": case(group) for group in GROUPS})
+    cases = {f"test_{group}": case(group) for group in GROUPS}
+    tap.run_tests({**cases, **{f"test_{option}": case_of_vram(option) for option in VRAM}})

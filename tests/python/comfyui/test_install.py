@@ -106,7 +106,7 @@ def test_the_nodes_are_there_with_all_that_belongs_to_them():
 
 def test_its_pictures_are_those_of_the_stock_loader():
     comfy = server()
-    donors = comfy.get("/object_info/DisTorch2ControlNetLoader")["DisTorch2ControlNetLoader"]["input"]["required"]
+    donors = comfy.get("/object_info/DisTorch2ControlNetLoader")["DisTorch2ControlNetLoader"]["input"]["optional"]
     spread = "cpu,30%;opencl:0,*" if "opencl:0" in donors["donor_device"][0] else "cpu,*"
     expected = latents(comfy.run(flow.plain(FILE, None)))
     outputs = comfy.run(flow.plain(FILE, {"expert_mode_allocations": spread}))

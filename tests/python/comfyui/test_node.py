@@ -19,6 +19,7 @@ import comfy.controlnet
 import comfy.model_management as management
 import comfy.t2i_adapter.adapter as adapters
 import folder_paths
+import made
 import torch
 from safetensors.torch import save_file
 
@@ -76,9 +77,15 @@ def awake():
     return len(machine.context().models)
 
 
+def inputs_of(kind):
+    """The inputs of a node that have widgets or sockets, in their order."""
+    found = kind.INPUT_TYPES()
+    return {**found.get("required", {}), **found.get("optional", {})}
+
+
 def test_inputs_are_those_of_the_published_node():
     adapter()
-    inputs = LOADER.INPUT_TYPES()["required"]
+    inputs = inputs_of(LOADER)
     names = ["control_net_name", "compute_device", "virtual_vram_gb", "donor_device", "expert_mode_allocations"]
     assert list(inputs) == [*names, "eject_models"]
     assert "light.safetensors" in inputs["control_net_name"][0] and "cpu" in inputs["compute_device"][0]
@@ -88,8 +95,9 @@ def test_inputs_are_those_of_the_published_node():
     assert inputs["expert_mode_allocations"][0] == "STRING" and inputs["eject_models"][1]["default"] is True
     for kind in NODES.NODE_CLASS_MAPPINGS.values():
         assert callable(getattr(kind(), kind.FUNCTION)) and kind.CATEGORY and isinstance(kind.INPUT_TYPES(), dict)
-    difference = NODES.NODE_CLASS_MAPPINGS["DisTorch2DiffControlNetLoader"].INPUT_TYPES()["required"]
+    difference = inputs_of(NODES.NODE_CLASS_MAPPINGS["DisTorch2DiffControlNetLoader"])
     assert difference["model"][0] == "MODEL" and list(difference)[1:] == list(inputs)
+    assert list(LOADER.INPUT_TYPES()["required"]) == ["control_net_name"], "the published node has the others optional"
 
 
 def test_what_is_typed_is_checked():
@@ -395,6 +403,11 @@ def test_a_plan_and_the_devices_are_said():
     (shown,) = plan["ui"]["images"]
     assert shown["type"] == "temp" and os.path.isfile(f"{folder_paths.get_temp_directory()}/{shown['filename']}")
     assert "cpu" in NODES.NODE_CLASS_MAPPINGS["DisTorch2Devices"]().devices()["result"][0]
+    made.lora(f"{here.models()}/low.safetensors")
+    plan = NODES.NODE_CLASS_MAPPINGS["DisTorch2Plan"]().plan(
+        "low.safetensors", expert_mode_allocations=SPREAD, **REQUEST
+    )
+    assert "low.safetensors is not spread" in plan["result"][0] and "opencl" not in plan["result"][0], plan["result"][0]
 
 
 def test_a_copy_for_several_gpus_is_refused():
@@ -464,7 +477,7 @@ def test_languages_and_help_are_those_of_the_nodes():
         texts = _texts(f"locales/{language}/nodeDefs.json")
         assert set(texts) == set(NODES.NODE_CLASS_MAPPINGS), language
         for name, kind in NODES.NODE_CLASS_MAPPINGS.items():
-            inputs, said = kind.INPUT_TYPES()["required"], texts[name]
+            inputs, said = inputs_of(kind), texts[name]
             assert list(said["inputs"]) == list(inputs), (language, name)
             assert set(said["outputs"]) == set(map(str, range(len(kind.RETURN_TYPES)))), (language, name)
             if language == "en":
@@ -472,7 +485,7 @@ def test_languages_and_help_are_those_of_the_nodes():
     for name, kind in NODES.NODE_CLASS_MAPPINGS.items():
         with open(f"{here.FOLDER}/web/docs/{name}.md", encoding="utf-8") as page:
             assert page.readline().strip() == f"# {kind.TITLE}", name
-        for _, (_, *options) in kind.INPUT_TYPES()["required"].items():
+        for _, (_, *options) in inputs_of(kind).items():
             assert options and options[0]["tooltip"], name
 
 
@@ -485,7 +498,7 @@ def test_templates_are_of_nodes_that_are_there():
         ours = [node for node in workflow["nodes"] if node["type"] in NODES.NODE_CLASS_MAPPINGS]
         assert ours and all(node["type"] in {*known, "MarkdownNote"} for node in workflow["nodes"]), name
         for node in ours:
-            assert len(node["widgets_values"]) == len(known[node["type"]].INPUT_TYPES()["required"]), name
+            assert not node.get("widgets_values"), f"{name}: files and devices are of one machine, defaults of any"
         ends = {node["id"]: node for node in workflow["nodes"]}
         for link, source, slot, target, at, kind in workflow["links"]:
             assert link in ends[source]["outputs"][slot]["links"] and ends[target]["inputs"][at]["link"] == link

@@ -4,6 +4,7 @@ bit. ComfyUI imports this as any node pack."""
 
 import base64
 import gc
+import os
 import sys
 
 import comfy.latent_formats
@@ -225,6 +226,12 @@ async def _loaded(_request):
     return web.json_response(loaded())
 
 
+async def _held(_request):
+    """What spread networks have on the device that computes, and would have: as memory management knows it."""
+    models = [each.model for each in comfy.model_management.current_loaded_models if hasattr(each.model, "network")]
+    return web.json_response([[each.loaded_size(), each.model_size()] for each in models])
+
+
 async def _shares(_request):
     """From a device to the bytes that the models which are loaded take there, windows included."""
     found = {}
@@ -236,8 +243,34 @@ async def _shares(_request):
     return web.json_response(found)
 
 
+def _take_the_processor_for_a_gpu():
+    """When models are loaded: by what --lowvram and its like say of memory."""
+    from comfy.cli_args import args
+
+    management = comfy.model_management
+    states = {"highvram": "HIGH_VRAM", "lowvram": "LOW_VRAM", "novram": "NO_VRAM"}
+    state = next((states[option] for option in states if getattr(args, option)), "NORMAL_VRAM")
+    fakes = {"is_device_cpu": lambda _: False, "vram_state": getattr(management.VRAMState, state)}
+    real = management.load_models_gpu
+
+    def load_models_gpu(*given, **named):
+        kept = {name: getattr(management, name) for name in fakes}
+        for name, fake in fakes.items():
+            setattr(management, name, fake)
+        try:
+            return real(*given, **named)
+        finally:
+            for name, each in kept.items():
+                setattr(management, name, each)
+
+    management.load_models_gpu = load_models_gpu
+
+
+if ROUTES is not None and os.environ.get("DISTORCH2_TESTS_AS_GPU"):
+    _take_the_processor_for_a_gpu()
 if ROUTES is not None:
     ROUTES.get("/distorch2-tests/loaded")(_loaded)
+    ROUTES.get("/distorch2-tests/held")(_held)
     ROUTES.get("/distorch2-tests/shares")(_shares)
 
 NODE_CLASS_MAPPINGS = {
