@@ -32,14 +32,26 @@ def state(module, dtype):
     return {name: tensor.to(dtype).contiguous() for name, tensor in module.state_dict().items()}
 
 
-def _small(seed):
-    config = {key: value for key, value in SMALL.items() if not key.startswith("out")}
-    return filled(comfy.cldm.cldm.ControlNet(**config, hint_channels=3, dtype=torch.float32), seed)
+MID = {
+    **UNION,
+    "transformer_depth": [0, 0, 0, 0, 1, 1],
+    "transformer_depth_middle": 1,
+    "transformer_depth_output": [0, 0, 0, 0, 0, 0, 1, 1, 1],
+    "context_dim": 2048,
+}
+"""The middle one, with attention where it is narrowest."""
+SD21 = {"use_linear_in_transformer": True, "context_dim": 96}
+"""What SD2.1's have otherwise than SD1.5's."""
 
 
-def small(path, seed=11, dtype=torch.float16):
-    """A small ControlNet of SD1.5's kind."""
-    tensors = state(_small(seed), dtype)
+def _small(seed, hint_channels=3, **more):
+    config = {**{key: value for key, value in SMALL.items() if not key.startswith("out")}, **more}
+    return filled(comfy.cldm.cldm.ControlNet(**config, hint_channels=hint_channels, dtype=torch.float32), seed)
+
+
+def small(path, seed=11, dtype=torch.float16, **more):
+    """A small ControlNet of SD1.5's kind, with what others have otherwise."""
+    tensors = state(_small(seed, **more), dtype)
     if str(path).endswith(".pth"):
         torch.save({f"control_model.{name}": tensor for name, tensor in tensors.items()}, path)
     else:

@@ -45,8 +45,10 @@ def run(control, inputs):
     with torch.inference_mode():
         if isinstance(given, torch.Tensor):
             return list(tensors(module(given)))
-        if type(control).__name__ == "ControlNetSD35":
-            control.pre_run(families.Base(), lambda percent: percent)
+        base = families.BASES.get(type(control).__name__)
+        if base is not None:
+            control.pre_run(base(), lambda percent: percent)
+            given = {**given, **control.extra_args}
         cast = {name: value.to(dtype) if isinstance(value, torch.Tensor) else value for name, value in given.items()}
         return list(tensors(module(**cast)))
 
