@@ -42,7 +42,7 @@ _FILLED_LIKE = (
     aten.new_full,
 )
 _COPIES = (aten.clone, aten._to_copy, aten.lift_fresh_copy, aten.contiguous)
-_SAME = (aten._unsafe_view, aten.lift_fresh, aten._pin_memory)
+_SAME = (aten._unsafe_view, aten.lift_fresh, aten._pin_memory, aten.detach)
 
 _MOST_RUNS = 4096
 """Into which a copy may fall and still be followed: more are a transposed copy, element by element."""
