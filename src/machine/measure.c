@@ -18,8 +18,8 @@ struct rig {
     dt2_handle queue, buffer;
     uint64_t bytes; /* of the buffer: a multiple of `chunk` */
     uint64_t chunk;
-    void *staging;
-    bool pinned; /* staging came from the driver */
+    char *staging; /* as large: the host's caches would hold one chunk */
+    bool pinned; /* it came from the driver */
     enum dt2_direction direction;
 };
 
@@ -27,13 +27,15 @@ struct rig {
 static void add_staging(struct rig *rig, bool pinned, struct dt2_backend_error *failure)
 {
     const struct dt2_opened *on = rig->on;
+    void *memory = NULL;
     if (pinned)
         rig->pinned = on->backend->host_alloc && on->backend->host_free &&
-                      on->backend->host_alloc(on->driver, on->device, rig->chunk, &rig->staging, failure) == 0;
+                      on->backend->host_alloc(on->driver, on->device, rig->bytes, &memory, failure) == 0;
     else
-        rig->staging = dt2_alloc(1, rig->chunk);
-    if (rig->staging)
-        memset(rig->staging, 0x5A, rig->chunk);
+        memory = dt2_alloc(1, rig->bytes);
+    rig->staging = memory;
+    if (memory)
+        memset(memory, 0x5A, rig->bytes);
 }
 
 static int set_up(struct rig *rig, bool pinned, struct dt2_backend_error *failure)
@@ -76,11 +78,12 @@ static int run_once(const struct rig *rig, double *seconds, struct dt2_backend_e
     const struct dt2_opened *on = rig->on;
     double begin = dt2_measure_now();
     int rc = 0;
-    for (uint64_t done = 0; rc == 0 && done < TOTAL_BYTES; done += rig->chunk)
-        rc = rig->direction == DT2_WRITE ? on->backend->copy_h2d(on->driver, rig->queue, rig->buffer, done % rig->bytes,
-                                                                 rig->staging, rig->chunk, failure)
-                                         : on->backend->copy_d2h(on->driver, rig->queue, rig->buffer, done % rig->bytes,
-                                                                 rig->staging, rig->chunk, failure);
+    for (uint64_t done = 0; rc == 0 && done < TOTAL_BYTES; done += rig->chunk) {
+        uint64_t at = done % rig->bytes;
+        rc = rig->direction == DT2_WRITE
+                 ? on->backend->copy_h2d(on->driver, rig->queue, rig->buffer, at, rig->staging + at, rig->chunk, failure)
+                 : on->backend->copy_d2h(on->driver, rig->queue, rig->buffer, at, rig->staging + at, rig->chunk, failure);
+    }
     int waited = on->backend->queue_wait(on->driver, rig->queue, rc == 0 ? failure : NULL);
     *seconds = dt2_measure_now() - begin;
     return rc < 0 ? rc : waited;

@@ -8,7 +8,8 @@
 #include "plan/predict_load.h"
 #include <string.h>
 
-#define EVALUATIONS 60000 /* times the number of blocks */
+#define EVALUATIONS 60000 /* times the number of blocks, of few; of more, less: a load waits for it */
+#define EVALUATIONS_MANY 20000
 #define EVALUATIONS_LEAST 12
 #define EVALUATIONS_MOST 20000
 #define ENOUGH 1e-4 /* of a time: what is closer is the same */
@@ -17,6 +18,7 @@
 #define FEW 24      /* blocks: then with all */
 #define WANDERS 400
 #define THROWN 3 /* blocks */
+#define SETTLED_MOST 200 /* blocks */
 
 /* -- donors ------------------------------------------------------------------------------------------------------ */
 
@@ -300,6 +302,68 @@ static void wander(struct search *search, size_t *kept)
     }
 }
 
+/* -- where no runs fit -------------------------------------------------------------------------------------------------- */
+
+/* Bytes above the budgets, and above what may lie on the compute device. */
+static uint64_t lacking(struct search *search)
+{
+    const struct dt2_capacity *capacity = &search->input->capacity;
+    dt2_draft_charge(search->draft, &search->input->capacity);
+    uint64_t bytes = dt2_sub_floor(search->draft->targets[0].bytes, search->most);
+    for (size_t i = 0; i < capacity->count; i++)
+        if (capacity->rooms[i].available != DT2_UNKNOWN)
+            bytes += dt2_sub_floor(capacity->rooms[i].charged, capacity->rooms[i].available);
+    return bytes;
+}
+
+/* Whether less is lacking where block a lies on `to`, and b, if there is one, where a lay; else all is as before. */
+static bool helps(struct search *search, size_t a, size_t to, size_t b, uint64_t *least)
+{
+    size_t from = search->draft->owner[a];
+    put(search, a, to);
+    if (b != DT2_NONE)
+        put(search, b, from);
+    uint64_t now = lacking(search);
+    if (now < *least) {
+        *least = now;
+        return true;
+    }
+    put(search, a, from);
+    if (b != DT2_NONE)
+        put(search, b, to);
+    return false;
+}
+
+/* Moves and exchanges as long as they help. False: it does not fit so either. */
+static bool settle(struct search *search)
+{
+    size_t *owner = search->draft->owner;
+    uint64_t least = lacking(search);
+    for (bool better = true; better && least > 0;) {
+        better = false;
+        for (size_t i = 0; i < search->count && least > 0; i++) {
+            size_t a = search->movable[i];
+            for (size_t to = 0; to < search->draft->target_count; to++)
+                better |= to != owner[a] && helps(search, a, to, DT2_NONE, &least);
+            for (size_t j = i + 1; j < search->count; j++)
+                better |= owner[search->movable[j]] != owner[a] && helps(search, a, owner[search->movable[j]], search->movable[j], &least);
+        }
+    }
+    return least == 0;
+}
+
+/* A beginning that fits, as it is or settled; else it is again what it was. */
+static bool begin_somewhere(struct search *search, size_t *kept)
+{
+    if (look(search, &search->best))
+        return true;
+    memcpy(kept, search->draft->owner, search->input->count * sizeof *kept);
+    if (search->count <= SETTLED_MOST && settle(search) && look(search, &search->best))
+        return true;
+    restore(search, kept);
+    return false;
+}
+
 static size_t list_movable(struct search *search)
 {
     const struct dt2_input *input = search->input;
@@ -311,7 +375,7 @@ static size_t list_movable(struct search *search)
 
 int dt2_auto_improve(struct dt2_input *input, struct dt2_draft *draft, struct dt2_error *err)
 {
-    size_t looks = EVALUATIONS / (input->count + 1);
+    size_t looks = (input->count <= FEW ? EVALUATIONS : EVALUATIONS_MANY) / (input->count + 1);
     looks = looks < EVALUATIONS_LEAST ? EVALUATIONS_LEAST : looks > EVALUATIONS_MOST ? EVALUATIONS_MOST : looks;
     DT2_AUTO size_t *movable = dt2_alloc(input->count, sizeof *movable);
     DT2_AUTO size_t *kept = dt2_alloc(2 * input->count, sizeof *kept);
@@ -321,7 +385,7 @@ int dt2_auto_improve(struct dt2_input *input, struct dt2_draft *draft, struct dt
     struct search search = { .input = input, .draft = draft, .movable = movable, .left = looks, .most = UINT64_MAX };
     if (dt2_request_has_virtual_vram(input->request))
         search.most = dt2_max(draft->claims[0].quota, draft->targets[0].bytes);
-    if (list_movable(&search) > 0 && draft->target_count > 1 && look(&search, &search.best)) {
+    if (list_movable(&search) > 0 && draft->target_count > 1 && begin_somewhere(&search, kept)) {
         search_both(&search, kept, bytes, looks / 3);
         search.left = looks / 3;
         wander(&search, kept);

@@ -8,7 +8,8 @@
  * with others. From both it goes downhill: a block moves to another memory, or two change places, as long as that is better, and
  * the better of the two ends is taken; then a few blocks are thrown elsewhere, and downhill again, for as long as looks are left. So it is never worse than virtual VRAM of the same bytes. Of N blocks, M memories and T looks
  * at a placement, each of which goes through passes in O(N): O(N T), where T is at most EVALUATIONS / N, so a bounded time whatever
- * the model. For models of a few blocks that is enough to try every move and every exchange many times. A model that fits only in another way than in runs, beside tight donors, is refused.
+ * the model. For models of a few blocks that is enough to try every move and every exchange many times. Where no runs fit, beside tight donors,
+ * blocks are moved and exchanged as long as less is lacking, of models of up to two hundred.
  */
 #ifndef DT2_PLAN_AUTO_H
 #define DT2_PLAN_AUTO_H
@@ -19,7 +20,7 @@
 int dt2_auto_donors(struct dt2_input *input, struct dt2_error *err);
 /* The draft with which choosing begins: the least virtual VRAM, of what the request allows, that fits; if none does, the last tried. */
 int dt2_auto_begin(struct dt2_input *input, struct dt2_draft *draft, struct dt2_error *err);
-/* Makes a draft that fits a better one. It is charged afterwards. */
+/* Makes a draft a better one, or one that fits; it stays as it is where none is found. It is charged afterwards. */
 int dt2_auto_improve(struct dt2_input *input, struct dt2_draft *draft, struct dt2_error *err);
 
 #endif

@@ -435,7 +435,7 @@ int dt2_plan_decide(const struct dt2_devices *devices, const struct dt2_block *b
     bool chosen = read.flags & DT2_REQUEST_AUTO;
     rc = chosen ? dt2_auto_begin(&input, &draft, err)
                 : dt2_draft_make(&input, input.virtual_vram_bytes, &input.capacity, &input.warnings, &draft, err);
-    if (rc == 0 && chosen && dt2_draft_fits(&draft, &input.capacity))
+    if (rc == 0 && chosen)
         rc = dt2_auto_improve(&input, &draft, err);
     if (rc == 0) {
         dt2_shortage_of(&input.capacity, shortage);

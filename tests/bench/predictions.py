@@ -35,6 +35,7 @@ def ask(*words):
 
 
 def names():
+    touch()
     found = ask("devices", "--measure")["devices"]
     return [each["name"] for each in found if not each["name"].startswith("cpu:")]
 
@@ -42,18 +43,17 @@ def names():
 def cases(devices):
     """Compute device, what else the request says, and milliseconds that a pass computes."""
     found = []
-    computes = [each for each in devices if each != "cpu"]
-    for i, compute in enumerate(computes):
-        for j, donor in enumerate(each for each in devices if each != compute):
-            for part, step in ((0.3, "0"), (0.6, "100"), (0.9, "300")):
+    for compute in devices:
+        for donor in (each for each in devices if each != compute):
+            for part, step in ((0.3, "0"), (0.45, "50"), (0.6, "100"), (0.9, "300")):
                 virtual = f"{part * SIZE / 2**30:.2f}"
                 found.append((compute, ("--donor-device", donor, "--virtual-vram-gb", virtual), step))
         others = [each for each in devices if each != compute][:2]
         split = ";".join(f"{name},{part}%" for name, part in zip([compute, *others], (40, 35, 25)))
         found.append((compute, ("--expert-mode-allocations", split), "150"))
         found.append((compute, ("--auto", "--virtual-vram-gb", f"{0.5 * SIZE / 2**30:.2f}"), "200"))
-    stride = max(1, len(found) // PLANS)
-    return found[::stride][:PLANS] if stride > 1 else found[:PLANS]
+    count = min(PLANS, len(found))
+    return [found[i * len(found) // count] for i in range(count)]
 
 
 def touch():
@@ -108,6 +108,29 @@ def measure(request, simulated):
     )
 
 
+def stalls(request, compute_seconds):
+    """Of a pass, predicted and measured."""
+    plan, run = ask("plan", *request), ask("run", *request, "--passes", "5")
+    if "error" in plan or "error" in run:
+        return None
+    passes = sorted(each["seconds"] for each in run["passes"][1:])
+    return plan["prediction"]["stall_seconds"], passes[len(passes) // 2] - compute_seconds
+
+
+def choices(devices):
+    """What --auto gains beside virtual VRAM of the same bytes, by passes that were run."""
+    part = "{:9} {:>6} {:>5}  {:>20}  {:>20}  {:>20}"
+    print(part.format("compute", "V", "step", "virtual VRAM's stall", "--auto's", "measured gain"))
+    for compute, step in itertools.product([each for each in devices if each != "cpu"], ("100", "300")):
+        virtual = f"{0.5 * SIZE / 2**30:.2f}"
+        request = (MODEL, "--compute-device", compute, "--virtual-vram-gb", virtual, "--step-ms", step)
+        plain, chosen = stalls(request, float(step) / 1e3), stalls((*request, "--auto"), float(step) / 1e3)
+        if plain is None or chosen is None:
+            continue
+        texts = ["{:.3f} ran {:.3f}".format(*each) for each in (plain, chosen)]
+        print(part.format(compute, virtual, step, *texts, f"{plain[1] - chosen[1]:+.3f} s a pass"), flush=True)
+
+
 def main():
     kinds = ("passes", "loads from the page cache", "loads from the disk")
     errors = {kind: [] for kind in kinds}
@@ -127,6 +150,8 @@ def main():
             texts += [f"{predicted:.3f}", f"{measured:.3f}", f"{error:+.0%}"] if measured else [f"{predicted:.3f}", "-", "-"]
             errors[kind] += [] if error is None else [error]
         print(ROW.format(compute, " ".join(each for each in words if not each.startswith("--")), step, *texts), flush=True)
+    if BEFORE and FROM == 0:
+        choices(names())
     good = {kind: sum(abs(each) <= PART for each in found) for kind, found in errors.items() if found}
     print("; ".join(f"{count} of {len(errors[kind])} {kind} within {PART:.0%}" for kind, count in good.items()))
 

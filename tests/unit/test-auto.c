@@ -2,7 +2,9 @@
 /* Placements that are chosen: beside all that there are of a few blocks, and beside virtual VRAM of the same bytes. */
 #include "support/world.h"
 
-#define FEW 7 /* blocks, on three devices: 2187 placements */
+#define FEW 9 /* blocks at most, on three devices: 19683 placements */
+
+static size_t few; /* blocks of this round */
 
 static const char *const places[] = { "cuda:0", "cpu", "hip:0" };
 
@@ -12,7 +14,7 @@ static struct dt2_devices *make_few(const struct dt2_block *blocks, struct dt2_l
     char text[2048];
     uint64_t model = 0;
     struct dt2_devices *devices = NULL;
-    for (size_t i = 0; i < FEW; i++)
+    for (size_t i = 0; i < few; i++)
         model += blocks[i].bytes;
     snprintf(text, sizeof text,
              "{\"devices\":[{\"name\":\"cpu\",\"total_bytes\":100000000000},"
@@ -39,13 +41,13 @@ static bool plan_number(const struct dt2_devices *devices, const struct dt2_bloc
                         struct dt2_plan **plan)
 {
     char place[256] = "";
-    for (size_t i = 0; i < FEW; i++, number /= DT2_COUNT(places))
+    for (size_t i = 0; i < few; i++, number /= DT2_COUNT(places))
         snprintf(place + strlen(place), sizeof place - strlen(place), "%s%s=%s", i ? ";" : "", blocks[i].name,
                  places[number % DT2_COUNT(places)]);
     request.place = place;
     request.flags = 0;
     request.virtual_vram_bytes = 0;
-    return dt2_plan_make(devices, blocks, FEW, &request, plan, NULL) == 0;
+    return dt2_plan_make(devices, blocks, few, &request, plan, NULL) == 0;
 }
 
 /* The least stall of all placements that fit; below 0: none does. */
@@ -53,7 +55,7 @@ static double least_stall(const struct dt2_devices *devices, const struct dt2_bl
 {
     double least = -1;
     size_t count = 1;
-    for (size_t i = 0; i < FEW; i++)
+    for (size_t i = 0; i < few; i++)
         count *= DT2_COUNT(places);
     for (size_t i = 0; i < count; i++) {
         struct dt2_plan *plan;
@@ -69,13 +71,14 @@ static double least_stall(const struct dt2_devices *devices, const struct dt2_bl
 static void test_few(void)
 {
     unsigned worse = 0, compared = 0, refused = 0;
-    for (unsigned round = 0; round < random_rounds(20); round++) {
+    for (unsigned round = 0; round < random_rounds(24); round++) {
+        few = 3 + random_below(FEW - 2);
         struct dt2_block blocks[FEW];
         char names[FEW][8];
         struct dt2_limit budgets[2];
         struct dt2_request request = DT2_REQUEST_INIT;
         struct dt2_plan *plan = NULL;
-        for (size_t i = 0; i < FEW; i++) {
+        for (size_t i = 0; i < few; i++) {
             snprintf(names[i], sizeof names[i], "b%zu", i);
             blocks[i] = (struct dt2_block){ .name = names[i], .bytes = 1000000 + random_below(50000000) };
         }
@@ -86,7 +89,7 @@ static void test_few(void)
         request.step_ns = random_below(40000000);
         request.flags = DT2_REQUEST_AUTO;
         double least = least_stall(devices, blocks, &request);
-        if (dt2_plan_make(devices, blocks, FEW, &request, &plan, NULL) < 0) {
+        if (dt2_plan_make(devices, blocks, few, &request, &plan, NULL) < 0) {
             refused += least >= 0;
         } else {
             double stall = dt2_plan_prediction(plan)->stall_seconds;
@@ -100,8 +103,8 @@ static void test_few(void)
         dt2_devices_free(devices);
     }
     ok(compared > 10, "%u choices beside all placements", compared);
-    ok(worse <= compared / 10, "at most one in ten is more than 1 %% above the least stall: %u", worse);
-    ok(refused <= 2, "what fits in some way is planned, but for %u that fit in no runs", refused);
+    ok(worse <= compared / 20, "at most one in twenty is more than 1 %% above the least stall: %u", worse);
+    ok(refused <= 1, "what fits in some way is planned, but for %u", refused);
 }
 
 /* Never worse than virtual VRAM of the same bytes, and within the same budgets. */
