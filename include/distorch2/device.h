@@ -96,7 +96,8 @@ struct dt2_unusable {
 /* What to ask of dt2_devices_list() beyond the plain list; or-ed together. */
 enum dt2_devices_flag {
     DT2_DEVICES_FREE = 1,     /* free bytes also where only a context on the GPU can tell: creates one */
-    DT2_DEVICES_MEASURE = 2,  /* measure copies to every device, memory and disk (opens each; takes seconds), and keep that for later */
+    DT2_DEVICES_MEASURE = 2,  /* measure copies to every device, memory and disk (opens each; takes seconds), and keep that for later.
+                                 Before each DT2_LOG_INFO says "measuring NAME, I of N" */
     DT2_DEVICES_UNUSABLE = 4, /* look for what cannot be used, and why, and for the speed of PCI links */
 };
 

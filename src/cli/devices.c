@@ -3,6 +3,7 @@
 #include "cli/commands.h"
 #include "cli/json.h"
 #include "cli/model.h"
+#include "cli/report.h"
 #include "cli/table.h"
 #include "cli/term.h"
 #include "cli/text.h"
@@ -261,16 +262,34 @@ static void print_unusable(const struct dt2_devices *devices)
             print_alike(devices, i);
 }
 
+#define BAR_WIDTH 24
+
+/* The log, of which what is being measured is drawn as a bar. */
+static void show_measuring(void *data, enum dt2_log_level level, const char *line)
+{
+    unsigned number, all;
+    const char *where = strrchr(line, ',');
+    if (strncmp(line, "measuring ", strlen("measuring ")) == 0 && where && sscanf(where, ", %u of %u", &number, &all) == 2) {
+        char *bar = cli_bar(number - 1, all, BAR_WIDTH), *text = cli_format("%s  %s\n", bar, line);
+        cli_status_show(text, 1);
+        free(text);
+        free(bar);
+    }
+    cli_log(data, level, line);
+}
+
 int cli_devices(const struct cli_options *options, struct dt2_error *err)
 {
+    bool bar = options->measure && cli_errors_can_redraw() && options->progress != CLI_PROGRESS_NONE;
     unsigned flags = DT2_DEVICES_UNUSABLE;
     flags |= options->free ? DT2_DEVICES_FREE : 0;
     flags |= options->measure ? DT2_DEVICES_MEASURE : 0;
     struct dt2_context *context = NULL;
     struct dt2_devices *devices = NULL;
-    int rc = cli_context_create(&context, err);
+    int rc = cli_context_create_with(bar ? show_measuring : cli_log, &context, err);
     if (rc == 0)
         rc = dt2_devices_list(context, flags, &devices, err);
+    cli_status_hide();
     if (rc == 0 && options->json) {
         print_json(devices);
     } else if (rc == 0) {

@@ -32,8 +32,13 @@ void cli_catalog_close(struct cli_catalog *catalog)
 
 int cli_context_create(struct dt2_context **context, struct dt2_error *err)
 {
+    return cli_context_create_with(cli_log, context, err);
+}
+
+int cli_context_create_with(dt2_log_fn *log, struct dt2_context **context, struct dt2_error *err)
+{
     struct dt2_context_options how = DT2_CONTEXT_OPTIONS_INIT;
-    how.log = cli_log;
+    how.log = log;
     how.probe_isolated = true; /* a vendor's runtime that aborts or hangs must not take the tool along */
     return dt2_context_create(&how, context, err);
 }

@@ -24,6 +24,8 @@ int cli_catalog_open(struct cli_catalog *catalog, struct dt2_error *err);
 void cli_catalog_close(struct cli_catalog *catalog);
 /* A context that logs. */
 int cli_context_create(struct dt2_context **context, struct dt2_error *err);
+/* The same, but with a log of the caller's. */
+int cli_context_create_with(dt2_log_fn *log, struct dt2_context **context, struct dt2_error *err);
 
 /* What opens a model for every command, and what is done when `load` has ended and keeps what it has loaded: distorch2-mpi has others. */
 extern int (*cli_file_open)(const char *path, const struct dt2_file_options *how, struct dt2_file **file, struct dt2_error *err);

@@ -248,8 +248,10 @@ static int add_links(struct dt2_machine *machine, const struct dt2_topology *top
         struct dt2_link link = dt2_link_to("cpu");
         struct dt2_locality where;
         dt2_discover_link(topology, "", device->pci, &where, &link);
-        if (flags & DT2_DEVICES_MEASURE)
+        if (flags & DT2_DEVICES_MEASURE) {
+            dt2_log_line(machine->log, DT2_LOG_INFO, "measuring %s, %zu of %zu", device->name, i + 1, devices->count + 1);
             measure(machine, device, &link);
+        }
         if (!dt2_device_is_host(device) || link.measured_gbps >= 0)
             rc = dt2_devices_add_link(devices, i, &link, err);
     }

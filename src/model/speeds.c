@@ -6,6 +6,7 @@
 #include "base/thread.h"
 #include "load/load.h"
 #include "machine/pages.h"
+#include "machine/pool.h"
 #include "machine/steps.h"
 #include "model/measure.h"
 #include <errno.h>
@@ -178,6 +179,7 @@ static double rounded(double gbps)
 void dt2_speeds_measure(const struct dt2_log *log, uint64_t start_ns, struct dt2_devices *devices)
 {
     DT2_AUTO char *folder = cache_folder();
+    dt2_log_line(log, DT2_LOG_INFO, "measuring memory and disk, %zu of %zu", devices->count + 1, devices->count + 1);
     struct dt2_speeds speeds = { rounded(measure_memory()), -1, -1, -1, (int64_t)time(NULL), rounded((double)start_ns / 1e6) };
     measure_file(folder, log, &speeds);
     speeds.fresh_gbps = rounded(speeds.fresh_gbps);
@@ -262,6 +264,9 @@ static int recall_device(const struct dt2_device *kept, struct dt2_devices *devi
             if (rc < 0)
                 return rc;
         } else if (same_link(old, now)) {
+            if (!now->shared && !dt2_pool_text(devices->pool, old->shared, &now->shared))
+                return dt2_fail_nomem(err); /* what only a look at all PCI devices tells */
+            now->nominal_gbps = now->nominal_gbps < 0 ? old->nominal_gbps : now->nominal_gbps;
             now->measured_gbps = old->measured_gbps;
             now->read_gbps = old->read_gbps;
             now->delay_us = old->delay_us;

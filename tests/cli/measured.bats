@@ -99,6 +99,13 @@ json.dump(doc, open(sys.argv[2], "w"))' "$1" "$kept"
     [[ $errors == *'what was measured is not kept: '* ]]
 }
 
+@test "on a terminal a bar tells what is being measured" {
+    on_terminal 'distorch2 devices --measure 2>&1 >/dev/null'
+    [[ $output == *'measuring cpu, 1 of '* && $output == *'measuring memory and disk, '* ]]
+    run_split devices --measure
+    [ -z "$errors" ]
+}
+
 @test "two that measure at once leave one whole file" {
     distorch2 devices --measure >/dev/null &
     distorch2 devices --measure >/dev/null
