@@ -2,7 +2,7 @@
 # make check-asan, check-ubsan, check-tsan, check-valgrind: the same tests, in a build of its own for each, under sanitize/.
 # The source of those builds is a distribution of this one, so that a build in the source tree does not stand in the way; they
 # are configured as this one is, and made again only where something has changed.
-EXTRA_DIST += tests/sanitize/cli.sh tests/sanitize/valgrind.supp
+EXTRA_DIST += tests/sanitize/cli.sh tests/sanitize/lsan.supp tests/sanitize/valgrind.supp
 
 # $(call sanitize,NAME,CFLAGS): configures sanitize/NAME as this build is, where that has not been done since. Compilers warn
 # wrongly about instrumented code, so warnings are no errors.
@@ -19,6 +19,7 @@ sanitize-source:
 check-asan: sanitize-source
 	@$(call sanitize,asan,-g -O1 -fsanitize=address -fno-omit-frame-pointer)
 	@DT2_TEST_SLOW=10 ASAN_OPTIONS=allocator_may_return_null=1:detect_stack_use_after_return=1:strict_string_checks=1 \
+	LSAN_OPTIONS=print_suppressions=0:suppressions='$(abs_top_builddir)/sanitize/src/tests/sanitize/lsan.supp' \
 	$(MAKE) $(AM_MAKEFLAGS) -C sanitize/asan check
 
 check-ubsan: sanitize-source
