@@ -289,9 +289,10 @@ static int decide(struct dt2_context *context, const struct dt2_applicant *appli
 }
 
 /* What is shared with other processes is not free when it is ejected here. */
-static int warn_staying(const struct dt2_admission *admission, struct dt2_error *err)
+static int warn_staying(struct dt2_context *context, const struct dt2_admission *admission, struct dt2_error *err)
 {
     int rc = 0;
+    pthread_mutex_lock(&context->lock); /* others may unload the same models meanwhile */
     for (size_t i = 0; rc == 0 && i < admission->eject_count; i++) {
         const struct dt2_model *model = admission->eject[i];
         size_t users = model->sharing ? dt2_shared_users(&model->sharing->shared) : 0;
@@ -300,6 +301,7 @@ static int warn_staying(const struct dt2_admission *admission, struct dt2_error 
                                dt2_sub_floor(model->sharing->shared_bytes, dt2_shared_sole_bytes(&model->sharing->shared)),
                                model->name, users - 1);
     }
+    pthread_mutex_unlock(&context->lock);
     return rc;
 }
 
@@ -379,7 +381,7 @@ int dt2_admission_make(struct dt2_context *context, const struct dt2_applicant *
     if (rc == 0)
         rc = warn_ejected(admission, &read, err);
     if (rc == 0)
-        rc = warn_staying(admission, err);
+        rc = warn_staying(context, admission, err);
     if (rc < 0)
         dt2_admission_clear(admission);
     return rc;

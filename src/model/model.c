@@ -130,6 +130,7 @@ void dt2_model_release(struct dt2_model *model)
     pthread_mutex_lock(&context->lock); /* who counts what models hold must not see half of it gone */
     storage = model->storage;
     model->storage = (struct dt2_storage){ 0 };
+    struct dt2_sharing *sharing = DT2_TAKE(model->sharing);
     for (size_t i = 0; i < context->count; i++)
         if (context->models[i] == model) {
             memmove(context->models + i, context->models + i + 1,
@@ -139,7 +140,7 @@ void dt2_model_release(struct dt2_model *model)
         }
     pthread_mutex_unlock(&context->lock);
     dt2_storage_clear(&storage);
-    dt2_sharing_free(DT2_TAKE(model->sharing));
+    dt2_sharing_free(sharing);
     dt2_file_free(DT2_TAKE(model->file));
 
     pthread_mutex_lock(&model->lock);

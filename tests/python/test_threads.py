@@ -8,6 +8,7 @@ import sys
 
 import tap
 
+SLOW = float(os.environ.get("DT2_TEST_SLOW", "1"))  # how many times as long all takes: sanitizers
 SECONDS = float(os.environ.get("DISTORCH2_STRESS_SECONDS", "1.5"))
 
 BEGIN = r"""
@@ -15,7 +16,7 @@ import random, sys, threading, time
 import distorch2
 from distorch2 import BusyError, Catalog, Context, Devices, File, FullError, GoneError, UsageError
 
-path, seconds, folder = sys.argv[1], float(sys.argv[2]), sys.argv[3]
+path, seconds, folder, slow = sys.argv[1], float(sys.argv[2]), sys.argv[3], float(sys.argv[4])
 sys.setswitchinterval(1e-5)
 calls = refusals = 0
 wrong = []
@@ -39,7 +40,7 @@ def turn(close, *functions, threads=3):
     running = [threading.Thread(target=use, args=functions) for _ in range(threads)]
     for thread in running:
         thread.start()
-    time.sleep(random.random() * 0.004)
+    time.sleep(random.random() * 0.004 * slow)
     close()
     for thread in running:
         thread.join(60)
@@ -168,7 +169,7 @@ def comfyui():
 
 
 def stress(scene):
-    calls, refusals = map(int, run(BEGIN + SCENES[scene], tap.layout("tiny"), str(SECONDS), comfyui()).split())
+    calls, refusals = map(int, run(BEGIN + SCENES[scene], tap.layout("tiny"), str(SECONDS), comfyui(), str(SLOW)).split())
     assert calls > 10 and refusals > 2, (calls, refusals)
     tap.count(calls, f"calls beside a thread that closes {scene}")
 

@@ -30,19 +30,27 @@ esac
 library=$build/.libs/libdistorch2.so.0
 [ -f "$library" ] || skip "no shared library was built"
 
-# A sanitizer's runtime must be in the process before all else. Python itself leaves much behind at its end.
-if grep -q __asan_init "$library"; then
-    for name in libasan.so libclang_rt.asan-x86_64.so libclang_rt.asan.so; do
+# A sanitizer's runtime must be in the process before all else: the first of these that the compiler has.
+preload()
+{
+    for name; do
         # shellcheck disable=SC2086 # a compiler may have arguments
         runtime=$(${CC:-cc} -print-file-name=$name)
         [ "$runtime" = "$name" ] || break
     done
     # C++ comes with it: the runtime looks for what throws exceptions when it starts, and torch would bring it later.
     LD_PRELOAD=$runtime:libstdc++.so.6${LD_PRELOAD:+:$LD_PRELOAD}
-    ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0
-    export LD_PRELOAD ASAN_OPTIONS
+    export LD_PRELOAD
+}
+
+if grep -q __asan_init "$library"; then
+    preload libasan.so libclang_rt.asan-x86_64.so libclang_rt.asan.so
+    ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0 # Python itself leaves much behind at its end
+    export ASAN_OPTIONS
 elif grep -q __tsan_init "$library"; then
-    skip "Python is not instrumented, and ThreadSanitizer sees races in it"
+    preload libtsan.so libclang_rt.tsan-x86_64.so libclang_rt.tsan.so
+    TSAN_OPTIONS=${TSAN_OPTIONS:+$TSAN_OPTIONS:}ignore_noninstrumented_modules=1:die_after_fork=0 # Python: of its locks it sees those of pthreads
+    export TSAN_OPTIONS
 fi
 
 DISTORCH2_LIBRARY=$library
