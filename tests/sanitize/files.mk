@@ -15,10 +15,11 @@ sanitize-source:
 	@$(MAKE) $(AM_MAKEFLAGS) distdir distdir=sanitize/src >/dev/null
 
 # Some tests ask for more memory than there is, to see it refused. Strict checks read each string to its end at every call, so that
-# tests of very long ones do with less.
+# tests of very long ones do with less. hwloc's plugin for PCI devices is left out: libpciaccess keeps the machine's bus to the end,
+# and nothing tells whose that was when the plugin is gone.
 check-asan: sanitize-source
 	@$(call sanitize,asan,-g -O1 -fsanitize=address -fno-omit-frame-pointer)
-	@DT2_TEST_SLOW=10 ASAN_OPTIONS=allocator_may_return_null=1:detect_stack_use_after_return=1:strict_string_checks=1 \
+	@DT2_TEST_SLOW=10 HWLOC_PLUGINS_BLACKLIST=hwloc_pci.so ASAN_OPTIONS=allocator_may_return_null=1:detect_stack_use_after_return=1:strict_string_checks=1 \
 	LSAN_OPTIONS=print_suppressions=0:suppressions='$(abs_top_builddir)/sanitize/src/tests/sanitize/lsan.supp' \
 	$(MAKE) $(AM_MAKEFLAGS) -C sanitize/asan check
 
