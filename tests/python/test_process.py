@@ -149,6 +149,8 @@ model.unload()
 
 
 def test_a_forked_child_is_refused():
+    if "tsan" in os.environ.get("LD_PRELOAD", ""):
+        raise tap.Skip("ThreadSanitizer does not follow a child that starts threads")
     child(FORK, tap.layout("tiny"))
 
 

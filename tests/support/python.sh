@@ -49,7 +49,7 @@ if grep -q __asan_init "$library"; then
     export ASAN_OPTIONS
 elif grep -q __tsan_init "$library"; then
     preload libtsan.so libclang_rt.tsan-x86_64.so libclang_rt.tsan.so
-    TSAN_OPTIONS=${TSAN_OPTIONS:+$TSAN_OPTIONS:}ignore_noninstrumented_modules=1:die_after_fork=0 # Python: of its locks it sees those of pthreads
+    TSAN_OPTIONS=${TSAN_OPTIONS:+$TSAN_OPTIONS:}ignore_noninstrumented_modules=1 # Python: of its locks it sees those of pthreads
     export TSAN_OPTIONS
 fi
 
