@@ -71,7 +71,8 @@ static double least_stall(const struct dt2_devices *devices, const struct dt2_bl
 static void test_few(void)
 {
     unsigned worse = 0, compared = 0, refused = 0;
-    for (unsigned round = 0; round < random_rounds(24); round++) {
+    unsigned rounds = random_rounds(24);
+    for (unsigned round = 0; round < rounds; round++) {
         few = 3 + random_below(FEW - 2);
         struct dt2_block blocks[FEW];
         char names[FEW][8];
@@ -102,7 +103,7 @@ static void test_few(void)
         dt2_plan_free(plan);
         dt2_devices_free(devices);
     }
-    ok(compared > 10, "%u choices beside all placements", compared);
+    ok(compared > rounds / 3, "%u choices beside all placements", compared);
     ok(worse <= compared / 20, "at most one in twenty is more than 1 %% above the least stall: %u", worse);
     ok(refused <= 1, "what fits in some way is planned, but for %u", refused);
 }
@@ -144,7 +145,7 @@ static void test_never_worse(void)
         dt2_devices_free(w.devices);
     }
     ok(!broken, "%u choices beside virtual VRAM: %s", compared, broken ? broken : "none is worse");
-    ok(gained > 5, "and %u are better", gained);
+    ok(gained > rounds / 150, "and %u are better", gained);
 }
 
 static void test_refusals(void)
