@@ -83,7 +83,7 @@ status=0
 setsid -w "$@" </dev/null >"$work/log" 2>&1 || status=$?
 grep -v '^PASS: \|^  [A-Z]' "$work/log" | grep -E '^(FAIL|ERROR|not ok)|error:|allowed|^ *[0-9]+  |^# (TOTAL|PASS|SKIP|FAIL|ERROR)' || :
 [ -z "${DT2_PACKAGER_RESULTS-}" ] || find "$work/build/tests" -name '*.log' \
-    -exec grep -hE '^(PASS|SKIP|FAIL|XPASS|XFAIL|ERROR): ' {} + >"$DT2_PACKAGER_RESULTS" || :
+    -exec grep -ahE '^(PASS|SKIP|FAIL|XPASS|XFAIL|ERROR): ' {} + >"$DT2_PACKAGER_RESULTS" || :
 if [ $status -ne 0 ]; then
     tail -n 60 "$work/log"
     find "$work/build/tests" -name '*.log' -exec grep -l '^\(FAIL\|ERROR\)' {} + | head -n 3 | while read -r log; do
