@@ -119,7 +119,7 @@ static void print_table(const struct comparison *c)
 }
 
 /* A donor through which a pass waits longer than it would with the host in its place. */
-static void print_verdicts(const struct comparison *c)
+static void print_verdicts(const struct comparison *c, unsigned indent)
 {
     const struct candidate *host = NULL;
     for (size_t i = 0; i < c->count; i++)
@@ -133,11 +133,13 @@ static void print_verdicts(const struct comparison *c)
         const struct dt2_prediction *p = dt2_plan_prediction(candidate->plan), *h = dt2_plan_prediction(host->plan);
         if (p->stall_seconds <= h->stall_seconds * 1.02 + 1e-4)
             continue;
-        char *text = cli_format("%s lends %s to %s: %s a pass; cpu would take %s", candidate->what + 6,
-                                dt2_size_format(p->streamed_bytes, bytes, sizeof bytes), dt2_plan_compute_device(candidate->plan),
+        const char *donor = candidate->what + 6, *compute = dt2_plan_compute_device(candidate->plan);
+        bool alike = strncmp(donor, compute, strcspn(donor, ":") + 1) == 0; /* of one driver */
+        char *text = cli_format("%s lends %s to %s%s: %s a pass; cpu would take %s", donor,
+                                dt2_size_format(p->streamed_bytes, bytes, sizeof bytes), compute, alike ? "" : " through the host",
                                 cli_seconds((uint64_t)(p->stall_seconds * 1e9), its),
                                 cli_seconds((uint64_t)(h->stall_seconds * 1e9), cpu));
-        cli_print_paragraph(0, 2, text);
+        cli_print_paragraph(indent, indent + 2, text);
         free(text);
     }
 }
@@ -159,6 +161,32 @@ static void print_json(const struct comparison *c)
     cli_json_print(document);
 }
 
+static void clear(struct comparison *c)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        free(c->candidates[i].what);
+        dt2_plan_free(c->candidates[i].plan);
+    }
+    free(c->candidates);
+}
+
+void cli_compare_donors(const struct cli_planner *planner, const struct cli_options *options, const struct cli_model *model,
+                        const struct dt2_plan *plan, unsigned indent)
+{
+    struct comparison c = { .planner = planner, .options = options, .model = model };
+    if (!options->request.donor_device || options->request.expert_mode_allocations || options->request.flags & DT2_REQUEST_AUTO)
+        return;
+    for (size_t i = 0; i < dt2_plan_share_count(plan); i++) {
+        const struct dt2_share *share = dt2_plan_share(plan, i);
+        if (share->bytes > 0 && share->stream_gbps > 0 && strncmp(share->device, "cpu", 3) != 0)
+            add(&c, cli_format("donor %s", share->device), "", share->device, options->request.flags);
+    }
+    if (c.count > 0)
+        add(&c, cli_format("donor cpu"), "", "cpu", options->request.flags);
+    print_verdicts(&c, indent);
+    clear(&c);
+}
+
 int cli_compare(const struct cli_planner *planner, const struct cli_options *options, const struct cli_model *model,
                 struct dt2_error *err)
 {
@@ -168,12 +196,8 @@ int cli_compare(const struct cli_planner *planner, const struct cli_options *opt
         print_json(&c);
     else if (rc == 0) {
         print_table(&c);
-        print_verdicts(&c);
+        print_verdicts(&c, 0);
     }
-    for (size_t i = 0; i < c.count; i++) {
-        free(c.candidates[i].what);
-        dt2_plan_free(c.candidates[i].plan);
-    }
-    free(c.candidates);
+    clear(&c);
     return rc;
 }

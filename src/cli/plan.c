@@ -139,11 +139,13 @@ static void print_prediction(const struct dt2_prediction *p)
     free(pass);
 }
 
-static void print_plan(const char *name, const struct dt2_plan *plan, const struct cli_model *model, const struct dt2_devices *devices)
+/* `devices` NULL: no bars. */
+static void print_plan(const struct cli_options *options, const struct cli_planner *planner, const struct dt2_plan *plan,
+                       const struct cli_model *model, const struct dt2_devices *devices)
 {
     char size[CLI_NUMBER_SIZE], bytes[CLI_NUMBER_SIZE], window[CLI_NUMBER_SIZE];
     cli_warn_of_plan(plan);
-    char *title = cli_printable(name, false);
+    char *title = cli_printable(options->arguments[0], false);
     uint64_t total = cli_model_bytes(model);
     printf("%s%s%s\n  %s (%s bytes) in %zu blocks\n  computing on %s", cli_bold(), title, cli_normal(),
            dt2_size_format(total, size, sizeof size), cli_grouped(total, bytes), dt2_blocks_count(model->blocks),
@@ -153,6 +155,7 @@ static void print_plan(const char *name, const struct dt2_plan *plan, const stru
     puts("\n");
     print_shares(plan, model);
     print_prediction(dt2_plan_prediction(plan));
+    cli_compare_donors(planner, options, model, plan, 2);
     if (devices) {
         cli_plan_bars(plan, devices);
         cli_plan_strip(plan, model->blocks, total);
@@ -202,7 +205,7 @@ static int show(const struct cli_options *options, const struct cli_planner *pla
     if (rc == 0 && options->json)
         cli_json_print(cli_json_parsed(dt2_plan_json(plan, model->file)));
     else if (rc == 0)
-        print_plan(name, plan, model, bars ? devices : NULL);
+        print_plan(options, planner, plan, model, bars ? devices : NULL);
     dt2_devices_free(listed);
     return rc;
 }

@@ -10,7 +10,12 @@ from it, has "-". Loads are counted from the request on, in a process of their o
 
 A virtual machine gives back to its host what memory lies idle for some seconds, and has it again at half a GB/s. So memory that a load will
 take is touched and freed just before it, as the file is read into the page cache; without that loads are up to three times as long as predicted.
-On a machine that is busy `chrt -r 10` before all of it helps."""
+On a machine that is busy `chrt -r 10` before all of it helps.
+
+What stays apart, where it was seen. Loads with --auto on this machine take as much longer as choosing takes, a few tenths of a second,
+which is no part of what is predicted. Passes of some hundredths of a second on devices of the processor, whose copies and whose
+computing share its cores: up to a third. Loads after speeds were measured in a moment in which the machine was busier than it was then, or
+less busy: four rows in a row, which have one measurement."""
 
 import itertools
 import json

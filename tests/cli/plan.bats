@@ -249,7 +249,11 @@ END
         [[ $output == *"$what"*yes* ]]
     done
     grep "^all on cuda:0  no .*does not fit" <<<"$output"
-    [[ $output == *'hip:0 lends '*' to cuda:0: '*' a pass; cpu would take '* ]]
+    [[ $output == *'hip:0 lends '*' to cuda:0 through the host: '*' a pass; cpu would take '* ]]
+    run_split plan sdxl.safetensors --machine machine.json --virtual-vram-gb 1 --step-ms 50 --donor-device hip:0
+    [[ $output == *'hip:0 lends '*' to cuda:0 through the host: '*' a pass; cpu would take '* ]]
+    run_split plan sdxl.safetensors --machine machine.json --virtual-vram-gb 1 --step-ms 50 --donor-device cpu
+    [[ $output != *' lends '* ]]
     run_split plan sdxl.safetensors --machine machine.json --virtual-vram-gb 1 --step-ms 50 --compare --json
     json 'len(doc["candidates"]) == 6 and [c["what"] for c in doc["candidates"] if not c["fits"]] == ["all on cuda:0"]'
     json 'doc["candidates"][-1]["plan"]["prediction"]["stall_seconds"] <= doc["candidates"][0]["plan"]["prediction"]["stall_seconds"]'
