@@ -8,6 +8,8 @@
 #define MiB ((size_t)1 << 20)
 /* A copy of 8 MiB takes 80 ms: whoever does not wait is too early. */
 #define SLOW "[gpu slow]\ndrivers = cuda\nmemory = 256MiB\nlink_gbps = 0.1\n"
+/* Copies between these two take as long as the slow one's link. */
+#define BOTH SLOW "[gpu quick]\ndrivers = cuda\nmemory = 256MiB\nlink_gbps = 10\n"
 #define FAST "seed = %s\n[gpu fast]\ndrivers = cuda\nmemory = 256MiB\n"
 enum { BYTES = 8 << 20 };
 
@@ -61,6 +63,25 @@ static void drop(cudaStream_t stream, char *memory, char *host)
 }
 
 /* -- copies */
+
+static double seconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static void body_both_links(void)
+{
+    char *slow = device_memory();
+    must(good(cudaMemset(slow, 1, BYTES)) && good(cudaSetDevice(1)));
+    char *quick = device_memory();
+    cudaStream_t stream = stream_of(cudaStreamNonBlocking);
+    double begin = seconds_now();
+    must(good(cudaMemcpyPeerAsync(quick, 1, slow, 0, BYTES, stream)) && good(cudaStreamSynchronize(stream)));
+    must(seconds_now() - begin >= 0.08);
+    must(good(cudaStreamDestroy(stream)) && good(cudaFree(quick)) && good(cudaSetDevice(0)) && good(cudaFree(slow)));
+}
 
 static void body_late(void)
 {
@@ -420,6 +441,7 @@ int main(void)
 {
     static const struct sim_case cases[] = {
         { "copies run late", SLOW, body_late, NULL, 0 },
+        { "a copy between two devices is on both links", BOTH, body_both_links, NULL, 0 },
         { "a source that is overwritten", SLOW, body_overwritten, "overwritten_source", 1 },
         { "a source that a device writes", SLOW, body_bounce, NULL, 0 },
         { "pageable and registered memory", SLOW, body_pageable, NULL, 0 },
