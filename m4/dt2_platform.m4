@@ -116,10 +116,12 @@ AC_DEFUN([DT2_RPATH], [
     [no:*|auto:/lib*|auto:/usr/lib*], [dt2_rpath=no],
     [dt2_rpath=yes])
   RPATH_LDFLAGS=
+  RPATH_BESIDE_LDFLAGS=
   PC_PREFIX=$dt2_prefix
   PC_LIBDIR=$libdir
   PC_RPATH=
   AS_IF([test $dt2_rpath = yes], [
+    RPATH_BESIDE_LDFLAGS="-Wl,--enable-new-dtags '-Wl,-rpath,\$\$ORIGIN'"
     AS_CASE([$dt2_bindir:$dt2_libdir], [$dt2_prefix/*:$dt2_prefix/*], [
       dt2_down=$(AS_ECHO(["$dt2_libdir"]) | sed "s|^$dt2_prefix/*|/|")
       RPATH_LDFLAGS="-Wl,--enable-new-dtags '-Wl,-rpath,\$\$ORIGIN$(DT2_UP([$dt2_bindir]))$dt2_down'"
@@ -132,6 +134,7 @@ AC_DEFUN([DT2_RPATH], [
     hardcode_libdir_flag_spec=
     runpath_var=])
   AC_SUBST([RPATH_LDFLAGS])
+  AC_SUBST([RPATH_BESIDE_LDFLAGS])
   AC_SUBST([PC_PREFIX])
   AC_SUBST([PC_LIBDIR])
   AC_SUBST([PC_RPATH])

@@ -40,6 +40,12 @@ same_devices() {
     diff "$work/expected" "$work/got"
 }
 
+# That of MPI's, where it was built, finds the library beside it, for programs that name only that.
+beside() {
+    [ ! -e "$lib/libdistorch2-mpi.so.0" ] || env -u LD_LIBRARY_PATH ldd "$lib/libdistorch2-mpi.so.0" >"$work/needs" &&
+        ! grep 'libdistorch2\.so.*not found' "$work/needs" 2>&1
+}
+
 # All that make installcheck tries.
 all_of_it() {
     make -s -C "$build" installcheck DESTDIR="$stage" installed_env="$paths" >"$work/tried" 2>&1 || grep -A 9 '^not ok' "$work/tried"
@@ -105,6 +111,7 @@ if [ -z "$paths" ]; then
     check "it is moved" move
     check "the tool runs there" installed --version
     check "and sees the same devices" same_devices
+    check "a library that needs the library finds it" beside
     check_all_of_it "programs build and run with what is there"
     check "it is moved back" mv "$stage" "$work/stage"
     stage=$work/stage
