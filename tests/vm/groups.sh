@@ -14,8 +14,6 @@ verdict 'and where its node is full, that is said' has '^error 3 '
 where -i /model 'cpu:2,*' 1 >/out 2>&1
 verdict 'a policy that interleaves is not' only cpu:2 2
 verdict 'and this is said' has '^log .*interleave'
-mkdir /cg && mount -t cgroup2 cgroup /cg && echo '+memory +cpuset' >/cg/cgroup.subtree_control &&
-    mkdir /cg/small /cg/high /cg/set /cg/kept
 echo 200M >/cg/small/memory.max
 inside() { sh -c 'echo $$ >/cg/'"$1"'/cgroup.procs; exec where /model "cpu,*" '"${2:-1}"; }
 inside small >/out1 2>&1 &

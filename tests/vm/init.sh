@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 # The first program of the virtual machine of tests/vm/run.sh: four NUMA nodes of 512 MiB, one without memory and one without
-# processors. Prints TAP.
+# processors. Prints TAP of the parts that /parts names.
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
@@ -48,52 +48,22 @@ has() { grep -q -- "$1" /out; }
 killed() { dmesg | grep -qi 'out of memory\|oom-kill\|killed process'; }
 none_killed() { ! killed; }
 
+skip() { count=$((count + 1)) && echo "ok $count - $1 # SKIP $2"; }
+
+# load FILE WAY: from a disk that has to be read; every byte is verified.
+load()
+{
+    echo 3 >/proc/sys/vm/drop_caches
+    distorch2 load "$1" "--io=$2" --compute-device cpu:1 --verify >/out 2>&1
+}
+
 echo TAP-BEGIN
-for node in 0 1 2 3 5; do
-    where /model "cpu:$node,*" 1 >/out 2>&1
-    verdict "all on cpu:$node: every page lies there" only "cpu:$node" $node
+mkdir /cg && mount -t cgroup2 cgroup /cg && echo '+memory +cpuset' >/cg/cgroup.subtree_control &&
+    mkdir /cg/small /cg/high /cg/set /cg/kept
+for part in $(cat /parts); do
+    # shellcheck source=/dev/null
+    . "/$part.sh"
 done
-where /model 'cpu:4,*' 1 >/out 2>&1
-verdict 'a node without memory is none to load to' has '^error '
-where /model 'cpu:1,50%;cpu:3,*' 1 >/out 2>&1
-verdict 'two shares: the first on node 1' only cpu:1 1
-verdict 'the second on node 3' only cpu:3 3
-where /model 'cpu:2,*' 9 cpu:2=100gb >/out 2>&1
-verdict 'a node that is full refuses, though its budget says that it fits' has '^error 3 '
-verdict 'what fitted before lies there' only cpu:2 2
-where /model 'cpu:2,*' 1 >/out 2>&1
-verdict 'and all was given back: it fits again' only cpu:2 2
-# What is not bound the kernel may move to who reads it, later and without a word: not while it is looked at.
-balancing=/proc/sys/kernel/numa_balancing
-[ ! -w $balancing ] || echo 0 >$balancing
-for node in 1 2; do
-    where -u /model "cpu:$node,*" 1 >/out 2>&1
-    verdict "binding forbidden: threads of node $node touch what is to lie there, and it does" mostly "cpu:$node" $node
-done
-where -u /model 'cpu:5,*' 1 >/out 2>&1
-verdict 'binding forbidden, a node without processors: it is said what lies elsewhere' has '^warning .* lie on other nodes\|^cpu:5 node5 [0-9]*$'
-where -u /model 'cpu:3,*' 9 cpu:3=100gb >/out 2>&1
-verdict 'more than the node has: it is said what lies elsewhere, or refused' has '^warning .* lie on other nodes\|^error 3 '
-# A card near node 2, which is simulated behind the address of a PCI device that is there.
-pci=$(for d in /sys/bus/pci/devices/*; do
-    if [ "$(cat "$d/numa_node")" = 2 ] && grep -q '^0x03' "$d/class"; then echo "${d##*/}"; fi
-done)
-if [ -d /drivers ] && [ -n "$pci" ]; then
-    card() { DISTORCH2_BACKEND_PATH=/drivers LD_LIBRARY_PATH=/sim:/lib DISTORCH2_SIM=/card.sim where "$@"; }
-    printf '[gpu a]\nname = card\ndrivers = cuda\nmemory = 512MiB\npci = %s\nlink_gbps = 0.1\n' "$pci" >/card.sim
-    card /model 'cuda:0,*' 1 >/out 2>&1
-    verdict 'staging of a card near node 2 lies there, every page' only wished 2
-    verdict 'and its readers run there' has '^readers node2 [1-9]'
-    verdict 'and nowhere else' eval '! grep "^readers node[013]" /out'
-else
-    count=$((count + 1)) && echo "ok $count - a card near node 2 # SKIP no simulator, or no PCI device there"
-fi
-# shellcheck source=tests/vm/shared.sh
-. /shared.sh
-# shellcheck source=tests/vm/groups.sh
-. /groups.sh
-# shellcheck source=tests/vm/disks.sh
-. /disks.sh
 : >/out
 verdict 'nobody was killed' none_killed
 echo "1..$count"

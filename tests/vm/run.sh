@@ -1,9 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 # `make check-vm`: a virtual machine of several NUMA nodes boots Debian's cloud kernel and our programs, and the kernel says where each
-# page lies. Needs qemu-system-x86, linux-image-cloud-amd64, busybox-static and cpio; without them it skips, and says so.
+# page lies. Needs qemu-system-x86, linux-image-cloud-amd64, busybox-static and cpio; without them it skips, and says so. DISTORCH2_VM_PARTS: which of the
+# others here; all by default, in twenty minutes without KVM.
 set -eu
-: "${top_srcdir:=.}" "${top_builddir:=.}"
+: "${top_srcdir:=.}" "${top_builddir:=.}" "${DISTORCH2_VM_PARTS:=nodes unbound devices shared groups systems disks}"
 kernel=${DISTORCH2_VM_KERNEL:-$(find /boot -name 'vmlinuz-*cloud*' | sort | tail -n 1)}
 for tool in qemu-system-x86_64 busybox cpio; do
     command -v $tool >/dev/null || { echo "1..0 # SKIP $tool is not there"; exit 0; }
@@ -39,27 +40,48 @@ ln "$root/model" "$work/files/model"
 truncate -s 200M "$work/disk"
 if mkfs.ext4 -q -F -b 4096 -d "$work/files" "$work/disk"; then
     debugfs -R 'bmap /model 15000' "$work/disk" 2>/dev/null >"$root/bad-block"
+    # The same disk once more, of which this block cannot be read twice: whoever reads over it comes short, and reads the rest after it.
+    sector=$(($(cat "$root/bad-block") * 8))
+    short='driver=raw,node-name=short,read-only=on,file.driver=blkdebug,file.image.driver=file,file.image.locking=off'
+    for i in 0 1; do
+        error=file.inject-error.$i
+        short=$short,$error.event=read_aio,$error.sector=$sector,$error.errno=5,$error.once=on
+    done
 fi
-for program in where distorch2 dmsetup bindfs; do
-    [ ! -f "$root/bin/$program" ] || LD_LIBRARY_PATH=$top_builddir/.libs ldd "$root/bin/$program"
-done | sed -n 's/.*[ \t]\(\/[^ ]*\) (0x.*/\1/p' | grep -v libdistorch2 | sort -u | while read -r library; do
-    mkdir -p "$root$(dirname "$library")"
-    cp -L "$library" "$root$library"
-done
-# The simulated GPU, of which the machine has a real PCI device near node 2.
+# bring_libraries PROGRAM...: all that these are linked to, but ours.
+bring_libraries()
+{
+    for program; do
+        [ ! -f "$program" ] || LD_LIBRARY_PATH=$top_builddir/.libs ldd "$program"
+    done | sed -n 's/.*[ \t]\(\/[^ ]*\) (0x.*/\1/p' | grep -v "libdistorch2\|libdt2" | sort -u | while read -r library; do
+        mkdir -p "$root$(dirname "$library")"
+        cp -L "$library" "$root$library"
+    done
+}
+
+bring_libraries "$root/bin/where" "$root/bin/distorch2" "$root/bin/dmsetup" "$root/bin/bindfs"
+# Simulated devices, of which the machine has a real PCI device near node 2: a card, and a processor's own.
 if [ -f "$top_builddir/.libs/dt2-cuda.so" ] && [ -f "$top_builddir/tests/sim/lib/.libs/libcuda.so.1" ]; then
     mkdir -p "$root/drivers" "$root/sim"
     cp -L "$top_builddir/.libs/dt2-cuda.so" "$root/drivers/"
     for library in libcuda.so.1 libdt2sim.so libdt2sim.so.0; do
         [ ! -f "$top_builddir/tests/sim/lib/.libs/$library" ] || cp -L "$top_builddir/tests/sim/lib/.libs/$library" "$root/sim/"
     done
+    if [ -f "$top_builddir/.libs/dt2-opencl.so" ] && [ -f "$top_builddir/tests/sim/lib/.libs/libdt2sim-opencl.so" ]; then
+        cp -L "$top_builddir/.libs/dt2-opencl.so" "$root/drivers/"
+        cp -L "$top_builddir/tests/sim/lib/.libs/libdt2sim-opencl.so" "$root/sim/"
+        echo /sim/libdt2sim-opencl.so >"$root/sim/simulated.icd"
+        loader=$(PATH=$PATH:/sbin ldconfig -p | sed -n 's/.*libOpenCL\.so\.1 .*=> //p' | head -n 1)
+        [ -z "$loader" ] || { cp -L "$loader" "$root/sim/" && bring_libraries "$loader"; }
+    fi
 fi
 cp "$(command -v busybox)" "$root/bin/busybox"
 for applet in sh mount awk grep dmesg poweroff sed test wait cat sleep mkdir insmod losetup umount cp rm kill printf taskset; do
     ln -sf busybox "$root/bin/$applet"
 done
 cp "$top_srcdir/tests/vm/init.sh" "$root/init"
-cp "$top_srcdir/tests/vm/groups.sh" "$top_srcdir/tests/vm/disks.sh" "$top_srcdir/tests/vm/shared.sh" "$root/"
+echo "$DISTORCH2_VM_PARTS" >"$root/parts"
+for part in $DISTORCH2_VM_PARTS; do cp "$top_srcdir/tests/vm/$part.sh" "$root/"; done
 chmod +x "$root/init"
 (cd "$root" && find . | cpio -o -H newc 2>/dev/null) >"$work/initrd"
 
@@ -69,9 +91,9 @@ for node in 0 1 2 3; do
 done
 set -- "$@" -numa node,nodeid=4,cpus=4 -object memory-backend-ram,size=256M,id=m5 -numa node,nodeid=5,memdev=m5
 timeout "${DISTORCH2_VM_SECONDS:-1800}" qemu-system-x86_64 -accel tcg -cpu max -smp 5 -m 2304 "$@" \
-    -drive "file=$work/disk,if=none,id=disk,format=raw" -device nvme,drive=disk,serial=1 \
+    -drive "file=$work/disk,if=none,id=disk,format=raw,file.locking=off" -device nvme,drive=disk,serial=1 ${short:+-blockdev "$short,file.image.filename=$work/disk" -device nvme,drive=short,serial=2} \
     -device pxb,id=near2,bus=pci.0,bus_nr=128,numa_node=2 -device secondary-vga,bus=near2,addr=1 -nographic -no-reboot \
-    -kernel "$kernel" -initrd "$work/initrd" -append 'console=ttyS0 quiet panic=-1 no_timer_check' >"$work/console" 2>&1 || true
+    -kernel "$kernel" -initrd "$work/initrd" -append 'console=ttyS0 quiet panic=-1 no_timer_check nvme_core.max_retries=0' >"$work/console" 2>&1 || true
 tr -d '\r' <"$work/console" | sed -n '/TAP-BEGIN/,/TAP-END/p' | sed '/TAP-/d' >"$work/tap"
 cat "$work/tap"
 grep -q '^1\.\.' "$work/tap" || { echo "not ok 1 - the machine came to the end"; tail -n 20 "$work/console" | sed 's/^/# /'; exit 1; }
