@@ -131,6 +131,8 @@ def compare(name, *words, **where):
 def test_devices_of_this_machine():
     compare("devices", "devices")
     compare("devices", "devices", "--measure", "--free")
+    printed("run", "tiny.safetensors", "--compute-device", "cpu", "--passes", "5", "--step-ms", "5")
+    compare("devices", "devices")  # with what that session learnt
 
 
 def test_devices_of_another_machine():
