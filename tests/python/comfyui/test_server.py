@@ -317,7 +317,11 @@ def test_beside_the_pack_that_published_these_names():
     comfy = server(nodes=nodes)
     known = {name: comfy.get(f"/object_info/{name}")[name]["python_module"] for name in PUBLISHED}
     assert known["DisTorch2ControlNetLoader"] == "custom_nodes.distorch2"
-    assert known["ControlNetLoaderDisTorch2MultiGPU"] == "custom_nodes.ComfyUI-MultiGPU", known
+    fails = "ComfyUI-MultiGPU module for custom nodes: " in comfy.said()  # of 2026, in a ComfyUI of 2025
+    if fails:
+        tap.diag("this ComfyUI cannot import this ComfyUI-MultiGPU: its names are ours")
+    whose = "custom_nodes.distorch2" if fails else "custom_nodes.ComfyUI-MultiGPU"
+    assert known["ControlNetLoaderDisTorch2MultiGPU"] == whose, known
     equal("beside ComfyUI-MultiGPU", flow.plain, file="small.safetensors", of=lambda: comfy)
 
 
