@@ -38,7 +38,7 @@ setup()
         [[ $page == *$'\n'"$command "*'{"'* ]]
     done
     [ "$(ls "$top_builddir"/docs/man/distorch2-*.1 | wc -l)" -ge 8 ]
-    ! grep -l 'passes' "$top_builddir"/docs/man/distorch2-{devices,models,inspect,plan,verify}.1
+    ! grep -l '"passes": ' "$top_builddir"/docs/man/distorch2-{devices,models,inspect,plan,verify}.1
 }
 
 @test "the pages are well-formed" {

@@ -100,7 +100,7 @@ json.dump(doc, open(sys.argv[2], "w"))' "$1" "$kept"
 }
 
 @test "on a terminal a bar tells what is being measured" {
-    on_terminal 'distorch2 devices --measure 2>&1 >/dev/null'
+    on_terminal "'$DISTORCH2' devices --measure 2>&1 >/dev/null"
     [[ $output == *'measuring cpu, 1 of '* && $output == *'measuring memory and disk, '* ]]
     run_split devices --measure
     [ -z "$errors" ]
