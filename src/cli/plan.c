@@ -111,11 +111,11 @@ static char *pass_text(const struct dt2_prediction *p)
     char size[CLI_NUMBER_SIZE], transfer[CLI_NUMBER_SIZE], compute[CLI_NUMBER_SIZE], stall[CLI_NUMBER_SIZE];
     if (p->streamed_bytes == 0)
         return cli_format("a pass streams nothing");
-    char *age = cli_age(p->learnt_at), *learnt = cli_format(p->learnt_at ? " (learnt %s)" : "", age);
+    char *age = cli_age(p->learnt_at), *learnt = p->learnt_at ? cli_format(" (learnt %s)", age) : NULL;
     char *text = cli_format("a pass streams %s in %s, and waits %s for it beside the %s that it computes%s",
                       dt2_size_format(p->streamed_bytes, size, sizeof size), seconds_text(p->transfer_seconds, transfer),
                       seconds_text(p->stall_seconds, stall), seconds_text(p->compute_seconds, compute),
-                      p->compute_estimated ? " (an estimate: --step-ms says it)" : learnt);
+                      p->compute_estimated ? " (an estimate: --step-ms says it)" : learnt ? learnt : "");
     free(age);
     free(learnt);
     return text;
