@@ -43,7 +43,6 @@
 #ifndef DISTORCH2_H
 #define DISTORCH2_H
 
-#include <distorch2/cast.h>
 #include <distorch2/catalog.h>
 #include <distorch2/context.h>
 #include <distorch2/device.h>

@@ -51,8 +51,6 @@ FUNCTIONS = {
     "dt2_shared_list_free": (None, [_handle]),
     "dt2_shared_list_count": (c_size_t, [_handle]),
     "dt2_shared_list_get": (POINTER(shared_memory), [_handle, c_size_t]),
-    # cast.h
-    "dt2_cast": (c_int, [c_char_p, c_void_p, c_char_p, c_void_p, c_uint64, c_uint, _err]),
     # catalog.h
     "dt2_catalog_open": (c_int, [POINTER(catalog_options), log_fn, c_void_p, POINTER(_handle), _err]),
     "dt2_catalog_free": (None, [_handle]),

@@ -3,7 +3,6 @@
 libdistorch2_core_la_SOURCES += \
 	src/formats/cached.c \
 	src/formats/cached.h \
-	src/formats/cast.c \
 	src/formats/disk.c \
 	src/formats/disk.h \
 	src/formats/dtype.c \
@@ -32,10 +31,8 @@ libdistorch2_core_la_SOURCES += \
 noinst_PROGRAMS += tests/support/mkmodel
 tests_support_mkmodel_SOURCES = tests/support/mkmodel.c tests/support/layout.h
 
-formats_tests = tests/unit/test-cast tests/unit/test-changing tests/unit/test-file tests/unit/test-formats-memory tests/unit/test-hostile \
+formats_tests = tests/unit/test-changing tests/unit/test-file tests/unit/test-formats-memory tests/unit/test-hostile \
 	tests/unit/test-large tests/unit/test-opener tests/unit/test-parts tests/unit/test-shards tests/unit/test-view
-tests_unit_test_cast_SOURCES = tests/unit/test-cast.c
-tests_unit_test_cast_LDADD = $(TEST_LIBS)
 tests_unit_test_opener_SOURCES = tests/unit/test-opener.c tests/support/compared.h tests/support/scratch.h
 tests_unit_test_opener_LDADD = $(TEST_LIBS)
 tests_unit_test_parts_SOURCES = tests/unit/test-parts.c tests/support/scratch.h

@@ -30,9 +30,6 @@ DTYPES: dict[str, torch.dtype] = {
 }
 """The safetensors names of what this torch can hold."""
 
-NAMES: dict[torch.dtype, bytes] = {dtype: name.encode() for name, dtype in DTYPES.items()}
-"""The other way round."""
-
 
 def keeps_all(held: torch.dtype, wanted: torch.dtype) -> bool:
     """Whether every value of the one dtype is one of the other."""

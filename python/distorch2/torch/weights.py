@@ -13,30 +13,10 @@ from .._native import lib
 from ..model import Model
 from ..tensor import capsule
 from .buffers import Buffer, Buffers
-from .dtypes import DTYPES, NAMES
+from .dtypes import DTYPES
 
 # What torch.from_dlpack() comes to for a capsule, without the way there.
 from_capsule: Callable[[Any], torch.Tensor] = torch._C._from_dlpack
-
-_WIDENED = (torch.float16, torch.bfloat16)
-_LARGE = 1 << 20  # elements, from which on the library's casts are quicker than torch's: these go through the caches
-
-
-def copy(target: torch.Tensor, piece: torch.Tensor) -> None:
-    """Elements one after another into others, as torch's ``copy_`` does."""
-    count = piece.numel()
-    if count < _LARGE or piece.dtype not in _WIDENED or target.dtype != torch.float32 or target.device.type != "cpu":
-        target.copy_(piece)
-        return
-    call(
-        lib.dt2_cast,
-        NAMES[piece.dtype],
-        piece.data_ptr(),
-        NAMES[target.dtype],
-        target.data_ptr(),
-        count,
-        torch.get_num_threads(),
-    )
 
 
 class Span(NamedTuple):
@@ -161,7 +141,7 @@ class Slot:
             for i, span in enumerate(weight.spans):
                 call(lib.dt2_session_acquire, session, span.block, 0)
                 try:
-                    copy(flat.narrow(0, at, span.count), weight.cast(self._piece(model, session, i)))
+                    flat.narrow(0, at, span.count).copy_(weight.cast(self._piece(model, session, i)))
                 finally:
                     call(lib.dt2_session_release, session, span.block)
                 at += span.count

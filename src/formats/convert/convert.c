@@ -11,13 +11,13 @@
 #define FLOATS 2048 /* between the steps: they stay in the nearest cache */
 
 #define QUANTISED(type, elements, bytes)                                                                               \
-    { #type, elements, bytes, dt2_ggml_decode_##type, NULL, dt2_ggml_element_##type, 0, 0 },
+    { #type, elements, bytes, dt2_ggml_decode_##type, dt2_ggml_element_##type, 0, 0 },
 
 static const struct dt2_decoder decoders[] = {
-    { "F32", 1, 4, NULL, NULL, NULL, 8, 23 },
-    { "F16", 1, 2, dt2_halves_decode, dt2_halves_decode_past, NULL, 5, 10 },
-    { "BF16", 1, 2, dt2_bfloats_decode, dt2_bfloats_decode_past, NULL, 8, 7 },
-    { "F64", 1, 8, dt2_doubles_decode, NULL, NULL, 11, 52 },
+    { "F32", 1, 4, NULL, NULL, 8, 23 },
+    { "F16", 1, 2, dt2_halves_decode, NULL, 5, 10 },
+    { "BF16", 1, 2, dt2_bfloats_decode, NULL, 8, 7 },
+    { "F64", 1, 8, dt2_doubles_decode, NULL, 11, 52 },
     DT2_GGML_TYPES(QUANTISED)
 };
 
@@ -102,12 +102,4 @@ void dt2_convert(const struct dt2_conversion *conversion, const void *from, void
         out += some * conversion->block_elements * conversion->element_bytes;
     }
     fesetenv(&own);
-}
-
-void dt2_convert_past(const struct dt2_conversion *conversion, const void *from, void *to, size_t blocks)
-{
-    if (!conversion->decoder->decode_past || conversion->encoder->encode || !is_aligned(to))
-        dt2_convert(conversion, from, to, blocks);
-    else
-        conversion->decoder->decode_past(from, to, blocks); /* exact: neither rounding nor traps matter */
 }

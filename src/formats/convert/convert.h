@@ -30,8 +30,6 @@ bool dt2_conversion_find(const char *from, const char *to, struct dt2_conversion
 
 /* Converts `blocks` blocks. `from` and `to` need no alignment, and do not overlap. */
 void dt2_convert(const struct dt2_conversion *conversion, const void *from, void *to, size_t blocks);
-/* The same for more than a processor's caches hold, which is written past them where a way to do so is known. */
-void dt2_convert_past(const struct dt2_conversion *conversion, const void *from, void *to, size_t blocks);
 /* The same by another way, one element after the other and by the definition of each dtype: what checks the first. */
 void dt2_convert_check(const struct dt2_conversion *conversion, const void *from, void *to, size_t blocks);
 
@@ -44,7 +42,6 @@ struct dt2_decoder {
     const char *dtype;
     uint16_t elements, bytes; /* of a block */
     void (*decode)(const unsigned char *from, float *to, size_t blocks);
-    void (*decode_past)(const unsigned char *from, float *to, size_t blocks); /* NULL: there is none */
     float (*element)(const unsigned char *block, unsigned index); /* NULL: it is a number of so many bits: */
     uint8_t exponent_bits, mantissa_bits; /* of a floating-point number */
 };

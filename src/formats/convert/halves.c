@@ -153,62 +153,6 @@ void dt2_bfloats_decode(const unsigned char *from, float *to, size_t count)
         decode_bfloats(from, to, count);
 }
 
-/* -- past the caches ---------------------------------------------------------------------------------------------- */
-
-#if defined(__x86_64__)
-/* How many floats lie before the first that can be written so. */
-EVERYWHERE size_t before_aligned(const float *to, size_t count)
-{
-    size_t before = -(uintptr_t)to % sizeof(__m256) / sizeof *to;
-    return before < count ? before : count;
-}
-
-FAST static size_t halves_past(const unsigned char *from, float *to, size_t count)
-{
-    size_t i = before_aligned(to, count);
-    dt2_halves_decode(from, to, i);
-    for (; i + 8 <= count; i += 8)
-        _mm256_stream_ps(to + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i_u *)(from + 2 * i))));
-    _mm_sfence(); /* before another thread is told */
-    return i;
-}
-
-FAST static size_t bfloats_past(const unsigned char *from, float *to, size_t count)
-{
-    size_t i = before_aligned(to, count);
-    dt2_bfloats_decode(from, to, i);
-    for (; i + 8 <= count; i += 8)
-        _mm256_stream_si256((__m256i *)(void *)(to + i),
-                            _mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i_u *)(from + 2 * i))), 16));
-    _mm_sfence();
-    return i;
-}
-#else
-static size_t halves_past(const unsigned char *from, float *to, size_t count)
-{
-    (void)from, (void)to, (void)count;
-    return 0;
-}
-
-static size_t bfloats_past(const unsigned char *from, float *to, size_t count)
-{
-    (void)from, (void)to, (void)count;
-    return 0;
-}
-#endif
-
-void dt2_halves_decode_past(const unsigned char *from, float *to, size_t count)
-{
-    size_t done = dt2_convert_fast() ? halves_past(from, to, count) : 0;
-    dt2_halves_decode(from + 2 * done, to + done, count - done);
-}
-
-void dt2_bfloats_decode_past(const unsigned char *from, float *to, size_t count)
-{
-    size_t done = dt2_convert_fast() ? bfloats_past(from, to, count) : 0;
-    dt2_bfloats_decode(from + 2 * done, to + done, count - done);
-}
-
 /* -- doubles ------------------------------------------------------------------------------------------------------ */
 
 void dt2_doubles_decode(const unsigned char *from, float *to, size_t count)

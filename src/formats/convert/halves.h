@@ -13,9 +13,6 @@ void dt2_bfloats_decode(const unsigned char *from, float *to, size_t count);
 /* Of what was a float or a double, and of what was shorter: NaNs differ, as in PyTorch. */
 void dt2_bfloats_encode(const float *from, void *to, size_t count);
 void dt2_bfloats_encode_indirect(const float *from, void *to, size_t count);
-/* The same, written past the caches: for more than these hold. `to` is aligned as floats are. */
-void dt2_halves_decode_past(const unsigned char *from, float *to, size_t count);
-void dt2_bfloats_decode_past(const unsigned char *from, float *to, size_t count);
 void dt2_doubles_decode(const unsigned char *from, float *to, size_t count);
 
 static inline uint32_t dt2_bits_of(float value)
