@@ -3,6 +3,8 @@ libdistorch2_core_la_SOURCES += \
 	src/base/alloc.c \
 	src/base/alloc.h \
 	src/base/checked.h \
+	src/base/clock.c \
+	src/base/clock.h \
 	src/base/decimal.c \
 	src/base/decimal.h \
 	src/base/ending.c \

@@ -3,12 +3,12 @@
 #include "load/fill.h"
 #include "base/alloc.h"
 #include "base/checked.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "load/workers.h"
 #include "machine/host.h"
 #include "machine/pages.h"
 #include <inttypes.h>
-#include <time.h>
 
 #define MIB ((uint64_t)1 << 20)
 #define STRETCH_MOST (2 * MIB) /* of what is read in place: many are under way, and a cancel waits for these */
@@ -18,13 +18,6 @@
 #define SLOT_LEAST ((uint64_t)64 * 1024)
 #define SLOT_GOOD MIB /* smaller ones are fewer before they are smaller */
 #define BLOCKS (2 * DT2_DIRECT_ALIGNMENT) /* that a direct read takes at its ends */
-
-uint64_t dt2_now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 /* Whether the host writes a share in place. */
 static bool in_place(const struct dt2_store *store)

@@ -2,6 +2,7 @@
 /* One stretch from the file to its place. */
 #include "base/alloc.h"
 #include "base/checked.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "load/fill.h"
 #include <string.h>

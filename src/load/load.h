@@ -15,7 +15,7 @@ struct dt2_staging;
 /* How far one share is; read by others while the load runs. */
 struct dt2_lane_progress {
     _Atomic uint64_t done_bytes;
-    _Atomic uint64_t end_ns; /* CLOCK_MONOTONIC when its last byte had arrived; 0: not yet */
+    _Atomic uint64_t end_ns; /* by dt2_now_ns(), when its last byte had arrived; 0: not yet */
 };
 
 /* One load. The caller fills it; dt2_load_fill() and dt2_load_verify() report in `lanes`. */
@@ -50,9 +50,6 @@ int dt2_load_fill(struct dt2_load *load, struct dt2_error *err);
 /* Reads every tensor back from its device and compares its XXH3 with that of the file's bytes. Errors: DT2_EFAILED naming the
  * tensor; DT2_ECANCELLED. `lanes` counts from 0 again. */
 int dt2_load_verify(struct dt2_load *load, struct dt2_error *err);
-
-/* Now, on the clock of the above. */
-uint64_t dt2_now_ns(void);
 
 /* -- between fill.c and verify.c -- */
 

@@ -2,6 +2,7 @@
 #include "load/populate.h"
 #include "base/alloc.h"
 #include "base/checked.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "machine/host.h"
 #include "machine/pages.h"
@@ -78,9 +79,9 @@ static int give_pages(struct dt2_populating *populating, const struct dt2_region
     bool small = atomic_load(&populating->slow) >= SLOW_MOST;
     if (small)
         dt2_pages_small(memory, bytes);
-    uint64_t begin = small ? 0 : dt2_thread_nanoseconds();
+    uint64_t begin = small ? 0 : dt2_thread_ns();
     int rc = dt2_host_populate(region->host->driver, region->host->device, memory, bytes, failure);
-    if (!small && bytes == region->piece_bytes && dt2_pages_slow(dt2_thread_nanoseconds() - begin, bytes))
+    if (!small && bytes == region->piece_bytes && dt2_pages_slow(dt2_thread_ns() - begin, bytes))
         atomic_fetch_add(&populating->slow, 1);
     return rc;
 }

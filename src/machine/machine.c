@@ -2,6 +2,7 @@
 #include "machine/machine.h"
 #include "base/alloc.h"
 #include "base/checked.h"
+#include "base/clock.h"
 #include "base/ending.h"
 #include "base/error.h"
 #include "machine/discover.h"
@@ -226,10 +227,10 @@ static void measure(struct dt2_machine *machine, struct dt2_device *device, stru
 {
     struct dt2_error failure;
     struct dt2_opened *opened;
-    double begin = dt2_measure_now();
+    uint64_t begin = dt2_now_ns();
     int rc = dt2_machine_open(machine, device->name, &opened, &failure);
     if (rc == 0) {
-        device->open_ms = (double)(long)((dt2_measure_now() - begin) * 1e6) / 1000;
+        device->open_ms = (double)((dt2_now_ns() - begin) / 1000) / 1000;
         device->start_ms = (double)(dt2_modules_start_ns(&machine->modules, device->driver) / 1000) / 1000;
         rc = dt2_measure_link(opened, link, &failure);
         dt2_machine_close(machine, opened);
@@ -280,10 +281,10 @@ int dt2_machine_list(struct dt2_machine *machine, unsigned flags, const struct d
     static const struct dt2_wanted everything = { .all = true };
     struct dt2_devices *made = NULL;
     pthread_mutex_lock(&machine->lock);
-    double begin = dt2_measure_now();
+    uint64_t begin = dt2_now_ns();
     int rc = need_parts(machine, 0, wanted ? wanted : &everything, err); /* all that a load needs */
     if (machine->start_ns == 0)
-        machine->start_ns = dt2_sub_floor((uint64_t)(1e9 * (dt2_measure_now() - begin)), machine->modules.start_ns);
+        machine->start_ns = dt2_sub_floor(dt2_now_ns() - begin, machine->modules.start_ns);
     if (rc == 0)
         rc = need_parts(machine, flags, wanted ? wanted : &everything, err);
     const struct dt2_parts parts = parts_of(machine);

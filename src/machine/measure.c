@@ -2,9 +2,9 @@
 #include "machine/measure.h"
 #include "base/alloc.h"
 #include "base/checked.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include <string.h>
-#include <time.h>
 
 #define TOTAL_BYTES ((uint64_t)64 << 20) /* of one run: more than caches hold */
 #define CHUNK_BYTES ((uint64_t)8 << 20)  /* of one copy: as loads make them */
@@ -65,18 +65,16 @@ static void tear_down(struct rig *rig)
         dt2_release(rig->staging);
 }
 
-double dt2_measure_now(void)
+static double seconds_since(uint64_t begin_ns)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+    return (double)(dt2_now_ns() - begin_ns) / 1e9;
 }
 
 /* Copies TOTAL_BYTES, over the buffer again and again when it is smaller. */
 static int run_once(const struct rig *rig, double *seconds, struct dt2_backend_error *failure)
 {
     const struct dt2_opened *on = rig->on;
-    double begin = dt2_measure_now();
+    uint64_t begin = dt2_now_ns();
     int rc = 0;
     for (uint64_t done = 0; rc == 0 && done < TOTAL_BYTES; done += rig->chunk) {
         uint64_t at = done % rig->bytes;
@@ -85,7 +83,7 @@ static int run_once(const struct rig *rig, double *seconds, struct dt2_backend_e
                  : on->backend->copy_d2h(on->driver, rig->queue, rig->buffer, at, rig->staging + at, rig->chunk, failure);
     }
     int waited = on->backend->queue_wait(on->driver, rig->queue, rc == 0 ? failure : NULL);
-    *seconds = dt2_measure_now() - begin;
+    *seconds = seconds_since(begin);
     return rc < 0 ? rc : waited;
 }
 
@@ -160,7 +158,7 @@ static int measure_delay(const struct dt2_opened *opened, double *us, struct dt2
     struct rig rig = { .on = opened };
     struct dt2_backend_error failure = { 0 };
     int rc = set_up(&rig, false, &failure);
-    double begin = dt2_measure_now();
+    uint64_t begin = dt2_now_ns();
     if (rc == 0 && !rig.staging)
         rc = DT2_BACKEND_NOMEM;
     for (int i = 0; rc == 0 && i < SMALL_COPIES; i++) {
@@ -168,7 +166,7 @@ static int measure_delay(const struct dt2_opened *opened, double *us, struct dt2
         if (rc == 0)
             rc = opened->backend->queue_wait(opened->driver, rig.queue, &failure);
     }
-    double took = dt2_measure_now() - begin;
+    double took = seconds_since(begin);
     tear_down(&rig);
     if (rc < 0)
         return dt2_fail_driver(err, opened->name, &failure);
@@ -182,14 +180,14 @@ static double best_of_peers(const struct rig *to, const struct rig *from)
     const struct dt2_opened *on = to->on;
     double best = -1;
     for (int i = 0; i < RUNS; i++) {
-        double begin = dt2_measure_now();
+        uint64_t begin = dt2_now_ns();
         int rc = 0;
         for (uint64_t done = 0; rc == 0 && done < TOTAL_BYTES; done += to->chunk)
             rc = on->backend->copy_peer(on->driver, to->queue, to->buffer, done % to->bytes, from->buffer, done % from->bytes, to->chunk,
                                         NULL);
         if (on->backend->queue_wait(on->driver, to->queue, NULL) < 0 || rc < 0)
             return -1;
-        double seconds = dt2_measure_now() - begin;
+        double seconds = seconds_since(begin);
         best = i == 1 || (i > 1 && seconds < best) ? seconds : best;
     }
     return best;

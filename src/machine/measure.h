@@ -13,8 +13,6 @@ enum dt2_direction { DT2_WRITE, DT2_READ };
  */
 int dt2_measure(const struct dt2_opened *opened, enum dt2_direction direction, bool pinned, double *gbps,
                 struct dt2_error *err);
-/* Seconds on a clock that only goes on. */
-double dt2_measure_now(void);
 /* All of a link: copies to the device and from it, through staging memory as it likes that, and what a copy takes at least. */
 int dt2_measure_link(const struct dt2_opened *opened, struct dt2_link *link, struct dt2_error *err);
 /* The speed of copies from one open device straight to another of its driver, in GB/s; below 0: they cannot be made. */

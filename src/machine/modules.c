@@ -2,10 +2,10 @@
 #include "machine/modules.h"
 #include "base/alloc.h"
 #include "base/checked.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "machine/module.h"
-#include "machine/measure.h"
 #include "machine/probe.h"
 #include <dirent.h>
 #include <dlfcn.h>
@@ -306,10 +306,10 @@ static int open_candidate(struct dt2_modules *modules, struct dt2_candidate *can
     char about[512];
     void *library;
     int status = DT2_BACKEND_FAILED;
-    double begin = dt2_measure_now();
+    uint64_t begin = dt2_now_ns();
     if (is_safe(modules, candidate, &reason))
         status = dt2_module_open(candidate->path, candidate->name, modules->services, &driver, &library, &reason);
-    candidate->start_ns = (uint64_t)(1e9 * (dt2_measure_now() - begin));
+    candidate->start_ns = dt2_now_ns() - begin;
     modules->start_ns += candidate->start_ns;
     if (status == DT2_BACKEND_NOMEM) /* a driver is not missing for good because memory was short for a moment */
         return DT2_ENOMEM;

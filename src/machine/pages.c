@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #ifndef MADV_POPULATE_WRITE /* Linux 5.14 */
@@ -89,13 +88,6 @@ void dt2_pages_small(char *memory, size_t bytes)
 bool dt2_pages_slow(uint64_t nanoseconds, size_t bytes)
 {
     return nanoseconds > bytes;
-}
-
-uint64_t dt2_thread_nanoseconds(void)
-{
-    struct timespec now = { 0 };
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
 uint64_t dt2_pages_elsewhere(const char *memory, uint64_t bytes, int node)

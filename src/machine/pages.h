@@ -29,8 +29,6 @@ int dt2_pages_populate(char *memory, size_t bytes);
 void dt2_pages_small(char *memory, size_t bytes);
 /* Whether a thread that worked so long to populate so much had to wait for huge pages. */
 bool dt2_pages_slow(uint64_t nanoseconds, size_t bytes);
-/* How long the calling thread worked: waiting for others does not count. */
-uint64_t dt2_thread_nanoseconds(void);
 /* Bytes of a range that lie on another NUMA node than this one; 0 where the kernel does not tell. */
 uint64_t dt2_pages_elsewhere(const char *memory, uint64_t bytes, int node);
 

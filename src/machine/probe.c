@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "machine/probe.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +11,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define KEPT_BYTES 1024 /* of what the child says: its end */
@@ -34,13 +34,6 @@ static void run(void (*trial)(void *data), void *data, int said)
     _exit(CAME_BACK);
 }
 
-static long left_ms(const struct timespec *begin, unsigned seconds)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (long)seconds * 1000 - (long)(now.tv_sec - begin->tv_sec) * 1000 - (now.tv_nsec - begin->tv_nsec) / 1000000;
-}
-
 /* Adds what comes to the end of what is kept. */
 static void keep(char *kept, size_t *used, int said)
 {
@@ -61,10 +54,9 @@ static void keep(char *kept, size_t *used, int said)
 /* Listens to the child until it ends; false: not in time. */
 static bool watch(pid_t child, int said, unsigned seconds, char *kept, int *status)
 {
-    struct timespec begin;
+    uint64_t end_ns = dt2_now_ns() + (uint64_t)seconds * 1000000000;
     size_t used = 0;
-    clock_gettime(CLOCK_MONOTONIC, &begin);
-    while (left_ms(&begin, seconds) > 0) {
+    while (dt2_now_ns() < end_ns) {
         struct pollfd from = { said, POLLIN, 0 };
         bool ended = waitpid(child, status, WNOHANG) != 0;
         int ready = poll(&from, 1, ended ? 0 : LOOK_MS);

@@ -2,6 +2,7 @@
 /* A load from request to loaded model. */
 #include "base/alloc.h"
 #include "base/checked.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/sized.h"
 #include "base/thread.h"

@@ -3,6 +3,7 @@
 #include "machine/measure.h"
 #include "base/alloc.h"
 #include "base/checked.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/sized.h"
 #include "base/thread.h"

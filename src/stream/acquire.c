@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Blocks are acquired and released. */
+#include "base/clock.h"
 #include "base/error.h"
-#include "load/load.h"
 #include "model/model.h"
 #include "stream/stream.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Passes of the network, and what is counted in them. */
 #include "base/checked.h"
-#include "base/thread.h"
+#include "base/clock.h"
 #include "model/model.h"
 #include "plan/network.h"
 #include "stream/stream.h"

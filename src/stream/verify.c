@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* One pass that compares what arrives in the window with what the file holds. */
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "load/hash.h"
 #include "model/model.h"

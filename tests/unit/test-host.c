@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Host memory as a driver. */
 #include "base/checked.h"
+#include "base/clock.h"
 #include "machine/host.h"
 #include "machine/modules.h"
 #include "machine/pages.h"
@@ -251,10 +252,10 @@ static void test_pages(void)
     for (size_t i = 0; i < sizeof seen / sizeof *seen; i++)
         is_int(dt2_pages_slow(seen[i].nanoseconds, seen[i].bytes), seen[i].slow, "%llu ns for %zu bytes",
                (unsigned long long)seen[i].nanoseconds, seen[i].bytes);
-    uint64_t begin = dt2_thread_nanoseconds();
+    uint64_t begin = dt2_thread_ns();
     char *memory = dt2_map_huge(4 * PIECE);
     ok(memory && dt2_pages_populate(memory, PIECE) == 0, "huge pages, where the kernel has them");
-    ok(dt2_thread_nanoseconds() > begin, "which is work");
+    ok(dt2_thread_ns() > begin, "which is work");
     dt2_pages_small(memory + 2 * PIECE, 2 * PIECE);
     madvise(memory + PIECE, PIECE, MADV_NOHUGEPAGE);
     bool told = is_small(memory + PIECE); /* not by a kernel without huge pages, nor by an emulator */
