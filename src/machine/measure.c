@@ -94,7 +94,8 @@ static double rate_of(const struct rig *rig, double seconds)
     return (double)(long)(bytes / (seconds > 0 ? seconds : 1e-9) / 1e7 + 0.5) / 100;
 }
 
-static int measure_runs(const struct dt2_opened *opened, enum dt2_direction direction, bool pinned, double *gbps, struct dt2_error *err)
+int dt2_measure(const struct dt2_opened *opened, enum dt2_direction direction, bool pinned, double *gbps,
+                struct dt2_error *err)
 {
     struct rig rig = { .on = opened, .direction = direction };
     struct dt2_backend_error failure = { 0 };
@@ -139,17 +140,11 @@ static double measure_fresh(const struct dt2_opened *opened)
     return best;
 }
 
-int dt2_measure(const struct dt2_opened *opened, enum dt2_direction direction, bool pinned, double *gbps,
-                struct dt2_error *err)
-{
-    return measure_runs(opened, direction, pinned, gbps, err);
-}
-
 /* Through pinned memory, or ordinary memory where there is none. */
 static int measure_best(const struct dt2_opened *opened, enum dt2_direction direction, double *gbps, struct dt2_error *err)
 {
-    int rc = measure_runs(opened, direction, true, gbps, err);
-    return rc == 0 && *gbps < 0 ? measure_runs(opened, direction, false, gbps, err) : rc;
+    int rc = dt2_measure(opened, direction, true, gbps, err);
+    return rc == 0 && *gbps < 0 ? dt2_measure(opened, direction, false, gbps, err) : rc;
 }
 
 /* Small copies, one after the other, each waited for as one that another leg follows is. */
