@@ -5,12 +5,17 @@
 #include "machine/pool.h"
 #include <string.h>
 
-const struct dt2_step *dt2_steps_find(const struct dt2_devices *devices, const char *device, const char *network)
+static struct dt2_step *find(const struct dt2_devices *devices, const char *device, const char *network)
 {
     for (size_t i = 0; i < devices->step_count; i++)
         if (strcmp(devices->steps[i].device, device) == 0 && strcmp(devices->steps[i].network, network) == 0)
             return &devices->steps[i];
     return NULL;
+}
+
+const struct dt2_step *dt2_steps_find(const struct dt2_devices *devices, const char *device, const char *network)
+{
+    return find(devices, device, network);
 }
 
 /* The place of a new one; of as many as there may be that of the oldest. */
@@ -27,7 +32,7 @@ static struct dt2_step *place_of(struct dt2_devices *devices)
 
 int dt2_steps_put(struct dt2_devices *devices, const struct dt2_step *step, struct dt2_error *err)
 {
-    struct dt2_step made = *step, *place = (struct dt2_step *)(uintptr_t)dt2_steps_find(devices, step->device, step->network);
+    struct dt2_step made = *step, *place = find(devices, step->device, step->network);
     if (!dt2_pool_text(devices->pool, step->device, &made.device) || !dt2_pool_text(devices->pool, step->network, &made.network))
         return dt2_fail_nomem(err);
     if (!place)
