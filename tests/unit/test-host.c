@@ -52,7 +52,7 @@ static void test_devices(const struct dt2_topology *topology)
         ok(info.flags == (DT2_DEVICE_SHARES_HOST | DT2_DEVICE_HOST_ADDRESSABLE), "flags");
         is_int(b->device_free_bytes(driver, i, false, &available, &err), 0, "free bytes of %u", (unsigned)i);
         ok(info.total_bytes != DT2_UNKNOWN && available > 0 && available <= info.total_bytes,
-           "free is within the total");
+           "free is within the total: %" PRIu64 " of %" PRIu64, available, info.total_bytes);
     }
     is_int(b->device_info(driver, count, &info, &err), DT2_BACKEND_INVALID, "one past the end");
     is_int(b->device_open(driver, 0, &info, &(dt2_handle){ 0 }, &err), DT2_BACKEND_INVALID, "no context to adopt");
