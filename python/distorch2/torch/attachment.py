@@ -145,17 +145,16 @@ class Attachment:
         return list(slot_of.values())
 
     def _settle(self, slots: Iterable[Slot]) -> None:
-        """Resident weights that are used as they lie take their places for good; the others come with each use."""
+        """Resident weights that are used as they lie, or small, take their places for good; the others come with each
+        use."""
         shared: dict[Any, torch.Tensor] = {}
         with torch.inference_mode(False), torch.no_grad():
             for slot in slots:
-                weight = slot.weight
-                slot.resident = weight.is_view and not any(self.session.streams(block) for block in weight.blocks)
-                if slot.resident:
-                    same = (*weight.same(), slot.is_parameter)
-                    if same not in shared:
-                        shared[same] = slot.view(self._running.model_arg, None)
-                    slot.entries[slot.key] = shared[same]
+                if any(self.session.streams(block) for block in slot.weight.blocks):
+                    continue
+                value = slot.settle(self._running.model_arg)
+                if value is not None:
+                    slot.entries[slot.key] = shared.setdefault((*slot.weight.same(), slot.is_parameter), value)
         for unit in self._units:
             module = unit.module()
             if module is None:
@@ -238,8 +237,7 @@ class Attachment:
     def _clear(self) -> None:
         """Puts stand-ins in the places of all of the model's weights."""
         for slot in _slots(self._units):
-            slot.entries[slot.key] = slot.absent
-            slot.resident = False
+            slot.unsettle()
         self._buffers.clear()
 
     def statistics(self, span: Span = Span.TOTAL) -> SessionStatistics:
@@ -405,7 +403,7 @@ def attach(
 
     ``dtype``: weights are cast to it at each use, into memory that is used again: a ``torch.dtype`` for those of
     floating point, "module" for that of each parameter, or a mapping or function from its name. Without it they are
-    used as they are.
+    used as they are. Small ones that lie on the compute device, up to 16 KiB each, are cast once, and kept.
 
     ``own``: names, or patterns such as ``"x_embedder.*"``, of parameters that are to be tensors of the module's own on
     the compute device, which may be written to; they begin as the model's. ``missing``: what parameters that the model

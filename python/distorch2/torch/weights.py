@@ -18,6 +18,9 @@ from .dtypes import DTYPES
 # What torch.from_dlpack() comes to for a capsule, without the way there.
 from_capsule: Callable[[Any], torch.Tensor] = torch._C._from_dlpack
 
+SMALL = 16 << 10
+"""Bytes of a weight, such as a bias, that is cast once and kept: to make it for each use would take longer than to use it."""
+
 
 class Span(NamedTuple):
     """``count`` elements of the tensor of that index, from ``first`` on, and the block that it is in; ``shape``: its
@@ -60,8 +63,12 @@ class Weight:
         return len(self.spans) == 1 and self.held == self.dtype and not self.via
 
     @property
+    def count(self) -> int:
+        return sum(span.count for span in self.spans)
+
+    @property
     def nbytes(self) -> int:
-        return sum(span.count for span in self.spans) * self.dtype.itemsize
+        return self.count * self.dtype.itemsize
 
     def same(self) -> tuple[Any, ...]:
         """Equal for weights that are the same bytes."""
@@ -75,7 +82,7 @@ class Weight:
 
     def read(self, model: Model, device: torch.device) -> torch.Tensor:
         """A new tensor of it, whatever streams or is parked: read from where its pieces lie. Slow."""
-        flat = torch.empty(sum(span.count for span in self.spans), dtype=self.dtype)
+        flat = torch.empty(self.count, dtype=self.dtype)
         at = 0
         for span in self.spans:
             if span.count:
@@ -103,6 +110,7 @@ class Slot:
         "value",
         "buffer",
         "_indices",
+        "_pieces",
         "_buffers",
     )
 
@@ -115,6 +123,7 @@ class Slot:
         self.weight = weight
         self.simple = weight.is_view and weight.spans[0].shape == weight.shape
         self._indices = [c_size_t(span.index) for span in weight.spans]
+        self._pieces: Optional[list[torch.Tensor]] = None
         self.index = self._indices[0]
         self.is_parameter = is_parameter
         self.grad = bool(absent.requires_grad)  # torch chooses kernels by it, also where no gradient is computed
@@ -124,6 +133,26 @@ class Slot:
         self.buffer: Optional[Buffer] = None
         self.resident = False
 
+    def settle(self, model: Any) -> Optional[torch.Tensor]:
+        """The tensor for good, where all of it is on the compute device, and it lies there as it is, or is small; else that it
+        is cast of is found here for all uses."""
+        self.resident = self.weight.is_view or self.weight.nbytes <= SMALL
+        if self.weight.is_view:
+            return self.view(model, None)
+        self._pieces = [self._piece(model, None, i) for i in range(len(self.weight.spans))]
+        if not self.resident:
+            return None
+        flat = torch.empty(self.weight.count, dtype=self.weight.dtype, device=self._pieces[0].device)
+        value = self._fill(flat, model, None).view(self.weight.shape).detach()
+        self._pieces = None
+        return self._finished(value)
+
+    def unsettle(self) -> None:
+        """What was on the compute device may not be there any more."""
+        self.entries[self.key] = self.absent
+        self.resident = False
+        self._pieces = None
+
     def view(self, model: Any, session: Any) -> torch.Tensor:
         """The tensor as it lies, by the handles of the model and, for a window's, of the session."""
         if self.simple:
@@ -131,26 +160,34 @@ class Slot:
         return self._finished(self._piece(model, session, 0).view(self.weight.shape).detach())
 
     def copy(self, model: Any, session: Any) -> torch.Tensor:
-        """The tensor where other weights were before: its pieces are copied, which casts them, each while its block is
-        held, so that the window need not have room for all of them."""
+        """The tensor where other weights were before."""
         weight = self.weight
         buffer = self._buffers.take(weight.nbytes)
         try:
-            flat = buffer.elements(weight.dtype)
-            at = 0
-            for i, span in enumerate(weight.spans):
-                call(lib.dt2_session_acquire, session, span.block, 0)
-                try:
-                    flat.narrow(0, at, span.count).copy_(weight.cast(self._piece(model, session, i)))
-                finally:
-                    call(lib.dt2_session_release, session, span.block)
-                at += span.count
-            value = flat.narrow(0, 0, at).view(weight.shape).detach()  # torch chooses kernels by whether it is a view
+            flat = self._fill(buffer.elements(weight.dtype), model, session)
+            value = flat.view(weight.shape).detach()  # torch chooses kernels by whether it is a view
         except BaseException:
             self._buffers.give(buffer)
             raise
         self.buffer = buffer
         return self._finished(value)
+
+    def _fill(self, memory: torch.Tensor, model: Any, session: Any) -> torch.Tensor:
+        """The pieces, side by side at the begin of some memory: copied, which casts them. Those in the window each while its
+        block is held, so that it need not have room for all of them."""
+        weight, at = self.weight, 0
+        for i, span in enumerate(weight.spans):
+            part = memory.narrow(0, at, span.count)
+            if self._pieces is not None:
+                part.copy_(weight.cast(self._pieces[i]))
+            else:
+                call(lib.dt2_session_acquire, session, span.block, 0)
+                try:
+                    part.copy_(weight.cast(self._piece(model, session, i)))
+                finally:
+                    call(lib.dt2_session_release, session, span.block)
+            at += span.count
+        return memory.narrow(0, 0, at)
 
     def _finished(self, value: torch.Tensor) -> torch.Tensor:
         if self.is_parameter:

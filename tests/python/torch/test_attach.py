@@ -12,13 +12,14 @@ import distorch2.torch
 import tap
 import torch
 from distorch2 import Context, Span
-from distorch2.torch import attach
+from distorch2.torch import attach, weights
 from safetensors.torch import save_file
 from torch import nn
 
 SEED = 11
 SPREAD = "cpu,30%;opencl:0,35%;opencl:1,*"
 torch.set_num_threads(1)
+weights.SMALL = 256  # as these networks are: their matrices are not, and their biases are
 
 
 class Network(nn.Module):

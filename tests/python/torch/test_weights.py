@@ -10,6 +10,7 @@ import distorch2
 import tap
 import torch
 from distorch2.torch import attach, trace
+from distorch2.torch.standin import Absent
 from safetensors.torch import save_file
 from test_attach import SPREAD
 from torch import nn
@@ -190,6 +191,28 @@ def test_memory_for_casts_is_used_again():
             returned = network.bias()
             network(x_of())
             assert torch.equal(returned, expected.bias.weight)
+
+
+def test_small_weights_are_cast_once():
+    path, state = saved(torch.float16)
+    network, record = trace(path, load)
+    expected = load(state)
+    with loaded(path, "cpu,*;opencl:0,0gb") as model, torch.no_grad():
+        with attach(network, model, sources=record, missing=ones) as attachment:
+            bias, matrix = network.out.bias, network.out.weight
+            assert not isinstance(bias, Absent) and torch.equal(bias, expected.out.bias) and bias.dtype == torch.float32
+            assert isinstance(matrix, Absent) and torch.equal(network.norm.bias, expected.norm.bias)
+            assert torch.equal(network.qkv.bias, expected.qkv.bias), "of three pieces"
+            attachment.suspend()
+            assert isinstance(network.out.bias, Absent)
+            attachment.resume()
+            assert torch.equal(network.out.bias, expected.out.bias)
+            # What leaves the compute device comes with each use again.
+            assert model.evict(1 << 20) > 0
+            assert isinstance(network.out.bias, Absent)
+            assert torch.equal(network(x_of()), expected(x_of()))
+            model.restore()
+            assert torch.equal(network.out.bias, expected.out.bias)
 
 
 def test_sources_are_held_against_module_and_model():
