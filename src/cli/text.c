@@ -98,11 +98,12 @@ char *cli_json_shown(const char *document)
     while (*document) {
         uint32_t c;
         size_t length = decode(document, &c);
+        bool shown = !length || !unprintable(c) || c == '\n'; /* jansson escapes what is below ' ' itself */
         length = length ? length : 1;
-        if (unprintable(c) && c != '\n') /* jansson escapes what is below ' ' itself */
-            end += sprintf(end, "\\u%04" PRIx32, c);
-        else
+        if (shown)
             end = mempcpy(end, document, length);
+        else
+            end += sprintf(end, "\\u%04" PRIx32, c);
         document += length;
     }
     *end = '\0';

@@ -25,7 +25,7 @@ static bool kilobytes_of(const char *text, const char *key, uint64_t *bytes)
 
 static char *read_whole(const char *path)
 {
-    char *text;
+    char *text = NULL;
     size_t length;
     return path && dt2_read_file(path, FILE_LIMIT, &text, &length, NULL) == 0 ? text : NULL;
 }

@@ -72,7 +72,7 @@ static void settle(struct dt2_room *room)
 /* --reserve and --budget. The cgroup keeps the host's reserve, so a reserve of "cpu" is the cgroup's too. */
 static int apply_limits(struct dt2_capacity *capacity, const struct dt2_request *request, struct dt2_error *err)
 {
-    size_t index;
+    size_t index = 0;
     size_t cgroup = find_budget(capacity->devices, "cgroup");
     for (size_t i = 0; i < request->reserve_count; i++) {
         int rc = resolve_budget(capacity->devices, request->reserves[i].name, &index, err);
