@@ -160,7 +160,7 @@ __attribute__((unused)) static void scratch_age(const char *name, time_t seconds
 /* The path of a file under tests/data. */
 __attribute__((unused)) static const char *data_path(const char *name)
 {
-    static char path[PATH_MAX];
+    static char path[2 * PATH_MAX];
     const char *top = getenv("top_srcdir");
     snprintf(path, sizeof path, "%s/tests/data/%s", top ? top : access("tests/data", F_OK) == 0 ? "." : "..", name);
     return path;
