@@ -55,7 +55,8 @@ def _stock(path: str, model: Any, problem: Exception) -> Any:
         raise
     except Exception as refusal:  # of a broken file ours says more, and in one sentence
         if isinstance(problem.__cause__, machine.need().DistorchError):
-            raise RuntimeError(one_sentence(problem)) from refusal
+            name, said = os.path.basename(path), one_sentence(problem)
+            raise RuntimeError(said if name in said else f"{name}: {said}, and ComfyUI cannot load it") from refusal
         raise
 
 

@@ -2,6 +2,8 @@
 """ControlNets of ComfyUI's own classes with made-up weights, as the files that people have: a ComfyUI checkout must be
 started in this process."""
 
+import json
+
 import comfy.cldm.cldm
 import comfy.t2i_adapter.adapter
 import comfy.utils
@@ -73,6 +75,23 @@ def lora(path, seed=23):
     tensors["time_embed.0.up"] = torch.randn(wide, 4, generator=generator) * 0.1
     tensors["time_embed.0.down"] = torch.randn(4, narrow, generator=generator) * 0.1
     save_file({**tensors, "lora_controlnet": torch.ones(1)}, path)
+
+
+def quantised(path, in_header, seed=11):
+    """Matrices in eight bits, each with its scale, as ComfyUI quantises: which is said beside each, or in the header."""
+    tensors, layers = state(_small(seed), torch.float16), {}
+    for name in [name for name, each in tensors.items() if name.endswith(".weight") and each.dim() == 2]:
+        layer = name.removesuffix(".weight")
+        scale = tensors[name].float().abs().amax() / 448
+        tensors[name] = (tensors[name].float() / scale).to(torch.float8_e4m3fn)
+        tensors[f"{layer}.weight_scale"] = scale
+        layers[layer] = {"format": "float8_e4m3fn"}
+    if in_header:
+        said = {"format_version": "1.0", "layers": layers}
+        save_file(tensors, path, {"_quantization_metadata": json.dumps(said)})
+    else:
+        beside = {f"{layer}.comfy_quant": json.dumps(each).encode() for layer, each in layers.items()}
+        save_file(tensors | {name: torch.tensor(list(each), dtype=torch.uint8) for name, each in beside.items()}, path)
 
 
 def adapter(path, seed=13):

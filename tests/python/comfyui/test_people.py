@@ -3,6 +3,7 @@
 them, and an environment that lacks the package."""
 
 import os
+import shutil
 
 import checkout as here
 import tap
@@ -19,6 +20,8 @@ from test_server import SPREAD, equal, ours
 
 PUBLISHED = "ControlNetLoaderDisTorch2MultiGPU"
 FP8 = torch.float8_e4m3fn
+GGUFS = ("small.gguf", "small gguf.safetensors", "small gguf.pth")
+"""One as it is called, and others that somebody gave names which ComfyUI lists."""
 
 
 def of_people(folder):
@@ -29,6 +32,10 @@ def of_people(folder):
     scaled = {name: each.to(FP8) if name in names else each for name, each in weights.items()}
     scales = {name.replace(".weight", ".scale_weight"): torch.ones(()) for name in names}
     save_file({**scaled, **scales, "scaled_fp8": torch.zeros(2).to(FP8)}, f"{folder}/scaled.safetensors")
+    for name, in_header in (("quantised.safetensors", False), ("quantised in the header.safetensors", True)):
+        made.quantised(f"{folder}/{name}", in_header)
+    for name in GGUFS:
+        shutil.copy(f"{tap.SOURCE}/tests/data/gguf/controlnet.gguf", f"{folder}/{name}")
     pickled = {"small.ckpt": {"state_dict": weights}, "small.bin": weights, "small.pkl": weights}
     for name, content in pickled.items():
         torch.save(content, f"{folder}/{name}")
@@ -99,7 +106,7 @@ def test_files_of_every_ending():
 
 
 def test_what_comfy_loads_and_we_do_not_spread():
-    for file in ("scaled.safetensors", "lora.safetensors", "difference.pth"):
+    for file in ("scaled.safetensors", "quantised.safetensors", "lora.safetensors", "difference.pth"):
         assert f"{file} is not spread, and loaded as ComfyUI does it: " in same(file)
     for file in ("lora.safetensors", "difference.pth", "scaled.safetensors", "t2i.safetensors", "small.pth"):
         workflow = flow.Workflow()
@@ -107,6 +114,29 @@ def test_what_comfy_loads_and_we_do_not_spread():
         ((said,),) = (each["text"] for each in server().run(workflow).values())
         assert ("is not spread" in said) == (file in ("lora.safetensors", "difference.pth", "scaled.safetensors")), said
         assert ("opencl:1" in said) != ("is not spread" in said), said
+
+
+def test_quantised_as_the_header_says():
+    """Of which ComfyUI knows nothing where it loads a ControlNet: what it makes of the file is spread."""
+    assert "not spread" not in same("quantised in the header.safetensors")
+
+
+def test_a_gguf_file():
+    """ComfyUI reads none: the sentence says what it is, whatever it is called."""
+    comfy = server()
+    for workflow in (flow.plain(GGUFS[0], None), flow.plain(GGUFS[0], ours())):
+        with tap.raises(Refused) as caught:
+            comfy.queue(workflow)
+        assert list(caught[0].inputs) == ["control_net_name"], caught[0].inputs
+    for file in GGUFS[1:]:
+        with tap.raises(Failed):
+            comfy.run(flow.plain(file, None))
+        said(comfy, flow.plain(file, ours()), file, "Q8_0")
+        plan = flow.Workflow()
+        plan.add("DisTorch2Plan", control_net_name=file, **{**flow.OURS, **ours()})
+        ((text,),) = (each["text"] for each in comfy.run(plan).values())
+        assert "is not spread" in text and "Q8_0" in text, text
+    equal("after them", flow.plain, file="small.safetensors", allocations=(SPREAD,))
 
 
 def said(comfy, workflow, *words):
