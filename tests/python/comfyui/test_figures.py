@@ -20,7 +20,7 @@ from serving import Server, latents
 
 LAYOUT = "control_v11p_sd15_canny_fp16"
 RESIDENT, DONORS, SPREAD = "cpu,*", "opencl:0,50%;opencl:1,*", "cpu,30%;opencl:0,35%;opencl:1,*"
-TURNS = 7
+TURNS = 9
 MIB = 1 << 20
 NODES = here.node_folder()
 import distorch2_nodes.machine as machine  # noqa: E402
