@@ -299,6 +299,27 @@ def test_an_interrupt():
     assert latents(comfy.run(flow.plain("small.safetensors", ours("opencl:0,*"), seed=31))) == expected
 
 
+def test_an_interrupt_in_the_middle_of_a_load():
+    comfy, file = server(), "as large as people's.safetensors"
+    path = tap.layout("control_v11p_sd15_canny_fp16")
+    os.symlink(path, f"{comfy.base}/models/controlnet/{file}")
+    workflow = lambda ours: flow.plain(file, ours, kind="mixer", width=768, steps=1)  # noqa: E731
+    expected = latents(comfy.run(workflow(None)))
+    assert forgotten(comfy)
+    before = comfy.rss()
+    comfy.post("/distorch2-tests/stand-still", {})
+    number = comfy.queue(workflow(ours()))
+    assert soon(lambda: comfy.get("/distorch2-tests/where")), "no load was seen in its middle"
+    done, total = comfy.get("/distorch2-tests/where")
+    comfy.post("/interrupt", {})
+    with tap.raises(Failed, "interrupted"):
+        comfy.wait(number)
+    assert loaded(comfy) == 0
+    assert soon(lambda: comfy.rss() < before + os.path.getsize(path) / (10 << 20)), (before, comfy.rss())
+    tap.diag(f"interrupted at {done} of {total} bytes: {before:.0f} MiB before, {comfy.rss():.0f} MiB after")
+    assert latents(comfy.run(workflow(ours()))) == expected
+
+
 def test_fifty_workflows_without_growth():
     comfy, seen = server(), []
     for turn in range(50):

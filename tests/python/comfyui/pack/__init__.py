@@ -6,12 +6,14 @@ import base64
 import gc
 import os
 import sys
+import time
 
 import comfy.latent_formats
 import comfy.model_base
 import comfy.model_management
 import comfy.model_patcher
 import comfy.supported_models_base
+import comfy.utils
 import torch
 
 try:
@@ -243,6 +245,32 @@ async def _shares(_request):
     return web.json_response(found)
 
 
+_stands = []
+"""How far the load is that stands still, and of how much."""
+
+
+async def _stand_still(_request):
+    """The next load stands still in its middle, as one of a slow file seems to, until it is interrupted."""
+    _stands.clear()
+    real = comfy.utils.ProgressBar.update_absolute
+
+    def update_absolute(bar, value, total=None, *more):
+        real(bar, value, total, *more)
+        if not _stands and 0 < value < (total or 0):
+            comfy.utils.ProgressBar.update_absolute = real
+            _stands.extend((value, total))
+            until = time.monotonic() + 120
+            while not comfy.model_management.processing_interrupted() and time.monotonic() < until:
+                time.sleep(0.02)
+
+    comfy.utils.ProgressBar.update_absolute = update_absolute
+    return web.json_response([])
+
+
+async def _where(_request):
+    return web.json_response(_stands)
+
+
 def _take_the_processor_for_a_gpu():
     """When models are loaded: by what --lowvram and its like say of memory."""
     from comfy.cli_args import args
@@ -272,6 +300,8 @@ if ROUTES is not None:
     ROUTES.get("/distorch2-tests/loaded")(_loaded)
     ROUTES.get("/distorch2-tests/held")(_held)
     ROUTES.get("/distorch2-tests/shares")(_shares)
+    ROUTES.post("/distorch2-tests/stand-still")(_stand_still)
+    ROUTES.get("/distorch2-tests/where")(_where)
 
 NODE_CLASS_MAPPINGS = {
     f"DisTorch2Test{each.__name__}": each for each in (Model, Conditioning, Hint, Latents, Wrapped, Squeeze, After)
