@@ -30,7 +30,7 @@ struct dt2_link {
 };
 
 /*
- * One memory. Text that is unknown is NULL, a number that is unknown DT2_UNKNOWN, a NUMA node -1.
+ * One memory. Text that is unknown is NULL, a number that is unknown DT2_UNKNOWN, a NUMA node or a package -1.
  *
  * Names: "cpu" is all host memory; "cpu:N" the host memory of the kernel's NUMA node N; "cuda:N",
  * "hip:N", "opencl:N" what that driver counts as its N-th. One GPU seen by two drivers, or under two
@@ -63,6 +63,7 @@ struct dt2_device {
     const char *runtime; /* what of the vendor's the driver works with, for people: "libcudart 12.4 (PATH)" */
     double open_ms;      /* what opening it for the first time takes: DT2_DEVICES_MEASURE; < 0: unknown */
     double start_ms;     /* what starting its driver took, once in a process and for all of its devices; likewise */
+    int package;         /* the processors that `numa_node` belongs to, as hwloc counts packages */
 };
 
 /* How fast the machine's own memory and disk were, in GB/s; < 0: unknown. What copies to devices reach is their links'. */

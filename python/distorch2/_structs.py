@@ -98,6 +98,7 @@ class device(Structure):
         ("runtime", c_char_p),
         ("open_ms", c_double),
         ("start_ms", c_double),
+        ("package", c_int),
     ]
 
 

@@ -62,6 +62,8 @@ class Device:
     open_ms: Optional[float] = None
     start_ms: Optional[float] = None
     """What starting its driver took, once in a process and for all of its devices."""
+    package: Optional[int] = None
+    """The processors that ``numa_node`` belongs to."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,7 @@ def _device(raw: _native.device) -> Device:
         runtime=text(raw.runtime),
         open_ms=speed(raw.open_ms),
         start_ms=speed(raw.start_ms),
+        package=None if raw.package < 0 else raw.package,
     )
 
 

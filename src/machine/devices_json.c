@@ -70,6 +70,11 @@ static json_t *count_json(unsigned count)
     return count ? json_integer(count) : json_null();
 }
 
+static json_t *number_json(int number)
+{
+    return number < 0 ? json_null() : json_integer(number);
+}
+
 static json_t *link_json(const void *items, size_t index)
 {
     const struct dt2_link *link = ((const struct dt2_link *const *)items)[index];
@@ -93,7 +98,7 @@ static json_t *device_json(const void *items, size_t index)
                set(o, "driver", text_json(d->driver)) && set(o, "kind", text_json(d->kind)) &&
                set(o, "vendor", text_json(d->vendor)) && set(o, "model", text_json(d->model)) &&
                set(o, "pci", text_json(d->pci)) && set(o, "uuid", text_json(d->uuid)) &&
-               set(o, "numa_node", d->numa_node < 0 ? json_null() : json_integer(d->numa_node)) &&
+               set(o, "numa_node", number_json(d->numa_node)) && set(o, "package", number_json(d->package)) &&
                set(o, "total_bytes", bytes_json(d->total_bytes)) && set(o, "free_bytes", bytes_json(d->free_bytes)) &&
                set(o, "alignment_bytes", bytes_json(d->alignment_bytes)) &&
                set(o, "max_alloc_bytes", bytes_json(d->max_alloc_bytes)) &&

@@ -69,7 +69,17 @@ static struct dt2_device describe(const struct making *making, const struct dt2_
         .fixed_bytes = info->fixed_bytes,
         .open_ms = -1,
         .start_ms = -1,
+        .package = -1,
     };
+}
+
+/* The package that has a node. */
+static int package_of(const struct dt2_topology *topology, int node)
+{
+    for (size_t i = 0; i < topology->node_count; i++)
+        if (topology->nodes[i].number == node)
+            return topology->nodes[i].package;
+    return -1;
 }
 
 /* Lists a device, with the budget of its own name, and charges it to the host's when it lies in host memory. */
@@ -105,6 +115,7 @@ static int list_host_device(const struct making *making, uint32_t index)
     bool only = index == 0 && topology->node_count == 1;
     if (index > 0 || only)
         device.numa_node = topology->nodes[only ? 0 : index - 1].number;
+    device.package = package_of(topology, device.numa_node);
     int rc = list(making, &device, true);
     if (rc == 0 && only) {
         snprintf(name, sizeof name, "cpu:%d", device.numa_node);
@@ -184,6 +195,7 @@ static int list_view(const struct making *making, size_t chosen)
     if (view->info.flags & DT2_DEVICE_SHARES_HOST)
         limit_to_host(making->devices, &device);
     device.numa_node = dt2_topology_locality(parts->topology, device.pci).numa_node;
+    device.package = package_of(parts->topology, device.numa_node);
     int rc = list(making, &device, view->info.flags & DT2_DEVICE_SHARES_HOST);
     for (size_t i = 0; rc == 0 && i < parts->view_count; i++) {
         if (i == chosen || parts->views[i].chosen != chosen)

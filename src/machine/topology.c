@@ -90,6 +90,12 @@ static int by_number(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+static int package_of(const struct dt2_topology *topology, hwloc_obj_t node)
+{
+    hwloc_obj_t package = hwloc_get_ancestor_obj_by_type(topology->hwloc, HWLOC_OBJ_PACKAGE, node);
+    return package ? (int)package->logical_index : -1;
+}
+
 /* Nodes without memory are left out, unless nobody recorded any memory at all, and those that the caller bound itself away from. */
 static int read_nodes(struct dt2_topology *topology, struct dt2_error *err)
 {
@@ -112,7 +118,7 @@ static int read_nodes(struct dt2_topology *topology, struct dt2_error *err)
         host++;
         if (bytes || !total)
             topology->nodes[topology->node_count++] =
-                (struct dt2_host_node){ (int)node->os_index, bytes ? bytes : DT2_UNKNOWN };
+                (struct dt2_host_node){ (int)node->os_index, bytes ? bytes : DT2_UNKNOWN, package_of(topology, node) };
     }
     qsort(topology->nodes, topology->node_count, sizeof *topology->nodes, by_number);
     topology->total_bytes = total ? total : DT2_UNKNOWN;

@@ -14,6 +14,7 @@ struct hwloc_topology;
 struct dt2_host_node {
     int number; /* the kernel's */
     uint64_t total_bytes;
+    int package; /* as hwloc counts; -1: none, or more than one */
 };
 
 /* A display or processing device on the PCI bus, whoever made it. */

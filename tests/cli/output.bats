@@ -35,8 +35,8 @@ ends_at()
     expect_status 0
     json 'list(doc)[0] == "distorch2" and {"devices", "budgets", "unusable", "numa_distances"} <= set(doc)'
     json 'all(d["budgets"][0] == d["name"] for d in doc["devices"])'
-    json '{"name", "aliases", "driver", "kind", "vendor", "model", "pci", "uuid", "numa_node", "total_bytes",
-           "free_bytes", "alignment_bytes", "max_alloc_bytes", "budgets", "links"} <= set(doc["devices"][0])'
+    json '{"name", "aliases", "driver", "kind", "vendor", "model", "pci", "uuid", "numa_node", "package",
+           "total_bytes", "free_bytes", "alignment_bytes", "max_alloc_bytes", "budgets", "links"} <= set(doc["devices"][0])'
 }
 
 @test "devices: another machine from hwloc, node by node" {
@@ -44,6 +44,8 @@ ends_at()
     expect_status 0
     [[ $output == *$'\ncpu:0 '* && $output == *$'\ncpu:1 '* ]]
     [[ $output == *unknown* ]]
+    HWLOC_SYNTHETIC='pack:2 numa:2 core:2 pu:1' DISTORCH2_BACKEND_PATH='' run_split devices --json
+    json '[d["package"] for d in doc["devices"]] == [None, 0, 0, 1, 1]'
 }
 
 @test "numbers are aligned on the right, also beside names of several bytes a character" {

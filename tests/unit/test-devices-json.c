@@ -106,6 +106,7 @@ static void test_refused(void)
         { DEVICE(", \"alignment_bytes\": 0"),
           "devices[0].alignment_bytes: expected a number of bytes of at least 1, found 0" },
         { DEVICE(", \"numa_node\": -1"), "devices[0].numa_node: expected" },
+        { DEVICE(", \"package\": 0.5"), "devices[0].package: expected" },
         { DEVICE(", \"kind\": \"tpu\""), "devices[0].kind: expected host, cpu, gpu or accelerator, found 'tpu'" },
         { DEVICE(", \"vendor\": true"), "devices[0].vendor: expected a string or null, found a truth value" },
         { DEVICE(", \"aliases\": \"x\""), "devices[0].aliases: expected a list, found a string" },
@@ -190,6 +191,7 @@ static struct dt2_devices *random_snapshot(void)
                                      .pci = random_below(2) ? "0000:01:00.0" : NULL,
                                      .uuid = random_below(2) ? "GPU-1" : NULL,
                                      .numa_node = (int)random_below(3) - 1,
+                                     .package = (int)random_below(3) - 1,
                                      .total_bytes = random_bytes(),
                                      .free_bytes = random_bytes(),
                                      .alignment_bytes = (uint64_t)1 << random_below(13),
@@ -240,7 +242,7 @@ static void test_round_trip(void)
             for (size_t j = 0; j < before->count; j++) {
                 const struct dt2_device *a = &before->devices[j], *b = &after->devices[j];
                 numbers &= a->total_bytes == b->total_bytes && a->free_bytes == b->free_bytes &&
-                           a->numa_node == b->numa_node && a->max_alloc_bytes == b->max_alloc_bytes &&
+                           a->numa_node == b->numa_node && a->package == b->package && a->max_alloc_bytes == b->max_alloc_bytes &&
                            a->fixed_bytes == b->fixed_bytes && a->link_count == b->link_count &&
                            (!a->link_count || a->links[0]->nominal_gbps == b->links[0]->nominal_gbps);
             }
@@ -261,6 +263,7 @@ static void test_null(void)
                                  .driver = "x",
                                  .kind = "gpu",
                                  .numa_node = -1,
+                                 .package = -1,
                                  .total_bytes = DT2_UNKNOWN,
                                  .free_bytes = DT2_UNKNOWN,
                                  .alignment_bytes = 64,
@@ -271,7 +274,8 @@ static void test_null(void)
     static const char *const keys[] = { "vendor",       "model",         "pci",        "uuid",
                                         "numa_node",    "total_bytes",   "free_bytes", "max_alloc_bytes",
                                         "nominal_gbps", "numa_distances", "peer",       "read_gbps",
-                                        "delay_us",     "shared",        "speeds",     "fresh_gbps" };
+                                        "delay_us",     "shared",        "speeds",     "fresh_gbps",
+                                        "package" };
     for (size_t i = 0; i < DT2_COUNT(keys); i++) {
         char wanted[64];
         snprintf(wanted, sizeof wanted, "\"%s\": null", keys[i]);

@@ -13,6 +13,7 @@
 #define BOX_HEIGHT 66.0
 #define BOX_LEAST 215.0 /* its width */
 #define LINK_HEIGHT 28.0
+#define CAPTION_HEIGHT 13.0
 
 /* Where everything is. */
 struct laid {
@@ -24,6 +25,7 @@ struct laid {
     size_t left_out;
     double frame_width;
     size_t boxes; /* side by side */
+    double caption; /* height of what names packages; 0: there is one */
     double heights[FRAMES_MOST];
 };
 
@@ -52,6 +54,15 @@ static void find_hosts(const struct dt2_devices *devices, struct laid *laid)
         else
             laid->left_out++;
     }
+}
+
+/* Whether nodes belong to different packages, so that frames say which. */
+static bool has_packages(const struct dt2_devices *devices, const struct laid *laid)
+{
+    bool several = false;
+    for (size_t i = 1; i < laid->frames; i++)
+        several |= dt2_devices_get(devices, laid->hosts[i])->package != dt2_devices_get(devices, laid->hosts[0])->package;
+    return several;
 }
 
 static size_t frame_near(const struct dt2_devices *devices, const struct laid *laid, const struct dt2_device *device)
@@ -109,6 +120,7 @@ static void lay(const struct cli_planned *planned, struct laid *laid)
     find_hosts(planned->devices, laid);
     find_members(planned, laid);
     sort_members(laid);
+    laid->caption = has_packages(planned->devices, laid) ? CAPTION_HEIGHT : 0;
     size_t frames = laid->frames ? laid->frames : 1;
     laid->columns = frames < 4 ? frames : 4;
     laid->frame_width = (CLI_PICTURE_INNER - (double)(laid->columns - 1) * FRAME_GAP) / (double)laid->columns;
@@ -118,7 +130,7 @@ static void lay(const struct cli_planned *planned, struct laid *laid)
         size_t members = 0;
         for (size_t j = 0; j < laid->member_count; j++)
             members += laid->frame_of[j] == i;
-        laid->heights[i] = 2 * INSET + BOX_HEIGHT + (double)((members + laid->boxes - 1) / laid->boxes) * (LINK_HEIGHT + BOX_HEIGHT);
+        laid->heights[i] = laid->caption + 2 * INSET + BOX_HEIGHT + (double)((members + laid->boxes - 1) / laid->boxes) * (LINK_HEIGHT + BOX_HEIGHT);
     }
 }
 
@@ -266,6 +278,15 @@ static void draw_members(struct cli_canvas *canvas, const struct cli_planned *pl
                         drawn ? 1.5 : 0);
 }
 
+static void draw_package(struct cli_canvas *canvas, const struct cli_planned *planned, const struct laid *laid, size_t frame, double x,
+                         double y)
+{
+    const struct dt2_device *host = laid->caption > 0 ? dt2_devices_get(planned->devices, laid->hosts[frame]) : NULL;
+    if (host && host->package >= 0)
+        cli_canvas_text(canvas, x, y, laid->frame_width - 2 * INSET, cli_letters(9.5, CLI_PICTURE_FAINT, false), "package %d",
+                        host->package);
+}
+
 void cli_picture_machine(struct cli_canvas *canvas, const struct cli_planned *planned, double top)
 {
     struct laid laid;
@@ -279,6 +300,8 @@ void cli_picture_machine(struct cli_canvas *canvas, const struct cli_planned *pl
             y += row_height(&laid, j) + FRAME_GAP;
         cli_canvas_rectangle(canvas, x, y, laid.frame_width, row_height(&laid, row),
                              (struct cli_paint){ 0xFAFAF7, CLI_PICTURE_LINE, 1, false });
+        draw_package(canvas, planned, &laid, i, x + INSET, y + CAPTION_HEIGHT);
+        y += laid.caption;
         if (laid.frames)
             draw_box(canvas, planned, dt2_devices_get(planned->devices, laid.hosts[i]), x + INSET, y + INSET,
                      laid.frame_width - 2 * INSET);
