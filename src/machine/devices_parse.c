@@ -85,9 +85,9 @@ static int check_name(const struct place *at, const char *key, const char *name)
 static int read_name(const struct place *at, const char *key, const char **text)
 {
     const json_t *value = look(at, key);
-    if (!json_is_string(value) || json_string_length(value) == 0)
-        return unexpected(at, key, "a name");
     *text = json_string_value(value);
+    if (!*text || json_string_length(value) == 0)
+        return unexpected(at, key, "a name");
     return check_name(at, key, *text);
 }
 
@@ -160,10 +160,10 @@ static int enter(const struct place *at, const char *key, const json_t *list, si
 static int read_item(const struct place *at, const char *key, const json_t *list, size_t index, const char **name)
 {
     const json_t *value = json_array_get(list, index);
-    if (!json_is_string(value))
+    *name = json_string_value(value);
+    if (!*name)
         return dt2_fail(at->err, DT2_EFAILED, "%s.%s[%zu]: expected a string, found %s", at->path, key, index,
                         type_name(value));
-    *name = json_string_value(value);
     return 0;
 }
 
@@ -312,9 +312,9 @@ static int read_device(struct dt2_devices *devices, const struct place *at)
 
 static int read_devices(struct dt2_devices *devices, const struct place *root, const json_t **list)
 {
-    if (!look(root, "devices"))
-        return unexpected(root, "devices", "a list of devices");
     int rc = read_list(root, "devices", list);
+    if (!*list)
+        return unexpected(root, "devices", "a list of devices");
     if (rc == 0 && json_array_size(*list) == 0)
         return dt2_fail(root->err, DT2_EFAILED, "devices: expected at least one device, found an empty list");
     for (size_t i = 0; rc == 0 && i < json_array_size(*list); i++) {
