@@ -150,11 +150,17 @@ class Attachment:
         shared: dict[Any, torch.Tensor] = {}
         with torch.inference_mode(False), torch.no_grad():
             for slot in slots:
-                if any(self.session.streams(block) for block in slot.weight.blocks):
+                weight = slot.weight
+                if any(self.session.streams(block) for block in weight.blocks):
                     continue
-                value = slot.settle(self._running.model_arg)
-                if value is not None:
-                    slot.entries[slot.key] = shared.setdefault((*slot.weight.same(), slot.is_parameter), value)
+                slot.resident = weight.is_view or weight.is_small
+                if not slot.resident:
+                    slot.find(self._running.model_arg)
+                    continue
+                same = (*weight.same(), slot.is_parameter)
+                if same not in shared:
+                    shared[same] = slot.keep(self._running.model_arg)
+                slot.entries[slot.key] = shared[same]
         for unit in self._units:
             module = unit.module()
             if module is None:

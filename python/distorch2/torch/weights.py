@@ -70,6 +70,10 @@ class Weight:
     def nbytes(self) -> int:
         return self.count * self.dtype.itemsize
 
+    @property
+    def is_small(self) -> bool:
+        return self.nbytes <= SMALL
+
     def same(self) -> tuple[Any, ...]:
         """Equal for weights that are the same bytes."""
         return self.spans, self.shape, self.dtype
@@ -133,19 +137,19 @@ class Slot:
         self.buffer: Optional[Buffer] = None
         self.resident = False
 
-    def settle(self, model: Any) -> Optional[torch.Tensor]:
-        """The tensor for good, where all of it is on the compute device, and it lies there as it is, or is small; else that it
-        is cast of is found here for all uses."""
-        self.resident = self.weight.is_view or self.weight.nbytes <= SMALL
+    def find(self, model: Any) -> list[torch.Tensor]:
+        """What it is cast of, all of which is on the compute device, for all uses."""
+        self._pieces = [self._piece(model, None, i) for i in range(len(self.weight.spans))]
+        return self._pieces
+
+    def keep(self, model: Any) -> torch.Tensor:
+        """The tensor for good: as it lies on the compute device, or cast of what lies there."""
         if self.weight.is_view:
             return self.view(model, None)
-        self._pieces = [self._piece(model, None, i) for i in range(len(self.weight.spans))]
-        if not self.resident:
-            return None
-        flat = torch.empty(self.weight.count, dtype=self.weight.dtype, device=self._pieces[0].device)
-        value = self._fill(flat, model, None).view(self.weight.shape).detach()
+        device = self.find(model)[0].device
+        value = self._fill(torch.empty(self.weight.count, dtype=self.weight.dtype, device=device), model, None)
         self._pieces = None
-        return self._finished(value)
+        return value
 
     def unsettle(self) -> None:
         """What was on the compute device may not be there any more."""
@@ -164,17 +168,16 @@ class Slot:
         weight = self.weight
         buffer = self._buffers.take(weight.nbytes)
         try:
-            flat = self._fill(buffer.elements(weight.dtype), model, session)
-            value = flat.view(weight.shape).detach()  # torch chooses kernels by whether it is a view
+            value = self._fill(buffer.elements(weight.dtype), model, session)
         except BaseException:
             self._buffers.give(buffer)
             raise
         self.buffer = buffer
-        return self._finished(value)
+        return value
 
     def _fill(self, memory: torch.Tensor, model: Any, session: Any) -> torch.Tensor:
-        """The pieces, side by side at the begin of some memory: copied, which casts them. Those in the window each while its
-        block is held, so that it need not have room for all of them."""
+        """The tensor, of its pieces, side by side at the begin of some memory: copied, which casts them. Those in the window
+        each while its block is held, so that it need not have room for all of them."""
         weight, at = self.weight, 0
         for i, span in enumerate(weight.spans):
             part = memory.narrow(0, at, span.count)
@@ -187,7 +190,8 @@ class Slot:
                 finally:
                     call(lib.dt2_session_release, session, span.block)
             at += span.count
-        return memory.narrow(0, 0, at)
+        value = memory.narrow(0, 0, at).view(weight.shape).detach()  # torch chooses kernels by whether it is a view
+        return self._finished(value)
 
     def _finished(self, value: torch.Tensor) -> torch.Tensor:
         if self.is_parameter:
