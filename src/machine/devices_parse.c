@@ -209,11 +209,19 @@ static int read_driver_and_kind(const struct place *at, struct dt2_device *devic
                     device->kind);
 }
 
+/* A number of something that is counted from 0; -1 where it is unknown. */
+static int read_index(const struct place *at, const char *key, const char *what, int *index)
+{
+    uint64_t number;
+    int rc = read_number(at, key, what, 0, INT32_MAX, DT2_UNKNOWN, &number);
+    *index = number == DT2_UNKNOWN ? -1 : (int)number;
+    return rc;
+}
+
 static int read_numbers(const struct place *at, struct dt2_device *device)
 {
-    uint64_t node, package;
-    if (read_number(at, "numa_node", "the number of a NUMA node or null", 0, INT32_MAX, DT2_UNKNOWN, &node) < 0 ||
-        read_number(at, "package", "the number of a package or null", 0, INT32_MAX, DT2_UNKNOWN, &package) < 0 ||
+    if (read_index(at, "numa_node", "the number of a NUMA node or null", &device->numa_node) < 0 ||
+        read_index(at, "package", "the number of a package or null", &device->package) < 0 ||
         read_bytes(at, "total_bytes", &device->total_bytes) < 0 ||
         read_bytes(at, "free_bytes", &device->free_bytes) < 0 ||
         read_number(at, "alignment_bytes", "a number of bytes of at least 1", 1, INT64_MAX, 1,
@@ -224,8 +232,6 @@ static int read_numbers(const struct place *at, struct dt2_device *device)
     if (!dt2_is_power_of_two(device->alignment_bytes))
         return dt2_fail(at->err, DT2_EFAILED, "%s.alignment_bytes: expected a power of two, found %" PRIu64, at->path,
                         device->alignment_bytes);
-    device->numa_node = node == DT2_UNKNOWN ? -1 : (int)node;
-    device->package = package == DT2_UNKNOWN ? -1 : (int)package;
     if (!json_object_get(at->object, "total_bytes")) /* a misspelt key must not become a device without limit */
         return unexpected(at, "total_bytes", "a number of bytes or null");
     return 0;

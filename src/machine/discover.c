@@ -76,10 +76,8 @@ static struct dt2_device describe(const struct making *making, const struct dt2_
 /* The package that has a node. */
 static int package_of(const struct dt2_topology *topology, int node)
 {
-    for (size_t i = 0; i < topology->node_count; i++)
-        if (topology->nodes[i].number == node)
-            return topology->nodes[i].package;
-    return -1;
+    size_t index = dt2_topology_node(topology, node);
+    return index < topology->node_count ? topology->nodes[index].package : -1;
 }
 
 /* Lists a device, with the budget of its own name, and charges it to the host's when it lies in host memory. */

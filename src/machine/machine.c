@@ -322,11 +322,8 @@ static int host_index(const struct dt2_topology *topology, const char *name)
     const struct dt2_device device = { .name = name };
     if (strcmp(name, "cpu") == 0)
         return 0;
-    int number = dt2_device_host_node(&device);
-    for (size_t i = 0; number >= 0 && i < topology->node_count; i++)
-        if (topology->nodes[i].number == number)
-            return 1 + (int)i;
-    return -1;
+    size_t index = dt2_topology_node(topology, dt2_device_host_node(&device));
+    return index < topology->node_count ? 1 + (int)index : -1;
 }
 
 static const struct dt2_view *view_named(const struct dt2_parts *parts, const char *name)
@@ -493,10 +490,10 @@ bool dt2_opened_has_near(const struct dt2_opened *opened)
 void *dt2_opened_go_near(const struct dt2_opened *opened)
 {
     const struct dt2_topology *topology = opened->topology;
-    for (size_t i = 0; dt2_opened_has_near(opened) && i < topology->node_count; i++)
-        if (topology->nodes[i].number == opened->numa_node)
-            return dt2_topology_go_near(topology, i);
-    return NULL;
+    if (!dt2_opened_has_near(opened))
+        return NULL;
+    size_t index = dt2_topology_node(topology, opened->numa_node);
+    return index < topology->node_count ? dt2_topology_go_near(topology, index) : NULL;
 }
 
 void dt2_opened_go_back(const struct dt2_opened *opened, void *before)

@@ -277,6 +277,14 @@ static hwloc_obj_t find_pci(hwloc_topology_t hwloc, const char *pci)
     return hwloc_get_pcidev_by_busid(hwloc, domain, bus, device, function);
 }
 
+size_t dt2_topology_node(const struct dt2_topology *topology, int number)
+{
+    size_t index = 0;
+    while (index < topology->node_count && topology->nodes[index].number != number)
+        index++;
+    return index;
+}
+
 /* The one host node near an object; -1 when there are several, or none that we may use. */
 static int node_near(const struct dt2_topology *topology, hwloc_obj_t object)
 {

@@ -73,6 +73,8 @@ int dt2_topology_prefer(const struct dt2_topology *topology, int node, void *mem
  * room.
  */
 int dt2_topology_bind(const struct dt2_topology *topology, size_t index, void *memory, size_t bytes);
+/* The index in `nodes` of a node of the kernel's number; node_count: none of those has it. */
+size_t dt2_topology_node(const struct dt2_topology *topology, int number);
 /* Whether memory may lie on one of several nodes: where a process sees one of them, the kernel may still have others. */
 bool dt2_topology_is_several(const struct dt2_topology *topology);
 /*
