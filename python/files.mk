@@ -144,10 +144,9 @@ check-comfyui: all tests/support/mkmodel
 	@$(SHELL) $(srcdir)/tests/python/comfyui/check.sh '$(MAKE)' '$(PYTHON3)' $(python_comfyui_tests)
 
 bench-python: all
-	@for test in overhead pass 'OMP_WAIT_POLICY=passive pass'; do ( $(AM_TESTS_ENVIRONMENT) \
-	case $$test in *=*) export "$${test% *}";; esac; \
-	$(SHELL) $(top_srcdir)/tests/support/python.sh "$(srcdir)/tests/bench/python-$${test##* }.py" ) | \
-	sed 's/^1..0 # SKIP/skipped:/'; done
+	@$(AM_TESTS_ENVIRONMENT) \
+	run() { $(SHELL) $(top_srcdir)/tests/support/python.sh "$(srcdir)/tests/bench/python-$$1.py" | sed 's/^1..0 # SKIP/skipped:/'; }; \
+	run overhead; run pass; OMP_WAIT_POLICY=passive; export OMP_WAIT_POLICY; run pass
 EXTRA_DIST += tests/bench/python-overhead.py tests/bench/python-pass.py
 
 clean-local: clean-python
