@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define NODES_PIECE ((uint64_t)16 << 20) /* binding costs a call for each piece */
+#define CALLS_PIECE ((uint64_t)16 << 20) /* where a piece costs more calls than one: it is bound to a node, or gathered */
 #define LOOK_LEAST ((uint64_t)16 << 20)
 #define MARGIN_MOST ((uint64_t)64 << 20)
 #define LOOK_MOST ((uint64_t)512 << 20)
@@ -77,11 +77,11 @@ static int give_pages(struct dt2_populating *populating, const struct dt2_region
                       struct dt2_backend_error *failure)
 {
     bool small = atomic_load(&populating->slow) >= SLOW_MOST;
-    if (small)
+    if (small && !region->shared)
         dt2_pages_small(memory, bytes);
     uint64_t begin = small ? 0 : dt2_thread_ns();
-    int rc = dt2_host_populate(region->host->driver, region->host->device, memory, bytes, failure);
-    if (!small && bytes == region->piece_bytes && dt2_pages_slow(dt2_thread_ns() - begin, bytes))
+    int rc = dt2_host_populate(region->host->driver, region->host->device, memory, bytes, region->shared && !small, failure);
+    if (!small && bytes == region->piece_bytes && dt2_pages_slow(dt2_thread_ns() - begin, bytes, region->shared))
         atomic_fetch_add(&populating->slow, 1);
     return rc;
 }
@@ -90,7 +90,8 @@ static int give_pages(struct dt2_populating *populating, const struct dt2_region
 static int populate_piece(struct dt2_populating *populating, struct dt2_region *region, size_t piece, struct dt2_error *err)
 {
     struct dt2_backend_error failure = { 0 };
-    uint64_t at = piece * region->piece_bytes, bytes = dt2_min(region->piece_bytes, region->bytes - at);
+    uint64_t at = dt2_sub_floor(piece * region->piece_bytes, region->before);
+    uint64_t bytes = dt2_min((piece + 1) * region->piece_bytes - region->before, region->bytes) - at;
     int rc = atomic_load(&populating->left) <= atomic_load(&populating->look_at) ? look(populating, region->host, err) : 0;
     if (rc == 0 && !region->written && give_pages(populating, region, region->memory + at, bytes, &failure) < 0)
         rc = fail_driver(region, populating, &failure, err);
@@ -131,6 +132,7 @@ int dt2_populate(struct dt2_populating *populating, size_t share, size_t slab, u
     int rc = 0;
     if (!region->host || bytes == 0)
         return 0;
+    offset += region->before;
     size_t last = (size_t)((offset + bytes - 1) / region->piece_bytes);
     for (size_t piece = (size_t)(offset / region->piece_bytes); rc == 0 && piece <= last; piece++)
         if (atomic_load(&region->pieces[piece]) != THERE)
@@ -150,12 +152,14 @@ static int add_region(struct dt2_populating *populating, const struct dt2_store 
     *region = (struct dt2_region){ .host = slab->backing ? store->host : store->opened,
                                    .memory = slab->address,
                                    .written = slab->written,
+                                   .shared = slab->segment != NULL,
                                    .bytes = (slab->bytes + page - 1) / page * page };
-    region->piece_bytes = dt2_max(dt2_pages_piece((size_t)region->bytes), populating->piece_least);
-    region->pieces = dt2_alloc((size_t)(region->bytes / region->piece_bytes + 1), sizeof *region->pieces);
+    region->piece_bytes = dt2_max(dt2_pages_piece((size_t)region->bytes), region->shared ? CALLS_PIECE : populating->piece_least);
+    region->before = region->shared ? (uintptr_t)region->memory % region->piece_bytes : 0;
+    region->pieces = dt2_alloc((size_t)((region->before + region->bytes) / region->piece_bytes + 1), sizeof *region->pieces);
     if (!region->pieces)
         return dt2_fail_nomem(err);
-    populating->shares |= slab->segment != NULL;
+    populating->shares |= region->shared;
     atomic_init(&region->left, region->bytes);
     atomic_fetch_add(&populating->left, region->bytes);
     return 0;
@@ -177,7 +181,7 @@ int dt2_populating_make(const struct dt2_storage *storage, struct dt2_populating
     for (size_t i = 0; i < storage->count; i++) {
         const struct dt2_opened *o = storage->stores[i].opened;
         if (o && o->topology && dt2_topology_is_several(o->topology))
-            populating->piece_least = NODES_PIECE;
+            populating->piece_least = CALLS_PIECE;
     }
     pthread_mutex_init(&populating->lock, NULL);
     pthread_cond_init(&populating->populated, NULL);

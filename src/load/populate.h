@@ -11,12 +11,14 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* The pieces of one slab. */
+/* The pieces of one slab: they end where huge pages do, also where a shared one begins in the midst of one. */
 struct dt2_region {
     const struct dt2_opened *host; /* NULL: nothing to be done */
     char *memory;
     uint64_t piece_bytes; /* what the kernel gives at a time */
     uint64_t bytes;       /* whole pages */
+    uint64_t before;      /* of the first piece: bytes that lie before the slab */
+    bool shared;
     _Atomic uint64_t left; /* that are not there yet */
     atomic_uchar *pieces; /* enum, in populate.c */
     bool written;         /* they come with their bytes: there is only to be room for them */

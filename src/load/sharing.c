@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "formats/disk.h"
 #include "machine/host.h"
+#include "machine/pages.h"
 #include "plan/plan.h"
 #include "share/place.h"
 #include <stdlib.h>
@@ -117,7 +118,8 @@ static int open_way(struct dt2_sharing *sharing, const struct dt2_block *blocks,
     struct dt2_share_key key = { .path = dt2_file_path(sharing->file),
                                  .block_bytes = sharing->block_bytes,
                                  .block_count = count,
-                                 .tensor_count = dt2_file_tensor_count(sharing->file) };
+                                 .tensor_count = dt2_file_tensor_count(sharing->file),
+                                 .page_bytes = dt2_huge_page() };
     int rc = digest(sharing, blocks, count, key.identity, err);
     if (rc == 0)
         rc = digest(sharing, NULL, 0, sharing->identity, err);
@@ -228,7 +230,7 @@ static void protect(struct dt2_storage *storage)
     for (size_t i = 0; i < storage->count; i++)
         for (size_t j = 0; j < storage->stores[i].slab_count; j++) {
             const struct dt2_slab *slab = &storage->stores[i].slabs[j];
-            if (slab->segment && slab->mapped_only && !slab->written)
+            if (slab->segment && slab->mapped_only)
                 (void)dt2_segment_writable(slab->address, slab->bytes, false);
         }
 }

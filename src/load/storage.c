@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "load/workers.h"
 #include "machine/host.h"
+#include "machine/pages.h"
 #include <inttypes.h>
 #include <string.h>
 
@@ -99,6 +100,13 @@ static int alloc_wrapped(struct dt2_machine *machine, struct dt2_store *store, s
     return 0;
 }
 
+/* Whether the kernel gathers a slab's first huge page: it can then be filled in place at once. */
+static bool gathers(const struct dt2_slab *slab)
+{
+    size_t huge = dt2_huge_page(), bytes = (huge - (uintptr_t)slab->address % huge) % huge + huge;
+    return bytes <= slab->bytes && dt2_pages_gather(slab->address, bytes) > 0;
+}
+
 /* A slab at its place in the segment. What is to be filled can be written to until dt2_sharing_end(). */
 static int alloc_at_home(const struct dt2_store *store, const struct dt2_slab_home *home, struct dt2_slab *slab, struct dt2_error *err)
 {
@@ -109,12 +117,12 @@ static int alloc_at_home(const struct dt2_store *store, const struct dt2_slab_ho
     slab->mapped_only = !home->at.there;
     if (o->backend->buffer_adopt(o->driver, o->device, slab->address, slab->bytes, &slab->buffer, &failure) < 0)
         return refuse(store, slab->bytes, &failure, err);
-    slab->written = !home->at.there && !home->at.bound;
-    int failed = home->at.there || slab->written ? 0 : dt2_segment_writable(slab->address, slab->bytes, true);
+    int failed = home->at.there ? 0 : dt2_segment_writable(slab->address, slab->bytes, true);
     if (failed)
         return dt2_fail(err, DT2_EFAILED, "%" PRIu64 " bytes of the segment cannot be written: %s", slab->bytes, strerror(failed));
     if (!home->at.there && home->at.bound)
         dt2_opened_place_near(o, slab->address, slab->bytes);
+    slab->written = !home->at.there && !home->at.bound && !gathers(slab);
     return 0;
 }
 

@@ -16,7 +16,7 @@ struct dt2_slab {
     dt2_handle backing; /* of a buffer that wraps host memory: that memory; else 0 */
     bool adopted;       /* memory of the caller's, which it frees */
     struct dt2_segment *segment; /* that it lies in with other processes; NULL: it is memory of the model's own */
-    bool written; /* it is filled by write(), which need not zero a page before, nor map it */
+    bool written; /* it is filled by write(), which need not zero a page before, nor map it: faster where pages are small */
     bool mapped_only;   /* host memory that is populated when it is filled (load/populate.h) */
     uint32_t at;        /* whose device holds it, for dt2_storage_at(): its own store's, unless it was evicted */
     bool movable;       /* it may be evicted: the blocks in it lie nowhere else */

@@ -239,7 +239,7 @@ static int fail_to_bind(void *driver, const struct dt2_host_device *device, int 
     return allow_unbound(device, node, failure);
 }
 
-int dt2_host_populate(void *driver, dt2_handle device, char *memory, uint64_t bytes, struct dt2_backend_error *err)
+int dt2_host_populate(void *driver, dt2_handle device, char *memory, uint64_t bytes, bool gather, struct dt2_backend_error *err)
 {
     DT2_KEEP_ERRNO;
     struct dt2_host_device *owner = host_get_device(driver, device, err);
@@ -248,6 +248,8 @@ int dt2_host_populate(void *driver, dt2_handle device, char *memory, uint64_t by
     const struct dt2_topology *topology = owner->host->topology;
     bool there = has_node(owner) && atomic_load(&owner->host->unbound); /* it has to be touched */
     void *before = there ? dt2_topology_go_near(topology, node_of(owner)) : NULL;
+    if (gather)
+        (void)dt2_pages_gather(memory, bytes);
     int failure = dt2_pages_populate(memory, bytes);
     if (there)
         dt2_topology_go_back(topology, before);
@@ -333,7 +335,7 @@ static int make_buffer(void *driver, dt2_handle device, uint64_t bytes, bool pop
     if (rc < 0)
         return rc;
     if (populated)
-        rc = dt2_host_populate(driver, device, address, length, err);
+        rc = dt2_host_populate(driver, device, address, length, false, err);
     if (rc == DT2_BACKEND_OK)
         rc = publish_buffer(driver, owner, address, bytes, length, buffer, err);
     if (rc < 0)

@@ -27,9 +27,10 @@ int dt2_host_buffer_map_only(void *driver, dt2_handle device, uint64_t bytes, dt
                              struct dt2_backend_error *err);
 /*
  * Has the kernel give a piece of such a buffer, whole pages, near the device's node, and binds it there strictly: a node that is
- * full is an error, and nobody is killed for it. NOMEM: there is no memory; the buffer is to be freed.
+ * full is an error, and nobody is killed for it. `gather`: it is mapped shared, and is to have huge pages where it can. NOMEM: there is
+ * no memory; the buffer is to be freed.
  */
-int dt2_host_populate(void *driver, dt2_handle device, char *memory, uint64_t bytes, struct dt2_backend_error *err);
+int dt2_host_populate(void *driver, dt2_handle device, char *memory, uint64_t bytes, bool gather, struct dt2_backend_error *err);
 /*
  * How many bytes of a populated range the kernel has put on other nodes than the device's, where it does not let memory be bound;
  * 0 where it does, and where it does not tell.

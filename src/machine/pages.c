@@ -14,6 +14,10 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
+#ifndef MADV_COLLAPSE /* Linux 6.1 */
+#define MADV_COLLAPSE 25
+#endif
+
 #define USUAL ((size_t)2 << 20)
 
 static atomic_size_t known;
@@ -79,15 +83,29 @@ int dt2_pages_populate(char *memory, size_t bytes)
     return 0;
 }
 
+/* A huge page is gathered of small ones, of which there is to be one. */
+size_t dt2_pages_gather(char *memory, size_t bytes)
+{
+    size_t huge = dt2_huge_page(), page = (size_t)sysconf(_SC_PAGESIZE), before = (huge - (uintptr_t)memory % huge) % huge;
+    size_t whole = bytes > before ? (bytes - before) / huge * huge : 0;
+    for (size_t at = 0; at < whole; at += huge)
+        if (madvise(memory + before + at, page, MADV_POPULATE_WRITE) < 0)
+            return 0;
+    while (whole && madvise(memory + before, whole, MADV_COLLAPSE) < 0)
+        if (errno != EINTR)
+            return 0;
+    return whole;
+}
+
 void dt2_pages_small(char *memory, size_t bytes)
 {
     madvise(memory, bytes, MADV_NOHUGEPAGE); /* advice: nothing depends on it */
 }
 
-/* Small pages take 0.3 ns a byte, huge ones 0.15, and those that are not ready 2.5. */
-bool dt2_pages_slow(uint64_t nanoseconds, size_t bytes)
+/* Small pages take 0.3 ns a byte, huge ones 0.15, and those that are not ready 2.5; small ones that are shared take 1.1. */
+bool dt2_pages_slow(uint64_t nanoseconds, size_t bytes, bool shared)
 {
-    return nanoseconds > bytes;
+    return nanoseconds / (shared ? 4 : 1) > bytes;
 }
 
 uint64_t dt2_pages_elsewhere(const char *memory, uint64_t bytes, int node)

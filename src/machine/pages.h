@@ -23,12 +23,18 @@ char *dt2_map_huge(size_t length);
 /* Has the kernel give the pages now, written to by nobody. Returns 0, or a positive errno: there is no memory. */
 int dt2_pages_populate(char *memory, size_t bytes);
 /*
+ * Has the kernel give huge pages of memory that is mapped shared, where it gives these none by itself: to each huge page of the range
+ * that is whole. Advice: what it does not give (before Linux 6.1, where it is forbidden, where memory is in pieces) is left as it was.
+ * Nobody may write there meanwhile. Returns how many bytes are huge now.
+ */
+size_t dt2_pages_gather(char *memory, size_t bytes);
+/*
  * Has the kernel give small pages where it gives any from now on. Huge ones take half as long where they lie ready; where it has to
  * make room for them first, or the host of a virtual machine has, up to ten times as long.
  */
 void dt2_pages_small(char *memory, size_t bytes);
-/* Whether a thread that worked so long to populate so much had to wait for huge pages. */
-bool dt2_pages_slow(uint64_t nanoseconds, size_t bytes);
+/* Whether a thread that worked so long to populate so much, `shared` or of the process's own, had to wait for huge pages. */
+bool dt2_pages_slow(uint64_t nanoseconds, size_t bytes, bool shared);
 /* Bytes of a range that lie on another NUMA node than this one; 0 where the kernel does not tell. */
 uint64_t dt2_pages_elsewhere(const char *memory, uint64_t bytes, int node);
 

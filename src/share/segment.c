@@ -54,17 +54,16 @@ static int lay_out(const struct dt2_share_key *key, struct dt2_segment *segment,
 }
 
 /* Address space for all of it, from a multiple of the alignment on. */
-static char *reserve(uint64_t bytes)
+static char *reserve(uint64_t bytes, uint64_t alignment)
 {
-    uint64_t room = bytes + DT2_SEGMENT_ALIGNMENT;
+    uint64_t room = bytes + alignment;
     char *area = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (area == MAP_FAILED)
         return NULL;
-    uint64_t before = (DT2_SEGMENT_ALIGNMENT - (uintptr_t)area % DT2_SEGMENT_ALIGNMENT) % DT2_SEGMENT_ALIGNMENT;
+    uint64_t before = (alignment - (uintptr_t)area % alignment) % alignment;
     if (before)
         munmap(area, before);
-    if (DT2_SEGMENT_ALIGNMENT - before)
-        munmap(area + before + bytes, DT2_SEGMENT_ALIGNMENT - before);
+    munmap(area + before + bytes, alignment - before);
     return area + before;
 }
 
@@ -81,7 +80,7 @@ static int map_all(const struct dt2_share_key *key, struct dt2_segment *segment,
     segment->head = head;
     segment->blocks = (struct dt2_segment_block *)(segment->head + 1);
     segment->hashes = (struct dt2_segment_hash *)(segment->blocks + key->block_count);
-    segment->map = reserve(bytes);
+    segment->map = reserve(bytes, key->page_bytes > DT2_SEGMENT_ALIGNMENT ? key->page_bytes : DT2_SEGMENT_ALIGNMENT);
     if (segment->map && mmap(segment->map, bytes, PROT_READ, MAP_SHARED | MAP_FIXED, segment->fd, 0) != MAP_FAILED)
         return 0;
     int rc = dt2_fail(err, DT2_EFAILED, "%" PRIu64 " bytes of the segment cannot be mapped: %s", bytes, strerror(errno));

@@ -18,6 +18,7 @@ struct dt2_share_key {
     const uint64_t *block_bytes; /* whole pages each */
     size_t block_count;
     size_t tensor_count;
+    uint64_t page_bytes; /* that a map of it begins on a multiple of, a power of two: huge ones, for who gathers them */
 };
 
 enum dt2_block_state {

@@ -4,7 +4,7 @@
  * process has already, and while it is the first: the linker leads the library's own calls here. Whatever happens: nothing crashes,
  * who has the model keeps its bytes, a load that succeeds has the file's, nothing is left, and the next load shares.
  */
-#define MODEL_MIB 3 /* hundreds of loads */
+#define MODEL_MIB 6 /* hundreds of loads, of a few huge pages */
 #include "support/held.h"
 #include "support/sharer.h"
 #include "support/tap.h"
@@ -123,6 +123,7 @@ struct scene {
     struct dt2_file *file;
     struct dt2_blocks *blocks;
     struct dt2_model *held; /* NULL: the load is the first */
+    const char *what;       /* in words */
 };
 
 /* Whether the nth call came; *wrong counts what was not as it should be. */
@@ -169,8 +170,7 @@ static void test_call(const struct scene *scene, enum call call)
     long nth = 1;
     while (attempt(scene, call, nth, &wrong, &failed) && nth < 400)
         nth++;
-    ok(wrong == 0, "%s, %s: %ld failures, of which %d end the load", scene->held ? "attaching" : "the first", calls[call].name, nth - 1,
-       failed);
+    ok(wrong == 0, "%s, %s: %ld failures, of which %d end the load", scene->what, calls[call].name, nth - 1, failed);
 }
 
 int main(void)
@@ -184,8 +184,14 @@ int main(void)
     if (dt2_context_create(NULL, &scene.context, &err) || dt2_file_open(model, &scene.file, &err) ||
         dt2_blocks_make(scene.file, &scene.blocks, &err))
         return 1;
-    for (enum call call = 0; call < CALL_COUNT; call++)
-        test_call(&scene, call);
+    for (int without = 0; without < 2; without++) { /* huge pages: what is filled is read in place, or written */
+        prctl(PR_SET_THP_DISABLE, without, 0, 0, 0);
+        scene.what = without ? "the first, without huge pages" : "the first";
+        for (enum call call = 0; call < CALL_COUNT; call++)
+            test_call(&scene, call);
+    }
+    prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0);
+    scene.what = "attaching";
     if (load_shared(scene.context, scene.file, scene.blocks, &scene.held, &err))
         return 1;
     for (enum call call = 0; call < CALL_COUNT; call++)

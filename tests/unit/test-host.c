@@ -10,7 +10,10 @@
 #include "support/tap.h"
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static struct dt2_services *services;
@@ -223,22 +226,63 @@ static void test_queues(uint32_t devices)
     is_u64(dt2_services_live(services), 0, "no handle is left");
 }
 
-/* Whether the kernel was told to give no huge pages at an address. */
-static bool is_small(const char *memory)
+/* What the kernel says of the mapping at an address, behind that key; "" where it does not. */
+static const char *kernel_says(const char *memory, const char *key)
 {
-    char line[4096];
-    bool here = false, small = false;
+    static char line[4096];
+    bool here = false, found = false;
     FILE *file = fopen("/proc/self/smaps", "re");
-    while (file && fgets(line, sizeof line, file)) {
+    while (file && !found && fgets(line, sizeof line, file)) {
         unsigned long begin, end;
         if (sscanf(line, "%lx-%lx ", &begin, &end) == 2)
             here = (unsigned long)memory >= begin && (unsigned long)memory < end;
-        else if (here && strncmp(line, "VmFlags:", 8) == 0)
-            small = strstr(line, " nh") != NULL;
+        else
+            found = here && strncmp(line, key, strlen(key)) == 0;
     }
     if (file)
         fclose(file);
-    return small;
+    return found ? line + strlen(key) : "";
+}
+
+/* Whether the kernel was told to give no huge pages at an address. */
+static bool is_small(const char *memory)
+{
+    return strstr(kernel_says(memory, "VmFlags:"), " nh") != NULL;
+}
+
+/* Huge pages of memory that is shared: those that are whole, where the kernel gives any, and nothing else is touched. */
+static void test_gather(void)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), huge = dt2_huge_page(), bytes = 4 * huge;
+    int fd = memfd_create("gathered", MFD_CLOEXEC);
+    if (huge > (8 << 20) || fd < 0 || ftruncate(fd, (off_t)bytes) < 0) {
+        skip(1, "a huge page is too large, or there is no memfd");
+        return;
+    }
+    char *area = mmap(NULL, bytes + huge, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    char *memory = area + (huge - (uintptr_t)area % huge) % huge;
+    if (area == MAP_FAILED || mmap(memory, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
+        ok(false, "memory to gather");
+        return;
+    }
+    memset(memory, 1, page);
+    memset(memory + 3 * huge, 1, page);
+    is_u64(dt2_pages_gather(memory + page, huge - page), 0, "no huge page is whole: none is gathered");
+    is_u64(dt2_pages_gather(memory + huge + page, huge), 0, "nor here, across two");
+    size_t gathered = dt2_pages_gather(memory + page, 3 * huge);
+    ok(gathered == 2 * huge || gathered == 0, "of two that are whole, both or none: %zu bytes", gathered);
+    is_u64(strtoull(kernel_says(memory, "ShmemPmdMapped:"), NULL, 10) << 10, gathered, "as the kernel says");
+    struct stat st;
+    ok(fstat(fd, &st) == 0 && (uint64_t)st.st_blocks * 512 <= gathered + 4 * page, "and it has no other memory");
+    ok(memory[0] == 1 && memory[3 * huge + page - 1] == 1 && memory[huge] == 0, "what was there is as it was");
+    is_int(dt2_pages_populate(memory, bytes), 0, "the rest is populated");
+    memory[bytes - 1] = 1;
+    prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+    is_u64(dt2_pages_gather(memory, huge), 0, "who wants no huge pages is given none");
+    prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0);
+    munmap(area, (size_t)(memory - area));
+    munmap(memory, bytes + huge - (size_t)(memory - area));
+    close(fd);
 }
 
 static void test_pages(void)
@@ -247,11 +291,12 @@ static void test_pages(void)
     static const struct {
         uint64_t nanoseconds;
         size_t bytes;
-        bool slow;
-    } seen[] = { { 300000, PIECE, false }, { 700000, PIECE, false }, { 5000000, PIECE, true }, { 5000000, 8 * PIECE, false } };
+        bool shared, slow;
+    } seen[] = { { 300000, PIECE, false, false }, { 700000, PIECE, false, false }, { 5000000, PIECE, false, true },
+                 { 5000000, 8 * PIECE, false, false }, { 5000000, PIECE, true, false }, { 10000000, PIECE, true, true } };
     for (size_t i = 0; i < sizeof seen / sizeof *seen; i++)
-        is_int(dt2_pages_slow(seen[i].nanoseconds, seen[i].bytes), seen[i].slow, "%llu ns for %zu bytes",
-               (unsigned long long)seen[i].nanoseconds, seen[i].bytes);
+        is_int(dt2_pages_slow(seen[i].nanoseconds, seen[i].bytes, seen[i].shared), seen[i].slow, "%llu ns for %zu bytes%s",
+               (unsigned long long)seen[i].nanoseconds, seen[i].bytes, seen[i].shared ? " that are shared" : "");
     uint64_t begin = dt2_thread_ns();
     char *memory = dt2_map_huge(4 * PIECE);
     ok(memory && dt2_pages_populate(memory, PIECE) == 0, "huge pages, where the kernel has them");
@@ -284,6 +329,7 @@ int main(void)
     test_buffers();
     test_foreign_memory();
     test_pages();
+    test_gather();
     test_queues(1 + (uint32_t)topology->node_count);
     b->close(driver);
     is_int(b->open(dt2_services_table(services), &driver, &err), 0, "opens without a topology");

@@ -43,6 +43,44 @@ static void test_attach(void)
     is_int(rooms(), 0, "and nothing is left");
 }
 
+static uint64_t huge_bytes(pid_t pid)
+{
+    char name[64], line[256];
+    uint64_t huge = 0;
+    snprintf(name, sizeof name, "/proc/%d/smaps_rollup", pid);
+    FILE *file = fopen(name, "re");
+    while (file && fgets(line, sizeof line, file))
+        if (strncmp(line, "ShmemPmdMapped:", 15) == 0)
+            huge = strtoull(line + 15, NULL, 10) << 10;
+    if (file)
+        fclose(file);
+    return huge;
+}
+
+/* Huge pages, where the kernel gives them; and where it gives none, small ones that are written to. */
+static void test_pages(void)
+{
+    struct task task = plain();
+    for (int without = 0; without < 2; without++) {
+        prctl(PR_SET_THP_DISABLE, without, 0, 0, 0);
+        struct process a = start(&task), b = start(&task);
+        struct result one = answer(a), other = answer(b);
+        ok(one.rc == 0 && other.rc == 0 && one.good == 1 && other.good == 1, "%s huge pages: every byte", without ? "without" : "with");
+        is_int(one.filled + other.filled, BYTES, "which one of them filled");
+        int64_t held = segment_bytes(a.pid), huge = (int64_t)(huge_bytes(a.pid) + huge_bytes(b.pid));
+        ok(held >= BYTES && held < BYTES + 2 * MIB, "one copy, and less than 2 MiB more: %jd", (intmax_t)held);
+        if (without)
+            is_int(huge, 0, "no page is huge");
+        else if (huge == 0)
+            skip(1, "the kernel gives memory that is shared no huge pages");
+        else
+            ok(huge >= BYTES - 4 * MIB, "nearly all is in huge ones: %jd of %jd", (intmax_t)huge, (intmax_t)BYTES);
+        end(a);
+        end(b);
+    }
+    prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0);
+}
+
 /* Another model ejects one that two processes have. */
 static void test_eject(void)
 {
@@ -402,6 +440,7 @@ int main(void)
     model = make_model("model.safetensors", "U8", 1);
     make_model("eject.safetensors", "U8", 2);
     test_attach();
+    test_pages();
     test_eject();
     test_same_process();
     test_verify();
