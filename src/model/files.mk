@@ -16,8 +16,10 @@ libdistorch2_core_la_SOURCES += \
 
 check_PROGRAMS += tests/unit/test-belong tests/unit/test-model
 TESTS += tests/unit/test-belong tests/unit/test-model
-check_PROGRAMS += tests/unit/test-grouping tests/unit/test-stored
-TESTS += tests/unit/test-grouping tests/unit/test-stored
+check_PROGRAMS += tests/unit/test-grouping tests/unit/test-speeds tests/unit/test-stored
+TESTS += tests/unit/test-grouping tests/unit/test-speeds tests/unit/test-stored
+tests_unit_test_speeds_SOURCES = tests/unit/test-speeds.c tests/support/scratch.h tests/support/tap.h
+tests_unit_test_speeds_LDADD = $(TEST_LIBS)
 tests_unit_test_stored_SOURCES = tests/unit/test-stored.c tests/support/layout.h tests/support/scratch.h tests/support/tap.h
 tests_unit_test_stored_LDADD = $(TEST_LIBS)
 tests_unit_test_grouping_SOURCES = tests/unit/test-grouping.c tests/support/layout.h tests/support/scratch.h tests/support/tap.h

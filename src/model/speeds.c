@@ -10,6 +10,7 @@
 #include "machine/pool.h"
 #include "machine/steps.h"
 #include "model/measure.h"
+#include "share/place.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -28,6 +29,7 @@
 #define COPIES 4 /* the first touches the memory; the best counts */
 #define READERS 4
 #define WARM_RUNS 5
+#define LOCK_MS 1000
 #define COLD_READERS 32 /* as many as a load has under way */
 
 /* -- where ------------------------------------------------------------------------------------------------------ */
@@ -224,14 +226,19 @@ static void keep(const struct dt2_log *log, const char *path, const struct dt2_d
     dt2_text_free(text);
 }
 
-void dt2_speeds_keep(const struct dt2_log *log, const struct dt2_devices *devices)
+/* The right to read what is kept and write it anew; what comes back is for unlock(). Where nobody can have it, one goes on without. */
+static int lock(const char *folder)
 {
-    DT2_AUTO char *folder = cache_folder();
-    DT2_AUTO char *path = cache_file(folder);
-    if (!path)
-        return;
-    make_folder(folder);
-    keep(log, path, devices);
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0)
+        (void)dt2_place_lock(fd, LOCK_MS);
+    return fd;
+}
+
+static void unlock(int fd)
+{
+    if (fd >= 0)
+        close(fd);
 }
 
 /* -- recalling -------------------------------------------------------------------------------------------------- */
@@ -326,16 +333,33 @@ struct dt2_devices *dt2_speeds_read(const struct dt2_log *log)
     return read_kept(log, path);
 }
 
+/* What sessions have learnt while it was measured is kept too. */
+void dt2_speeds_keep(const struct dt2_log *log, struct dt2_devices *devices)
+{
+    DT2_AUTO char *folder = cache_folder();
+    DT2_AUTO char *path = cache_file(folder);
+    if (!path)
+        return;
+    make_folder(folder);
+    int locked = lock(folder);
+    struct dt2_devices *kept = read_kept(log, path);
+    if (kept)
+        (void)dt2_speeds_recall(kept, false, devices, NULL);
+    keep(log, path, devices);
+    unlock(locked);
+    dt2_devices_free(kept);
+}
+
 bool dt2_speeds_learn(const struct dt2_log *log, const char *device, const char *network, uint64_t step_ns)
 {
     DT2_AUTO char *folder = cache_folder();
     DT2_AUTO char *path = cache_file(folder);
     const struct dt2_step step = { device, network, rounded((double)step_ns / 1e6), (int64_t)time(NULL) };
+    int locked = path ? lock(folder) : -1;
     struct dt2_devices *kept = read_kept(log, path);
-    if (!kept)
-        return false;
-    if (dt2_steps_put(kept, &step, NULL) == 0)
+    if (kept && dt2_steps_put(kept, &step, NULL) == 0)
         keep(log, path, kept);
+    unlock(locked);
     dt2_devices_free(kept);
-    return true;
+    return kept;
 }

@@ -33,6 +33,7 @@ EXTRA_DIST += \
 	tests/fuzz/build.sh \
 	tests/fuzz/devices-json.dict \
 	tests/fuzz/fuzz-allocation.c \
+	tests/fuzz/fuzz-cache.c \
 	tests/fuzz/fuzz-gguf.c \
 	tests/fuzz/fuzz-index.c \
 	tests/fuzz/fuzz-records.c \
@@ -42,6 +43,7 @@ EXTRA_DIST += \
 	tests/fuzz/one.sh \
 	tests/fuzz/run.sh \
 	tests/fuzz/seeds/allocation \
+	tests/fuzz/seeds/cache \
 	tests/fuzz/seeds/devices-json \
 	tests/fuzz/seeds/index \
 	tests/fuzz/seeds/records \

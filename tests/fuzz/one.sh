@@ -8,6 +8,7 @@ tests=$top_srcdir/tests
 dictionary=$tests/fuzz/$name.dict
 seeds=$name
 case $name in
+cache) dictionary=$tests/fuzz/devices-json.dict ;;
 devices-json) seeds=machines ;;
 legacy) seeds=pytorch dictionary=$tests/fuzz/pickle.dict ;;
 zip) seeds=pytorch ;;
