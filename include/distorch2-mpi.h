@@ -21,8 +21,14 @@ struct dt2_mpi_options {
      * namespace of processes.
      */
     const char *node;
+    /*
+     * Called on the ranks that read, of which rank 0 is one, by the thread that called, some ten times a second and at the end: how many
+     * bytes of the files their node has; without devices. A return value other than 0, of any of them, cancels it on all ranks. It calls nothing of MPI's.
+     */
+    dt2_progress_fn *progress;
+    void *progress_data;
 };
-#define DT2_MPI_OPTIONS_INIT { sizeof(struct dt2_mpi_options), NULL, NULL }
+#define DT2_MPI_OPTIONS_INIT { sizeof(struct dt2_mpi_options), NULL, NULL, NULL, NULL }
 
 /*
  * Opens a model on all ranks of `comm`, as dt2_file_open_with() does. Collective: every rank calls it, with the path under which its
@@ -38,7 +44,7 @@ struct dt2_mpi_options {
  *
  * Errors: all ranks have the same, which is that of the first rank that failed, and names it: as dt2_file_open_with(); DT2_EFAILED when
  * nodes have files of other sizes or tables at the path, when a file changes while it is read, and when MPI itself fails;
- * DT2_ENOFIT when a node has not the memory; DT2_EUSAGE for a struct_size below the first. What was made is given back, on all.
+ * DT2_ENOFIT when a node has not the memory; DT2_ECANCELLED; DT2_EUSAGE for a struct_size below the first. What was made is given back, on all.
  */
 DT2_PUBLIC int dt2_mpi_file_open(MPI_Comm comm, const char *path, const struct dt2_mpi_options *options, struct dt2_file **file,
                                  struct dt2_error *err);

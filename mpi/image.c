@@ -11,11 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #define CHUNK_BYTES ((uint64_t)8 << 20) /* what one node reads at once, and sends to the others */
 #define DEPTH 4                         /* so many are under way */
 #define MARGIN_BYTES ((uint64_t)64 << 20)
+#define TELL_NS 100000000 /* how often it is told how far it is */
 
 /* -- making --------------------------------------------------------------------------------------------------------- */
 
@@ -210,6 +212,8 @@ struct flight {
     const struct dt2_job *job;
     struct reader reader;
     MPI_Request requests[DEPTH];
+    MPI_Request agreement; /* whether all leaders were well, some pieces ago */
+    int told, worst;       /* what this one said, and the least of all */
     int rc;
     struct dt2_error *err;
 };
@@ -222,7 +226,25 @@ static void keep(struct flight *flight, int rc, const struct dt2_error *err)
     }
 }
 
-/* Who fails goes on sending: what arrives is thrown away by all of them in the end, and nobody waits for ever. */
+/*
+ * Whether to go on: before every DEPTH-th piece all tell how they fare, and learn what they told before the DEPTH-th piece before, so
+ * that nobody waits for the answer, and all stop at the same piece.
+ */
+static bool goes_on(struct flight *flight, const struct piece *piece)
+{
+    struct dt2_error err;
+    if (piece->number % DEPTH)
+        return true;
+    keep(flight, dt2_job_mpi(dt2_job_wait(&flight->agreement, true), "MPI_Iallreduce", &err), &err);
+    if (flight->worst < 0)
+        return false;
+    flight->told = flight->rc;
+    keep(flight, dt2_job_mpi(MPI_Iallreduce(&flight->told, &flight->worst, 1, MPI_INT, MPI_MIN, flight->job->leaders, &flight->agreement),
+                             "MPI_Iallreduce", &err), &err);
+    return true;
+}
+
+/* Who fails goes on sending until all know: nobody waits for ever. */
 static void send_piece(struct flight *flight, const struct dt2_image *image, const struct piece *piece)
 {
     struct dt2_error err;
@@ -233,6 +255,41 @@ static void send_piece(struct flight *flight, const struct dt2_image *image, con
         keep(flight, wait_for_piece(&flight->reader, piece, &err), &err);
     keep(flight, dt2_job_mpi(MPI_Ibcast(image->map + piece->offset, (int)piece->bytes, MPI_BYTE, root, flight->job->leaders, request),
                              "MPI_Ibcast", &err), &err);
+}
+
+/* How far a node is, for who wants to know. */
+struct telling {
+    const struct dt2_mpi_options *options;
+    struct dt2_progress now;
+    uint64_t begun_ns, told_ns;
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
+static void start_telling(const struct dt2_images *images, const struct dt2_mpi_options *options, struct telling *telling)
+{
+    *telling = (struct telling){ .options = options, .now = { .model = images->count ? images->items[0].path : "" }, .begun_ns = now_ns() };
+    for (size_t i = 0; i < images->count; i++)
+        telling->now.total_bytes += images->items[i].size;
+}
+
+/* Whether it was asked to stop. */
+static int tell_progress(struct telling *telling, uint64_t bytes, struct dt2_error *err)
+{
+    uint64_t now = now_ns();
+    bool first = telling->told_ns == 0, last = (telling->now.done_bytes += bytes) == telling->now.total_bytes;
+    if (!telling->options->progress || (!first && !last && now - telling->told_ns < TELL_NS))
+        return 0;
+    telling->told_ns = now;
+    telling->now.elapsed_ns = now - telling->begun_ns;
+    return telling->options->progress(telling->options->progress_data, &telling->now)
+               ? dt2_job_fail(err, DT2_ECANCELLED, "%s: cancelled", telling->now.model)
+               : 0;
 }
 
 static int check_unchanged(const struct dt2_image *image, struct dt2_error *err)
@@ -246,20 +303,28 @@ static int check_unchanged(const struct dt2_image *image, struct dt2_error *err)
     return 0;
 }
 
-int dt2_images_fill(const struct dt2_job *job, const struct dt2_images *images, struct dt2_error *err)
+int dt2_images_fill(const struct dt2_job *job, const struct dt2_images *images, const struct dt2_mpi_options *options,
+                    struct dt2_error *err)
 {
-    struct flight flight = { .job = job, .err = err };
+    struct flight flight = { .job = job, .agreement = MPI_REQUEST_NULL, .err = err };
     struct piece piece = { 0 };
+    struct telling telling;
     struct dt2_error more;
+    start_telling(images, options, &telling);
     for (size_t i = 0; i < DEPTH; i++)
         flight.requests[i] = MPI_REQUEST_NULL;
     for (size_t i = 0; i < images->count; i++)
         (void)posix_fadvise(images->items[i].file, 0, 0, POSIX_FADV_SEQUENTIAL);
     start_reader(job, images, &flight.reader);
-    while (next_piece(images, &piece))
+    keep(&flight, tell_progress(&telling, 0, &more), &more);
+    while (next_piece(images, &piece) && goes_on(&flight, &piece)) {
         send_piece(&flight, &images->items[piece.image], &piece);
+        if (flight.rc == 0)
+            keep(&flight, tell_progress(&telling, piece.bytes, &more), &more);
+    }
     for (size_t i = 0; i < DEPTH; i++)
         keep(&flight, dt2_job_mpi(dt2_job_wait(&flight.requests[i], true), "MPI_Ibcast", &more), &more);
+    keep(&flight, dt2_job_mpi(dt2_job_wait(&flight.agreement, true), "MPI_Iallreduce", &more), &more);
     end_reader(&flight.reader);
     for (size_t i = 0; flight.rc == 0 && i < images->count; i++)
         flight.rc = check_unchanged(&images->items[i], err);

@@ -27,8 +27,9 @@ int dt2_images_list(const char *path, const char *key, struct dt2_images *images
 int dt2_images_compare(const struct dt2_job *job, const struct dt2_images *images, struct dt2_error *err);
 /* Memory for all, if this node has it. Of one rank alone. */
 int dt2_images_make(struct dt2_images *images, struct dt2_error *err);
-/* Reads and sends all of it. Of the leaders, each of which stays to the end also when it fails. */
-int dt2_images_fill(const struct dt2_job *job, const struct dt2_images *images, struct dt2_error *err);
+/* Reads and sends all of it, and tells how far that is. Of the leaders, which all stop soon after one of them has failed. */
+int dt2_images_fill(const struct dt2_job *job, const struct dt2_images *images, const struct dt2_mpi_options *options,
+                    struct dt2_error *err);
 /* Ends writing to what was filled. Of one rank alone. */
 int dt2_images_close(struct dt2_images *images, struct dt2_error *err);
 /* Gives a node's ranks the list of its leader, and the images. Of the node. */

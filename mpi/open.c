@@ -16,12 +16,15 @@ static int read_options(const struct dt2_mpi_options *given, struct dt2_mpi_opti
             return dt2_job_fail(err, DT2_EUSAGE, "the options ask for what this version does not know");
     options->key = given->key;
     options->node = given->node;
+    options->progress = given->progress;
+    options->progress_data = given->progress_data;
     return 0;
 }
 
-static int read_all(const struct dt2_job *job, const char *path, const char *key, struct dt2_images *images, struct dt2_error *err)
+static int read_all(const struct dt2_job *job, const char *path, const struct dt2_mpi_options *options, struct dt2_images *images,
+                    struct dt2_error *err)
 {
-    int rc = job->leads ? dt2_images_list(path, key, images, err) : 0;
+    int rc = job->leads ? dt2_images_list(path, options->key, images, err) : 0;
     rc = dt2_job_settle(job, rc, err);
     if (rc == 0)
         rc = dt2_job_settle(job, job->leads ? dt2_images_compare(job, images, err) : 0, err);
@@ -30,7 +33,7 @@ static int read_all(const struct dt2_job *job, const char *path, const char *key
     if (rc < 0)
         return rc;
     if (job->leads)
-        rc = dt2_images_fill(job, images, err);
+        rc = dt2_images_fill(job, images, options, err);
     if (rc == 0 && job->leads)
         rc = dt2_images_close(images, err);
     return dt2_job_settle(job, rc, err);
@@ -51,7 +54,7 @@ int dt2_mpi_file_open(MPI_Comm comm, const char *path, const struct dt2_mpi_opti
     if (rc == 0)
         rc = dt2_job_settle(&job, wrong, err);
     if (rc == 0)
-        rc = read_all(&job, path, options.key, &images, err);
+        rc = read_all(&job, path, &options, &images, err);
     if (rc == 0) {
         rc = dt2_images_share(&job, &images, err);
         if (rc == 0)

@@ -111,11 +111,21 @@ static int resolve(struct cli_options *options, char path[PATH_MAX], struct dt2_
     return rc;
 }
 
+static int show_reading(void *progress, const struct dt2_progress *now)
+{
+    return cli_progress_show(progress, "reading", now);
+}
+
 static int open_model(const struct cli_options *options, const char *path, const char *node, struct dt2_error *err)
 {
     struct dt2_mpi_options how = DT2_MPI_OPTIONS_INIT;
+    struct cli_progress progress;
+    cli_progress_start(&progress, options);
+    cli_interrupt_start();
     how.key = options->key;
     how.node = node;
+    how.progress = show_reading;
+    how.progress_data = &progress;
     return agree(dt2_mpi_file_open(MPI_COMM_WORLD, path, &how, &opened, err), err);
 }
 
@@ -127,7 +137,6 @@ static int run_all(const struct cli_command *command, struct cli_options *option
     int status;
     options->json = true;
     options->arguments = argument;
-    options->progress = rank == 0 ? options->progress : CLI_PROGRESS_NONE;
     cli_file_open = give_opened;
     cli_loaded = wait_for_all;
     char *document = run_captured(command, options, &status);
@@ -156,6 +165,7 @@ static int run_command(const struct cli_command *command, int argc, char **argv)
         cli_options_clear(&options);
         return 0;
     }
+    options.progress = rank == 0 ? options.progress : CLI_PROGRESS_NONE;
     if (rc == 0)
         rc = resolve(&options, path, &err);
     if (rc == 0)

@@ -3,7 +3,7 @@
  * A rank of a job that opens a model with the others. "%n" in PATH is the rank's node, as DISTORCH2_MPI_NODE names it. Rank by rank it says
  * what came of it; `measure` says what the job read, how long it took until all had loaded, and what memory each node has of it.
  *
- *     job open PATH             job usage PATH            job measure PATH mpi|alone share|none
+ *     job open PATH             job usage PATH            job cancel PATH           job measure PATH mpi|alone share|none
  *
  * What it reads of files goes through functions of its own here, which the environment makes slow (SLOW_MB bytes a second), have fail on a
  * node (FAIL_ON) or end the process there (KILL_ON) after some MiB (AFTER_MB).
@@ -157,6 +157,40 @@ static void test_usage(const char *path)
     say(rc, rc < 0 ? err.text : "opened");
 }
 
+/* What a rank was told of how far it is, and where it cancels: on the node of CANCEL_ON, once it has half of the bytes. */
+struct told {
+    uint64_t calls, done, total;
+    int wrong;
+};
+
+static int hear(void *data, const struct dt2_progress *progress)
+{
+    struct told *told = data;
+    const char *cancels = getenv("CANCEL_ON");
+    told->wrong |= progress->done_bytes < told->done || progress->done_bytes > progress->total_bytes || progress->device_count != 0;
+    told->calls++;
+    told->done = progress->done_bytes;
+    told->total = progress->total_bytes;
+    return cancels && strcmp(cancels, node) == 0 && progress->done_bytes >= progress->total_bytes / 2;
+}
+
+static void test_progress(const char *path)
+{
+    struct dt2_mpi_options options = DT2_MPI_OPTIONS_INIT;
+    struct told told = { 0 };
+    struct dt2_file *file = NULL;
+    struct dt2_error err;
+    char text[sizeof err.text + 100];
+    options.node = *node ? node : NULL;
+    options.progress = hear;
+    options.progress_data = &told;
+    int rc = dt2_mpi_file_open(MPI_COMM_WORLD, path, &options, &file, &err);
+    snprintf(text, sizeof text, "%s%s, read %lu of %lu%s", rc < 0 ? err.text : "", told.calls ? "told" : "not told", (unsigned long)read_bytes,
+             (unsigned long)told.total, told.wrong || (rc == 0 && told.done != told.total) ? ", wrongly" : "");
+    say(rc, text);
+    dt2_file_free(file);
+}
+
 /* -- measuring ------------------------------------------------------------------------------------------------------ */
 
 /* This process's part of what is shared. */
@@ -249,6 +283,8 @@ int main(int argc, char **argv)
         test_open(path);
     else if (strcmp(argv[1], "usage") == 0)
         test_usage(path);
+    else if (strcmp(argv[1], "cancel") == 0)
+        test_progress(path);
     else if (argc > 4)
         measure(path, strcmp(argv[3], "mpi") == 0, strcmp(argv[4], "share") == 0);
     MPI_Finalize();

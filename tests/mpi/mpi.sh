@@ -109,6 +109,16 @@ on 4 "$work/job" usage "$work/tiny.safetensors"
 all 4 '-2 rank 1 on .*struct_size is 3'
 verdict $? 'options that one rank has wrong'
 
+across 2 "$work/job" cancel "$work/model.safetensors"
+all 4 0 && [ "$(grep -c '^rank [02]: 0 told, read [0-9]* of [0-9]*$' "$work/said")" -eq 2 ] && [ "$(grep -c '^rank [13]: 0 not told' "$work/said")" -eq 2 ]
+verdict $? 'who reads is told how far that is'
+across 2 env CANCEL_ON=b SLOW_MB=40 "$work/job" cancel "$work/model.safetensors"
+all 4 '-5 rank 2 on b .*cancelled'
+verdict $? 'who is told cancels it for all'
+awk '/^rank [02]: / { for (i = 1; i < NF; i++) if ($i == "read") { read += $(i + 1); total = $(i + 3) } } END { exit !(total > 0 && read < 0.95 * total) }' \
+    "$work/said"
+verdict $? 'and they stop reading'
+
 # Who was killed: MPI ends the others, and nothing of the image is left.
 for node in a b; do
     begun=$(date +%s)
@@ -116,7 +126,7 @@ for node in a b; do
     [ $status -ne 0 ] && [ $(($(date +%s) - begun)) -le 10 ] && ! pgrep -f "$work/job" >/dev/null
     verdict $? "the rank that reads for node $node killed in the middle: all have ended after $(($(date +%s) - begun)) s"
 done
-find /proc/[0-9]*/fd -lname '/memfd:distorch2-*' 2>/dev/null >"$work/said"
+find /proc/[0-9]*/fd -lname '/memfd:distorch2-image*' 2>/dev/null >"$work/said"
 verdict "$(wc -l <"$work/said")" 'no image is left'
 
 # -- the tool --
