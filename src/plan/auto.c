@@ -19,6 +19,7 @@
 #define WANDERS 400
 #define THROWN 3 /* blocks */
 #define SETTLED_MOST 200 /* blocks */
+#define ALL_MOST 600000  /* placements: those of twelve blocks in three memories */
 
 /* -- donors ------------------------------------------------------------------------------------------------------ */
 
@@ -302,6 +303,59 @@ static void wander(struct search *search, size_t *kept)
     }
 }
 
+/* -- all of them ------------------------------------------------------------------------------------------------------- */
+
+/* Whether there are so few placements that each can be looked at. */
+static bool are_few(const struct search *search)
+{
+    size_t placements = 1;
+    for (size_t i = 0; i < search->count && placements <= ALL_MOST; i++)
+        placements *= search->draft->target_count;
+    return placements <= ALL_MOST;
+}
+
+/* Whether what is assigned so far is within the budgets, so that more may be. */
+static bool fits_so_far(struct search *search)
+{
+    dt2_draft_charge(search->draft, &search->input->capacity);
+    return dt2_capacity_short(&search->input->capacity) == search->input->capacity.count &&
+           search->draft->targets[0].bytes <= search->most;
+}
+
+/* A block that lies nowhere counts as one that does not stream. */
+static void take_away(struct search *search, size_t block)
+{
+    dt2_draft_take_back(search->draft, block);
+    search->draft->owner[block] = 0;
+}
+
+/* From block `index` on, where those before lie; the best goes to `kept`. No deeper than ALL_MOST has binary digits. */
+static void try_all(struct search *search, size_t index, size_t *kept)
+{
+    if (index == search->count) {
+        if (accept(search))
+            memcpy(kept, search->draft->owner, search->input->count * sizeof *kept);
+        return;
+    }
+    for (size_t to = 0; to < search->draft->target_count; to++) {
+        dt2_draft_assign(search->draft, to, search->movable[index]);
+        if (fits_so_far(search))
+            try_all(search, index + 1, kept);
+        take_away(search, search->movable[index]);
+    }
+}
+
+/* Beginning with the best so far, which most others are not better than. */
+static void look_at_all(struct search *search, size_t *kept)
+{
+    memcpy(kept, search->draft->owner, search->input->count * sizeof *kept);
+    for (size_t i = 0; i < search->count; i++)
+        take_away(search, search->movable[i]);
+    try_all(search, 0, kept);
+    for (size_t i = 0; i < search->count; i++)
+        dt2_draft_assign(search->draft, kept[search->movable[i]], search->movable[i]);
+}
+
 /* -- where no runs fit -------------------------------------------------------------------------------------------------- */
 
 /* Bytes above the budgets, and above what may lie on the compute device. */
@@ -385,10 +439,17 @@ int dt2_auto_improve(struct dt2_input *input, struct dt2_draft *draft, struct dt
     struct search search = { .input = input, .draft = draft, .movable = movable, .left = looks, .most = UINT64_MAX };
     if (dt2_request_has_virtual_vram(input->request))
         search.most = dt2_max(draft->claims[0].quota, draft->targets[0].bytes);
-    if (list_movable(&search) > 0 && draft->target_count > 1 && begin_somewhere(&search, kept)) {
-        search_both(&search, kept, bytes, looks / 3);
+    if (list_movable(&search) > 0 && draft->target_count > 1) {
+        bool begun = begin_somewhere(&search, kept);
+        if (begun)
+            search_both(&search, kept, bytes, looks / 3);
+        else
+            search.best = (struct score){ 1e300, 1e300, SIZE_MAX };
         search.left = looks / 3;
-        wander(&search, kept);
+        if (are_few(&search))
+            look_at_all(&search, kept);
+        else if (begun)
+            wander(&search, kept);
     }
     dt2_draft_charge(draft, &input->capacity);
     return 0;

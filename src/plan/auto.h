@@ -6,10 +6,11 @@
  * It begins with virtual VRAM: the first blocks on the compute device, as many as it holds, the others on the donors by their ways.
  * A second beginning spreads those that stream evenly between those that stay, so that the transfer of one hides behind computing
  * with others. From both it goes downhill: a block moves to another memory, or two change places, as long as that is better, and
- * the better of the two ends is taken; then a few blocks are thrown elsewhere, and downhill again, for as long as looks are left. So it is never worse than virtual VRAM of the same bytes. Of N blocks, M memories and T looks
- * at a placement, each of which goes through passes in O(N): O(N T), where T is at most EVALUATIONS / N, so a bounded time whatever
- * the model. For models of a few blocks that is enough to try every move and every exchange many times. Where no runs fit, beside tight donors,
- * blocks are moved and exchanged as long as less is lacking, of models of up to two hundred.
+ * the better of the two ends is taken; then a few blocks are thrown elsewhere, and downhill again, for as long as looks are left. So it
+ * is never worse than virtual VRAM of the same bytes. Of N blocks, M memories and T looks at a placement, each of which goes through
+ * passes in O(N): O(N T), where T is at most EVALUATIONS / N, so a bounded time whatever the model. Where there are so few placements
+ * that all can be looked at (M^N at most ALL_MOST: twelve blocks in three memories), all that fit are, from the best so far on, and nothing has
+ * a lesser stall. Where no runs fit, beside tight donors, blocks are moved and exchanged as long as less is lacking, of models of up to two hundred.
  */
 #ifndef DT2_PLAN_AUTO_H
 #define DT2_PLAN_AUTO_H

@@ -2,9 +2,10 @@
 /* Placements that are chosen: beside all that there are of a few blocks, and beside virtual VRAM of the same bytes. */
 #include "support/world.h"
 
-#define FEW 9 /* blocks at most, on three devices: 19683 placements */
+#define FEW 12 /* blocks at most: with 4096 placements on two devices; on three it is 7, with 2187 */
+#define FEW_ON_THREE 7
 
-static size_t few; /* blocks of this round */
+static size_t few, memories; /* of this round: blocks, and devices */
 
 static const char *const places[] = { "cuda:0", "cpu", "hip:0" };
 
@@ -41,9 +42,9 @@ static bool plan_number(const struct dt2_devices *devices, const struct dt2_bloc
                         struct dt2_plan **plan)
 {
     char place[256] = "";
-    for (size_t i = 0; i < few; i++, number /= DT2_COUNT(places))
+    for (size_t i = 0; i < few; i++, number /= memories)
         snprintf(place + strlen(place), sizeof place - strlen(place), "%s%s=%s", i ? ";" : "", blocks[i].name,
-                 places[number % DT2_COUNT(places)]);
+                 places[number % memories]);
     request.place = place;
     request.flags = 0;
     request.virtual_vram_bytes = 0;
@@ -56,7 +57,7 @@ static double least_stall(const struct dt2_devices *devices, const struct dt2_bl
     double least = -1;
     size_t count = 1;
     for (size_t i = 0; i < few; i++)
-        count *= DT2_COUNT(places);
+        count *= memories;
     for (size_t i = 0; i < count; i++) {
         struct dt2_plan *plan;
         if (!plan_number(devices, blocks, *request, i, &plan))
@@ -73,7 +74,8 @@ static void test_few(void)
     unsigned worse = 0, compared = 0, refused = 0;
     unsigned rounds = random_rounds(24);
     for (unsigned round = 0; round < rounds; round++) {
-        few = 3 + random_below(FEW - 2);
+        memories = 2 + random_below(2);
+        few = 3 + random_below((memories == 2 ? FEW : FEW_ON_THREE) - 2);
         struct dt2_block blocks[FEW];
         char names[FEW][8];
         struct dt2_limit budgets[2];
@@ -85,6 +87,7 @@ static void test_few(void)
         }
         struct dt2_devices *devices = make_few(blocks, budgets);
         request.compute_device = "cuda:0";
+        request.donor_device = memories == 2 ? "cpu" : NULL;
         request.budgets = budgets;
         request.budget_count = 2;
         request.step_ns = random_below(40000000);
@@ -95,7 +98,7 @@ static void test_few(void)
         } else {
             double stall = dt2_plan_prediction(plan)->stall_seconds;
             compared++;
-            if (stall > least * 1.01 + 1e-6) {
+            if (stall > least * 1.001 + 1e-6) {
                 worse++;
                 diag("round %u: %g chosen, %g is the least", round, stall, least);
             }
@@ -104,8 +107,8 @@ static void test_few(void)
         dt2_devices_free(devices);
     }
     ok(compared > rounds / 3, "%u choices beside all placements", compared);
-    ok(worse <= compared / 20, "at most one in twenty is more than 1 %% above the least stall: %u", worse);
-    ok(refused <= 1, "what fits in some way is planned, but for %u", refused);
+    is_int(worse, 0, "none is above the least stall");
+    is_int(refused, 0, "what fits in some way is planned");
 }
 
 /* Never worse than virtual VRAM of the same bytes, and within the same budgets. */
@@ -113,7 +116,7 @@ static void test_never_worse(void)
 {
     static struct world w;
     const char *broken = NULL;
-    unsigned rounds = random_rounds(700), compared = 0, gained = 0;
+    unsigned rounds = random_rounds(400), compared = 0, gained = 0;
     for (unsigned round = 0; round < rounds && !broken; round++) {
         struct dt2_plan *plain = NULL, *chosen = NULL;
         uint64_t seed = tap_random_state;
