@@ -139,6 +139,9 @@ across 2 "$tool" load "$work/tiny.safetensors" --json --compute-device cpu
 [ $status -eq 0 ] && [ "$(grep -c '"rank":' "$work/said")" -eq 4 ] && [ "$(grep -c '"loads":' "$work/said")" -eq 4 ] &&
     { [ -z "${PYTHON3:-}" ] || "$PYTHON3" -m json.tool "$work/said" >/dev/null; }
 verdict $? 'distorch2-mpi load --json: one document'
+on 2 "$tool" load "$work/tiny.safetensors" --progress=json --compute-device cpu
+[ $status -eq 0 ] && grep -q '"phase":"reading"' "$work/complained" && grep -q '"phase":"loading"' "$work/complained"
+verdict $? 'distorch2-mpi load --progress: of reading, and of loading'
 on 2 "$tool" plan "$work/tiny.safetensors" --compute-device cpu
 [ $status -eq 0 ] && [ "$(grep -c 'cpu 362 KiB' "$work/said")" -eq 2 ]
 verdict $? 'distorch2-mpi plan'
