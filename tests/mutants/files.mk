@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Mutants of the drivers, of the loader and of sessions: each patch is one mistake, made in a copy of one source file
-# when the test runs, and must be caught by the report that it names.
+# Mutants of the drivers, of the loader, of sessions and of what processes share: each patch is one mistake, made in a copy of one source
+# file when the test runs, and must be caught by the report, or the test, that it names.
 mutants = \
 	tests/mutants/capture-mode-kept.patch \
 	tests/mutants/capture-not-asked.patch \
@@ -15,6 +15,8 @@ mutants = \
 	tests/mutants/last-error-eaten.patch \
 	tests/mutants/memory-kept-on-failure.patch \
 	tests/mutants/peer-verdict-guessed.patch \
+	tests/mutants/pledge-not-struck.patch \
+	tests/mutants/pledge-of-the-dead.patch \
 	tests/mutants/queue-kept.patch \
 	tests/mutants/queue-not-awaited.patch \
 	tests/mutants/session-arrival-event-kept.patch \
@@ -30,9 +32,18 @@ mutants = \
 	tests/mutants/session-release-not-recorded.patch \
 	tests/mutants/session-streams-not-ordered.patch \
 	tests/mutants/session-window-freed-early.patch \
+	tests/mutants/share-can-be-written.patch \
+	tests/mutants/share-gathers-beyond.patch \
+	tests/mutants/share-half-filled-kept.patch \
+	tests/mutants/share-others-punched.patch \
+	tests/mutants/share-room-not-the-one.patch \
+	tests/mutants/share-seals-not-asked.patch \
+	tests/mutants/share-start-not-compared.patch \
+	tests/mutants/share-time-of-change-left-out.patch \
 	tests/mutants/slot-event-kept.patch \
 	tests/mutants/slot-reused-early.patch \
 	tests/mutants/slots-freed-early.patch \
+	tests/mutants/speeds-not-locked.patch \
 	tests/mutants/touches-memory.patch \
 	tests/mutants/wrong-device-copies.patch \
 	tests/mutants/wrong-device-events.patch

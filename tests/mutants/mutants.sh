@@ -39,7 +39,9 @@ make_mutant() {
     cp "$src/$file" "$work/mutant/$name.c"
     patch --batch --fuzz=0 "$work/mutant/$name.c" "$patch" || return 1
     "compile_$module" -o "$work/mutant/$name.o" -iquote "$src/$(dirname "$file")" "$work/mutant/$name.c" || return 1
-    if [ "$module" = core ]; then
+    if [ "$module" = core ] && [ -n "$judge" ]; then
+        link_subject -o "$work/mutant/judge" "$judge.o" "$work/mutant/$name.o" .libs/libdistorch2-core.a
+    elif [ "$module" = core ]; then
         link_subject -o "$work/mutant/subject" "tests/mutants/$subject.o" tests/failing/work.o "$work/mutant/$name.o" \
             .libs/libdistorch2-core.a
     else
@@ -63,7 +65,9 @@ delay() { # MICROSECONDS
 
 # Whether the test program that a patch names fails with the mutant. Without it, it runs as a test of its own.
 is_judged() {
-    DT2_TEST_MODULE=$work/mutant/dt2-$module.so top_builddir=$PWD "$judge" >>"$work/log" 2>&1
+    judged=$judge
+    [ "$module" != core ] || judged=$work/mutant/judge
+    DT2_TEST_MODULE=$work/mutant/dt2-$module.so top_builddir=$PWD top_srcdir=$src timeout 120 "$judged" >>"$work/log" 2>&1
     grep -q '^not ok' "$work/log"
 }
 

@@ -11,10 +11,12 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -382,6 +384,17 @@ static void test_ended(void)
     ok(dt2_place_is_dead(pid, start), "and one that was");
 }
 
+/* Memory with a segment's head, and as large. */
+static int like(const struct dt2_segment *segment)
+{
+    struct dt2_segment_head head;
+    int fd = memfd_create("distorch2-x", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (ftruncate(fd, (off_t)segment->bytes) < 0 || pread(segment->fd, &head, sizeof head, 0) != (ssize_t)sizeof head ||
+        pwrite(fd, &head, sizeof head, 0) != (ssize_t)sizeof head)
+        ok(false, "memory like a segment");
+    return fd;
+}
+
 /* A record that leads to something else than the segment. */
 static void test_wrong_doors(void)
 {
@@ -401,10 +414,49 @@ static void test_wrong_doors(void)
     struct dt2_share_key larger = key;
     larger.tensor_count += 1 << 20;
     is_int(dt2_segment_take(&larger, fd, &segment, &err), DT2_EFAILED, "which is of another size than a model's: %s", err.text);
+    int same = like(&a.segment), unsealed = like(&a.segment);
     dt2_shared_close(&a);
-    int unsealed = memfd_create("distorch2-x", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    is_int(ftruncate(unsealed, 1 << 23), 0, "one that is not sealed");
-    is_int(dt2_segment_take(&key, unsealed, &segment, &err), DT2_EFAILED, "is not taken: %s", err.text);
+    is_int(dt2_segment_take(&key, unsealed, &segment, &err), DT2_EFAILED, "one that is not sealed is not taken: %s", err.text);
+    is_int(fcntl(same, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL), 0, "one that is");
+    is_int(dt2_segment_take(&key, same, &segment, &err), 0, "is taken");
+    dt2_segment_clear(&segment);
+}
+
+/* What happens between opening the room and locking it, once. */
+static void (*before_lock)(void);
+
+int flock(int fd, int operation)
+{
+    void (*happens)(void) = operation & LOCK_EX ? before_lock : NULL;
+    before_lock = happens ? NULL : before_lock;
+    if (happens)
+        happens();
+    return (int)syscall(SYS_flock, fd, operation);
+}
+
+/* Another file has the room's name, with the same in it. */
+static void replace_room(void)
+{
+    char bytes[8192], fresh[4500];
+    snprintf(fresh, sizeof fresh, "%s.new", room_path());
+    int from = open(room_path(), O_RDONLY | O_CLOEXEC), to = open(fresh, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    ssize_t got = read(from, bytes, sizeof bytes);
+    if (got <= 0 || write(to, bytes, (size_t)got) != got || rename(fresh, room_path()) < 0)
+        ok(false, "another room");
+    close(from);
+    close(to);
+}
+
+static void test_replaced(void)
+{
+    struct dt2_shared a, b;
+    is_int(load(&a, 31, 'a'), BLOCKS, "a segment");
+    before_lock = replace_room;
+    is_int(load(&b, 31, 'b'), 0, "the room is another file by the time that it is locked");
+    ok(!before_lock, "which came between");
+    dt2_shared_close(&a);
+    is_int(first_of(&b, 0), 'a', "whoever leaves sees the other, and leaves it its bytes");
+    dt2_shared_close(&b);
 }
 
 static void writes(void *data)
@@ -489,6 +541,7 @@ int main(void)
     test_refused();
     test_ended();
     test_wrong_doors();
+    test_replaced();
     test_read_only();
     test_many();
     test_hashes();

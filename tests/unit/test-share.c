@@ -219,7 +219,8 @@ static void test_write(void)
     ask(b, 'w');
     is_int(WTERMSIG(end(b)), SIGSEGV, "who writes to a weight is stopped");
     is_int(ask(a, 'c').good, 1, "and the others have their bytes");
-    end(a);
+    ask(a, 'w');
+    is_int(WTERMSIG(end(a)), SIGSEGV, "also who has filled it");
 }
 
 static void test_kinds(void)
