@@ -31,12 +31,12 @@ again tests/mixed/test-sessions
 again tests/mixed/test-pinning
 again tests/mixed/test-session-faults
 again tests/failing/short.sh
-again tests/failing/simulated.sh
 if [ -z "${DT2_ALONE_FULL:-}" ]; then
     export DT2_MUTANTS_OF=cuda
 else
     again tests/mixed/test-lasting
     again tests/mixed/test-runtimes
+    again tests/failing/simulated.sh
 fi
 again tests/mutants/mutants.sh
 finish
