@@ -80,5 +80,9 @@ nothing "every source names its licence in its first two lines" \
         grep -vE '/m4/(lt|libtool)|^m4/(lt|libtool)' | while IFS= read -r file; do
             head -n 2 "$file" | grep -q 'SPDX-License-''Identifier: BSD-3-Clause' || echo "$file"
         done)"
+nothing "make, which makes X of X.sh by a rule of its own, writes over no file" \
+    "$(find src backends tests packaging python -name '*.sh' | while IFS= read -r file; do
+        [ ! -f "${file%.sh}" ] || echo "${file%.sh}"
+    done)"
 
 finish
