@@ -104,7 +104,7 @@ def compare(name):
         usual, quickest = beside(stock, control, inputs, passes)
         row.append(f"{usual:8.2f}")
         if allocations == RESIDENT:
-            _resident[name] = quickest
+            _resident[name] = min(usual, quickest)  # a busy machine spoils either, seldom both
         del control
         gc.collect()
     assert not MACHINE.context().models, "a network that nobody has is loaded still"
@@ -114,7 +114,7 @@ def compare(name):
 
 
 def test_a_pass_takes_no_more_than_stock():
-    """Where all lies on the device that computes: what is beside the model's own work shows in the quickest passes."""
+    """Where all lies on the device that computes: what is beside the model's own work shows."""
     tap.diag("family            outputs  ms, stock  resident  one donor  spread: processor time of a pass, x stock's")
     for row in _rows:
         tap.diag(row)
