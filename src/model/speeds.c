@@ -357,9 +357,10 @@ bool dt2_speeds_learn(const struct dt2_log *log, const char *device, const char 
     const struct dt2_step step = { device, network, rounded((double)step_ns / 1e6), (int64_t)time(NULL) };
     int locked = path ? lock(folder) : -1;
     struct dt2_devices *kept = read_kept(log, path);
-    if (kept && dt2_steps_put(kept, &step, NULL) == 0)
+    bool any = kept != NULL;
+    if (any && dt2_steps_put(kept, &step, NULL) == 0)
         keep(log, path, kept);
     unlock(locked);
     dt2_devices_free(kept);
-    return kept;
+    return any;
 }
