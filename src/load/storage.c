@@ -100,11 +100,10 @@ static int alloc_wrapped(struct dt2_machine *machine, struct dt2_store *store, s
     return 0;
 }
 
-/* Whether the kernel gathers a slab's first huge page: it can then be filled in place at once. */
+/* Whether the kernel gathers a slab's first huge page, the one that is whole in so many bytes: it can then be filled in place at once. */
 static bool gathers(const struct dt2_slab *slab)
 {
-    size_t huge = dt2_huge_page(), bytes = (huge - (uintptr_t)slab->address % huge) % huge + huge;
-    return bytes <= slab->bytes && dt2_pages_gather(slab->address, bytes) > 0;
+    return dt2_pages_gather(slab->address, dt2_min(slab->bytes, 2 * dt2_huge_page() - 1)) > 0;
 }
 
 /* A slab at its place in the segment. What is to be filled can be written to until dt2_sharing_end(). */

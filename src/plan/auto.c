@@ -445,11 +445,12 @@ int dt2_auto_improve(struct dt2_input *input, struct dt2_draft *draft, struct dt
             search_both(&search, kept, bytes, looks / 3);
         else
             search.best = (struct score){ 1e300, 1e300, SIZE_MAX };
-        search.left = looks / 3;
-        if (are_few(&search))
+        if (are_few(&search)) {
             look_at_all(&search, kept);
-        else if (begun)
+        } else if (begun) {
+            search.left = looks / 3;
             wander(&search, kept);
+        }
     }
     dt2_draft_charge(draft, &input->capacity);
     return 0;

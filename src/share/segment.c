@@ -80,7 +80,7 @@ static int map_all(const struct dt2_share_key *key, struct dt2_segment *segment,
     segment->head = head;
     segment->blocks = (struct dt2_segment_block *)(segment->head + 1);
     segment->hashes = (struct dt2_segment_hash *)(segment->blocks + key->block_count);
-    segment->map = reserve(bytes, key->page_bytes > DT2_SEGMENT_ALIGNMENT ? key->page_bytes : DT2_SEGMENT_ALIGNMENT);
+    segment->map = reserve(bytes, dt2_max(key->page_bytes, DT2_SEGMENT_ALIGNMENT));
     if (segment->map && mmap(segment->map, bytes, PROT_READ, MAP_SHARED | MAP_FIXED, segment->fd, 0) != MAP_FAILED)
         return 0;
     int rc = dt2_fail(err, DT2_EFAILED, "%" PRIu64 " bytes of the segment cannot be mapped: %s", bytes, strerror(errno));
