@@ -11,13 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #define CHUNK_BYTES ((uint64_t)8 << 20) /* what one node reads at once, and sends to the others */
 #define DEPTH 4                         /* so many are under way */
 #define MARGIN_BYTES ((uint64_t)64 << 20)
-#define TELL_NS 100000000 /* how often it is told how far it is */
+#define TELL_SECONDS 0.1                /* how often it is told how far it is */
 
 /* -- making --------------------------------------------------------------------------------------------------------- */
 
@@ -261,19 +260,12 @@ static void send_piece(struct flight *flight, const struct dt2_image *image, con
 struct telling {
     const struct dt2_mpi_options *options;
     struct dt2_progress now;
-    uint64_t begun_ns, told_ns;
+    double begun, told; /* as MPI_Wtime() counts; 0: not yet */
 };
-
-static uint64_t now_ns(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
-}
 
 static void start_telling(const struct dt2_images *images, const struct dt2_mpi_options *options, struct telling *telling)
 {
-    *telling = (struct telling){ .options = options, .now = { .model = images->count ? images->items[0].path : "" }, .begun_ns = now_ns() };
+    *telling = (struct telling){ .options = options, .now = { .model = images->count ? images->items[0].path : "" }, .begun = MPI_Wtime() };
     for (size_t i = 0; i < images->count; i++)
         telling->now.total_bytes += images->items[i].size;
 }
@@ -281,12 +273,12 @@ static void start_telling(const struct dt2_images *images, const struct dt2_mpi_
 /* Whether it was asked to stop. */
 static int tell_progress(struct telling *telling, uint64_t bytes, struct dt2_error *err)
 {
-    uint64_t now = now_ns();
-    bool first = telling->told_ns == 0, last = (telling->now.done_bytes += bytes) == telling->now.total_bytes;
-    if (!telling->options->progress || (!first && !last && now - telling->told_ns < TELL_NS))
+    double now = MPI_Wtime();
+    bool first = telling->told == 0, last = (telling->now.done_bytes += bytes) == telling->now.total_bytes;
+    if (!telling->options->progress || (!first && !last && now - telling->told < TELL_SECONDS))
         return 0;
-    telling->told_ns = now;
-    telling->now.elapsed_ns = now - telling->begun_ns;
+    telling->told = now;
+    telling->now.elapsed_ns = (uint64_t)((now - telling->begun) * 1e9);
     return telling->options->progress(telling->options->progress_data, &telling->now)
                ? dt2_job_fail(err, DT2_ECANCELLED, "%s: cancelled", telling->now.model)
                : 0;
